@@ -1,0 +1,131 @@
+//! The names and forms in which producers write the fields that several families share.
+//!
+//! Of a list of names the first that is present and neither null nor blank wins; if its value is
+//! invalid the record is rejected, and no later name is tried.
+
+use std::borrow::Cow;
+
+use crate::ids::InvalidId;
+use crate::json::{Object, Value};
+use crate::rejection::{Reason, Rejection};
+use crate::time::{EventTime, InvalidTime};
+
+use super::Input;
+
+pub(super) const USER: [&str; 4] = ["userId", "user_id", "buyerId", "customerId"];
+pub(super) const PRODUCT: [&str; 2] = ["productId", "product_id"];
+pub(super) const VENDOR: [&str; 4] = ["vendorId", "sellerId", "vendor_id", "seller_id"];
+pub(super) const TIME: [&str; 6] = ["occurredAt", "viewedAt", "placedAt", "registeredAt", CREATED_AT, "timestamp"];
+/// An edited rating says so in `updatedAt`.
+pub(super) const RATING_TIME: [&str; 7] =
+    ["occurredAt", "viewedAt", "placedAt", "registeredAt", "updatedAt", CREATED_AT, "timestamp"];
+pub(super) const CREATED_AT: &str = "createdAt";
+
+/// The time of an event, and where it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time {
+    pub(super) at: EventTime,
+    pub(super) source: TimeSource,
+}
+
+/// Where a time was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeSource {
+    /// In the payload, under this name.
+    Payload(&'static str),
+    /// In the wrapping around the payload.
+    Envelope,
+    /// It is the Kafka record's timestamp.
+    Record,
+    /// Nobody gave one: it is the moment of decoding.
+    Clock,
+}
+
+/// The text of an id: a trimmed string, or an integer as written.
+pub(crate) fn identifier<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Rejection> {
+    let wrong = |what: &str| invalid_id(name, format!("is {what}, where a string or an integer is needed"));
+    match value {
+        Value::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
+        Value::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
+        Value::Number(number) if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') => Ok(Cow::Borrowed(number)),
+        Value::Number(number) => Err(wrong(&format!("the number {}", excerpt(number)))),
+        Value::Bool => Err(wrong("a boolean")),
+        Value::Array(_) => Err(wrong("an array")),
+        Value::Object(_) => Err(wrong("an object")),
+        Value::Null => Err(wrong("null")),
+    }
+}
+
+fn invalid_id(name: &str, why: impl std::fmt::Display) -> Rejection {
+    Rejection::new(Reason::InvalidIdentifier, format!("{name} {why}"))
+}
+
+/// An id under one of several names, where the object has one.
+pub(super) fn id<T>(
+    object: &Object<'_>,
+    names: &[&'static str],
+    parse: impl Fn(&str) -> Result<T, InvalidId>,
+) -> Result<Option<T>, Rejection> {
+    let Some((name, value)) = object.first(names) else { return Ok(None) };
+    let text = identifier(name, value)?;
+    parse(&text).map(Some).map_err(|error| invalid_id(name, error))
+}
+
+/// The same for an id that the family cannot do without.
+pub(super) fn needed_id<T>(
+    object: &Object<'_>,
+    names: &[&'static str],
+    parse: impl Fn(&str) -> Result<T, InvalidId>,
+) -> Result<T, Rejection> {
+    id(object, names, parse)?.ok_or_else(|| missing(names))
+}
+
+/// The rejection for the absence of every one of these names.
+pub(super) fn missing(names: &[&'static str]) -> Rejection {
+    Rejection::new(Reason::MissingField, format!("{} is missing", names.join(" or ")))
+}
+
+/// A short text such as a role; anything but a string or a number counts as absent.
+pub(super) fn label(object: &Object<'_>, name: &str) -> Option<String> {
+    match object.get(name)? {
+        Value::Text(text) => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_owned()),
+        _ => None,
+    }
+}
+
+/// When the event happened: by the payload, else its wrapping, else its record, else now.
+pub(super) fn time(input: &Input<'_>, names: &[&'static str]) -> Result<Time, Rejection> {
+    let in_payload = input.envelope.payload.first(names);
+    let in_envelope = || input.envelope.time.clone().map(|value| ("the envelope's time", value));
+    let (name, source, read) = if let Some((name, value)) = in_payload {
+        (name, TimeSource::Payload(name), parse_time(input, &value))
+    } else if let Some((name, value)) = in_envelope() {
+        (name, TimeSource::Envelope, parse_time(input, &value))
+    } else if let Some(millis) = input.record.place.timestamp {
+        let time = millis.checked_mul(1000).map(EventTime::from_micros).ok_or(InvalidTime::OutOfRange);
+        ("the record's timestamp", TimeSource::Record, time)
+    } else {
+        ("the clock", TimeSource::Clock, Ok(input.now.into()))
+    };
+    read.and_then(|time| time.within_range(input.now))
+        .map(|at| Time { at, source })
+        .map_err(|error| Rejection::new(Reason::InvalidTimestamp, format!("{name} {error}")))
+}
+
+fn parse_time(input: &Input<'_>, value: &Value<'_>) -> Result<EventTime, InvalidTime> {
+    match value {
+        Value::Text(text) => EventTime::parse_text(text, input.decoder.business.calendar),
+        Value::Number(number) => EventTime::parse_epoch(number),
+        _ => Err(InvalidTime::Unreadable),
+    }
+}
+
+/// As much of a hostile value as a sentence has room for.
+pub(super) fn excerpt(text: &str) -> String {
+    const ROOM: usize = 40;
+    match text.char_indices().nth(ROOM) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,165 @@
+//! From a record to an [`Event`], or to the [`Rejection`] that says why it is none.
+//!
+//! One file per family; `fields` holds the names and forms that they share.
+
+pub(crate) mod fields;
+mod money;
+mod order_created;
+mod product_viewed;
+mod rating_updated;
+mod user_registered;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::business::Business;
+use crate::envelope::Envelope;
+use crate::event::{Body, Event};
+use crate::identity::{self, Digest, Fingerprint};
+use crate::ids::{ProductId, RatingId, UserId, VendorId};
+use crate::json;
+pub use crate::json::Redaction;
+use crate::record::Record;
+use crate::rejection::{Faults, Reason, Rejection};
+use crate::topics::{EventType, Family, Topics};
+use fields::{Time, TimeSource};
+
+/// Turns records into events, by the settings of one process.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    /// Which topic carries what.
+    pub topics: Topics,
+    /// The currency of amounts that name none, and whose midnight a date means.
+    pub business: Business,
+    /// Fields that must not be stored.
+    pub redaction: Redaction,
+    /// The largest payload that is looked into, in bytes.
+    pub max_record_bytes: usize,
+}
+
+/// What a family's decoder makes of a payload: everything but what all events share.
+struct Decoded {
+    user: Option<UserId>,
+    time: Time,
+    body: Body,
+    /// Whether the event's content identifies it, and by what.
+    natural: Option<Fingerprint>,
+}
+
+impl Decoder {
+    /// Decodes one record. `now` is the clock that times are checked against.
+    ///
+    /// # Errors
+    /// The [`Rejection`] with which the record becomes a dead letter.
+    pub fn decode(&self, record: &Record, now: DateTime<Utc>) -> Result<Event, Rejection> {
+        let bytes = record.payload.as_deref().unwrap_or_default();
+        if bytes.len() > self.max_record_bytes && !bytes.trim_ascii().is_empty() {
+            let detail = format!("the record has {} bytes, {} are allowed", bytes.len(), self.max_record_bytes);
+            return Err(Rejection::new(Reason::TooLarge, detail));
+        }
+        let text = json::text(bytes)?;
+        let base64_data = OnceCell::new();
+        let envelope = Envelope::open(record, text, &base64_data)?;
+        let event_type = self.event_type(record);
+        let input = Input { decoder: self, record, envelope: &envelope, event_type: &event_type, now };
+        let decoded = match &event_type {
+            EventType::Counted(Family::UserRegistered) => user_registered::decode(&input)?,
+            EventType::Counted(Family::ProductViewed) => product_viewed::decode(&input)?,
+            EventType::Counted(Family::OrderCreated) => order_created::decode(&input)?,
+            EventType::Counted(Family::RatingUpdated) => rating_updated::decode(&input)?,
+            EventType::Extra(_) => extra(&input)?,
+        };
+        Ok(self.event(&input, decoded))
+    }
+
+    /// What the record's topic carries. A topic outside the mapping is never subscribed to; if
+    /// one arrives all the same it is logged like an extra topic.
+    fn event_type(&self, record: &Record) -> EventType {
+        let topic = &record.place.partition.topic;
+        self.topics.event_type(topic).cloned().unwrap_or_else(|| EventType::Extra(Arc::clone(topic)))
+    }
+
+    fn event(&self, input: &Input<'_>, decoded: Decoded) -> Event {
+        let Decoded { user, time, body, natural } = decoded;
+        let explicit = input.envelope.explicit().map(|explicit| explicit.key(input.event_type));
+        let natural = natural.map(|parts| identity::IdentityKey(parts.finish()));
+        let mut keys: Vec<_> = explicit.into_iter().chain(natural).collect();
+        let place = identity::place_key(&input.record.place);
+        if keys.is_empty() && time.source == TimeSource::Clock {
+            // Read again, the record would get another time and so another id: its key tells.
+            keys.push(place);
+        }
+        let id = identity::event_id(keys.first().copied().unwrap_or(place), time.at);
+        let digest = if keys.is_empty() { Digest(id.0) } else { digest(user.as_ref(), time, &body) };
+        let metadata = self.metadata(input);
+        Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, digest, metadata, body }
+    }
+
+    /// The payload without redacted fields, and with the type that the wrapping named if that
+    /// is not the topic's.
+    fn metadata(&self, input: &Input<'_>) -> String {
+        let payload = self.redaction.apply(input.envelope.payload_text);
+        match &input.envelope.declared_type {
+            Some(declared) if declared != input.event_type.name() && !declared.contains('\0') => {
+                with_field(payload, DECLARED_TYPE, declared)
+            }
+            _ => payload.into_owned(),
+        }
+    }
+}
+
+/// The metadata's key for a type that the wrapping named and the topic overruled.
+const DECLARED_TYPE: &str = "_declaredType";
+
+fn with_field(object: Cow<'_, str>, key: &str, value: &str) -> String {
+    let body = object.trim_ascii_end().strip_suffix('}').unwrap_or(&object).trim_ascii_end();
+    let comma = if body.ends_with('{') { "" } else { "," };
+    format!("{body}{comma}\"{key}\":{}}}", serde_json::Value::from(value))
+}
+
+/// What the families' decoders read from.
+struct Input<'a> {
+    decoder: &'a Decoder,
+    record: &'a Record,
+    envelope: &'a Envelope<'a>,
+    event_type: &'a EventType,
+    now: DateTime<Utc>,
+}
+
+fn extra(input: &Input<'_>) -> Result<Decoded, Rejection> {
+    let mut faults = Faults::default();
+    let user = faults.keep_optional(fields::id(&input.envelope.payload, &fields::USER, UserId::parse));
+    let time = faults.keep(fields::time(input, &fields::TIME));
+    faults.finish(time.map(|time| Decoded { user, time, body: Body::Logged, natural: None }))
+}
+
+/// The hash of a normalized event: its fields as they were decided, whatever names, envelopes and
+/// number formats they came in, without a time that the payload does not hold.
+fn digest(user: Option<&UserId>, time: Time, body: &Body) -> Digest {
+    let own_time = matches!(time.source, TimeSource::Payload(_)).then(|| time.at.micros().to_string());
+    let common = Fingerprint::new("event").optional(user.map(UserId::as_str)).optional(own_time.as_deref());
+    let fingerprint = match body {
+        Body::Signup { role, source } => common.optional(role.as_deref()).optional(source.as_deref()),
+        Body::View { product, vendor } => common.text(product.as_str()).optional(vendor.id().map(VendorId::as_str)),
+        Body::Order { order, lines } => lines.iter().fold(common.text(order.as_str()), |sum, line| {
+            sum.optional(line.product.as_ref().map(ProductId::as_str))
+                .optional(line.vendor.id().map(VendorId::as_str))
+                .number(line.quantity.units().into())
+                .number(line.amount.0)
+                .text(line.currency.code())
+        }),
+        Body::Rating { rating, product, vendor, stars } => common
+            .optional(rating.as_ref().map(RatingId::as_str))
+            .optional(product.as_ref().map(ProductId::as_str))
+            .optional(vendor.as_ref().map(VendorId::as_str))
+            .number(stars.get().into()),
+        Body::Logged => common,
+    };
+    Digest(fingerprint.finish())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! Amounts, quantities and currencies as producers write them.
+
+use crate::json::{Object, Value};
+use crate::money::{Amount, Currency, InvalidMoney, Quantity};
+use crate::rejection::{Reason, Rejection};
+
+use super::fields::excerpt;
+
+pub(super) fn invalid(name: &str, value: &str, why: impl std::fmt::Display) -> Rejection {
+    Rejection::new(Reason::InvalidAmount, format!("{name} {:?} {why}", excerpt(value)))
+}
+
+/// An amount under one of several names, where the object has one.
+pub(super) fn amount(object: &Object<'_>, names: &[&'static str]) -> Result<Option<(&'static str, Amount)>, Rejection> {
+    let Some((name, value)) = object.first(names) else { return Ok(None) };
+    parse(name, &value, Amount::parse).map(|amount| Some((name, amount)))
+}
+
+/// A line's quantity, one where it names none.
+pub(super) fn quantity(line: &Object<'_>) -> Result<Quantity, Rejection> {
+    match line.first(&["quantity", "qty"]) {
+        Some((name, value)) => parse(name, &value, |text| Amount::parse(text)?.quantity()),
+        None => Ok(Quantity::ONE),
+    }
+}
+
+/// The currency that an object names, if it does.
+pub(super) fn currency(object: &Object<'_>) -> Result<Option<Currency>, Rejection> {
+    match object.get("currency") {
+        None => Ok(None),
+        Some(Value::Text(code)) => {
+            Currency::parse(&code).map(Some).ok_or_else(|| invalid("currency", &code, "is no currency of ISO 4217"))
+        }
+        Some(_) => Err(Rejection::new(Reason::InvalidAmount, "currency is no text")),
+    }
+}
+
+fn parse<T>(name: &str, value: &Value<'_>, read: impl Fn(&str) -> Result<T, InvalidMoney>) -> Result<T, Rejection> {
+    let text = match value {
+        Value::Text(text) => text,
+        Value::Number(number) => *number,
+        _ => return Err(Rejection::new(Reason::InvalidAmount, format!("{name} is neither a number nor a text"))),
+    };
+    read(text).map_err(|error| invalid(name, text, error))
+}

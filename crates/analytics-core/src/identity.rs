@@ -1,0 +1,233 @@
+//! What makes two records the same event.
+//!
+//! A record has up to two identities within its event type: an explicit one that its producer
+//! gave it, and a natural one that its content implies. Either suffices. A record with neither
+//! is identified by its place in the log.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::event::{Event, EventId};
+use crate::record::Place;
+use crate::rejection::{Reason, Rejection};
+use crate::time::EventTime;
+use crate::topics::EventType;
+
+/// A hash of one identity of an event: equal keys are the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityKey(pub Uuid);
+
+/// A hash of a normalized event: of two records of one identity it tells a repetition from a
+/// contradiction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub Uuid);
+
+/// Hashes parts so that no two different lists of parts look alike: each is preceded by its
+/// length, and an absent part differs from an empty one.
+pub(crate) struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    pub(crate) fn new(purpose: &str) -> Self {
+        Self(Sha256::new()).text(purpose)
+    }
+
+    pub(crate) fn text(mut self, part: &str) -> Self {
+        self.0.update((part.len() as u64).to_be_bytes());
+        self.0.update(part.as_bytes());
+        self
+    }
+
+    pub(crate) fn optional(mut self, part: Option<&str>) -> Self {
+        match part {
+            Some(part) => self.text(part),
+            None => {
+                self.0.update(u64::MAX.to_be_bytes());
+                self
+            }
+        }
+    }
+
+    pub(crate) fn number(mut self, part: i64) -> Self {
+        self.0.update(part.to_be_bytes());
+        self
+    }
+
+    /// The first 128 bits of the hash.
+    pub(crate) fn finish(self) -> Uuid {
+        let hash: [u8; 32] = self.0.finalize().into();
+        let mut first = [0; 16];
+        first.copy_from_slice(hash.split_at(16).0);
+        Uuid::from_bytes(first)
+    }
+}
+
+/// The identity that a producer gave the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Explicit<'a> {
+    /// CloudEvents: `id` is unique within `source`.
+    CloudEvent { id: &'a str, source: &'a str },
+    /// The header `event-id`, or `eventId`.
+    EventId(&'a str),
+}
+
+impl Explicit<'_> {
+    pub(crate) fn key(&self, event_type: &EventType) -> IdentityKey {
+        let named = |namespace| Fingerprint::new(namespace).text(event_type.name());
+        IdentityKey(match self {
+            Self::CloudEvent { id, source } => named("cloudevent").text(source).text(id).finish(),
+            Self::EventId(id) => named("event-id").text(id).finish(),
+        })
+    }
+}
+
+/// The start of a natural identity; the family adds the parts that make it one.
+pub(crate) fn natural(event_type: &EventType) -> Fingerprint {
+    Fingerprint::new("natural").text(event_type.name())
+}
+
+/// The identity of a record that has no other.
+pub(crate) fn place_key(place: &Place) -> IdentityKey {
+    IdentityKey(
+        Fingerprint::new("place")
+            .text(&place.partition.topic)
+            .number(place.partition.partition.into())
+            .number(place.offset.0)
+            .number(place.timestamp.unwrap_or(-1))
+            .finish(),
+    )
+}
+
+/// The id of a record as such, whatever is in it: made from its place and its timestamp.
+#[must_use]
+pub fn record_id(place: &Place) -> EventId {
+    let millis = place.timestamp.unwrap_or(0).clamp(0, MAX_MILLIS);
+    event_id(place_key(place), EventTime::from_micros(millis * 1000))
+}
+
+/// What fits into 48 bits, the time part of an id.
+const MAX_MILLIS: i64 = (1 << 48) - 1;
+
+/// The id of an event with this identity and time.
+pub(crate) fn event_id(identity: IdentityKey, time: EventTime) -> EventId {
+    let mut bytes = *identity.0.as_bytes();
+    // Event times lie between 2000 and one day from now: 48 bits hold them until the year 10889.
+    let millis = time.millis().to_be_bytes();
+    for (byte, part) in bytes.iter_mut().zip(millis.iter().skip(2)) {
+        *byte = *part;
+    }
+    EventId(Uuid::new_v8(bytes))
+}
+
+/// What is known about identities that were counted before.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Bound keys: the digest and the id of the event that each belongs to.
+    pub keys: HashMap<IdentityKey, (Digest, EventId)>,
+    /// Ids of events in the log, as far as they were looked up: all that is known of events
+    /// without a key, or whose keys have been forgotten.
+    pub ids: HashSet<EventId>,
+}
+
+/// What a record turns out to be, given those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not seen before: it counts.
+    New,
+    /// The same event again: ignored.
+    Duplicate,
+    /// The same event with other content: the first stands.
+    Conflict(Rejection),
+}
+
+impl Known {
+    /// Judges one event, and remembers its identities unless it contradicts an earlier one.
+    ///
+    /// A repetition may bring an identity that the first record lacked (the same order under a
+    /// new event id); from then on that identity is the event's too.
+    pub fn judge(&mut self, event: &Event) -> Verdict {
+        let mut earlier = None;
+        for (digest, id) in event.keys.iter().filter_map(|key| self.keys.get(key)) {
+            if *digest != event.digest {
+                return Verdict::Conflict(Rejection::new(
+                    Reason::IdentityConflict,
+                    format!("it is the same event as {id}, which was counted with other content"),
+                ));
+            }
+            earlier = Some(*id);
+        }
+        let id = earlier.unwrap_or(event.id);
+        for key in &event.keys {
+            self.keys.entry(*key).or_insert((event.digest, id));
+        }
+        // The log itself remembers longer than the keys do.
+        let logged = !self.ids.insert(id);
+        if earlier.is_some() || logged { Verdict::Duplicate } else { Verdict::New }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Body;
+    use crate::topics::Family;
+
+    fn event(keys: &[&str], content: &str) -> Event {
+        let key = |name: &&str| IdentityKey(Fingerprint::new("test").text(name).finish());
+        let keys: Vec<_> = keys.iter().map(key).collect();
+        let identity = keys.first().copied().unwrap_or(IdentityKey(Uuid::nil()));
+        Event {
+            id: event_id(identity, EventTime::from_micros(1)),
+            event_type: EventType::Counted(Family::OrderCreated),
+            user: None,
+            time: EventTime::from_micros(1),
+            keys,
+            digest: Digest(Fingerprint::new("digest").text(content).finish()),
+            metadata: String::new(),
+            body: Body::Logged,
+        }
+    }
+
+    #[test]
+    fn either_identity_makes_the_same_event() {
+        let mut known = Known::default();
+        assert_eq!(known.judge(&event(&["e1", "order"], "a")), Verdict::New);
+        assert_eq!(known.judge(&event(&["e1"], "a")), Verdict::Duplicate);
+        assert_eq!(known.judge(&event(&["e2", "order"], "a")), Verdict::Duplicate);
+        // The repetition bound e2 to the order.
+        assert!(matches!(known.judge(&event(&["e2"], "b")), Verdict::Conflict(_)));
+    }
+
+    #[test]
+    fn a_conflicting_record_binds_nothing() {
+        let mut known = Known::default();
+        assert_eq!(known.judge(&event(&["order"], "a")), Verdict::New);
+        assert!(matches!(known.judge(&event(&["e9", "order"], "b")), Verdict::Conflict(_)));
+        assert_eq!(known.judge(&event(&["e9", "other"], "c")), Verdict::New);
+    }
+
+    #[test]
+    fn without_keys_the_place_counts_once() {
+        let mut known = Known::default();
+        assert_eq!(known.judge(&event(&[], "a")), Verdict::New);
+        assert_eq!(known.judge(&event(&[], "a")), Verdict::Duplicate);
+    }
+
+    #[test]
+    fn ids_sort_by_time_and_are_of_version_8() {
+        let identity = IdentityKey(Fingerprint::new("x").finish());
+        let early = event_id(identity, EventTime::from_micros(1_793_240_159_591_000));
+        let late = event_id(identity, EventTime::from_micros(1_793_240_159_592_000));
+        assert!(early < late);
+        assert_eq!(early.0.get_version_num(), 8);
+        assert_eq!(early.0.as_u128() >> 80, 1_793_240_159_591);
+    }
+
+    #[test]
+    fn parts_never_run_into_each_other() {
+        let a = Fingerprint::new("x").text("ab").text("c").finish();
+        assert_ne!(a, Fingerprint::new("x").text("a").text("bc").finish());
+        assert_ne!(Fingerprint::new("x").optional(None).finish(), Fingerprint::new("x").optional(Some("")).finish());
+    }
+}

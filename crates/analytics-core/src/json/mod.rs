@@ -1,0 +1,103 @@
+//! From bytes to a JSON object whose every part PostgreSQL can hold.
+//!
+//! The text is never turned into a tree: an object is read one level deep, its values stay
+//! slices of the record, and only the fields that a family names are looked into.
+
+mod object;
+mod redact;
+mod storable;
+
+pub(crate) use object::{Object, Value};
+pub use redact::Redaction;
+
+use serde::de::IgnoredAny;
+
+use crate::rejection::{Reason, Rejection};
+
+/// Takes a record's or an embedded payload's bytes as text, without a leading byte-order mark.
+///
+/// # Errors
+/// `empty` for white space, `not_json` for what is not UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Rejection> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    if bytes.trim_ascii().is_empty() {
+        return Err(Rejection::new(Reason::Empty, "the record has no content"));
+    }
+    std::str::from_utf8(bytes)
+        .map_err(|error| Rejection::new(Reason::NotJson, format!("the record is not UTF-8: {error}")))
+}
+
+/// Reads a JSON object that PostgreSQL can hold as `jsonb`.
+///
+/// # Errors
+/// `not_json`, `not_an_object` or `unstorable`, in that order of checking.
+pub(crate) fn object(text: &str) -> Result<Object<'_>, Rejection> {
+    // The reader of objects trips over some text that is JSON all the same (a lone surrogate in
+    // a key); the lenient second look tells such text from what is no JSON at all.
+    let object = match serde_json::from_str::<Object<'_>>(text) {
+        Ok(object) => object,
+        Err(error) => {
+            if let Err(syntax) = serde_json::from_str::<IgnoredAny>(text) {
+                return Err(Rejection::new(Reason::NotJson, format!("the record is not JSON: {syntax}")));
+            }
+            if !text.trim_ascii_start().starts_with('{') {
+                return Err(Rejection::new(Reason::NotAnObject, "the record is JSON, but no object"));
+            }
+            return Err(Rejection::new(Reason::Unstorable, format!("a key cannot be stored: {error}")));
+        }
+    };
+    storable::check(text).map_err(|fault| Rejection::new(Reason::Unstorable, fault.to_string()))?;
+    Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(bytes: &[u8]) -> Option<Reason> {
+        text(bytes).and_then(object).err().map(|rejection| rejection.reason)
+    }
+
+    #[test]
+    fn each_kind_of_unreadable_record_has_its_reason() {
+        for (bytes, expected) in [
+            (&b""[..], Some(Reason::Empty)),
+            (b" \n\t ", Some(Reason::Empty)),
+            (b"\xEF\xBB\xBF", Some(Reason::Empty)),
+            (b"\xff\xfe", Some(Reason::NotJson)),
+            (b"not json", Some(Reason::NotJson)),
+            (b"{\"a\":1", Some(Reason::NotJson)),
+            (b"{\"a\":1} x", Some(Reason::NotJson)),
+            (b"{\"a\":01}", Some(Reason::NotJson)),
+            (b"{\"a\":NaN}", Some(Reason::NotJson)),
+            (b"{\"a\":\"\t\"}", Some(Reason::NotJson)),
+            (b"[1,2,3]", Some(Reason::NotAnObject)),
+            (b"null", Some(Reason::NotAnObject)),
+            (b"\"\\ud800\"", Some(Reason::NotAnObject)),
+            (b"{\"a\":\"\\u0000\"}", Some(Reason::Unstorable)),
+            (b"{\"\\ud800\":1}", Some(Reason::Unstorable)),
+            (b"{\"a\":\"\\udc00\\ud800\"}", Some(Reason::Unstorable)),
+            (b"{\"a\":1e200000}", Some(Reason::Unstorable)),
+            (b"{\"a\":1e200000", Some(Reason::NotJson)),
+            (b"{\"a\":1e400}", None),
+            (b"\xEF\xBB\xBF {\"a\":\"\\ud83d\\ude00\"} ", None),
+            (b"{\"a\":\"\\\\u0000\"}", None),
+        ] {
+            assert_eq!(reason(bytes), expected, "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn nesting_is_judged_without_recursion() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(reason(nested(5_000).as_bytes()), None);
+        assert_eq!(reason(nested(500_000).as_bytes()), Some(Reason::Unstorable));
+        assert_eq!(reason(format!("{{\"a\":{}", "[".repeat(500_000)).as_bytes()), Some(Reason::NotJson));
+    }
+
+    #[test]
+    fn of_a_repeated_key_the_last_wins() {
+        let object = object("{\"a\":1,\"\\u0061\":2}").unwrap();
+        assert!(matches!(object.get("a"), Some(Value::Number("2"))));
+    }
+}

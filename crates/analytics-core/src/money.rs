@@ -1,0 +1,303 @@
+//! Money: exact decimals while it is read, minor units of its currency once it is decided.
+//!
+//! The decimal is our own 128-bit one because no rounding may happen before the one that the
+//! rules ask for: 28 digits times a quantity of up to 10^6 still fits `i128`, while the usual
+//! 96-bit decimals would round such a product in silence.
+
+use std::fmt;
+
+/// The most digits that an amount may be written with (design, section 3).
+const MAX_DIGITS: usize = 28;
+
+/// The largest amount of one line, in minor units.
+pub const MAX_LINE_MINOR: i64 = 1_000_000_000_000;
+
+/// The largest quantity of one line.
+pub const MAX_QUANTITY: u32 = 1_000_000;
+
+/// Minor units of a currency: cents of USD, yen of JPY, fils of KWD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Minor(pub i64);
+
+/// Units of one order line: 0 to 10^6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Quantity(u32);
+
+impl Quantity {
+    /// One unit, the default of a line.
+    pub const ONE: Self = Self(1);
+
+    /// The number of units.
+    #[must_use]
+    pub const fn units(self) -> u32 {
+        self.0
+    }
+}
+
+/// A currency of ISO 4217.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Currency(iso_currency::Currency);
+
+impl Currency {
+    /// The currency of an alphabetic code, in any case; `None` where ISO 4217 lacks it.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        iso_currency::Currency::from_code(&code.trim().to_ascii_uppercase()).map(Self)
+    }
+
+    /// The code in capitals, such as `USD`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// How many decimal places its minor unit has: USD 2, JPY 0, KWD 3. What ISO 4217 gives
+    /// none (gold, test codes) is counted in whole units.
+    #[must_use]
+    pub fn minor_digits(self) -> i32 {
+        self.0.exponent().map_or(0, i32::from)
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl PartialOrd for Currency {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Currency {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.code().cmp(other.code())
+    }
+}
+
+/// Why a text is no amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMoney {
+    /// Not a decimal number.
+    #[error("is no decimal number")]
+    NotANumber,
+    /// Below zero.
+    #[error("is negative")]
+    Negative,
+    /// Written with more than 28 digits.
+    #[error("has more than {MAX_DIGITS} digits")]
+    TooManyDigits,
+    /// More than 10^12 minor units.
+    #[error("is over {MAX_LINE_MINOR} minor units")]
+    TooLarge,
+    /// No integer from 0 to 10^6.
+    #[error("is no integer from 0 to {MAX_QUANTITY}")]
+    Quantity,
+}
+
+/// An amount exactly as it was written: `coefficient × 10^exponent`, not negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// At most 28 digits.
+    coefficient: i128,
+    exponent: i32,
+}
+
+impl Amount {
+    /// Reads `12`, `12.50`, `.5`, `1.25e3`; no separators, no currency signs.
+    ///
+    /// # Errors
+    /// [`InvalidMoney`] naming what is wrong.
+    pub fn parse(text: &str) -> Result<Self, InvalidMoney> {
+        let decimal = Decimal::split(text.trim()).ok_or(InvalidMoney::NotANumber)?;
+        let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes()).skip_while(|b| *b == b'0');
+        if digits().count() > MAX_DIGITS {
+            return Err(InvalidMoney::TooManyDigits);
+        }
+        let coefficient = digits().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+        if decimal.negative && coefficient != 0 {
+            return Err(InvalidMoney::Negative);
+        }
+        if coefficient == 0 {
+            return Ok(Self { coefficient, exponent: 0 });
+        }
+        let places = i32::try_from(decimal.fraction.len()).map_err(|_| InvalidMoney::TooManyDigits)?;
+        Ok(Self { coefficient, exponent: decimal.exponent.saturating_sub(places) })
+    }
+
+    /// This amount `quantity` times, in minor units of `currency`: rounded once, half away from zero.
+    ///
+    /// # Errors
+    /// [`InvalidMoney::TooLarge`] over 10^12 minor units.
+    pub fn times(self, quantity: Quantity, currency: Currency) -> Result<Minor, InvalidMoney> {
+        // At most 10^28 × 10^6 = 10^34; i128 holds 1.7 × 10^38.
+        let product = self.coefficient * i128::from(quantity.units());
+        let shift = self.exponent.saturating_add(currency.minor_digits());
+        let rounded = if product == 0 {
+            Some(0)
+        } else if let Ok(up) = u32::try_from(shift) {
+            10_i128.checked_pow(up).and_then(|power| product.checked_mul(power))
+        } else {
+            // 10^35 and more below the point rounds any product to zero.
+            match 10_i128.checked_pow(shift.unsigned_abs()).filter(|_| shift > -36) {
+                Some(power) => Some((product + power / 2) / power),
+                None => Some(0),
+            }
+        };
+        rounded
+            .and_then(|minor| i64::try_from(minor).ok())
+            .filter(|minor| *minor <= MAX_LINE_MINOR)
+            .map(Minor)
+            .ok_or(InvalidMoney::TooLarge)
+    }
+
+    /// The amount as a quantity of units.
+    ///
+    /// # Errors
+    /// [`InvalidMoney::Quantity`] where it is no integer from 0 to 10^6.
+    pub fn quantity(self) -> Result<Quantity, InvalidMoney> {
+        let whole = match u32::try_from(self.exponent) {
+            Ok(up) => 10_i128.checked_pow(up).and_then(|power| self.coefficient.checked_mul(power)),
+            Err(_) => 10_i128
+                .checked_pow(self.exponent.unsigned_abs())
+                .filter(|power| self.coefficient % power == 0)
+                .map(|power| self.coefficient / power),
+        };
+        whole
+            .and_then(|whole| u32::try_from(whole).ok())
+            .filter(|whole| *whole <= MAX_QUANTITY)
+            .map(Quantity)
+            .ok_or(InvalidMoney::Quantity)
+    }
+}
+
+/// The parts of a written decimal number.
+struct Decimal<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    exponent: i32,
+}
+
+impl<'a> Decimal<'a> {
+    fn split(text: &'a str) -> Option<Self> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, Self::exponent(exponent)?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        let valid = digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+        valid.then_some(Self { negative, whole, fraction, exponent })
+    }
+
+    /// An exponent too long for an `i32` is as good as the largest: both are far past any amount.
+    fn exponent(text: &str) -> Option<i32> {
+        let (sign, digits) = match text.strip_prefix('-') {
+            Some(digits) => (-1, digits),
+            None => (1, text.strip_prefix('+').unwrap_or(text)),
+        };
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        Some(sign * digits.parse::<i32>().unwrap_or(i32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minor(text: &str, quantity: &str, currency: &str) -> Result<i64, InvalidMoney> {
+        let quantity = Amount::parse(quantity)?.quantity()?;
+        Amount::parse(text)?.times(quantity, Currency::parse(currency).unwrap()).map(|minor| minor.0)
+    }
+
+    #[test]
+    fn amounts_become_minor_units_rounded_once_half_away_from_zero() {
+        for (text, quantity, currency, expected) in [
+            ("19.99", "1", "USD", 1999),
+            ("304.218", "1", "USD", 30422),
+            ("0.005", "1", "USD", 1),
+            ("0.0049999", "1", "USD", 0),
+            ("0.335", "3", "USD", 101),
+            ("35942.5", "1", "JPY", 35943),
+            ("4.4995", "1", "KWD", 4500),
+            ("1.25e2", "2", "USD", 25000),
+            ("1E-2", "1", "usd", 1),
+            ("0", "5", "USD", 0),
+            ("-0.00", "1", "USD", 0),
+            ("10", "0", "USD", 0),
+            ("1e-400", "1", "USD", 0),
+            ("0e999999999999", "1", "USD", 0),
+            (" 7 ", "1", "USD", 700),
+            ("10000000000.00", "1", "USD", MAX_LINE_MINOR),
+            ("0.0000000000000000000000000001", "1000000", "USD", 0),
+            ("00000000000000000000000000000000001", "1", "USD", 100),
+        ] {
+            assert_eq!(minor(text, quantity, currency), Ok(expected), "{text} x {quantity} {currency}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_says_why() {
+        for (text, expected) in [
+            ("five", InvalidMoney::NotANumber),
+            ("1,000", InvalidMoney::NotANumber),
+            ("", InvalidMoney::NotANumber),
+            (".", InvalidMoney::NotANumber),
+            ("1e", InvalidMoney::NotANumber),
+            ("NaN", InvalidMoney::NotANumber),
+            ("٣", InvalidMoney::NotANumber),
+            ("-0.01", InvalidMoney::Negative),
+            ("12345678901234567890123456789", InvalidMoney::TooManyDigits),
+            ("10000000000.01", InvalidMoney::TooLarge),
+            ("99999999999999999999", InvalidMoney::TooLarge),
+            ("1e400", InvalidMoney::TooLarge),
+            ("1e99999999999", InvalidMoney::TooLarge),
+        ] {
+            assert_eq!(minor(text, "1", "USD"), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_integers_up_to_a_million() {
+        for (text, expected) in [("0", 0), ("4", 4), ("1000000", 1_000_000), ("2.0", 2), ("1e3", 1000), ("50e-1", 5)] {
+            assert_eq!(Amount::parse(text).unwrap().quantity(), Ok(Quantity(expected)), "{text}");
+        }
+        for text in ["1.5", "1000001", "1e400", "1e-1"] {
+            assert_eq!(Amount::parse(text).unwrap().quantity(), Err(InvalidMoney::Quantity), "{text}");
+        }
+    }
+
+    #[test]
+    fn currencies_are_those_of_iso_4217_in_any_case() {
+        for (code, digits) in [("usd", 2), ("JPY", 0), ("Kwd", 3), (" EUR ", 2), ("CLF", 4)] {
+            assert_eq!(Currency::parse(code).unwrap().minor_digits(), digits);
+        }
+        for code in ["XYZ", "US", "DOLLAR", ""] {
+            assert_eq!(Currency::parse(code), None);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn splitting_a_price_over_units_never_changes_an_exact_product(cents in 0_i64..1_000_000, units in 0_u32..1000) {
+            let price = format!("{}.{:02}", cents / 100, cents % 100);
+            let product = Amount::parse(&price).unwrap().times(Quantity(units), Currency::parse("USD").unwrap());
+            proptest::prop_assert_eq!(product, Ok(Minor(cents * i64::from(units))));
+        }
+    }
+}

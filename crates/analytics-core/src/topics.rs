@@ -1,0 +1,193 @@
+//! Which topic carries which family of events.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The four families of events that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// A new account.
+    UserRegistered,
+    /// Somebody looked at a product.
+    ProductViewed,
+    /// Somebody ordered.
+    OrderCreated,
+    /// A user rated a product or a seller, or changed that rating.
+    RatingUpdated,
+}
+
+impl Family {
+    /// All families.
+    pub const ALL: [Self; 4] = [Self::UserRegistered, Self::ProductViewed, Self::OrderCreated, Self::RatingUpdated];
+
+    /// The family's name, which is also the event type and the default topic.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UserRegistered => "user.registered",
+            Self::ProductViewed => "product.viewed",
+            Self::OrderCreated => "order.created",
+            Self::RatingUpdated => "rating.updated",
+        }
+    }
+}
+
+/// What the events of a topic are logged as: a counted family, or an extra topic under its own name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventType {
+    /// Decoded and counted.
+    Counted(Family),
+    /// Logged only.
+    Extra(Arc<str>),
+}
+
+impl EventType {
+    /// The text in `event_logs.event_type`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Counted(family) => family.name(),
+            Self::Extra(topic) => topic,
+        }
+    }
+}
+
+/// The longest name of an extra topic: `event_type` is `varchar(100)`.
+const MAX_EXTRA_TOPIC: usize = 100;
+
+/// Why a mapping of topics cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTopics {
+    /// The part before `=` is no family.
+    #[error(
+        "{0:?} is no event family; the families are user.registered, product.viewed, order.created and rating.updated"
+    )]
+    UnknownFamily(String),
+    /// A name that Kafka would refuse.
+    #[error("{0:?} is no topic name: 1 to 249 of the characters A-Z a-z 0-9 . _ -")]
+    BadName(String),
+    /// An extra topic's name is its event type, which has room for 100 characters.
+    #[error("the extra topic {0:?} has more than {MAX_EXTRA_TOPIC} characters")]
+    ExtraTooLong(String),
+    /// One topic for two purposes.
+    #[error("the topic {0:?} is named twice")]
+    Twice(String),
+}
+
+/// The topics to consume, and what each carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics(BTreeMap<Arc<str>, EventType>);
+
+impl Topics {
+    /// Reads `KAFKA_TOPICS` (`family=topic`, comma separated; several topics may name one
+    /// family) and `KAFKA_EXTRA_TOPICS` (topics, comma separated). A family that the mapping
+    /// does not name keeps its default topic, which has the family's name.
+    ///
+    /// # Errors
+    /// [`InvalidTopics`] naming the entry that cannot be used.
+    pub fn parse(mapping: &str, extra: &str) -> Result<Self, InvalidTopics> {
+        let mut topics = BTreeMap::new();
+        let mut add = |topic: &str, event_type: EventType| {
+            let topic = topic_name(topic)?;
+            match topics.insert(topic.clone(), event_type) {
+                Some(_) => Err(InvalidTopics::Twice(topic.to_string())),
+                None => Ok(()),
+            }
+        };
+        let mut unnamed = Family::ALL.to_vec();
+        for entry in entries(mapping) {
+            let (name, topic) = entry.split_once('=').unwrap_or((entry, entry));
+            let family = Family::ALL
+                .into_iter()
+                .find(|family| family.name() == name.trim())
+                .ok_or_else(|| InvalidTopics::UnknownFamily(name.trim().to_owned()))?;
+            unnamed.retain(|other| *other != family);
+            add(topic.trim(), EventType::Counted(family))?;
+        }
+        for family in unnamed {
+            add(family.name(), EventType::Counted(family))?;
+        }
+        for topic in entries(extra) {
+            if topic.len() > MAX_EXTRA_TOPIC {
+                return Err(InvalidTopics::ExtraTooLong(topic.to_owned()));
+            }
+            add(topic, EventType::Extra(topic_name(topic)?))?;
+        }
+        Ok(Self(topics))
+    }
+
+    /// What a topic carries; `None` for a topic that nobody asked for.
+    #[must_use]
+    pub fn event_type(&self, topic: &str) -> Option<&EventType> {
+        self.0.get(topic)
+    }
+
+    /// The names to subscribe to.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|topic| &**topic)
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        let own = |family: Family| (Arc::from(family.name()), EventType::Counted(family));
+        Self(Family::ALL.into_iter().map(own).collect())
+    }
+}
+
+impl fmt::Display for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+fn topic_name(name: &str) -> Result<Arc<str>, InvalidTopics> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let valid = (1..=249).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != "..";
+    if valid { Ok(Arc::from(name)) } else { Err(InvalidTopics::BadName(name.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(topics: &Topics) -> Vec<(String, String)> {
+        topics.0.iter().map(|(topic, kind)| (topic.to_string(), kind.name().to_owned())).collect()
+    }
+
+    #[test]
+    fn families_keep_their_default_topic_unless_mapped() {
+        let topics =
+            Topics::parse("order.created=prod.orders, order.created=prod.orders.eu", "cart.abandoned").unwrap();
+        let expected = [
+            ("cart.abandoned", "cart.abandoned"),
+            ("prod.orders", "order.created"),
+            ("prod.orders.eu", "order.created"),
+            ("product.viewed", "product.viewed"),
+            ("rating.updated", "rating.updated"),
+            ("user.registered", "user.registered"),
+        ];
+        assert_eq!(names(&topics), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(Topics::parse("", "").unwrap(), Topics::default());
+    }
+
+    #[test]
+    fn a_mapping_that_cannot_be_used_names_its_entry() {
+        for (mapping, extra, expected) in [
+            ("orders=x", "", InvalidTopics::UnknownFamily("orders".into())),
+            ("order.created=a b", "", InvalidTopics::BadName("a b".into())),
+            ("order.created=", "", InvalidTopics::BadName(String::new())),
+            ("order.created=product.viewed", "", InvalidTopics::Twice("product.viewed".into())),
+            ("", "order.created", InvalidTopics::Twice("order.created".into())),
+        ] {
+            assert_eq!(Topics::parse(mapping, extra), Err(expected), "{mapping} {extra}");
+        }
+        let long = "x".repeat(101);
+        assert_eq!(Topics::parse("", &long), Err(InvalidTopics::ExtraTooLong(long)));
+    }
+}

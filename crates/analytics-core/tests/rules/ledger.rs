@@ -1,0 +1,99 @@
+//! The simplest thing that keeps numbers: maps in memory, filled batch by batch.
+
+use std::collections::{BTreeMap, HashMap};
+
+use analytics_core::attribution::{Lesson, Lessons};
+use analytics_core::business::Business;
+use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::deltas::{Bucket, Conversion, Deltas, Histogram, Measures};
+use analytics_core::event::Event;
+use analytics_core::identity::{Known, Verdict};
+use analytics_core::ids::{ProductId, VendorId};
+use analytics_core::metric_type::MetricType;
+use analytics_core::record::Record;
+use analytics_core::rules;
+use analytics_core::rules::ratings::{Opinion, Rated, settle};
+use analytics_core::topics::Topics;
+use chrono::{DateTime, Utc};
+
+pub(crate) fn decoder() -> Decoder {
+    Decoder {
+        topics: Topics::default(),
+        business: Business::parse("USD", "UTC").unwrap(),
+        redaction: Redaction::default(),
+        max_record_bytes: 1 << 20,
+    }
+}
+
+/// Everything that is kept.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    known: Known,
+    lessons: HashMap<ProductId, Lesson>,
+    standing: HashMap<Opinion, Rated>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) counters: BTreeMap<MetricType, i128>,
+    pub(crate) rollups: BTreeMap<Bucket, Measures>,
+    pub(crate) conversions: BTreeMap<VendorId, Conversion>,
+    pub(crate) histograms: BTreeMap<MetricType, Histogram>,
+    pub(crate) dead_letters: BTreeMap<&'static str, u64>,
+    pub(crate) duplicates: u64,
+}
+
+impl Ledger {
+    /// Counts one batch of records.
+    pub(crate) fn count(&mut self, records: &[Record], decoder: &Decoder, now: DateTime<Utc>) {
+        let mut lessons = Lessons::new(std::mem::take(&mut self.lessons));
+        let mut deltas = Deltas::default();
+        for record in records {
+            let judged = decoder.decode(record, now).and_then(|event| match self.known.judge(&event) {
+                Verdict::Conflict(rejection) => Err(rejection),
+                verdict => Ok((event, verdict)),
+            });
+            match judged {
+                Ok((mut event, Verdict::New)) => {
+                    lessons.attribute(&mut event);
+                    rules::count(&event, decoder.business, &mut deltas);
+                    self.events.push(event);
+                }
+                Ok(_) => self.duplicates += 1,
+                Err(rejection) => *self.dead_letters.entry(rejection.reason.code()).or_default() += 1,
+            }
+        }
+        self.lessons = lessons.into_known();
+        self.apply(deltas);
+    }
+
+    fn apply(&mut self, deltas: Deltas) {
+        for (metric_type, amount) in deltas.counters {
+            *self.counters.entry(metric_type).or_default() += amount;
+        }
+        for (bucket, add) in deltas.rollups {
+            let row = self.rollups.entry(bucket).or_default();
+            for (kept, add) in [
+                (&mut row.views, add.views),
+                (&mut row.signups, add.signups),
+                (&mut row.orders, add.orders),
+                (&mut row.units, add.units),
+                (&mut row.revenue, add.revenue),
+            ] {
+                if let Some(add) = add {
+                    *kept = Some(kept.unwrap_or(0) + add);
+                }
+            }
+        }
+        for (vendor, add) in deltas.conversions {
+            let row = self.conversions.entry(vendor).or_default();
+            row.orders += add.orders;
+            row.views += add.views;
+        }
+        let settled = settle(&deltas.ratings, &self.standing);
+        self.standing.extend(settled.standing);
+        for (target, add) in settled.histograms {
+            let row = self.histograms.entry(target).or_default();
+            for (kept, add) in row.0.iter_mut().zip(add.0) {
+                *kept += add;
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The recorded stream and its right answers, which were worked out by other programs.
+
+use std::collections::BTreeMap;
+
+use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
+use base64::Engine;
+use serde_json::Value;
+
+use crate::ledger::{Ledger, decoder};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../analytics-testkit/fixtures/recorded");
+
+/// The records of one part; each part is a partition of its own, so that their places differ.
+fn records(number: i32) -> Vec<Record> {
+    let text = std::fs::read_to_string(format!("{FIXTURES}/part-{number}.ndjson")).unwrap();
+    let mut next = BTreeMap::<String, i64>::new();
+    text.lines()
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let topic = line["topic"].as_str().unwrap();
+            let offset = next.entry(topic.to_owned()).or_default();
+            *offset += 1;
+            let header = |(name, value): (&String, &Value)| Header {
+                name: name.clone(),
+                value: value.as_str().map(|text| text.as_bytes().to_vec()),
+            };
+            let payload = match (line["value"].as_str(), line["valueBase64"].as_str()) {
+                (Some(text), _) => Some(text.as_bytes().to_vec()),
+                (None, Some(encoded)) => Some(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap()),
+                (None, None) => None,
+            };
+            Record {
+                place: Place {
+                    partition: TopicPartition { topic: topic.into(), partition: number },
+                    offset: Offset(*offset),
+                    timestamp: line["timestamp"].as_i64(),
+                },
+                key: None,
+                headers: line["headers"].as_object().unwrap().iter().map(header).collect(),
+                payload,
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_recorded_stream_gives_the_right_answers() {
+    let expected: Value =
+        serde_json::from_str(&std::fs::read_to_string(format!("{FIXTURES}/expected.json")).unwrap()).unwrap();
+    let mut ledger = Ledger::default();
+    for part in [1, 2] {
+        for batch in records(part).chunks(1000) {
+            ledger.count(batch, &decoder(), chrono::Utc::now());
+        }
+    }
+
+    let mut wrong = Vec::new();
+    let mut compare = |what: String, is: Option<i128>, should: &Value| {
+        if is != should.as_i64().map(i128::from) {
+            wrong.push(format!("{what}: is {is:?}, should be {should}"));
+        }
+    };
+    let mut counted: BTreeMap<String, Option<i128>> =
+        ledger.counters.iter().map(|(t, v)| (t.to_string(), Some(*v))).collect();
+    for (vendor, c) in &ledger.conversions {
+        let rate = (c.views > 0).then(|| i128::from((c.orders * 20_000 + c.views) / (c.views * 2)));
+        counted.insert(format!("conversion_rate:{}", analytics_core::ids::Encoded(vendor.as_str())), rate);
+    }
+    for (target, h) in &ledger.histograms {
+        let average = (h.count() > 0).then(|| i128::from((h.sum() * 200 + h.count()) / (h.count() * 2)));
+        counted.insert(target.to_string(), average);
+    }
+    for (metric, should) in expected["metrics"].as_object().unwrap() {
+        compare(metric.clone(), counted.remove(metric).flatten(), should);
+    }
+    for (metric, is) in counted {
+        compare(format!("{metric} (not expected)"), is, &Value::Null);
+    }
+    let histograms: BTreeMap<_, _> = ledger.histograms.iter().map(|(t, h)| (t.to_string(), h)).collect();
+    for (target, should) in expected["ratings"].as_object().unwrap() {
+        let is = histograms[target];
+        compare(format!("{target} count"), Some(is.count().into()), &should["count"]);
+        compare(format!("{target} sum"), Some(is.sum().into()), &should["sum"]);
+        for (stars, count) in (1..).zip(is.0) {
+            compare(format!("{target} {stars}"), Some(count.into()), &should["histogram"][stars.to_string()]);
+        }
+    }
+    for (event_type, should) in expected["eventCounts"].as_object().unwrap() {
+        let is = ledger.events.iter().filter(|event| event.event_type.name() == event_type).count();
+        compare(event_type.clone(), Some(is as i128), should);
+    }
+    for (reason, should) in expected["deadLetters"].as_object().unwrap() {
+        let is = ledger.dead_letters.get(reason.as_str()).copied();
+        compare(reason.clone(), is.map(i128::from), should);
+    }
+    compare("duplicates".into(), Some(ledger.duplicates.into()), &expected["duplicates"]);
+    assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

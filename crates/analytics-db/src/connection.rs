@@ -1,0 +1,95 @@
+//! Connections: one per writer, a pool for readers.
+
+use std::time::Duration;
+
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::r2d2::ConnectionManager;
+
+use crate::error::DbError;
+
+/// One connection.
+pub type Connection = PgConnection;
+
+/// Connections that requests borrow.
+pub type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
+
+/// How long to wait for a server to answer a connection attempt, in seconds.
+const CONNECT_TIMEOUT: &str = "connect_timeout=5";
+
+/// Opens one connection. `application` is what `pg_stat_activity` shows.
+///
+/// # Errors
+/// [`DbError::Unreachable`].
+pub fn connect(url: &str, application: &str) -> Result<Connection, DbError> {
+    Ok(PgConnection::establish(&with_defaults(url, application))?)
+}
+
+/// Makes a pool that opens connections when they are first needed.
+#[must_use]
+pub fn pool(url: &str, application: &str, access: Access, size: u32) -> Pool {
+    r2d2::Pool::builder()
+        .max_size(size)
+        .min_idle(Some(0))
+        .connection_timeout(Duration::from_secs(5))
+        .connection_customizer(Box::new(access))
+        .build_unchecked(ConnectionManager::new(with_defaults(url, application)))
+}
+
+/// What a pool's sessions may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The session itself refuses to write.
+    ReadOnly,
+    /// Reads and writes.
+    ReadWrite,
+}
+
+impl r2d2::CustomizeConnection<PgConnection, diesel::r2d2::Error> for Access {
+    fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+        let read_only = *self == Self::ReadOnly;
+        let settings = format!(
+            "SET default_transaction_read_only = {read_only}; SET statement_timeout = '10s'; \
+             SET idle_in_transaction_session_timeout = '15s'"
+        );
+        connection.batch_execute(&settings).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+/// The URL with a connect timeout and a name, unless it sets its own.
+fn with_defaults(url: &str, application: &str) -> String {
+    let mut url = url.to_owned();
+    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+        // The keyword form (`host=... dbname=...`): later words win, so ours go first.
+        return format!("{CONNECT_TIMEOUT} application_name={application} {url}");
+    }
+    for (name, default) in
+        [("connect_timeout=", CONNECT_TIMEOUT), ("application_name=", &format!("application_name={application}"))]
+    {
+        if !url.contains(name) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(default);
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_defaults;
+
+    #[test]
+    fn defaults_do_not_overrule_the_url() {
+        for (url, expected) in [
+            ("postgres://u@h/d", "postgres://u@h/d?connect_timeout=5&application_name=x"),
+            (
+                "postgresql://u@h/d?sslmode=require&connect_timeout=1",
+                "postgresql://u@h/d?sslmode=require&connect_timeout=1&application_name=x",
+            ),
+            ("host=h dbname=d", "connect_timeout=5 application_name=x host=h dbname=d"),
+        ] {
+            assert_eq!(with_defaults(url, "x"), expected);
+        }
+    }
+}

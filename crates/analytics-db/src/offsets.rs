@@ -1,0 +1,166 @@
+//! `ingest_offsets` outside the one transaction: where to start, where things stand, and repairs.
+
+use std::collections::HashMap;
+
+use analytics_core::record::{Offset, TopicPartition};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+
+use crate::{Connection, DbError};
+
+/// How far one partition is counted.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct StoredOffset {
+    /// The consumer group.
+    #[diesel(sql_type = Text)]
+    pub consumer_group: String,
+    /// The topic.
+    #[diesel(sql_type = Text)]
+    pub topic: String,
+    /// The partition.
+    #[diesel(sql_type = Integer)]
+    pub partition: i32,
+    /// The first offset that is not counted yet.
+    #[diesel(sql_type = BigInt)]
+    pub next_offset: i64,
+    /// The end of the partition as ingest last saw it.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub high_watermark: Option<i64>,
+    /// The latest event time that was counted.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub last_event_time: Option<DateTime<Utc>>,
+    /// When ingest last said anything about it.
+    #[diesel(sql_type = Timestamptz)]
+    pub updated_at: DateTime<Utc>,
+    /// Events counted.
+    #[diesel(sql_type = BigInt)]
+    pub events: i64,
+    /// Repetitions ignored.
+    #[diesel(sql_type = BigInt)]
+    pub duplicates: i64,
+    /// Dead letters.
+    #[diesel(sql_type = BigInt)]
+    pub rejected: i64,
+}
+
+/// All stored offsets, of all groups.
+///
+/// # Errors
+/// [`DbError`].
+pub fn all(connection: &mut Connection) -> Result<Vec<StoredOffset>, DbError> {
+    Ok(sql_query("SELECT * FROM ingest_offsets ORDER BY consumer_group, topic, partition").load(connection)?)
+}
+
+/// The stored offsets of some partitions.
+///
+/// # Errors
+/// [`DbError`].
+pub fn load(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partitions: &[TopicPartition],
+) -> Result<HashMap<TopicPartition, Offset>, DbError> {
+    let rows: Vec<StoredOffset> = sql_query(
+        "SELECT o.* FROM unnest($2, $3) AS p (topic, partition) JOIN ingest_offsets o USING (topic, partition) \
+         WHERE o.consumer_group = $1",
+    )
+    .bind::<Text, _>(consumer_group)
+    .bind::<Array<Text>, _>(partitions.iter().map(|p| &*p.topic).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(partitions.iter().map(|p| p.partition).collect::<Vec<_>>())
+    .load(connection)?;
+    let partition = |row: &StoredOffset| TopicPartition { topic: row.topic.as_str().into(), partition: row.partition };
+    Ok(rows.iter().map(|row| (partition(row), Offset(row.next_offset))).collect())
+}
+
+/// Stores where a partition that was never assigned before starts; a row that is there stays.
+///
+/// # Errors
+/// [`DbError`].
+pub fn start(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partition: &TopicPartition,
+    at: Offset,
+) -> Result<(), DbError> {
+    sql_query(
+        "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<Text, _>(consumer_group)
+    .bind::<Text, _>(&*partition.topic)
+    .bind::<Integer, _>(partition.partition)
+    .bind::<BigInt, _>(at.0)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Records that what lies between two offsets is gone, and moves the stored offset over it.
+/// Returns whether the offset still stood where the gap begins.
+///
+/// # Errors
+/// [`DbError`].
+pub fn record_gap(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partition: &TopicPartition,
+    (from, to): (Offset, Offset),
+    reason: &str,
+) -> Result<bool, DbError> {
+    let recorded = sql_query(include_str!("sql/record_gap.sql"))
+        .bind::<Text, _>(consumer_group)
+        .bind::<Text, _>(&*partition.topic)
+        .bind::<Integer, _>(partition.partition)
+        .bind::<BigInt, _>(from.0)
+        .bind::<BigInt, _>(to.0)
+        .bind::<Text, _>(reason)
+        .execute(connection)?;
+    Ok(recorded == 1)
+}
+
+/// Sets the stored offset of a partition, for operators. A running worker notices at its next
+/// batch and goes on from there. Returns whether there was such a row.
+///
+/// # Errors
+/// [`DbError`].
+pub fn set(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partition: &TopicPartition,
+    to: Offset,
+) -> Result<bool, DbError> {
+    let set = sql_query(
+        "UPDATE ingest_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
+    )
+    .bind::<Text, _>(consumer_group)
+    .bind::<Text, _>(&*partition.topic)
+    .bind::<Integer, _>(partition.partition)
+    .bind::<BigInt, _>(to.0)
+    .execute(connection)?;
+    Ok(set == 1)
+}
+
+/// Says that a worker is alive and where the ends of its partitions are. Only for rows that
+/// stand where the worker believes them to be; returns how many did.
+///
+/// # Errors
+/// [`DbError`].
+pub fn heartbeat(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partitions: &[(TopicPartition, Offset, Option<Offset>)],
+) -> Result<usize, DbError> {
+    let beat = sql_query(
+        "UPDATE ingest_offsets o SET high_watermark = coalesce(p.high_watermark, o.high_watermark), updated_at = now() \
+         FROM unnest($2, $3, $4, $5) AS p (topic, partition, next_offset, high_watermark) \
+         WHERE o.consumer_group = $1 AND o.topic = p.topic AND o.partition = p.partition \
+           AND o.next_offset = p.next_offset",
+    )
+    .bind::<Text, _>(consumer_group)
+    .bind::<Array<Text>, _>(partitions.iter().map(|(p, ..)| &*p.topic).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(partitions.iter().map(|(p, ..)| p.partition).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(partitions.iter().map(|(_, next, _)| next.0).collect::<Vec<_>>())
+    .bind::<Array<Nullable<BigInt>>, _>(partitions.iter().map(|(.., end)| end.map(|end| end.0)).collect::<Vec<_>>())
+    .execute(connection)?;
+    Ok(beat)
+}

@@ -1,0 +1,42 @@
+//! The tables that rows are copied into or read from by their columns; other statements are SQL.
+
+diesel::table! {
+    event_logs (id) {
+        id -> Uuid,
+        event_type -> Varchar,
+        user_id -> Nullable<Varchar>,
+        metadata -> Nullable<Jsonb>,
+        created_at -> Timestamptz,
+        ingested_at -> Timestamptz,
+        rules_version -> SmallInt,
+        product_id -> Nullable<Varchar>,
+        vendor_id -> Nullable<Varchar>,
+        vendor_learned -> Bool,
+        stars -> Nullable<SmallInt>,
+    }
+}
+
+diesel::table! {
+    order_lines (event_id, line) {
+        event_id -> Uuid,
+        line -> Integer,
+        product_id -> Nullable<Varchar>,
+        vendor_id -> Nullable<Varchar>,
+        vendor_learned -> Bool,
+        quantity -> Integer,
+        amount -> BigInt,
+        currency -> Varchar,
+    }
+}
+
+diesel::table! {
+    metrics (id) {
+        id -> Uuid,
+        #[sql_name = "type"]
+        metric_type -> Varchar,
+        value -> Nullable<BigInt>,
+        metadata -> Nullable<Jsonb>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}

@@ -1,0 +1,8 @@
+-- A gap is recorded by whoever still stands at its beginning, in the statement that moves on.
+WITH moved AS (
+    UPDATE ingest_offsets SET next_offset = $5, updated_at = now()
+    WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND next_offset = $4
+    RETURNING 1
+)
+INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset, reason)
+SELECT $1, $2, $3, $4, $5, $6 FROM moved

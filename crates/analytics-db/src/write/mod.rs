@@ -1,0 +1,222 @@
+//! The one transaction: what a batch of records changes, all of it or nothing.
+//!
+//! The order of the statements is the design's: identities first, then what may run beside
+//! other writers (COPY), then the counting lock and what is counted under it, offsets first.
+//! That the offsets move in the same transaction, and only from where this writer believes them
+//! to be, is what makes every record count once.
+
+mod dead_letters;
+mod event_log;
+mod fence;
+mod keys;
+mod lessons;
+mod metrics;
+mod ratings;
+pub mod refusal;
+mod rollups;
+
+use std::collections::{BTreeMap, HashSet};
+
+use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
+use analytics_core::event::Event;
+use analytics_core::identity::Verdict;
+use analytics_core::record::{Offset, Record, TopicPartition};
+use analytics_core::rejection::{Reason, Rejection};
+use analytics_core::rules;
+use analytics_core::time::EventTime;
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection;
+use diesel::result::{DatabaseErrorKind, Error};
+
+use crate::{Connection, DbError};
+
+/// Records of one or more partitions, decoded, to be counted together.
+#[derive(Debug)]
+pub struct Batch {
+    /// Whose offsets move.
+    pub consumer_group: String,
+    /// The stretch of each partition that the batch covers.
+    pub spans: Vec<Span>,
+    /// The records, those of a partition in its order.
+    pub items: Vec<Item>,
+}
+
+/// A stretch of one partition.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// Where this writer believes the stored offset to be.
+    pub expected: Offset,
+    /// Where it is to be after the batch.
+    pub next: Offset,
+    /// The end of the partition when the batch was fetched.
+    pub high_watermark: Option<Offset>,
+}
+
+/// One record and what it was decoded to.
+#[derive(Debug)]
+pub struct Item {
+    /// The record as fetched.
+    pub record: Record,
+    /// The event in it, or why there is none.
+    pub decoded: Result<Event, Rejection>,
+}
+
+/// Whether the batch's events may be in the log already, under ids that are no keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reread {
+    /// They are new unless their keys say otherwise: the offsets fence keeps it so.
+    Unlikely,
+    /// Offsets were set back, or another group read the same: look every id up.
+    Possible,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Events logged, by type.
+    pub events: BTreeMap<String, u64>,
+    /// Records that repeated an event.
+    pub duplicates: u64,
+    /// Of those, events that were found in the log by their id alone.
+    pub reread: u64,
+    /// Dead letters, by reason.
+    pub rejected: BTreeMap<Reason, u64>,
+}
+
+/// Why a batch was not written. In every case nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Somebody else moved an offset of the batch: drop it and start from what is stored.
+    #[error("another worker owns a partition of the batch, or its offset was set")]
+    Fenced,
+    /// An event's id is in the log already: write again with [`Reread::Possible`].
+    #[error("events of the batch are in the log already")]
+    AlreadyLogged,
+    /// A sum does not fit PostgreSQL's `bigint`: some record of the batch is refused.
+    #[error("a sum is past the limits of bigint")]
+    Refused,
+    /// The database failed: try again.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
+                if info.table_name().is_some_and(|table| table.starts_with("event_logs")) =>
+            {
+                Self::AlreadyLogged
+            }
+            error => Self::Database(error.into()),
+        }
+    }
+}
+
+/// Limits that let no frozen worker block the others, set for the one transaction only so that
+/// they hold through a pooler too.
+const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; \
+                      SET LOCAL idle_in_transaction_session_timeout = '10s'; \
+                      SET LOCAL client_connection_check_interval = '5s'";
+
+/// Counts a batch. On success everything in it is committed, on any error nothing is; after a
+/// lost answer to COMMIT the next attempt is [`WriteError::Fenced`], and the stored offset says
+/// what was kept.
+///
+/// # Errors
+/// [`WriteError`], by what to do next.
+pub fn write(
+    connection: &mut Connection,
+    batch: &mut Batch,
+    business: Business,
+    reread: Reread,
+) -> Result<Written, WriteError> {
+    connection.transaction(|connection| {
+        connection.batch_execute(LIMITS)?;
+        let judged = judge(connection, &mut batch.items, reread)?;
+        let mut lessons = lessons::load(connection, &judged.events)?;
+        let mut deltas = Deltas::default();
+        let mut events = judged.events;
+        for event in &mut events {
+            lessons.attribute(event);
+            rules::count(event, business, &mut deltas);
+        }
+        event_log::copy(connection, &events)?;
+        dead_letters::insert(connection, &judged.rejected)?;
+
+        fence::lock_counting(connection)?;
+        fence::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
+        lessons::store(connection, &lessons)?;
+        ratings::settle(connection, &deltas.ratings)?;
+        metrics::add(connection, &deltas)?;
+        rollups::add(connection, &deltas.rollups)?;
+        Ok(judged.written)
+    })
+}
+
+/// A batch after its identities were looked up.
+struct Judged<'a> {
+    events: Vec<&'a mut Event>,
+    rejected: Vec<(&'a Record, Rejection)>,
+    tallies: BTreeMap<TopicPartition, Tally>,
+    written: Written,
+}
+
+/// What became of the records of one partition.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    events: i64,
+    duplicates: i64,
+    rejected: i64,
+    last_event: Option<EventTime>,
+}
+
+/// Looks every identity up and sorts the batch into events to count, repetitions and rejections.
+fn judge<'a>(connection: &mut Connection, items: &'a mut [Item], reread: Reread) -> Result<Judged<'a>, WriteError> {
+    let claims = keys::claim(connection, items)?;
+    let mut known = keys::known(connection, &claims)?;
+    if reread == Reread::Possible {
+        known.ids = event_log::logged(connection, items)?;
+    }
+    let logged_before: HashSet<_> = known.ids.clone();
+    let mut judged = Judged {
+        events: Vec::with_capacity(items.len()),
+        rejected: Vec::new(),
+        tallies: BTreeMap::new(),
+        written: Written::default(),
+    };
+    for item in items {
+        let tally = judged.tallies.entry(item.record.place.partition.clone()).or_default();
+        let written = &mut judged.written;
+        let judgement = match &mut item.decoded {
+            Ok(event) => match known.judge(event) {
+                Verdict::Conflict(rejection) => Err(rejection),
+                verdict => Ok((event, verdict)),
+            },
+            Err(rejection) => Err(rejection.clone()),
+        };
+        match judgement {
+            Ok((event, Verdict::New)) => {
+                tally.events += 1;
+                tally.last_event = tally.last_event.max(Some(event.time));
+                *written.events.entry(event.event_type.name().to_owned()).or_default() += 1;
+                judged.events.push(event);
+            }
+            Ok((event, _)) => {
+                tally.duplicates += 1;
+                written.duplicates += 1;
+                written.reread += u64::from(logged_before.contains(&event.id));
+            }
+            Err(rejection) => {
+                tally.rejected += 1;
+                *written.rejected.entry(rejection.reason).or_default() += 1;
+                judged.rejected.push((&item.record, rejection));
+            }
+        }
+    }
+    keys::correct(connection, &claims, &known)?;
+    Ok(judged)
+}

@@ -1,0 +1,84 @@
+//! `ratings`: each user's latest rating of each target, and what that does to the averages.
+//! Under the counting lock, so what is read here stands until the commit.
+
+use std::collections::HashMap;
+
+use analytics_core::event::{EventId, Stars};
+use analytics_core::metric_type::MetricType;
+use analytics_core::rules::ratings::{Opinion, Rated, settle as decide};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use super::WriteError;
+use crate::Connection;
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+    #[diesel(sql_type = SmallInt)]
+    stars: i16,
+    #[diesel(sql_type = Timestamptz)]
+    rated_at: DateTime<Utc>,
+    #[diesel(sql_type = SqlUuid)]
+    event_id: Uuid,
+}
+
+/// Decides which of the proposed ratings stand, stores those, and adds to the averages.
+pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<Opinion, Rated>) -> Result<(), WriteError> {
+    if proposed.is_empty() {
+        return Ok(());
+    }
+    let standing = standing(connection, proposed)?;
+    let settled = decide(proposed, &standing);
+
+    let mut ratings: Vec<_> =
+        settled.standing.iter().map(|((target, user), rated)| (target.to_string(), user.as_str(), rated)).collect();
+    ratings.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    sql_query(include_str!("../sql/store_ratings.sql"))
+        .bind::<Array<Text>, _>(ratings.iter().map(|(target, ..)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(ratings.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
+        .bind::<Array<SmallInt>, _>(ratings.iter().map(|(.., rated)| i16::from(rated.stars.get())).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(ratings.iter().map(|(.., rated)| rated.time.utc()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(ratings.iter().map(|(.., rated)| rated.event.0).collect::<Vec<_>>())
+        .execute(connection)?;
+
+    let mut histograms: Vec<_> =
+        settled.histograms.iter().map(|(target, histogram)| (target.to_string(), histogram)).collect();
+    histograms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let stars = |index: usize| histograms.iter().map(|(_, h)| h.0.get(index).copied().unwrap_or(0)).collect::<Vec<_>>();
+    sql_query(include_str!("../sql/add_ratings.sql"))
+        .bind::<Array<Text>, _>(histograms.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(stars(0))
+        .bind::<Array<BigInt>, _>(stars(1))
+        .bind::<Array<BigInt>, _>(stars(2))
+        .bind::<Array<BigInt>, _>(stars(3))
+        .bind::<Array<BigInt>, _>(stars(4))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Of the proposed opinions, those that have a rating already.
+fn standing(
+    connection: &mut Connection,
+    proposed: &HashMap<Opinion, Rated>,
+) -> Result<HashMap<Opinion, Rated>, WriteError> {
+    let opinions: Vec<&Opinion> = proposed.keys().collect();
+    let targets: Vec<String> = opinions.iter().map(|(target, _): &&(MetricType, _)| target.to_string()).collect();
+    let rows: Vec<Row> = sql_query(
+        "SELECT o.number, r.stars, r.rated_at, r.event_id \
+         FROM unnest($1, $2) WITH ORDINALITY AS o (metric_type, user_id, number) \
+         JOIN ratings r USING (metric_type, user_id)",
+    )
+    .bind::<Array<Text>, _>(targets)
+    .bind::<Array<Text>, _>(opinions.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+    .load(connection)?;
+    let rated = rows.into_iter().filter_map(|row| {
+        let opinion = opinions.get(usize::try_from(row.number).ok()?.checked_sub(1)?)?;
+        let stars = Stars::new(u32::try_from(row.stars).ok()?)?;
+        Some(((*opinion).clone(), Rated { stars, time: row.rated_at.into(), event: EventId(row.event_id) }))
+    });
+    Ok(rated.collect())
+}

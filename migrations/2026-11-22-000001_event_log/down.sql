@@ -1,0 +1,3 @@
+DROP TABLE order_lines;
+DROP TABLE event_logs;
+DROP TABLE service_settings;

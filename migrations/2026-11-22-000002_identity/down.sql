@@ -1,0 +1,3 @@
+DROP TABLE product_vendors;
+DROP TABLE ratings;
+DROP TABLE event_keys;

@@ -1,0 +1,3 @@
+DROP TABLE dead_letters;
+DROP TABLE ingest_gaps;
+DROP TABLE ingest_offsets;

@@ -1,0 +1,37 @@
+//! Logs on standard error, as lines or as JSON objects.
+
+use std::io::Write;
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::json;
+
+use crate::settings::{Settings, SettingsError};
+
+/// Starts logging by `LOG_FORMAT` and `RUST_LOG`.
+///
+/// # Errors
+/// Where `LOG_FORMAT` is neither `text` nor `json`.
+pub fn start(settings: &Settings) -> Result<(), SettingsError> {
+    let json = settings.parse("LOG_FORMAT", |format| match format {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err("it is text or json"),
+    })?;
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(settings.get("RUST_LOG").unwrap_or("info"));
+    builder.format(move |out, record| {
+        let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let (level, target) = (record.level(), record.target());
+        if json {
+            let line = json!({
+                "time": time, "level": level.as_str(), "target": target, "message": record.args().to_string(),
+            });
+            writeln!(out, "{line}")
+        } else {
+            writeln!(out, "{time} {level:<5} {target}: {}", record.args())
+        }
+    });
+    // Tests start several processes' worth of settings in one; the first one's logger stays.
+    let _already_started = builder.try_init();
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! `/health/live`, `/health/ready` and `/metrics`, the same for every process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use actix_web::http::header::ContentType;
+use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::{App, HttpResponse, HttpServer, rt};
+use prometheus::{Registry, TextEncoder};
+
+/// Tells whether the process can do its work now, else why not. Must answer at once.
+pub trait Readiness: Send + Sync + 'static {
+    /// # Errors
+    /// A sentence that says what the process is waiting for.
+    fn ready(&self) -> Result<(), String>;
+}
+
+/// The probes' routes, for an application of its own or beside others.
+pub fn routes(readiness: Arc<dyn Readiness>, registry: Registry) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        config
+            .app_data(Data::from(readiness))
+            .app_data(Data::new(registry))
+            .route("/health/live", get().to(|| async { HttpResponse::Ok().body("live\n") }))
+            .route("/health/ready", get().to(ready))
+            .route("/metrics", get().to(metrics));
+    }
+}
+
+async fn ready(readiness: Data<dyn Readiness>) -> HttpResponse {
+    match readiness.ready() {
+        Ok(()) => HttpResponse::Ok().body("ready\n"),
+        Err(why) => HttpResponse::ServiceUnavailable().body(format!("not ready: {why}\n")),
+    }
+}
+
+async fn metrics(registry: Data<Registry>) -> HttpResponse {
+    match TextEncoder::new().encode_to_string(&registry.gather()) {
+        Ok(text) => HttpResponse::Ok().insert_header(ContentType::plaintext()).body(text),
+        Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
+    }
+}
+
+/// Serves nothing but the probes, from a thread of its own, for as long as the process lives.
+///
+/// # Errors
+/// Where the address cannot be listened on.
+pub fn serve(bind: SocketAddr, readiness: Arc<dyn Readiness>, registry: Registry) -> anyhow::Result<()> {
+    let (started, waiting) = std::sync::mpsc::channel();
+    thread::Builder::new().name("probes".into()).spawn(move || {
+        rt::System::new().block_on(async move {
+            let app = move || App::new().configure(routes(Arc::clone(&readiness), registry.clone()));
+            match HttpServer::new(app).workers(1).disable_signals().bind(bind) {
+                Ok(server) => {
+                    let _main_is_gone = started.send(Ok(()));
+                    if let Err(error) = server.run().await {
+                        log::error!("the probes stopped answering: {error}");
+                    }
+                }
+                Err(error) => {
+                    let _main_is_gone = started.send(Err(error));
+                }
+            }
+        });
+    })?;
+    waiting.recv()?.map_err(|error| anyhow::anyhow!("cannot listen on {bind}: {error}"))
+}

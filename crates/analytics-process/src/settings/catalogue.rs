@@ -1,0 +1,63 @@
+//! The one table of settings; the README's table is checked against it.
+
+/// A setting: its name in the environment, and in small letters in the TOML file.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The name.
+    pub name: &'static str,
+    /// What it is where it is not set; `None` where a process that needs it cannot start.
+    pub default: Option<&'static str>,
+    /// What it is, as in the README.
+    pub about: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+const fn setting(name: &'static str, default: Option<&'static str>, about: &'static str) -> Setting {
+    Setting { name, default, about, secret: false }
+}
+
+const fn secret(name: &'static str, about: &'static str) -> Setting {
+    Setting { name, default: None, about, secret: true }
+}
+
+/// Every setting of every process.
+pub const SETTINGS: &[Setting] = &[
+    secret("DATABASE_URL", "PostgreSQL, as in postgresql://user:password@host:5432/database"),
+    setting("KAFKA_BROKER", None, "Kafka brokers, as in kafka-1:9092,kafka-2:9092"),
+    setting("KAFKA_GROUP_ID", Some("analytics-ingest"), "the consumer group"),
+    setting(
+        "KAFKA_TOPICS",
+        Some(""),
+        "topics of the four event families, as in order.created=prod.orders; several may name one family",
+    ),
+    setting("KAFKA_EXTRA_TOPICS", Some(""), "topics to log without counting, comma separated"),
+    setting(
+        "KAFKA_START",
+        Some("earliest"),
+        "where a partition starts that was never read: earliest, latest, or an RFC 3339 time",
+    ),
+    secret(
+        "KAFKA_PROPERTIES",
+        "librdkafka properties, key=value separated by commas or lines, or @file; for TLS and SASL",
+    ),
+    setting("BASE_CURRENCY", Some("USD"), "the currency of amounts that name none; fixed at the first migration"),
+    setting(
+        "BUSINESS_TIMEZONE",
+        Some("UTC"),
+        "the IANA timezone that cuts days and hours; fixed at the first migration",
+    ),
+    setting("DEDUPE_DAYS", Some("35"), "how many days an event's identity is remembered after it arrived"),
+    setting(
+        "REDACT_FIELDS",
+        Some(""),
+        "fields that are removed from payloads before they are stored, comma separated, at every depth",
+    ),
+    setting("MAX_RECORD_BYTES", Some("1048576"), "larger records become dead letters, in bytes"),
+    setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
+    setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
+    setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),
+    secret("JWT_SECRET", "the HS256 key of the marketplace's tokens, 32 bytes or more"),
+    setting("LOG_FORMAT", Some("text"), "text or json"),
+    setting("RUST_LOG", Some("info"), "which log lines are written, as env_logger reads it"),
+];

@@ -1,0 +1,119 @@
+//! What the marketplace's tokens say, and what it amounts to.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The claims of a token. Unknown ones are ignored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Claims {
+    /// The user, by the marketplace's own name for it.
+    #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The user, by the registered name.
+    #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// The user's address; kept for logs of who did what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// One role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Several roles; the one that may do most counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// The seller that the user acts for.
+    #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
+    pub vendor_id: Option<String>,
+    /// When the token ends, in seconds since the epoch.
+    pub exp: u64,
+}
+
+/// Services that count their users write ids as numbers.
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Text(String),
+        Number(i64),
+    }
+    Ok(Option::<Id>::deserialize(deserializer)?.map(|id| match id {
+        Id::Text(text) => text,
+        Id::Number(number) => number.to_string(),
+    }))
+}
+
+/// In which role a principal asks. Ordered by how much it may do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Whoever has an account, and also a seller's token that names no vendor.
+    Buyer,
+    /// A seller, for the vendor named.
+    Vendor(String),
+    /// The marketplace's staff.
+    Admin,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The user, where the token names one.
+    pub user: Option<String>,
+    /// The role.
+    pub role: Role,
+}
+
+impl Principal {
+    /// What the claims amount to. A vendor without any role is a vendor; a role that nobody
+    /// knows is no more than a buyer's.
+    #[must_use]
+    pub fn of(claims: Claims) -> Self {
+        let vendor = claims.vendor_id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+        let named: Vec<String> = claims.role.into_iter().chain(claims.roles).collect();
+        let role = |name: &String| match (name.trim().to_ascii_lowercase().as_str(), &vendor) {
+            ("admin" | "super_admin", _) => Role::Admin,
+            ("seller" | "vendor" | "buyer_seller", Some(vendor)) => Role::Vendor(vendor.clone()),
+            _ => Role::Buyer,
+        };
+        let role = match (named.iter().map(role).max(), &vendor) {
+            (Some(role), _) => role,
+            (None, Some(vendor)) => Role::Vendor(vendor.clone()),
+            (None, None) => Role::Buyer,
+        };
+        Self { user: claims.user_id.or(claims.sub), role }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_amount_to_a_role() {
+        let vendor = || Role::Vendor("v-1".into());
+        for (json, expected) in [
+            (r#"{"role":"admin"}"#, Role::Admin),
+            (r#"{"role":"super_admin"}"#, Role::Admin),
+            (r#"{"role":"seller","vendorId":"v-1"}"#, vendor()),
+            (r#"{"role":"vendor","vendorId":"v-1"}"#, vendor()),
+            (r#"{"role":"buyer_seller","vendorId":"v-1"}"#, vendor()),
+            (r#"{"vendorId":"v-1"}"#, vendor()),
+            (r#"{"vendorId":7}"#, Role::Vendor("7".into())),
+            (r#"{"roles":["buyer","seller"],"vendorId":"v-1"}"#, vendor()),
+            (r#"{"roles":["seller","admin"],"vendorId":"v-1"}"#, Role::Admin),
+            (r#"{"role":"buyer","vendorId":"v-1"}"#, Role::Buyer),
+            (r#"{"role":"seller"}"#, Role::Buyer),
+            (r#"{"role":"seller","vendorId":" "}"#, Role::Buyer),
+            (r#"{"role":"auditor","vendorId":"v-1"}"#, Role::Buyer),
+            (r#"{}"#, Role::Buyer),
+        ] {
+            let claims: Claims = serde_json::from_str(json).unwrap();
+            assert_eq!(Principal::of(claims).role, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_user_is_user_id_before_sub() {
+        let claims: Claims = serde_json::from_str(r#"{"userId":"a","sub":"b"}"#).unwrap();
+        assert_eq!(Principal::of(claims).user.as_deref(), Some("a"));
+    }
+}

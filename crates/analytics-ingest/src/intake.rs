@@ -1,0 +1,350 @@
+//! What was fetched and is not written yet: between the one thread that polls Kafka and the
+//! threads that write.
+//!
+//! Each partition's records stay in order and are in the hands of at most one writer. Room is
+//! bounded: when it is used up, [`Intake::push`] waits. A session of group membership ends by
+//! [`Intake::end`], with the first reason that anyone gives.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use analytics_core::record::{Offset, Record, TopicPartition};
+use analytics_db::write::Span;
+
+/// How batches are cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The most records in a batch.
+    pub(crate) batch_records: usize,
+    /// The most bytes in a batch.
+    pub(crate) batch_bytes: usize,
+    /// The most bytes that wait outside batches.
+    pub(crate) waiting_bytes: usize,
+    /// The most records that wait outside batches.
+    pub(crate) waiting_records: usize,
+    /// How long a record waits for company.
+    pub(crate) linger: Duration,
+    /// How often idle partitions are reported to the database.
+    pub(crate) heartbeat: Duration,
+    /// Among how many writers the partitions are shared.
+    pub(crate) writers: usize,
+}
+
+/// Below this many waiting records one writer takes all: two small transactions cost more than one.
+const TOO_FEW_TO_SHARE: usize = 2_000;
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The process was asked to stop.
+    Shutdown,
+    /// The stored offsets are not where this worker believed them to be.
+    Fenced,
+    /// The database was away for too long to stay in the group.
+    DatabaseAway(String),
+    /// The broker refused something that only a new session can mend.
+    Kafka(String),
+}
+
+/// What a writer is to do next.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Write these records.
+    Batch { spans: Vec<Span>, records: Vec<Record> },
+    /// Tell the database that these partitions stand where they stood.
+    Heartbeat(Vec<(TopicPartition, Offset, Option<Offset>)>),
+    /// Nothing any more.
+    Stop,
+}
+
+#[derive(Debug)]
+struct Partition {
+    /// The offset that the database has.
+    stored: Offset,
+    /// The offset after the last record that was pushed.
+    next: Offset,
+    waiting: VecDeque<Record>,
+    oldest: Option<Instant>,
+    in_work: bool,
+    high_watermark: Option<Offset>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    partitions: HashMap<TopicPartition, Partition>,
+    waiting_records: usize,
+    waiting_bytes: usize,
+    in_work: usize,
+    last_heartbeat: Option<Instant>,
+    /// The partitions are being given up.
+    revoking: bool,
+    /// Everything that waits is to be written at once.
+    draining: bool,
+    /// No further work is handed out.
+    closed: bool,
+    end: Option<End>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Intake {
+    limits: Limits,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Intake {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, at_most: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Takes partitions over, each from its stored offset.
+    pub(crate) fn assign(&self, partitions: HashMap<TopicPartition, Offset>) {
+        let mut state = self.lock();
+        state.partitions = partitions
+            .into_iter()
+            .map(|(partition, stored)| {
+                let fresh = Partition {
+                    stored,
+                    next: stored,
+                    waiting: VecDeque::new(),
+                    oldest: None,
+                    in_work: false,
+                    high_watermark: None,
+                };
+                (partition, fresh)
+            })
+            .collect();
+        state.last_heartbeat = None;
+    }
+
+    /// Gives all partitions up: drops what waits and waits for what is being written, at most
+    /// this long. What is not finished by then is fenced by the database.
+    pub(crate) fn revoke(&self, at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        let mut state = self.lock();
+        for partition in state.partitions.values_mut() {
+            partition.waiting.clear();
+        }
+        (state.waiting_records, state.waiting_bytes) = (0, 0);
+        state.revoking = true;
+        self.changed.notify_all();
+        while state.in_work > 0 && Instant::now() < deadline {
+            state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+        state.partitions.clear();
+        state.revoking = false;
+    }
+
+    /// Takes a fetched record in. Waits while there is no room; tells whether it was taken before
+    /// `patience` ran out or the session ended. Records of partitions that are not ours, or below
+    /// the offset that is due, are dropped.
+    pub(crate) fn push(&self, record: Record, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let size = record.size();
+        let mut state = self.lock();
+        while state.waiting_records >= self.limits.waiting_records || state.waiting_bytes >= self.limits.waiting_bytes {
+            if state.end.is_some() || Instant::now() >= deadline {
+                return false;
+            }
+            state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+        let State { partitions, waiting_records, waiting_bytes, .. } = &mut *state;
+        let due = partitions.get_mut(&record.place.partition).filter(|partition| record.place.offset >= partition.next);
+        if let Some(partition) = due {
+            partition.next = record.place.offset.next();
+            partition.oldest.get_or_insert_with(Instant::now);
+            partition.waiting.push_back(record);
+            *waiting_records += 1;
+            *waiting_bytes += size;
+            // Writers look at the clock themselves; they only need waking for a full batch or
+            // for the first record after a quiet time.
+            if *waiting_records == 1 || *waiting_records >= self.limits.batch_records {
+                self.changed.notify_all();
+            }
+        }
+        true
+    }
+
+    /// Notes where partitions end, as the client's statistics say.
+    pub(crate) fn note_ends(&self, ends: &HashMap<TopicPartition, Offset>) {
+        let mut state = self.lock();
+        for (partition, end) in ends {
+            if let Some(partition) = state.partitions.get_mut(partition) {
+                partition.high_watermark = Some(*end);
+            }
+        }
+    }
+
+    /// How many messages of each partition are not counted yet, as far as its end is known.
+    pub(crate) fn lag(&self) -> BTreeMap<TopicPartition, i64> {
+        let state = self.lock();
+        let lag = |partition: &Partition| Some((partition.high_watermark?.0 - partition.stored.0).max(0));
+        state.partitions.iter().filter_map(|(name, partition)| Some((name.clone(), lag(partition)?))).collect()
+    }
+
+    /// The stored offsets of the partitions that are ours.
+    pub(crate) fn stored(&self) -> BTreeMap<TopicPartition, Offset> {
+        self.lock().partitions.iter().map(|(name, partition)| (name.clone(), partition.stored)).collect()
+    }
+
+    /// Waits for work.
+    pub(crate) fn take(&self) -> Work {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return Work::Stop;
+            }
+            if let Some(work) = state.heartbeat_due(&self.limits) {
+                return work;
+            }
+            match state.batch(&self.limits) {
+                Ok(batch) => {
+                    self.changed.notify_all();
+                    return batch;
+                }
+                Err(ready_in) => state = self.wait(state, ready_in),
+            }
+        }
+    }
+
+    /// Takes back what a writer was given: the offsets that are stored now, or `None` where
+    /// nothing was written (the session then ends).
+    pub(crate) fn finish(&self, partitions: &[(TopicPartition, Option<Offset>)]) {
+        let mut state = self.lock();
+        for (name, stored) in partitions {
+            if let Some(partition) = state.partitions.get_mut(name) {
+                partition.in_work = false;
+                partition.stored = stored.unwrap_or(partition.stored);
+            }
+        }
+        state.in_work = state.in_work.saturating_sub(1);
+        self.changed.notify_all();
+    }
+
+    /// Has everything that waits written, at most this long; tells whether nothing is left.
+    pub(crate) fn drain(&self, at_most: Duration) -> bool {
+        let deadline = Instant::now() + at_most;
+        let mut state = self.lock();
+        state.draining = true;
+        self.changed.notify_all();
+        while (state.in_work > 0 || state.waiting_records > 0)
+            && matches!(state.end, None | Some(End::Shutdown))
+            && Instant::now() < deadline
+        {
+            state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+        state.in_work == 0 && state.waiting_records == 0
+    }
+
+    /// Lets a writer wait before it tries again; tells whether its batch is still wanted.
+    pub(crate) fn pause(&self, at_most: Duration) -> bool {
+        let deadline = Instant::now() + at_most;
+        let mut state = self.lock();
+        while state.wants_batches() && Instant::now() < deadline {
+            state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+        state.wants_batches()
+    }
+
+    /// Ends the session; the first reason stands.
+    pub(crate) fn end(&self, why: End) {
+        self.lock().end.get_or_insert(why);
+        self.changed.notify_all();
+    }
+
+    /// Why the session is to end, if it is.
+    pub(crate) fn ended(&self) -> Option<End> {
+        self.lock().end.clone()
+    }
+
+    /// Hands out no more work.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    /// Whether what writers have in hand can still be of use.
+    fn wants_batches(&self) -> bool {
+        !self.closed && !self.revoking && matches!(self.end, None | Some(End::Shutdown))
+    }
+
+    /// Cuts a batch, or says how long it is until one may be due.
+    fn batch(&mut self, limits: &Limits) -> Result<Work, Duration> {
+        let now = Instant::now();
+        let mut due: Vec<(&TopicPartition, usize, Instant)> = self
+            .partitions
+            .iter()
+            .filter(|(_, partition)| !partition.in_work)
+            .filter_map(|(name, partition)| Some((name, partition.waiting.len(), partition.oldest?)))
+            .collect();
+        let Some(oldest) = due.iter().map(|(.., oldest)| *oldest).min() else { return Err(limits.heartbeat) };
+        let records: usize = due.iter().map(|(_, records, _)| records).sum();
+        let full = records >= limits.batch_records || self.waiting_bytes >= limits.batch_bytes;
+        let ripe_at = oldest + limits.linger;
+        if !full && !self.draining && now < ripe_at {
+            return Err(ripe_at - now);
+        }
+        // Every other partition by size goes to this writer, the rest is for the next one.
+        due.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        let busy_writers = self.in_work + 1;
+        let stride = if records < TOO_FEW_TO_SHARE || busy_writers >= limits.writers { 1 } else { limits.writers };
+        let chosen: Vec<TopicPartition> = due.iter().step_by(stride).map(|(name, ..)| (*name).clone()).collect();
+        Ok(self.cut(&chosen, limits))
+    }
+
+    /// Takes records of these partitions, as many as a batch holds, at least one of each turn.
+    fn cut(&mut self, chosen: &[TopicPartition], limits: &Limits) -> Work {
+        let share = limits.batch_records.div_ceil(chosen.len().max(1));
+        let (mut spans, mut records) = (Vec::new(), Vec::new());
+        let mut bytes = 0;
+        for name in chosen {
+            let Some(partition) = self.partitions.get_mut(name) else { continue };
+            let before = records.len();
+            while records.len() - before < share && bytes < limits.batch_bytes {
+                let Some(record) = partition.waiting.pop_front() else { break };
+                bytes += record.size();
+                records.push(record);
+            }
+            let Some(last) = records.get(before..).and_then(<[Record]>::last) else { continue };
+            spans.push(Span {
+                partition: name.clone(),
+                expected: partition.stored,
+                next: last.place.offset.next(),
+                high_watermark: partition.high_watermark,
+            });
+            partition.in_work = true;
+            partition.oldest = if partition.waiting.is_empty() { None } else { partition.oldest };
+        }
+        self.waiting_records = self.waiting_records.saturating_sub(records.len());
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+        self.in_work += 1;
+        Work::Batch { spans, records }
+    }
+
+    /// The partitions that nobody is writing, if it is time to report them.
+    fn heartbeat_due(&mut self, limits: &Limits) -> Option<Work> {
+        let due = self.last_heartbeat.is_none_or(|last| last.elapsed() >= limits.heartbeat);
+        if !due || self.partitions.is_empty() || self.end.is_some() || self.draining {
+            return None;
+        }
+        let mut idle = Vec::new();
+        for (name, partition) in self.partitions.iter_mut().filter(|(_, partition)| !partition.in_work) {
+            partition.in_work = true;
+            idle.push((name.clone(), partition.stored, partition.high_watermark));
+        }
+        self.last_heartbeat = Some(Instant::now());
+        self.in_work += usize::from(!idle.is_empty());
+        (!idle.is_empty()).then_some(Work::Heartbeat(idle))
+    }
+}

@@ -1,0 +1,181 @@
+//! What ingest tells Prometheus, its probes and its log: each happening in one place.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use analytics_core::record::{Offset, TopicPartition};
+use analytics_core::rejection::Reason;
+use analytics_db::write::Written;
+use analytics_process::probes::Readiness;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// The counters of one process. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Telemetry {
+    pub(crate) registry: Registry,
+    events: IntCounterVec,
+    duplicates: IntCounter,
+    rejected: IntCounterVec,
+    batches: IntCounter,
+    batch_records: Histogram,
+    commit: Histogram,
+    retries: IntCounter,
+    fenced: IntCounter,
+    gaps: IntCounter,
+    gap_records: IntCounter,
+    sessions: IntCounter,
+    assigned: IntGauge,
+    lag: IntGaugeVec,
+    state: Arc<Mutex<State>>,
+}
+
+/// What the process is doing, for its readiness.
+enum State {
+    Working,
+    Waiting(String),
+}
+
+impl Telemetry {
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new_custom(Some("analytics_ingest".into()), None)?;
+        let telemetry = Self {
+            events: IntCounterVec::new(Opts::new("events_total", "Events counted"), &["type"])?,
+            duplicates: IntCounter::new("duplicates_total", "Records that repeated an event and were ignored")?,
+            rejected: IntCounterVec::new(Opts::new("rejected_total", "Records that became dead letters"), &["reason"])?,
+            batches: IntCounter::new("batches_total", "Batches committed")?,
+            batch_records: Histogram::with_opts(
+                HistogramOpts::new("batch_records", "Records in a batch")
+                    .buckets(vec![1.0, 10.0, 100.0, 1_000.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0]),
+            )?,
+            commit: Histogram::with_opts(
+                HistogramOpts::new("commit_seconds", "How long the transaction of a batch took")
+                    .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+            )?,
+            retries: IntCounter::new("retries_total", "Transactions that failed and were tried again")?,
+            fenced: IntCounter::new("fenced_total", "Batches that were dropped because another worker had moved on")?,
+            gaps: IntCounter::new("gaps_total", "Stretches of a partition that were gone before they were counted")?,
+            gap_records: IntCounter::new("gap_records_total", "Offsets in those stretches")?,
+            sessions: IntCounter::new("sessions_total", "How often the consumer group was joined")?,
+            assigned: IntGauge::new("assigned_partitions", "Partitions that this worker owns")?,
+            lag: IntGaugeVec::new(
+                Opts::new("lag_messages", "Messages that are in a partition and not counted"),
+                &["topic", "partition"],
+            )?,
+            state: Arc::new(Mutex::new(State::Waiting("starting".into()))),
+            registry,
+        };
+        for reason in Reason::ALL {
+            telemetry.rejected.with_label_values(&[reason.code()]);
+        }
+        let collectors: [Box<dyn prometheus::core::Collector>; 13] = [
+            Box::new(telemetry.events.clone()),
+            Box::new(telemetry.duplicates.clone()),
+            Box::new(telemetry.rejected.clone()),
+            Box::new(telemetry.batches.clone()),
+            Box::new(telemetry.batch_records.clone()),
+            Box::new(telemetry.commit.clone()),
+            Box::new(telemetry.retries.clone()),
+            Box::new(telemetry.fenced.clone()),
+            Box::new(telemetry.gaps.clone()),
+            Box::new(telemetry.gap_records.clone()),
+            Box::new(telemetry.sessions.clone()),
+            Box::new(telemetry.assigned.clone()),
+            Box::new(telemetry.lag.clone()),
+        ];
+        for collector in collectors {
+            telemetry.registry.register(collector)?;
+        }
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        telemetry.registry.register(Box::new(process))?;
+        Ok(telemetry)
+    }
+
+    /// A batch was committed.
+    pub(crate) fn committed(&self, records: usize, written: &Written, took: Duration) {
+        for (event_type, events) in &written.events {
+            self.events.with_label_values(&[event_type]).inc_by(*events);
+        }
+        self.duplicates.inc_by(written.duplicates);
+        for (reason, records) in &written.rejected {
+            self.rejected.with_label_values(&[reason.code()]).inc_by(*records);
+        }
+        self.batches.inc();
+        #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^52 records")]
+        self.batch_records.observe(records as f64);
+        self.commit.observe(took.as_secs_f64());
+        log::debug!("committed {records} records in {took:?}: {written:?}");
+    }
+
+    /// The database failed a writer, which will try again.
+    pub(crate) fn retrying(&self, error: &impl std::fmt::Display) {
+        self.retries.inc();
+        log::warn!("the database failed, trying again: {error}");
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Waiting(error.to_string());
+    }
+
+    /// A batch was dropped because the stored offset was not where it should be.
+    pub(crate) fn fenced(&self) {
+        self.fenced.inc();
+        log::warn!("another worker owns a partition, or its offset was set: starting from what is stored");
+    }
+
+    /// Records were gone before they could be counted.
+    pub(crate) fn gap(&self, partition: &TopicPartition, (from, to): (Offset, Offset), reason: &str) {
+        self.gaps.inc();
+        self.gap_records.inc_by(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0));
+        log::error!("{partition}: offset {from} is gone, going on from {to}: {reason}");
+    }
+
+    /// The group was joined.
+    pub(crate) fn session_started(&self) {
+        self.sessions.inc();
+    }
+
+    /// The worker's partitions changed.
+    pub(crate) fn assigned(&self, partitions: &[TopicPartition]) {
+        self.assigned.set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
+        self.lag.reset();
+        self.working();
+        let names: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+        log::info!("assigned {} partitions: {}", names.len(), names.join(" "));
+    }
+
+    /// The worker gave its partitions up.
+    pub(crate) fn revoked(&self) {
+        self.assigned.set(0);
+        self.lag.reset();
+        log::info!("gave its partitions up");
+    }
+
+    /// How far behind the partitions are.
+    pub(crate) fn lag(&self, partitions: &BTreeMap<TopicPartition, i64>) {
+        for (partition, lag) in partitions {
+            let labels = [&*partition.topic, &partition.partition.to_string()];
+            self.lag.with_label_values(&labels).set(*lag);
+        }
+    }
+
+    /// The process cannot work until something outside comes back. Logged when it changes.
+    pub(crate) fn waiting(&self, why: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(&*state, State::Waiting(known) if known == why) {
+            log::warn!("waiting: {why}");
+            *state = State::Waiting(why.to_owned());
+        }
+    }
+
+    /// The process does its work.
+    pub(crate) fn working(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Working;
+    }
+}
+
+impl Readiness for Telemetry {
+    fn ready(&self) -> Result<(), String> {
+        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Working => Ok(()),
+            State::Waiting(why) => Err(why.clone()),
+        }
+    }
+}

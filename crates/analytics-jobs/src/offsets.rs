@@ -1,0 +1,78 @@
+//! `analytics-jobs offsets show|set`
+
+use analytics_core::record::{Offset, TopicPartition};
+use analytics_db::{connection, migrations, offsets};
+use analytics_process::settings::Settings;
+use anyhow::bail;
+use chrono::{SecondsFormat, Utc};
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub enum Offsets {
+    /// Show how far each partition is counted
+    Show,
+    /// Set the next offset of a partition that was read before
+    ///
+    /// A running worker notices within seconds and goes on from there. Records that were counted
+    /// already are recognised and change no number, so setting back is always safe; setting
+    /// forward skips records.
+    Set(Set),
+}
+
+#[derive(Debug, Args)]
+pub struct Set {
+    /// The consumer group; KAFKA_GROUP_ID if it is not given
+    #[arg(long)]
+    group: Option<String>,
+    /// The topic
+    #[arg(long)]
+    topic: String,
+    /// The partition; all that the group has read if it is not given
+    #[arg(long)]
+    partition: Option<i32>,
+    /// The next offset to count
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    offset: i64,
+}
+
+pub(super) fn run(command: Offsets, settings: &Settings) -> anyhow::Result<()> {
+    let connection = &mut connection::connect(settings.required("DATABASE_URL")?, "analytics-jobs")?;
+    migrations::check(connection)?;
+    let stored = offsets::all(connection)?;
+    match command {
+        Offsets::Show => show(&stored),
+        Offsets::Set(Set { group, topic, partition, offset }) => {
+            let group = group.map_or_else(|| settings.required("KAFKA_GROUP_ID").map(str::to_owned), Ok)?;
+            let of_group = stored.iter().filter(|row| row.consumer_group == group && row.topic == topic);
+            let rows: Vec<_> = of_group.filter(|row| partition.is_none_or(|number| number == row.partition)).collect();
+            if rows.is_empty() {
+                bail!(
+                    "the group {group} has never read {topic} {}",
+                    partition.map_or(String::new(), |p| p.to_string())
+                );
+            }
+            for row in rows {
+                let partition = TopicPartition { topic: row.topic.as_str().into(), partition: row.partition };
+                offsets::set(connection, &group, &partition, Offset(offset))?;
+                println!("{group} {partition}: {} -> {offset}", row.next_offset);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn show(stored: &[offsets::StoredOffset]) {
+    println!(
+        "{:<24} {:<28} {:>9} {:>12} {:>10} {:>12} {:>10} {:>10}  {:<24} SEEN",
+        "GROUP", "TOPIC", "PARTITION", "NEXT OFFSET", "LAG", "EVENTS", "DUPLICATES", "REJECTED", "LAST EVENT"
+    );
+    for row in stored {
+        let lag = row.high_watermark.map_or("?".to_owned(), |end| (end - row.next_offset).max(0).to_string());
+        let last = row.last_event_time.map_or("-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        let seen = (Utc::now() - row.updated_at).num_seconds().max(0);
+        println!(
+            "{:<24} {:<28} {:>9} {:>12} {lag:>10} {:>12} {:>10} {:>10}  {last:<24} {seen} s ago",
+            row.consumer_group, row.topic, row.partition, row.next_offset, row.events, row.duplicates, row.rejected
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The tests' Kafka: topics and messages.
+
+use std::time::Duration;
+
+use analytics_core::topics::Family;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+/// One message to be produced.
+#[derive(Debug, Clone, Default)]
+pub struct Message {
+    /// The family's name, or the name of another topic.
+    pub topic: String,
+    /// `None`: any partition.
+    pub key: Option<String>,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// Milliseconds since the epoch; `None`: now.
+    pub timestamp: Option<i64>,
+    /// `None` is a tombstone.
+    pub payload: Option<Vec<u8>>,
+}
+
+impl Message {
+    /// A message of JSON text, with nothing else.
+    pub fn json(topic: &str, payload: impl ToString) -> Self {
+        Self { topic: topic.into(), payload: Some(payload.to_string().into_bytes()), ..Self::default() }
+    }
+}
+
+/// Makes topics that are missing. One that is there stays as it is.
+///
+/// # Panics
+/// Where the broker refuses.
+pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
+    let topics: Vec<NewTopic<'_>> = names
+        .iter()
+        .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304"))
+        .collect();
+    let created = futures_executor::block_on(admin.create_topics(&topics, &AdminOptions::new()));
+    for topic in created.expect("the broker answers") {
+        assert!(matches!(topic, Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))), "{topic:?}");
+    }
+}
+
+/// Sends messages and waits until the broker has them.
+pub struct Sender {
+    producer: BaseProducer,
+    prefix: String,
+}
+
+impl Sender {
+    /// A sender to topics whose names begin with `prefix`.
+    ///
+    /// # Panics
+    /// Where the client cannot be made.
+    #[must_use]
+    pub fn new(broker: &str, prefix: &str) -> Self {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", broker)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .set("compression.type", "lz4")
+            .set("message.max.bytes", "4194304")
+            .set("queue.buffering.max.kbytes", "65536")
+            .create()
+            .expect("a producer");
+        Self { producer, prefix: prefix.to_owned() }
+    }
+
+    /// Puts a message into the queue, waiting where that is full.
+    ///
+    /// # Panics
+    /// Where the message is refused.
+    pub fn queue(&self, message: &Message) {
+        let topic = format!("{}{}", self.prefix, message.topic);
+        let mut headers = OwnedHeaders::new();
+        for (name, value) in &message.headers {
+            headers = headers.insert(Header { key: name, value: Some(value) });
+        }
+        let mut record: BaseRecord<'_, String, Vec<u8>> = BaseRecord::to(&topic).headers(headers);
+        record.key = message.key.as_ref();
+        record.payload = message.payload.as_ref();
+        record.timestamp = message.timestamp;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    self.producer.poll(Duration::from_millis(50));
+                    record = back;
+                }
+                Err((error, _)) => panic!("{topic}: {error}"),
+            }
+        }
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Waits until the broker has everything.
+    ///
+    /// # Panics
+    /// Where it does not within a minute.
+    pub fn flush(&self) {
+        self.producer.flush(Duration::from_secs(60)).expect("the broker takes the messages");
+    }
+
+    /// Sends messages and waits until the broker has them.
+    pub fn send<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) {
+        for message in messages {
+            self.queue(message);
+        }
+        self.flush();
+    }
+}
+
+/// How many records the topics of all families with this prefix hold.
+///
+/// # Panics
+/// Where the broker does not answer.
+#[must_use]
+pub fn held(broker: &str, topics: &[String], partitions: i32) -> i64 {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", broker).create().expect("a consumer");
+    let end = |topic: &String, partition| {
+        let (low, high) =
+            consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).expect("the broker answers");
+        high - low
+    };
+    topics
+        .iter()
+        .flat_map(|topic| (0..partitions).map(move |partition| (topic, partition)))
+        .map(|(t, p)| end(t, p))
+        .sum()
+}
+
+/// The topics of the four families under a prefix.
+#[must_use]
+pub fn family_topics(prefix: &str) -> Vec<String> {
+    Family::ALL.iter().map(|family| format!("{prefix}{}", family.name())).collect()
+}

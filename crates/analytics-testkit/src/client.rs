@@ -1,0 +1,83 @@
+//! A client of the API.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use shared_auth::{Claims, mint};
+use ureq::Agent;
+
+/// The secret that tests sign tokens with.
+pub const SECRET: &str = "a secret for tests, of thirty-two bytes or more";
+
+/// A client with a token.
+pub struct Client {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+impl Client {
+    /// A client that is an admin.
+    #[must_use]
+    pub fn admin(address: &str) -> Self {
+        Self::with_token(address, &token("admin", None))
+    }
+
+    /// A client that is a seller.
+    #[must_use]
+    pub fn seller(address: &str, vendor: &str) -> Self {
+        Self::with_token(address, &token("seller", Some(vendor)))
+    }
+
+    /// A client with any token.
+    #[must_use]
+    pub fn with_token(address: &str, token: &str) -> Self {
+        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        Self { agent, base: format!("http://{address}"), token: token.to_owned() }
+    }
+
+    /// The status and body of a GET.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    #[must_use]
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        let url = format!("{}{path}", self.base);
+        let mut answer =
+            self.agent.get(&url).header("Authorization", format!("Bearer {}", self.token)).call().expect(&url);
+        let body = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    /// The status and body of one metric.
+    #[must_use]
+    pub fn metric(&self, metric_type: &str) -> (u16, Value) {
+        self.get(&format!("/api/metrics/{}", utf8_percent_encode(metric_type, NON_ALPHANUMERIC)))
+    }
+
+    /// The value of a metric that must be there; `None` is null.
+    ///
+    /// # Panics
+    /// Where the metric is not there.
+    #[must_use]
+    pub fn value(&self, metric_type: &str) -> Option<i64> {
+        let (status, body) = self.metric(metric_type);
+        assert_eq!(status, 200, "{metric_type}: {body}");
+        body["value"].as_i64()
+    }
+}
+
+/// A token of a role, valid for an hour.
+///
+/// # Panics
+/// Never with the tests' secret.
+#[must_use]
+pub fn token(role: &str, vendor: Option<&str>) -> String {
+    let claims = Claims {
+        user_id: Some("tester".into()),
+        role: Some(role.into()),
+        vendor_id: vendor.map(str::to_owned),
+        exp: (chrono::Utc::now().timestamp() + 3600).unsigned_abs(),
+        ..Claims::default()
+    };
+    mint(SECRET.as_bytes(), &claims).expect("a secret of sufficient length")
+}

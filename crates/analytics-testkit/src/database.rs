@@ -1,0 +1,245 @@
+//! The tests' PostgreSQL: a fresh database for each test, and servers of one's own to hurt.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use analytics_core::business::Business;
+use analytics_db::service_settings::ServiceSettings;
+use analytics_db::{Connection, connection, migrations, partitions};
+use diesel::connection::SimpleConnection;
+use diesel::deserialize::QueryableByName;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::{RunQueryDsl, sql_query};
+
+use crate::wait;
+
+/// A database of one's own, dropped at the end.
+pub struct Database {
+    /// Where it is.
+    pub url: String,
+    server_url: String,
+    name: String,
+}
+
+impl Database {
+    /// A database without a schema on the tests' server.
+    ///
+    /// # Panics
+    /// Without a server; `scripts/test` starts one.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::empty_on(&shared_server())
+    }
+
+    fn empty_on(server_url: &str) -> Self {
+        let name = format!("test_{}", uuid::Uuid::new_v8(unique()).simple());
+        let mut server = connection::connect(server_url, "test").expect("the tests' PostgreSQL");
+        server.batch_execute(&format!("CREATE DATABASE {name}")).expect("a new database");
+        let (base, _) = server_url.rsplit_once('/').expect("a URL with a database");
+        Self { url: format!("{base}/{name}"), server_url: server_url.to_owned(), name }
+    }
+
+    /// A database with the current schema, for USD and UTC.
+    #[must_use]
+    pub fn migrated() -> Self {
+        let database = Self::empty();
+        database.migrate();
+        database
+    }
+
+    /// A migrated database on a server of the test's own.
+    #[must_use]
+    pub fn migrated_on(server: &Server) -> Self {
+        let database = Self::empty_on(&server.url());
+        database.migrate();
+        database
+    }
+
+    fn migrate(&self) {
+        let connection = &mut self.connect();
+        migrations::migrate(connection).expect("the migrations");
+        let business = Business::parse("USD", "UTC").expect("a business");
+        ServiceSettings::from(business).store_or_check(connection).expect("the settings");
+        partitions::ensure(connection, chrono::Utc::now()).expect("the partitions");
+    }
+
+    /// A connection.
+    ///
+    /// # Panics
+    /// Where there is none to be had.
+    #[must_use]
+    pub fn connect(&self) -> Connection {
+        connection::connect(&self.url, "test").expect("a connection")
+    }
+
+    /// The one number that a query gives; `None` for NULL.
+    ///
+    /// # Panics
+    /// Where the query fails.
+    #[must_use]
+    pub fn number(&self, query: &str) -> Option<i64> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Nullable<BigInt>)]
+            number: Option<i64>,
+        }
+        let query = format!("SELECT ({query})::bigint AS number");
+        sql_query(&query).get_result::<Row>(&mut self.connect()).unwrap_or_else(|e| panic!("{query}: {e}")).number
+    }
+
+    /// The lines of text that a query gives.
+    ///
+    /// # Panics
+    /// Where the query fails.
+    #[must_use]
+    pub fn lines(&self, query: &str) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            line: String,
+        }
+        let query = format!("SELECT line::text AS line FROM ({query}) AS q (line)");
+        let rows: Vec<Row> = sql_query(&query).load(&mut self.connect()).unwrap_or_else(|e| panic!("{query}: {e}"));
+        rows.into_iter().map(|row| row.line).collect()
+    }
+
+    /// Runs statements.
+    ///
+    /// # Panics
+    /// Where one fails.
+    pub fn execute(&self, statements: &str) {
+        self.connect().batch_execute(statements).unwrap_or_else(|e| panic!("{statements}: {e}"));
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Ok(mut server) = connection::connect(&self.server_url, "test") {
+            let _left_behind = server.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        }
+    }
+}
+
+fn shared_server() -> String {
+    std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL; scripts/test starts a server and sets it")
+}
+
+/// Sixteen bytes that no other test has.
+fn unique() -> [u8; 16] {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let nanos = chrono::Utc::now().timestamp_nanos_opt().unwrap_or_default().unsigned_abs();
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&nanos.to_be_bytes());
+    bytes[8..12].copy_from_slice(&std::process::id().to_be_bytes());
+    bytes[12..].copy_from_slice(&COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    bytes
+}
+
+/// A name that no other test has.
+#[must_use]
+pub fn unique_name() -> String {
+    uuid::Uuid::from_bytes(unique()).simple().to_string()
+}
+
+/// A PostgreSQL server of a test's own, which may be stopped, crashed and frozen.
+pub struct Server {
+    directory: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Makes and starts one.
+    ///
+    /// # Panics
+    /// Where PostgreSQL is not installed or does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = PathBuf::from(format!("/var/tmp/analytics-test-{}", unique_name()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let port = crate::process::free_port();
+        let mut server = Self { directory, port, child: None };
+        if server.is_root() {
+            assert!(Command::new("chown").arg("postgres").arg(&server.directory).status().expect("chown").success());
+        }
+        let made = server
+            .command("initdb")
+            .args(["-U", "analytics", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-D"])
+            .arg(server.directory.join("data"))
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.expect("initdb").success());
+        server.run();
+        server
+    }
+
+    fn is_root(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+            .expect("PostgreSQL is installed")
+            .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(program)))
+            .filter(|path| path.exists())
+            .collect();
+        versions.sort();
+        let path = versions.pop().expect("PostgreSQL's programs");
+        if !self.is_root() {
+            return Command::new(path);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(path);
+        command
+    }
+
+    /// Starts it again on the same data.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    pub fn run(&mut self) {
+        let log = std::fs::File::create(self.directory.join("log")).expect("a log");
+        let child = self
+            .command("postgres")
+            .arg("-D")
+            .arg(self.directory.join("data"))
+            .args(["-p", &self.port.to_string(), "-k", "", "-c", "listen_addresses=127.0.0.1"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.expect("postgres"));
+        wait::until("PostgreSQL to answer", Duration::from_secs(60), || connection::connect(&self.url(), "test").ok());
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgresql://analytics@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Stops it at once, as a crash does: nothing is flushed, every connection breaks.
+    ///
+    /// # Panics
+    /// Where it is not running.
+    pub fn crash(&mut self) {
+        self.signal("-QUIT");
+    }
+
+    fn signal(&mut self, signal: &str) {
+        let mut child = self.child.take().expect("a running server");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill").success());
+        child.wait().expect("its end");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.signal("-QUIT");
+        }
+        let _left_behind = std::fs::remove_dir_all(&self.directory);
+    }
+}

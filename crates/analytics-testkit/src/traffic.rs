@@ -1,0 +1,162 @@
+//! The traffic generator: a marketplace's events, the same for the same seed.
+//!
+//! 85 % views, 8 % orders of two lines, 4 % ratings, 3 % signups; products and sellers by Zipf's
+//! law, so that a few are hot and most are rare.
+
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use serde_json::json;
+
+use crate::broker::Message;
+
+const PRODUCTS: usize = 5_000;
+const SELLERS: u64 = 200;
+const USERS: u64 = 50_000;
+
+/// Makes event after event.
+pub struct Generator {
+    random: Random,
+    product_weights: Vec<f64>,
+    time: DateTime<Utc>,
+    step: Duration,
+    made: u64,
+    run: u64,
+}
+
+impl Generator {
+    /// A generator whose events begin at `start` and lie `step` apart. Two generators with
+    /// different seeds make different orders, ratings and users.
+    #[must_use]
+    pub fn new(seed: u64, start: DateTime<Utc>, step: Duration) -> Self {
+        let mut total = 0.0;
+        let product_weights = (1..=PRODUCTS)
+            .map(|rank| {
+                #[expect(clippy::cast_precision_loss, reason = "ranks are small")]
+                let weight = 1.0 / rank as f64;
+                total += weight;
+                total
+            })
+            .collect();
+        Self { random: Random(seed), product_weights, time: start, step, made: 0, run: seed }
+    }
+
+    /// Sets the time of the next event.
+    pub fn at(&mut self, time: DateTime<Utc>) {
+        self.time = time;
+    }
+
+    fn product(&mut self) -> usize {
+        let total = self.product_weights.last().copied().unwrap_or_default();
+        let point = self.random.fraction() * total;
+        self.product_weights.partition_point(|weight| *weight < point) + 1
+    }
+
+    /// A product's seller: the same one always.
+    fn seller(product: usize) -> u64 {
+        let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        spread % SELLERS * (spread / SELLERS % SELLERS + 1) / SELLERS + 1
+    }
+
+    fn user(&mut self) -> String {
+        format!("u-{}", self.random.below(USERS))
+    }
+
+    fn view(&mut self, time: &str) -> Message {
+        let product = self.product();
+        let payload = json!({
+            "productId": format!("p-{product}"),
+            "vendorId": format!("v-{}", Self::seller(product)),
+            "userId": self.user(),
+            "viewedAt": time,
+            "source": "search",
+        });
+        keyed("product.viewed", format!("p-{product}"), &payload)
+    }
+
+    fn order(&mut self, time: &str) -> Message {
+        let order = format!("o-{}-{}", self.run, self.made);
+        let line = |generator: &mut Self| {
+            let product = generator.product();
+            let cents = 100 + generator.random.below(50_000);
+            json!({
+                "productId": format!("p-{product}"),
+                "vendorId": format!("v-{}", Self::seller(product)),
+                "quantity": 1 + generator.random.below(3),
+                "unitPrice": format!("{}.{:02}", cents / 100, cents % 100),
+            })
+        };
+        let payload = json!({
+            "orderId": order,
+            "userId": self.user(),
+            "items": [line(self), line(self)],
+            "currency": if self.random.below(10) == 0 { "EUR" } else { "USD" },
+            "placedAt": time,
+        });
+        keyed("order.created", order, &payload)
+    }
+
+    fn rating(&mut self, time: &str) -> Message {
+        let product = self.product();
+        let payload = json!({
+            "ratingId": format!("r-{}-{}", self.run, self.made),
+            "userId": self.user(),
+            "productId": format!("p-{product}"),
+            "vendorId": format!("v-{}", Self::seller(product)),
+            "rating": 1 + self.random.below(5),
+            "updatedAt": time,
+        });
+        keyed("rating.updated", format!("p-{product}"), &payload)
+    }
+
+    fn signup(&mut self, time: &str) -> Message {
+        let user = format!("new-{}-{}", self.run, self.made);
+        let role = if self.random.below(20) == 0 { "seller" } else { "buyer" };
+        let payload =
+            json!({ "userId": user, "email": format!("{user}@example.com"), "role": role, "registeredAt": time });
+        keyed("user.registered", user, &payload)
+    }
+}
+
+impl Iterator for Generator {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        let time = self.time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        self.made += 1;
+        let mut message = match self.random.below(100) {
+            0..85 => self.view(&time),
+            85..93 => self.order(&time),
+            93..97 => self.rating(&time),
+            _ => self.signup(&time),
+        };
+        message.timestamp = Some(self.time.timestamp_millis());
+        self.time += self.step;
+        Some(message)
+    }
+}
+
+fn keyed(topic: &str, key: String, payload: &serde_json::Value) -> Message {
+    Message { key: Some(key), ..Message::json(topic, payload) }
+}
+
+/// SplitMix64: small, and the same on every machine for ever.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn fraction(&mut self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+        let numerator = (self.next() >> 11) as f64;
+        numerator / (1_u64 << 53) as f64
+    }
+}

@@ -1,0 +1,96 @@
+# Shared by the scripts: where things are, how they speak, what they install.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$ROOT"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+BIN=$CARGO_TARGET_DIR/release
+
+say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# Runs a step quietly, with a dot every few seconds; shows its output only if it fails.
+step() {
+    local title=$1 log pid started=$SECONDS
+    shift
+    log=$(mktemp)
+    printf '== %s ' "$title" >&2
+    "$@" >"$log" 2>&1 &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        if ((SECONDS % 5 == 0)); then printf '.' >&2; fi
+    done
+    if wait "$pid"; then
+        printf ' done in %d s\n' $((SECONDS - started)) >&2
+        rm -f "$log"
+    else
+        printf ' FAILED\n' >&2
+        cat "$log" >&2
+        rm -f "$log"
+        die "$title failed"
+    fi
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "this needs root or sudo: $*"
+    fi
+}
+
+java_17() {
+    command -v java >/dev/null && [ "$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')" -ge 17 ] 2>/dev/null
+}
+
+postgres_bin() {
+    local found
+    found=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
+    [ -n "$found" ] && [ -x "$found/initdb" ] && printf '%s' "$found"
+}
+
+# Installs what is missing of what the build needs and, given "servers", of what runs the
+# private PostgreSQL and Kafka.
+install_missing() {
+    local missing=()
+    for package in build-essential pkg-config libssl-dev libpq-dev zlib1g-dev ca-certificates curl; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ "${1:-}" = servers ]; then
+        if ! postgres_bin >/dev/null; then missing+=(postgresql); fi
+        command -v mvn >/dev/null || missing+=(maven)
+        if ! java_17; then
+            if [ -n "$(apt-cache search '^openjdk-17-jre-headless$')" ]; then
+                missing+=(openjdk-17-jre-headless)
+            else
+                missing+=(default-jre-headless)
+            fi
+        fi
+    fi
+    if [ ${#missing[@]} -gt 0 ]; then
+        command -v apt-get >/dev/null || die "install these first: ${missing[*]}"
+        say "installing Debian packages: ${missing[*]}"
+        step "apt-get update" as_root apt-get update -q
+        step "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+    fi
+    PATH=$HOME/.cargo/bin:$PATH
+    if ! command -v cargo >/dev/null; then
+        say "installing Rust with rustup, for this user only"
+        curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs -o "${TMPDIR:-/tmp}/rustup-init.sh"
+        step "rustup" sh "${TMPDIR:-/tmp}/rustup-init.sh" -y --profile minimal --default-toolchain none
+        rm -f "${TMPDIR:-/tmp}/rustup-init.sh"
+    fi
+    if ! cargo --version >/dev/null 2>&1; then
+        step "the Rust toolchain of rust-toolchain.toml" rustup toolchain install
+    fi
+}
+
+build_release() {
+    step "building release binaries (minutes the first time)" cargo build --release --bins --locked
+}

@@ -6,7 +6,7 @@ cd "$ROOT"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
 BIN=$CARGO_TARGET_DIR/release
 
-say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+say() { if [ -t 2 ]; then printf '\033[1m== %s\033[0m\n' "$*" >&2; else printf '== %s\n' "$*" >&2; fi; }
 die() {
     printf 'error: %s\n' "$*" >&2
     exit 1

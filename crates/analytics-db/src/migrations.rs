@@ -14,25 +14,33 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 /// Held by whoever migrates; an arbitrary number, fixed for ever.
 const MIGRATION_LOCK: i64 = 0x616e_616c_7974_6963;
 
-/// Applies what is missing, one process at a time, and returns the names of what it applied.
+/// Does something to the schema while nobody else does.
+///
+/// # Errors
+/// Those of `work`, and [`DbError`] where the lock cannot be had.
+pub fn exclusively<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    // A session lock: it outlives the transaction of each migration and goes with the connection.
+    sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(MIGRATION_LOCK).execute(connection)?;
+    let done = work(connection);
+    sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(MIGRATION_LOCK).execute(connection)?;
+    done
+}
+
+/// Applies what is missing and returns the names of what it applied. To be called
+/// [`exclusively`].
 ///
 /// # Errors
 /// [`DbError::Unusable`] where a migration fails or the database is newer than this version.
 pub fn migrate(connection: &mut Connection) -> Result<Vec<String>, DbError> {
-    // A session lock: it outlives the transaction of each migration and goes with the connection.
-    sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(MIGRATION_LOCK).execute(connection)?;
-    connection.batch_execute("SET client_min_messages = warning")?;
-    let applied = run_pending(connection);
-    sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(MIGRATION_LOCK).execute(connection)?;
-    applied
-}
-
-fn run_pending(connection: &mut Connection) -> Result<Vec<String>, DbError> {
     if let (Some(database), Some(own)) = (database_version(connection)?, own_version())
         && database > own
     {
         return Err(unknown_schema(&database, &own));
     }
+    connection.batch_execute("SET client_min_messages = warning")?;
     let applied = connection
         .run_pending_migrations(MIGRATIONS)
         .map_err(|error| DbError::Unusable(format!("a migration failed, its changes are undone: {error}")))?;

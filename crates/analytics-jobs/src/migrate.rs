@@ -14,9 +14,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
     let service = ServiceSettings::from(settings.business()?);
     let connection = &mut reach(settings.required("DATABASE_URL")?)?;
-    let applied = migrations::migrate(connection)?;
-    service.store_or_check(connection)?;
-    partitions::ensure(connection, Utc::now())?;
+    let applied = migrations::exclusively(connection, |connection| {
+        let applied = migrations::migrate(connection)?;
+        service.store_or_check(connection)?;
+        partitions::ensure(connection, Utc::now())?;
+        Ok(applied)
+    })?;
     match applied.as_slice() {
         [] => println!("the schema is up to date"),
         applied => println!("applied {} migrations: {}", applied.len(), applied.join(", ")),

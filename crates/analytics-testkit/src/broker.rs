@@ -63,11 +63,20 @@ impl Sender {
     /// Where the client cannot be made.
     #[must_use]
     pub fn new(broker: &str, prefix: &str) -> Self {
+        Self::compressing(broker, prefix, "lz4")
+    }
+
+    /// The same with a compression of choice.
+    ///
+    /// # Panics
+    /// Where the client cannot be made.
+    #[must_use]
+    pub fn compressing(broker: &str, prefix: &str, codec: &str) -> Self {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", broker)
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
-            .set("compression.type", "lz4")
+            .set("compression.type", codec)
             .set("message.max.bytes", "4194304")
             .set("queue.buffering.max.kbytes", "65536")
             .create()

@@ -41,11 +41,21 @@ impl Client {
     /// Where there is no answer.
     #[must_use]
     pub fn get(&self, path: &str) -> (u16, Value) {
+        let (status, body) = self.text(path);
+        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    /// The status of a GET, and its body as text.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    #[must_use]
+    pub fn text(&self, path: &str) -> (u16, String) {
         let url = format!("{}{path}", self.base);
         let mut answer =
             self.agent.get(&url).header("Authorization", format!("Bearer {}", self.token)).call().expect(&url);
         let body = answer.body_mut().read_to_string().expect("a body");
-        (answer.status().as_u16(), serde_json::from_str(&body).unwrap_or(Value::String(body)))
+        (answer.status().as_u16(), body)
     }
 
     /// The status and body of one metric.

@@ -10,5 +10,6 @@ pub mod database;
 pub mod process;
 pub mod recorded;
 pub mod service;
+pub mod tally;
 pub mod traffic;
 pub mod wait;

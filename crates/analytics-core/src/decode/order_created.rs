@@ -32,12 +32,14 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
         vendor: vendor.map_or(Vendor::Unknown, Vendor::OfOrder),
         currency: currency.unwrap_or(input.decoder.business.base_currency),
     };
-    let total = faults.keep(total_line(payload, &defaults)).flatten();
+    let total = faults.keep(total_line(payload, &defaults));
     let lines = match faults.keep(items(payload)) {
-        Some(items) if items.is_empty() => total.map(|line| vec![line]).or_else(|| {
-            faults.add(fields::missing(&["items", "totalAmount"]));
-            None
-        }),
+        Some(items) if items.is_empty() => {
+            if matches!(total, Some(None)) {
+                faults.add(fields::missing(&["items", "totalAmount"]));
+            }
+            total.flatten().map(|line| vec![line])
+        }
         Some(items) => lines(&items, &defaults, &mut faults),
         None => None,
     };

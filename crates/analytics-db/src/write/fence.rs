@@ -12,7 +12,7 @@ use crate::Connection;
 
 /// One writer counts at a time. Everything that adds to metrics takes this lock, so no two can
 /// wait for each other's rows.
-const COUNTING_LOCK: i64 = 0x636f_756e_7469_6e67;
+pub const COUNTING_LOCK: i64 = 0x636f_756e_7469_6e67;
 
 pub(super) fn lock_counting(connection: &mut Connection) -> Result<(), WriteError> {
     sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(COUNTING_LOCK).execute(connection)?;

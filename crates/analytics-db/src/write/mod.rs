@@ -15,6 +15,8 @@ mod ratings;
 pub mod refusal;
 mod rollups;
 
+pub use fence::COUNTING_LOCK;
+
 use std::collections::{BTreeMap, HashSet};
 
 use analytics_core::business::Business;

@@ -1,0 +1,123 @@
+//! The API: who may read what, and how it says no.
+
+use analytics_testkit::broker::Message;
+use analytics_testkit::client::{Client, token};
+use analytics_testkit::service::Service;
+
+#[test]
+fn any_id_works_in_the_path() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let ids =
+        ["a/b", "urn:seller:7", "50%off", "two words", "žluťoučký ☕", "a+b", "a?b#c", "%2F", "..", "a\\b\"c'd;e"];
+    let view = |id: &&str| Message::json("product.viewed", serde_json::json!({ "productId": id, "vendorId": id }));
+    service.send(&ids.iter().map(view).collect::<Vec<_>>());
+    service.wait_all_consumed();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    for id in ids {
+        let encoded = id.replace('%', "%25").replace(':', "%3A");
+        for metric in ["product_views", "seller_views", "conversion_rate"] {
+            let (status, body) = client.metric(&format!("{metric}:{encoded}"));
+            assert_eq!((status, &body["type"]), (200, &format!("{metric}:{encoded}").into()), "{id}: {body}");
+        }
+        let seller = Client::seller(&api.address, id);
+        assert_eq!(seller.value(&format!("seller_views:{encoded}")), Some(1), "{id}");
+    }
+}
+
+#[test]
+fn a_seller_reads_its_own_numbers_and_cannot_tell_others_from_none() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let order = r#"{"orderId":"o","userId":"u","items":[
+        {"productId":"p","vendorId":"v-1","price":"10.00"},{"vendorId":"v-2","price":"5.00","currency":"EUR"}]}"#;
+    service.send(&[Message::json("order.created", order)]);
+    service.wait_all_consumed();
+    let api = service.api();
+    let seller = Client::seller(&api.address, "v-1");
+    let (status, body) = seller.metric("seller_revenue:v-1");
+    assert_eq!(status, 200);
+    assert_eq!(
+        (&body["value"], &body["unit"], &body["currency"]),
+        (&1000.into(), &"minor_units".into(), &"USD".into())
+    );
+    let (other, nobody) = (seller.metric("seller_revenue:v-2:EUR"), seller.metric("seller_revenue:v-3"));
+    assert_eq!((other.0, &other.1), (404, &nobody.1), "another's number looks like none");
+    assert_eq!(seller.metric("total_revenue").0, 404);
+    assert_eq!(seller.get("/api/events").0, 403);
+    let buyer = Client::with_token(&api.address, &token("buyer", None));
+    assert_eq!(buyer.metric("seller_revenue:v-1").0, 403);
+    let nobody = Client::with_token(&api.address, "nonsense");
+    for path in ["/api/metrics/total_revenue", "/api/events"] {
+        let (status, body) = nobody.get(path);
+        assert_eq!((status, &body["code"]), (401, &"unauthorized".into()));
+    }
+}
+
+#[test]
+fn a_bad_request_is_told_which_parameter_is_wrong() {
+    let service = Service::new(1);
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    for (path, parameter) in [
+        ("/api/events?limit=0", "limit"),
+        ("/api/events?limit=ten", "limit"),
+        ("/api/events?limit=1&limit=2", "limit"),
+        ("/api/events?typo=1", "typo"),
+        ("/api/events?type=", "type"),
+        ("/api/events?type=%FF", "type"),
+        ("/api/events?cursor=abc", "cursor"),
+        ("/api/metrics/seller_revenue", "type"),
+        ("/api/metrics/seller_revenue:v-1:EURO", "type"),
+        ("/api/metrics/daily_signups:soon", "type"),
+        ("/api/metrics/total_views?x=1", "x"),
+    ] {
+        let (status, body) = client.get(path);
+        let expected = (400, &"invalid_parameter".into(), &parameter.into());
+        assert_eq!((status, &body["code"], &body["parameter"]), expected, "{path}: {body}");
+    }
+    for path in ["/api/metrics/total_views", "/api/metrics/no_such_metric", "/api/nothing"] {
+        assert_eq!(client.get(path).0, 404, "{path}");
+    }
+}
+
+#[test]
+fn events_come_newest_first_and_page_by_page() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let view = |minute: i32| {
+        let time = format!("2026-11-01T10:{minute:02}:00Z");
+        Message::json("product.viewed", serde_json::json!({ "productId": minute.to_string(), "viewedAt": time }))
+    };
+    service.send(&(0..25).map(view).collect::<Vec<_>>());
+    service.send(&[Message::json("user.registered", r#"{"userId":"u"}"#)]);
+    service.wait_all_consumed();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    let (mut seen, mut path) = (Vec::new(), "/api/events?type=product.viewed&limit=10".to_owned());
+    loop {
+        let (status, page) = client.get(&path);
+        assert_eq!(status, 200);
+        seen.extend(page["items"].as_array().unwrap().iter().map(|event| event["metadata"]["productId"].to_string()));
+        match page["nextCursor"].as_str() {
+            Some(cursor) => path = format!("/api/events?type=product.viewed&limit=10&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (0..25).rev().map(|minute| format!("\"{minute}\"")).collect::<Vec<_>>());
+    let (_, all) = client.get("/api/events");
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(26));
+}
+
+#[test]
+fn the_session_of_a_read_only_api_cannot_write() {
+    use analytics_db::connection::{Access, pool};
+    use diesel::connection::SimpleConnection;
+    let service = Service::new(1);
+    let read_only = pool(&service.database.url, "test", Access::ReadOnly, 1);
+    let refused = read_only.get().unwrap().batch_execute("DELETE FROM metrics").unwrap_err().to_string();
+    assert!(refused.contains("read-only"), "{refused}");
+    let read_write = pool(&service.database.url, "test", Access::ReadWrite, 1);
+    read_write.get().unwrap().batch_execute("DELETE FROM metrics").unwrap();
+}

@@ -1,0 +1,126 @@
+//! Bad records among good ones: each becomes one dead letter, and every good one is counted.
+
+use analytics_testkit::broker::Message;
+use analytics_testkit::client::Client;
+use analytics_testkit::service::Service;
+
+#[test]
+fn hostile_records_do_not_stop_the_stream() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let nested = |levels: usize| format!(r#"{{"productId":"p","deep":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    let mut messages = Vec::new();
+    // (payload, the reason for which it is refused; "" is counted)
+    for (payload, reason) in [
+        (r#"{"productId":"p"}"#.to_owned(), ""),
+        (r#"{"productId":"p","q":"a\u0000b"}"#.to_owned(), "unstorable"),
+        (r#"{"productId":"p","q":"\ud800"}"#.to_owned(), "unstorable"),
+        (r#"{"productId":"p","n":1e400}"#.to_owned(), ""),
+        (r#"{"productId":"p","n":1e200000}"#.to_owned(), "unstorable"),
+        (r#"{"productId":"p","n":1e-20000}"#.to_owned(), "unstorable"),
+        (nested(2_000), ""),
+        (nested(100_000), "unstorable"),
+        ("[".repeat(100_000), "not_json"),
+        (format!(r#"{{"productId":"p","long":"{}"}}"#, "x".repeat(2 << 20)), "too_large"),
+        (format!(r#"{{"productId":"p","long":"{}"}}"#, "x".repeat(900_000)), ""),
+        (r#"{"productId":"p","__proto__":{"a":1},"a\ttab":"é☕\\ \" \n","\\N":"\\."}"#.to_owned(), ""),
+        (r#"{"productId":true}"#.to_owned(), "invalid_identifier"),
+        (r#"{"productId":"p","timestamp":"2999-01-01T00:00:00Z"}"#.to_owned(), "invalid_timestamp"),
+        (String::new(), "empty"),
+        (r#"{"productId":"p"}"#.to_owned(), ""),
+    ] {
+        messages.push((Message::json("product.viewed", payload), reason));
+    }
+    service.send(messages.iter().map(|(message, _)| message));
+    service.wait_all_consumed();
+    let good = messages.iter().filter(|(_, reason)| reason.is_empty()).count();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    assert_eq!(client.value("product_views:p"), Some(i64::try_from(good).unwrap()));
+    let mut reasons: Vec<&str> = messages.iter().map(|(_, reason)| *reason).filter(|r| !r.is_empty()).collect();
+    reasons.sort_unstable();
+    assert_eq!(service.database.lines("SELECT reason FROM dead_letters ORDER BY 1"), reasons);
+    let kept = "SELECT count(*) FROM dead_letters WHERE octet_length(payload) > 2097152 AND detail LIKE '%1048576%'";
+    assert_eq!(service.database.number(kept), Some(1), "the original bytes are kept");
+
+    // What PostgreSQL could hold, the API can show; numbers past any machine's range included.
+    let (status, body) = client.text("/api/events?type=product.viewed&limit=1000");
+    assert_eq!((status, body.matches("\"eventType\"").count()), (200, good));
+    assert!(body.contains(&format!("\"n\": 1{}", "0".repeat(400))));
+}
+
+#[test]
+fn every_rejection_names_its_field() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    for (topic, payload, reason, names) in [
+        ("product.viewed", "{}", "missing_field", "productId"),
+        ("user.registered", r#"{"email":"a@b"}"#, "missing_field", "userId"),
+        ("order.created", r#"{"items":[{"price":1}]}"#, "missing_field", "orderId"),
+        ("order.created", r#"{"orderId":"o"}"#, "missing_field", "items"),
+        ("order.created", r#"{"orderId":"o","items":[{"price":1},{"qty":2}]}"#, "missing_field", "line 2"),
+        ("order.created", r#"{"orderId":"o","items":[7]}"#, "missing_field", "line 1"),
+        ("order.created", r#"{"orderId":1.5,"total":1}"#, "invalid_identifier", "orderId"),
+        ("order.created", r#"{"orderId":"o","total":-1}"#, "invalid_amount", "total"),
+        ("order.created", r#"{"orderId":"o","total":1,"currency":"XYZ"}"#, "invalid_amount", "currency"),
+        ("order.created", r#"{"orderId":"o","items":[{"price":1,"qty":1.5}]}"#, "invalid_amount", "qty"),
+        ("rating.updated", r#"{"userId":"u","productId":"p","stars":0}"#, "invalid_rating", "stars"),
+        ("rating.updated", r#"{"userId":"u","stars":5}"#, "missing_field", "targetId"),
+        (
+            "rating.updated",
+            r#"{"userId":"u","targetId":"p","targetType":"SHOP","stars":5}"#,
+            "invalid_identifier",
+            "targetType",
+        ),
+        ("product.viewed", r#"{"productId":"p","viewedAt":"soon"}"#, "invalid_timestamp", "viewedAt"),
+    ] {
+        service.send(&[Message::json(topic, payload)]);
+        service.wait_all_consumed();
+        let letter = service.database.lines("SELECT reason || ': ' || detail FROM dead_letters");
+        assert!(
+            letter.len() == 1 && letter[0].starts_with(reason) && letter[0].contains(names),
+            "{payload}: {letter:?}"
+        );
+        service.database.execute("DELETE FROM dead_letters");
+    }
+}
+
+#[test]
+fn headers_and_bytes_of_a_dead_letter_are_kept() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let mut message = Message::json("product.viewed", "nonsense");
+    message.key = Some("the key".into());
+    message.headers = vec![("X-Trace".into(), "abc".into()), ("X-Trace".into(), "nul\0".into())];
+    message.timestamp = Some(1_793_240_159_591);
+    service.send(&[message]);
+    service.wait_all_consumed();
+    let kept = service.database.lines(
+        "SELECT concat_ws('|', \"offset\", extract(epoch FROM record_timestamp), convert_from(key, 'UTF8'), \
+         convert_from(payload, 'UTF8'), headers) FROM dead_letters",
+    );
+    assert_eq!(
+        kept,
+        [
+            r#"0|1793240159.591000|the key|nonsense|[{"name": "X-Trace", "value": "abc"}, {"name": "X-Trace", "valueHex": "6e756c00"}]"#
+        ]
+    );
+}
+
+#[test]
+fn extra_topics_are_logged_and_named_fields_never_stored() {
+    let mut service = Service::new(1);
+    let extra = format!("{}cart.abandoned", service.prefix);
+    analytics_testkit::broker::create_topics(&service.broker, &[extra.clone()], 1);
+    service.set("KAFKA_EXTRA_TOPICS", &extra);
+    service.set("REDACT_FIELDS", "email,phone");
+    let _ingest = service.ingest();
+    let signup = r#"{"userId":"u","email":"a@b","contact":{"phone":"1","city":"x"}}"#;
+    service.send(&[Message::json("cart.abandoned", r#"{"cart":7}"#), Message::json("user.registered", signup)]);
+    service.wait_consumed(2);
+    let logged = service.database.lines("SELECT event_type || metadata FROM event_logs ORDER BY 1");
+    let mut expected =
+        vec![format!(r#"{extra}{{"cart": 7}}"#), r#"user.registered{"userId": "u", "contact": {"city": "x"}}"#.into()];
+    expected.sort();
+    assert_eq!(logged, expected);
+}

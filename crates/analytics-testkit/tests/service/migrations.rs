@@ -1,0 +1,56 @@
+//! The schema goes up, down, and up again to the same; several may migrate at once.
+
+use std::thread;
+
+use analytics_testkit::database::Database;
+use analytics_testkit::process;
+
+/// Everything that the catalogue knows about the schema, a line each.
+fn schema(database: &Database) -> Vec<String> {
+    [
+        "SELECT format('%s.%s %s %s %s %s', table_name, column_name, data_type, is_nullable, column_default, collation_name) \
+         FROM information_schema.columns WHERE table_schema = 'public'",
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        "SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint \
+         WHERE connamespace = 'public'::regnamespace",
+        "SELECT oid::regclass || ' ' || relkind::text || coalesce(reloptions::text, '') || coalesce(pg_get_expr(relpartbound, oid), '') \
+         || coalesce(obj_description(oid), '') FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+        "SELECT pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace",
+        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    ]
+    .iter()
+    .flat_map(|query| database.lines(&format!("{query} ORDER BY 1")))
+    .filter(|line| !line.contains("__diesel"))
+    .collect()
+}
+
+#[test]
+fn migrations_go_up_down_and_up_to_the_same_schema() {
+    let database = Database::empty();
+    let up = || {
+        analytics_db::migrations::migrate(&mut database.connect()).unwrap();
+        schema(&database)
+    };
+    let first = up();
+    assert!(first.iter().any(|line| line.contains("event_logs")));
+    analytics_db::migrations::revert_all(&mut database.connect()).unwrap();
+    assert_eq!(schema(&database), Vec::<String>::new(), "the way down leaves nothing behind");
+    assert_eq!(up(), first);
+}
+
+#[test]
+fn several_may_migrate_at_once_and_again() {
+    let database = Database::empty();
+    let environment = [("DATABASE_URL".to_owned(), database.url.clone())].into();
+    thread::scope(|scope| {
+        let run = || process::run("analytics-jobs", &["migrate"], &environment);
+        let running: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+        for output in running.into_iter().map(|running| running.join().unwrap()) {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    });
+    let again = process::run("analytics-jobs", &["migrate"], &environment);
+    assert_eq!(String::from_utf8_lossy(&again.stdout), "the schema is up to date\n");
+    let months = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'event_logs'::regclass";
+    assert!(database.number(months) > Some(12), "partitions for the months around today, and the default");
+}

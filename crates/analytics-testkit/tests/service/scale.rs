@@ -1,0 +1,42 @@
+//! A backlog of a million events: memory stays bounded, and every compression can be read.
+
+use std::time::Duration;
+
+use analytics_testkit::broker::{Message, Sender};
+use analytics_testkit::service::Service;
+use analytics_testkit::traffic::Generator;
+use analytics_testkit::wait;
+use chrono::Utc;
+
+#[test]
+fn memory_stays_under_200_mib_over_a_backlog_of_a_million_events() {
+    const EVENTS: i64 = 1_000_000;
+    let service = Service::new(4);
+    let sender = Sender::new(&service.broker, &service.prefix);
+    let start = Utc::now() - chrono::Duration::hours(20);
+    let generator = Generator::new(1, start, chrono::Duration::milliseconds(50));
+    for message in generator.take(EVENTS.try_into().unwrap()) {
+        sender.queue(&message);
+    }
+    sender.flush();
+    let ingest = service.ingest();
+    let began = std::time::Instant::now();
+    wait::until("a million events", Duration::from_secs(600), || (service.consumed() >= EVENTS).then_some(()));
+    let peak = ingest.peak_memory() >> 20;
+    println!("{EVENTS} events in {:?}, at most {peak} MiB resident", began.elapsed());
+    assert_eq!(service.consumed(), EVENTS);
+    assert!(peak < 200, "{peak} MiB");
+}
+
+#[test]
+fn every_compression_can_be_read() {
+    let service = Service::new(1);
+    let mut ingest = service.ingest();
+    ingest.wait_ready();
+    let messages =
+        vec![Message::json("product.viewed", format!(r#"{{"productId":"p","x":"{}"}}"#, "y".repeat(500))); 50];
+    for (sent, codec) in (1..).zip(["none", "gzip", "snappy", "lz4", "zstd"]) {
+        Sender::compressing(&service.broker, &service.prefix, codec).send(&messages);
+        service.wait_consumed(sent * 50);
+    }
+}

@@ -1,0 +1,71 @@
+//! Starts that go wrong say why, in one sentence.
+
+use analytics_testkit::client::SECRET;
+use analytics_testkit::database::Database;
+use analytics_testkit::process;
+use analytics_testkit::service::Service;
+
+#[test]
+fn a_bad_setting_stops_every_binary_with_one_sentence() {
+    let service = Service::new(1);
+    for (binary, name, value, says) in [
+        ("analytics-ingest", "DATABASE_URL", "", "DATABASE_URL is not set"),
+        ("analytics-ingest", "BUSINESS_TIMEZONE", "Mars/Olympus", "BUSINESS_TIMEZONE cannot be \"Mars/Olympus\""),
+        ("analytics-ingest", "KAFKA_PROPERTIES", "no.such.property=1", "no.such.property"),
+        ("analytics-ingest", "KAFKA_BROKERS", "x:9092", "did you mean KAFKA_BROKER?"),
+        (
+            "analytics-ingest",
+            "BASE_CURRENCY",
+            "EUR",
+            "BASE_CURRENCY is EUR, but the database's numbers were counted with USD",
+        ),
+        ("analytics-api", "JWT_SECRET", "short", "JWT_SECRET cannot be used: it has 5 bytes"),
+        ("analytics-api", "API_MODE", "write", "API_MODE cannot be \"write\""),
+        ("analytics-api", "API_BIND", "8080", "API_BIND cannot be \"8080\""),
+        ("analytics-api", "BASE_CURRENCY", "EUR", "counted with USD"),
+        ("analytics-api", "LOG_FORMAT", "xml", "LOG_FORMAT cannot be \"xml\""),
+    ] {
+        let mut environment = service.environment.clone();
+        environment.insert("INGEST_BIND".into(), "127.0.0.1:0".into());
+        environment.insert("API_BIND".into(), "127.0.0.1:0".into());
+        environment.insert(name.into(), value.into());
+        environment.insert("RUST_LOG".into(), "off".into());
+        let output = process::run(binary, &[], &environment);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        assert!(said.contains(says) && said.trim_end().lines().count() == 1, "{binary} {name}={value} said: {said}");
+        assert!(!said.contains(SECRET));
+    }
+}
+
+#[test]
+fn a_schema_of_another_version_is_refused_with_both_versions() {
+    let service = Service::on(Database::empty(), 1);
+    let refused = |says: &str| {
+        let output = process::run("analytics-ingest", &[], &service.environment);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(says), "{said}");
+    };
+    refused("the database has no schema yet");
+    assert!(process::run("analytics-jobs", &["migrate"], &service.environment).status.success());
+    let newest = service.database.lines("SELECT max(version) FROM __diesel_schema_migrations").remove(0);
+    service.database.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000001')");
+    refused(&format!("the database has schema 20990101000001, this version knows {newest}: run a newer version"));
+    let migrated = process::run("analytics-jobs", &["migrate"], &service.environment);
+    assert!(!migrated.status.success(), "an older version does not touch a newer schema");
+    service.database.execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version >= '{newest}'"));
+    refused("run `analytics-jobs migrate`");
+}
+
+#[test]
+fn logs_can_be_json() {
+    let mut service = Service::new(1);
+    service.set("LOG_FORMAT", "json");
+    let mut ingest = service.ingest();
+    ingest.wait_ready();
+    assert!(ingest.stop().success());
+    for line in ingest.log().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(line["level"].is_string() && line["message"].is_string());
+    }
+}

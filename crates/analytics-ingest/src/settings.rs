@@ -74,7 +74,7 @@ impl IngestSettings {
         Ok(Self {
             database_url: settings.required("DATABASE_URL")?.to_owned(),
             start: settings.parse("KAFKA_START", start)?,
-            kafka: kafka(settings, &group_id, max_record_bytes)?,
+            kafka: kafka(settings, &group_id)?,
             group_id,
             decoder: Decoder {
                 topics,
@@ -101,7 +101,7 @@ fn start(text: &str) -> Result<Start, &'static str> {
 
 /// The client's configuration: what exactness and bounded memory need, the operator's own
 /// properties over it.
-fn kafka(settings: &Settings, group_id: &str, max_record_bytes: usize) -> Result<ClientConfig, SettingsError> {
+fn kafka(settings: &Settings, group_id: &str) -> Result<ClientConfig, SettingsError> {
     let brokers = settings.required("KAFKA_BROKER")?;
     let mut config = ClientConfig::new();
     config
@@ -121,9 +121,12 @@ fn kafka(settings: &Settings, group_id: &str, max_record_bytes: usize) -> Result
         .set("socket.keepalive.enable", "true")
         .set("statistics.interval.ms", "5000")
         .set("fetch.wait.max.ms", "100")
-        // Memory stays bounded whatever the backlog.
-        .set("queued.max.messages.kbytes", "16384")
-        .set("fetch.message.max.bytes", max_record_bytes.clamp(65_536, 1_048_576).to_string());
+        // Memory stays bounded whatever the backlog. What is fetched is compressed and grows
+        // several times; a record larger than these limits still comes, alone.
+        .set("queued.max.messages.kbytes", "8192")
+        .set("fetch.message.max.bytes", "262144")
+        .set("fetch.max.bytes", "4194304")
+        .set("message.max.bytes", "1048576");
     for (key, value) in properties(settings.get("KAFKA_PROPERTIES").unwrap_or_default())? {
         config.set(key, value);
     }

@@ -1,1 +1,176 @@
+//! Tables of events and what they add.
 
+use std::collections::BTreeMap;
+
+use crate::attribution::Lessons;
+use crate::business::Business;
+use crate::decode::{Decoder, Redaction};
+use crate::deltas::Deltas;
+use crate::event::Event;
+use crate::record::{Offset, Place, Record, TopicPartition};
+use crate::topics::Topics;
+
+use super::*;
+
+fn events(records: &[(&str, &str)], timezone: &str) -> (Vec<Event>, Business) {
+    let business = Business::parse("USD", timezone).unwrap();
+    let decoder =
+        Decoder { topics: Topics::default(), business, redaction: Redaction::default(), max_record_bytes: 1 << 20 };
+    let mut lessons = Lessons::default();
+    let event = |(offset, (topic, payload)): (i64, &(&str, &str))| {
+        let partition = TopicPartition { topic: (*topic).into(), partition: 0 };
+        let place = Place { partition, offset: Offset(offset), timestamp: None };
+        let record = Record { place, key: None, headers: vec![], payload: Some(payload.as_bytes().to_vec()) };
+        let now = "2026-11-22T12:00:00Z".parse().unwrap();
+        let mut event = decoder.decode(&record, now).unwrap();
+        lessons.attribute(&mut event);
+        event
+    };
+    ((0..).zip(records).map(event).collect(), business)
+}
+
+fn deltas(records: &[(&str, &str)], timezone: &str) -> Deltas {
+    let (events, business) = events(records, timezone);
+    let mut deltas = Deltas::default();
+    for event in &events {
+        count(event, business, &mut deltas);
+    }
+    deltas
+}
+
+/// What the records add, as `type value` in order.
+fn counted(records: &[(&str, &str)]) -> Vec<String> {
+    let deltas = deltas(records, "UTC");
+    let counters: BTreeMap<String, i128> = deltas.counters.iter().map(|(t, v)| (t.to_string(), *v)).collect();
+    let rates =
+        deltas.conversions.iter().map(|(vendor, c)| format!("conversion_rate:{vendor} {}/{}", c.orders, c.views));
+    let mut lines: Vec<String> = counters.into_iter().map(|(t, v)| format!("{t} {v}")).chain(rates).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn each_family_adds_to_its_metrics() {
+    for (records, expected) in [
+        (
+            &[("product.viewed", r#"{"productId":"p","vendorId":"v"}"#)][..],
+            &["conversion_rate:v 0/1", "product_views:p 1", "seller_views:v 1", "total_views 1"][..],
+        ),
+        (&[("product.viewed", r#"{"productId":"p"}"#)], &["product_views:p 1", "total_views 1"]),
+        (
+            &[("user.registered", r#"{"userId":"u","registeredAt":"2026-11-01T23:30:00Z"}"#)],
+            &["daily_signups:2026-11-01 1", "total_signups 1"],
+        ),
+        (
+            &[(
+                "order.created",
+                r#"{"id":1,"items":[{"productId":"p","vendorId":"v","price":"1.00","qty":2},{"vendorId":"v","price":3,"currency":"EUR"},{"price":0}]}"#,
+            )],
+            &[
+                "conversion_rate:v 1/0",
+                "product_revenue:p 200",
+                "product_units:p 2",
+                "seller_orders:v 1",
+                "seller_revenue:v 200",
+                "seller_revenue:v:EUR 300",
+                "seller_units:v 3",
+                "total_orders 1",
+                "total_revenue 200",
+                "total_revenue:EUR 300",
+                "total_units 4",
+                "unattributed_revenue 0",
+            ],
+        ),
+    ] {
+        assert_eq!(counted(records), expected, "{records:?}");
+    }
+}
+
+#[test]
+fn a_vendor_is_learned_from_earlier_records_only() {
+    let teach = ("product.viewed", r#"{"productId":"p","vendorId":"old","viewedAt":"2026-11-02"}"#);
+    let sell = ("order.created", r#"{"id":1,"items":[{"productId":"p","price":1}]}"#);
+    let both = (
+        "order.created",
+        r#"{"id":2,"items":[{"productId":"p","price":1},{"productId":"p","vendorId":"new","price":1}]}"#,
+    );
+    let of_order = ("order.created", r#"{"id":3,"vendorId":"mine","items":[{"productId":"p","price":1}]}"#);
+    let late = ("product.viewed", r#"{"productId":"p","vendorId":"older","viewedAt":"2026-11-01"}"#);
+    let revenue = |records: &[(&str, &str)]| {
+        counted(records)
+            .into_iter()
+            .filter(|line| line.contains("er_revenue") || line.starts_with("un"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(revenue(&[sell, teach]), ["unattributed_revenue 100"]);
+    assert_eq!(revenue(&[teach, sell]), ["seller_revenue:old 100"]);
+    assert_eq!(revenue(&[both]), ["seller_revenue:new 100", "unattributed_revenue 100"]);
+    assert_eq!(revenue(&[both, sell]), ["seller_revenue:new 200", "unattributed_revenue 100"]);
+    assert_eq!(revenue(&[teach, late, sell]), ["seller_revenue:old 100"], "the latest event time stands");
+    assert_eq!(
+        revenue(&[teach, of_order]),
+        ["seller_revenue:mine 100"],
+        "the order's vendor comes before a learned one"
+    );
+    assert_eq!(
+        revenue(&[of_order, sell]),
+        ["seller_revenue:mine 100", "unattributed_revenue 100"],
+        "a line must name both"
+    );
+    let view = ("product.viewed", r#"{"productId":"p"}"#);
+    assert!(counted(&[teach, view]).contains(&"seller_views:old 2".to_owned()));
+    let rating = ("rating.updated", r#"{"userId":"u","productId":"p","stars":5}"#);
+    assert!(deltas(&[teach, rating], "UTC").ratings.keys().all(|(target, _)| target.to_string() == "product_rating:p"));
+}
+
+#[test]
+fn rollups_are_cut_in_the_business_timezone_and_sum_to_the_counters() {
+    let records = [
+        (
+            "order.created",
+            r#"{"id":1,"placedAt":"2026-10-31T18:45:00Z","items":[{"productId":"p","vendorId":"v","price":1}]}"#,
+        ),
+        (
+            "order.created",
+            r#"{"id":2,"placedAt":"2026-10-31T18:15:00Z","items":[{"productId":"p","vendorId":"v","price":2}]}"#,
+        ),
+    ];
+    let deltas = deltas(&records, "Asia/Kolkata");
+    let mut rows: Vec<String> = deltas
+        .rollups
+        .iter()
+        .filter(|(bucket, _)| bucket.scope == crate::deltas::Scope::Total)
+        .map(|(bucket, m)| format!("{:?} {} {:?}", bucket.granularity, bucket.start, m.revenue.unwrap()))
+        .collect();
+    rows.sort();
+    assert_eq!(
+        rows,
+        [
+            "Day 2026-10-30 18:30:00 UTC 200",
+            "Day 2026-10-31 18:30:00 UTC 100",
+            "Hour 2026-10-31 17:30:00 UTC 200",
+            "Hour 2026-10-31 18:30:00 UTC 100",
+        ]
+    );
+}
+
+#[test]
+fn of_a_users_ratings_the_latest_stands() {
+    use crate::rules::ratings::settle;
+    let rating =
+        |time: &str, stars: u8| format!(r#"{{"userId":"u","productId":"p","stars":{stars},"updatedAt":"{time}"}}"#);
+    let (early, late) = (rating("2026-11-01", 1), rating("2026-11-02", 5));
+    let proposed = |records: &[&str]| {
+        let records: Vec<_> = records.iter().map(|payload| ("rating.updated", *payload)).collect();
+        deltas(&records, "UTC").ratings
+    };
+    let histogram = |proposed: &_, standing: &_| {
+        settle(proposed, standing).histograms.values().next().map(|h| (h.0, h.count(), h.sum()))
+    };
+    let none = std::collections::HashMap::new();
+    for order in [[early.as_str(), &late], [&late, &early]] {
+        assert_eq!(histogram(&proposed(&order), &none), Some(([0, 0, 0, 0, 1], 1, 5)));
+    }
+    assert_eq!(histogram(&proposed(&[&late]), &proposed(&[&early])), Some(([-1, 0, 0, 0, 1], 0, 4)));
+    assert_eq!(histogram(&proposed(&[&early]), &proposed(&[&late])), None);
+}

@@ -1,0 +1,53 @@
+//! Batches made of payloads.
+
+use std::collections::BTreeMap;
+
+use analytics_core::business::Business;
+use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::record::{Offset, Place, Record, TopicPartition};
+use analytics_core::topics::Topics;
+use analytics_db::offsets;
+use analytics_db::write::{self, Batch, Item, Reread, Span, WriteError, Written};
+use analytics_testkit::database::Database;
+
+pub(crate) fn business() -> Business {
+    Business::parse("USD", "UTC").unwrap()
+}
+
+/// A batch of records, each at the given offset of its topic's partition 0. Every partition is
+/// expected to stand at its first record.
+pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
+    let decoder = Decoder {
+        topics: Topics::default(),
+        business: business(),
+        redaction: Redaction::default(),
+        max_record_bytes: 1 << 20,
+    };
+    let mut spans = BTreeMap::new();
+    let items = records
+        .iter()
+        .map(|(topic, offset, payload)| {
+            let partition = TopicPartition { topic: (*topic).into(), partition: 0 };
+            let offset = Offset(*offset);
+            let span = Span { partition: partition.clone(), expected: offset, next: offset, high_watermark: None };
+            spans.entry(partition.clone()).or_insert(span).next = offset.next();
+            let place = Place { partition, offset, timestamp: Some(1_793_491_200_000) };
+            let record = Record { place, key: None, headers: vec![], payload: Some(payload.as_bytes().to_vec()) };
+            Item { decoded: decoder.decode(&record, chrono::Utc::now()), record }
+        })
+        .collect();
+    Batch { consumer_group: "group".into(), spans: spans.into_values().collect(), items }
+}
+
+/// Makes the stored offsets of a batch's partitions, if they are not there yet.
+pub(crate) fn start(database: &Database, batch: &Batch) {
+    for span in &batch.spans {
+        offsets::start(&mut database.connect(), "group", &span.partition, span.expected).unwrap();
+    }
+}
+
+/// Starts a batch's partitions and writes it.
+pub(crate) fn write(database: &Database, batch: &mut Batch, reread: Reread) -> Result<Written, WriteError> {
+    start(database, batch);
+    write::write(&mut database.connect(), batch, business(), reread)
+}

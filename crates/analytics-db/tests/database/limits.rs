@@ -1,0 +1,104 @@
+//! What PostgreSQL can hold: the decoder's idea of it against the server's.
+
+use analytics_core::rejection::Reason;
+use analytics_db::write::{self, Reread, refusal};
+use analytics_testkit::database::Database;
+use diesel::connection::SimpleConnection;
+
+use crate::batches::{batch, business, start, write};
+
+fn nested(levels: usize) -> String {
+    format!(r#"{{"productId":"p","deep":{}{}}}"#, r#"{"a":"#.repeat(levels), "1".to_owned() + &"}".repeat(levels))
+}
+
+#[test]
+fn the_server_stores_everything_that_the_decoder_lets_through() {
+    let database = Database::migrated();
+    let number = |number: &str| format!(r#"{{"productId":"p","n":{number}}}"#);
+    let numbers = [
+        "1e400",
+        "1e131071",
+        "1e-16383",
+        "-123e131069",
+        "0.0001e131075",
+        "1.5e-16382",
+        "0e200000",
+        "0e1073741822",
+        "-0",
+        "0.00000e-16378",
+        "10000000000e131061",
+    ];
+    let mut payloads: Vec<String> = numbers.iter().map(|n| number(n)).collect();
+    payloads.push(number(&"9".repeat(131_072)));
+    payloads.push(number(&format!("0.{}", "1".repeat(16_383))));
+    payloads.push(nested(9_990));
+    payloads.push(r#"{"productId":"\ud83d\ude00 \u0001 \u001f","a\u0020b":"\\u0000","":{"":[[],{}]}}"#.into());
+    let records: Vec<_> =
+        (0..).zip(&payloads).map(|(offset, payload)| ("product.viewed", offset, payload.as_str())).collect();
+    let mut batch = batch(&records);
+    for item in &batch.items {
+        assert!(item.decoded.is_ok(), "{:?}", item.decoded);
+    }
+    let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
+    assert_eq!(written.events["product.viewed"], payloads.len() as u64);
+}
+
+#[test]
+fn the_decoder_refuses_nothing_that_the_server_could_store() {
+    let database = Database::migrated();
+    let refused = |json: &str| {
+        let escaped = json.replace('\'', "''");
+        database.connect().batch_execute(&format!("SELECT '{escaped}'::jsonb")).is_err()
+    };
+    for number in [
+        "1e131072",
+        "1e-16384",
+        "123e131070",
+        "0.0001e131076",
+        "1.5e-16383",
+        "0e-20000",
+        "0e1073741823",
+        "1e99999999999",
+    ] {
+        let payload = format!(r#"{{"productId":"p","n":{number}}}"#);
+        let decoded = &batch(&[("product.viewed", 0, &payload)]).items[0].decoded;
+        assert_eq!(decoded.as_ref().unwrap_err().reason, Reason::Unstorable, "{number}");
+        assert!(refused(&payload), "{number}");
+    }
+    assert!(refused(&nested(20_000)));
+}
+
+#[test]
+fn what_a_stricter_server_refuses_becomes_the_one_dead_letter() {
+    let database = Database::migrated();
+    let deep = nested(5_000);
+    let view = r#"{"productId":"p"}"#;
+    let mut records = vec![("product.viewed", 0, view); 9];
+    records[5].2 = &deep;
+    for (offset, record) in (0..).zip(&mut records) {
+        record.1 = offset;
+    }
+    let mut batch = batch(&records);
+    start(&database, &batch);
+    let connection = &mut database.connect();
+    connection.batch_execute("SET max_stack_depth = '200kB'").unwrap();
+    write::write(connection, &mut batch, business(), Reread::Unlikely).unwrap_err();
+    assert_eq!(refusal::reject_refused(connection, &mut batch, business()).unwrap(), 1);
+    let written = write::write(connection, &mut batch, business(), Reread::Unlikely).unwrap();
+    assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (8, 1));
+    assert_eq!(database.lines("SELECT \"offset\"::text FROM dead_letters"), ["5"]);
+}
+
+#[test]
+fn an_amount_that_no_metric_can_take_any_more_is_refused_alone() {
+    let database = Database::migrated();
+    let order = |order: &str, total: &str| format!(r#"{{"orderId":"{order}","total":"{total}"}}"#);
+    let (first, second, third) = (order("a", "10.00"), order("b", "20.00"), order("c", "0.01"));
+    write(&database, &mut batch(&[("order.created", 0, &first)]), Reread::Unlikely).unwrap();
+    database.execute("UPDATE metrics SET value = 9223372036854775807 - 1000 WHERE type = 'total_revenue'");
+    let mut batch = batch(&[("order.created", 1, &second), ("order.created", 2, &third)]);
+    write(&database, &mut batch, Reread::Unlikely).unwrap_err();
+    assert_eq!(refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap(), 1);
+    let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
+    assert_eq!((written.events["order.created"], written.rejected[&Reason::Unstorable]), (1, 1));
+}

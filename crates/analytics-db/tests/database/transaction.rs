@@ -1,0 +1,166 @@
+//! All of a batch or nothing of it, and nothing twice.
+
+use analytics_core::record::Offset;
+use analytics_core::rejection::Reason;
+use analytics_db::write::{Reread, WriteError};
+use analytics_db::{DbError, offsets};
+use analytics_testkit::database::Database;
+
+use crate::batches::{batch, start, write};
+
+const VIEW: &str = r#"{"productId":"p","vendorId":"v"}"#;
+const ORDER: &str = r#"{"orderId":"o","items":[{"productId":"p","price":"2.00","qty":2}]}"#;
+
+fn everything(database: &Database) -> Vec<String> {
+    [
+        "event_logs",
+        "order_lines",
+        "metrics",
+        "rollups",
+        "event_keys",
+        "product_vendors",
+        "dead_letters",
+        "ingest_offsets",
+    ]
+    .iter()
+    .flat_map(|table| database.lines(&format!("SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1")))
+    .collect()
+}
+
+#[test]
+fn a_stale_writer_is_fenced_and_changes_nothing() {
+    let database = Database::migrated();
+    write(&database, &mut batch(&[("product.viewed", 0, VIEW), ("order.created", 0, ORDER)]), Reread::Unlikely)
+        .unwrap();
+    let before = everything(&database);
+    // It still believes the order's partition to stand at 0; the view's part of it would be right.
+    let mut stale = batch(&[("product.viewed", 1, VIEW), ("order.created", 0, r#"{"orderId":"x","total":1}"#)]);
+    let refused = write(&database, &mut stale, Reread::Unlikely).unwrap_err();
+    assert!(matches!(refused, WriteError::Fenced), "{refused:?}");
+    assert_eq!(everything(&database), before);
+}
+
+#[test]
+fn the_answer_to_a_commit_may_get_lost() {
+    let database = Database::migrated();
+    let mut same = batch(&[("product.viewed", 0, VIEW), ("order.created", 0, ORDER)]);
+    write(&database, &mut same, Reread::Unlikely).unwrap();
+    let before = everything(&database);
+    // The writer never heard of the commit and writes the very same batch again.
+    let again = write(&database, &mut same, Reread::Unlikely).unwrap_err();
+    assert!(matches!(again, WriteError::Fenced | WriteError::AlreadyLogged), "{again:?}");
+    let looked_up = write(&database, &mut same, Reread::Possible).unwrap_err();
+    assert!(matches!(looked_up, WriteError::Fenced), "{looked_up:?}");
+    assert_eq!(everything(&database), before);
+    let partitions: Vec<_> = same.spans.iter().map(|span| span.partition.clone()).collect();
+    let stored = offsets::load(&mut database.connect(), "group", &partitions).unwrap();
+    assert!(same.spans.iter().all(|span| stored[&span.partition] == span.next), "what was kept is what is stored");
+}
+
+#[test]
+fn records_read_again_are_found_by_their_ids() {
+    let database = Database::migrated();
+    let records = [
+        ("product.viewed", 0, VIEW),
+        ("product.viewed", 1, VIEW),
+        ("order.created", 0, ORDER),
+        ("order.created", 1, "{}"),
+    ];
+    write(&database, &mut batch(&records), Reread::Unlikely).unwrap();
+    let numbers = || {
+        let metrics = database.lines("SELECT type || ' ' || value FROM metrics ORDER BY 1");
+        (
+            metrics,
+            database.number("SELECT count(*) FROM event_logs"),
+            database.number("SELECT count(*) FROM dead_letters"),
+        )
+    };
+    let before = numbers();
+    database.execute("UPDATE ingest_offsets SET next_offset = 0");
+    let blind = write(&database, &mut batch(&records), Reread::Unlikely).unwrap_err();
+    assert!(matches!(blind, WriteError::AlreadyLogged), "{blind:?}");
+    let written = write(&database, &mut batch(&records), Reread::Possible).unwrap();
+    assert_eq!((written.duplicates, written.reread, written.events.len()), (3, 3, 0));
+    assert_eq!(numbers(), before);
+    // The keys are forgotten after DEDUPE_DAYS; the log itself still knows.
+    database.execute("UPDATE ingest_offsets SET next_offset = 0; DELETE FROM event_keys");
+    assert_eq!(write(&database, &mut batch(&records), Reread::Possible).unwrap().duplicates, 3);
+    assert_eq!(numbers(), before);
+}
+
+#[test]
+fn an_identity_that_a_rejected_record_claimed_is_free_again() {
+    let database = Database::migrated();
+    let order = |offset, order: &str, event: &str, total: i64| {
+        (offset, format!(r#"{{"orderId":"{order}","eventId":"{event}","total":{total}}}"#))
+    };
+    let records = [order(0, "a", "e1", 1), order(1, "a", "e2", 2), order(2, "b", "e2", 3), order(3, "a", "e3", 9)];
+    let records: Vec<_> =
+        records.iter().map(|(offset, payload)| ("order.created", *offset, payload.as_str())).collect();
+    let written = write(&database, &mut batch(&records), Reread::Unlikely).unwrap();
+    assert_eq!(written.rejected.get(&Reason::IdentityConflict), Some(&2));
+    assert_eq!(written.events["order.created"], 2);
+    // a, e1, b, e2; the last record's e3 is nobody's.
+    assert_eq!(database.number("SELECT count(*) FROM event_keys"), Some(4));
+    let dangling = "SELECT count(*) FROM event_keys k LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL";
+    assert_eq!(database.number(dangling), Some(0));
+    let later = order(4, "c", "e3", 5);
+    let written = write(&database, &mut batch(&[("order.created", 4, &later.1)]), Reread::Unlikely).unwrap();
+    assert_eq!(written.events["order.created"], 1);
+}
+
+#[test]
+fn what_was_decided_is_frozen_with_the_event() {
+    let database = Database::migrated();
+    write(&database, &mut batch(&[("product.viewed", 0, VIEW)]), Reread::Unlikely).unwrap();
+    let view = r#"{"productId":"p"}"#;
+    write(&database, &mut batch(&[("order.created", 0, ORDER), ("product.viewed", 1, view)]), Reread::Unlikely)
+        .unwrap();
+    let decided = database.lines(
+        "SELECT concat_ws(' ', e.event_type, coalesce(l.vendor_id, e.vendor_id), coalesce(l.vendor_learned, e.vendor_learned), \
+         l.quantity, l.amount, l.currency, e.rules_version) \
+         FROM event_logs e LEFT JOIN order_lines l ON l.event_id = e.id ORDER BY 1",
+    );
+    assert_eq!(decided, ["order.created v t 2 400 USD 1", "product.viewed v f 1", "product.viewed v t 1"]);
+}
+
+#[test]
+fn an_old_event_finds_its_place_and_a_gap_is_recorded_once() {
+    let database = Database::migrated();
+    let old = r#"{"productId":"p","viewedAt":"2001-02-03"}"#;
+    let mut batch = batch(&[("product.viewed", 0, old)]);
+    write(&database, &mut batch, Reread::Unlikely).unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM event_logs_default"), Some(1));
+    let partition = batch.spans[0].partition.clone();
+    let connection = &mut database.connect();
+    let record = |connection: &mut _| {
+        offsets::record_gap(connection, "group", &partition, (Offset(1), Offset(50)), "retention").unwrap()
+    };
+    assert!(record(connection));
+    assert!(!record(connection), "another worker has recorded it");
+    let gaps =
+        database.lines("SELECT concat_ws(' ', topic, partition, from_offset, to_offset, reason) FROM ingest_gaps");
+    assert_eq!(gaps, ["product.viewed 0 1 50 retention"]);
+    assert_eq!(database.number("SELECT next_offset FROM ingest_offsets"), Some(50));
+}
+
+#[test]
+fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
+    let database = Database::migrated();
+    let mut batch = batch(&[("product.viewed", 0, VIEW)]);
+    start(&database, &batch);
+    let mut holder = database.connect();
+    diesel_lock(&mut holder);
+    let failed = write(&database, &mut batch, Reread::Unlikely).unwrap_err();
+    assert!(matches!(failed, WriteError::Database(DbError::Statement(_))), "{failed:?}");
+    let refused =
+        analytics_db::write::refusal::reject_refused(&mut database.connect(), &mut batch, crate::batches::business());
+    assert_eq!(refused.unwrap(), 0);
+    drop(holder);
+    write(&database, &mut batch, Reread::Unlikely).unwrap();
+}
+
+fn diesel_lock(connection: &mut analytics_db::Connection) {
+    use diesel::connection::SimpleConnection;
+    connection.batch_execute(&format!("SELECT pg_advisory_lock({})", analytics_db::write::COUNTING_LOCK)).unwrap();
+}

@@ -61,3 +61,34 @@ pub const SETTINGS: &[Setting] = &[
     setting("LOG_FORMAT", Some("text"), "text or json"),
     setting("RUST_LOG", Some("info"), "which log lines are written, as env_logger reads it"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::SETTINGS;
+
+    /// The README's table of settings, a line each.
+    fn documented() -> Vec<&'static str> {
+        let readme = include_str!("../../../../README.md");
+        let (_, table) = readme.split_once("| setting | default | what it is |").expect("the table of settings");
+        table.lines().skip(2).take_while(|line| line.starts_with('|')).collect()
+    }
+
+    #[test]
+    fn the_readme_has_every_setting_as_it_is() {
+        let row = |setting: &super::Setting| {
+            let default = setting.default.filter(|default| !default.is_empty());
+            let default = default.map_or(String::new(), |default| format!("`{default}` "));
+            format!("| `{}` | {default}| {} |", setting.name, setting.about)
+        };
+        assert_eq!(documented(), SETTINGS.iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_example_file_names_settings_only() {
+        let example = include_str!("../../../../.env.example");
+        for line in example.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (name, _) = line.split_once('=').expect(line);
+            assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name}");
+        }
+    }
+}

@@ -111,7 +111,7 @@ fn headers_and_bytes_of_a_dead_letter_are_kept() {
 fn extra_topics_are_logged_and_named_fields_never_stored() {
     let mut service = Service::new(1);
     let extra = format!("{}cart.abandoned", service.prefix);
-    analytics_testkit::broker::create_topics(&service.broker, &[extra.clone()], 1);
+    analytics_testkit::broker::create_topics(&service.broker, std::slice::from_ref(&extra), 1);
     service.set("KAFKA_EXTRA_TOPICS", &extra);
     service.set("REDACT_FIELDS", "email,phone");
     let _ingest = service.ingest();

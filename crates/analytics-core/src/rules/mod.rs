@@ -1,7 +1,7 @@
 //! What an event adds to which metric: one file for each kind of metric.
 //!
 //! A rule looks at one decided event and counts into [`Deltas`]. A new metric is a new file here,
-//! a line in [`RULES`] and a line in the catalogue of metric types.
+//! a line in `RULES` and a line in the catalogue of metric types.
 
 mod conversion;
 mod orders;

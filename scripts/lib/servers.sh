@@ -96,6 +96,8 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$dir/data
 auto.create.topics.enable=false
 num.partitions=4
+# Recorded streams are older than any retention.
+log.retention.ms=-1
 message.max.bytes=4194304
 group.initial.rebalance.delay.ms=0
 offsets.topic.replication.factor=1

@@ -1,9 +1,11 @@
-//! The database behind the API: a pool off the async threads, and whether it can be used.
+//! The database behind the API: a pool off the async threads, whether it can be used, and how
+//! fresh what it holds is.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::web;
+use analytics_db::read::freshness::{self, TopicFreshness};
 use analytics_db::service_settings::ServiceSettings;
 use analytics_db::{Connection, DbError, Pool, connection, migrations};
 use analytics_process::probes::Readiness;
@@ -12,29 +14,36 @@ use analytics_process::shutdown::Shutdown;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
 
-const POOL_SIZE: u32 = 8;
-const CHECK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Clones share the pool.
 #[derive(Clone)]
 pub(crate) struct Database {
     pool: Pool,
-    state: Arc<Mutex<Result<(), String>>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What the last look at the database showed.
+struct Seen {
+    usable: Result<(), String>,
+    freshness: Vec<TopicFreshness>,
 }
 
 impl Database {
     pub(crate) fn new(settings: &ApiSettings) -> Self {
-        let pool = connection::pool(&settings.database_url, "analytics-api", settings.access, POOL_SIZE);
-        Self { pool, state: Arc::new(Mutex::new(Err("the database was not asked yet".into()))) }
+        let ApiSettings { database_url, access, pool_size, statement_timeout, .. } = settings;
+        let pool = connection::pool(database_url, "analytics-api", *access, *statement_timeout, *pool_size);
+        let seen = Seen { usable: Err("the database was not asked yet".into()), freshness: Vec::new() };
+        Self { pool, seen: Arc::new(Mutex::new(seen)) }
     }
 
-    /// Reads something, on a thread that may wait.
-    pub(crate) async fn read<T: Send + 'static>(
+    /// Asks something, on a thread that may wait.
+    pub(crate) async fn ask<T: Send + 'static, E: std::fmt::Display + From<DbError> + Send + 'static>(
         &self,
-        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+        ask: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Problem> {
         let pool = self.pool.clone();
-        let answer = web::block(move || read(&mut *pool.get()?)).await;
+        let answer = web::block(move || ask(&mut *pool.get().map_err(DbError::from)?)).await;
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -48,32 +57,50 @@ impl Database {
         }
     }
 
-    /// Looks again and again whether the database can be used, until the process stops.
+    /// What ingest last said, as of the last look.
+    pub(crate) fn freshness(&self) -> Vec<TopicFreshness> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).freshness.clone()
+    }
+
+    /// Connections in use and idle.
+    pub(crate) fn connections(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections.saturating_sub(state.idle_connections), state.idle_connections)
+    }
+
+    /// Looks at the database again and again, until the process stops.
     ///
     /// # Errors
     /// A schema or settings that this version does not work with.
     pub(crate) fn watch(&self, settings: &ApiSettings, shutdown: &Shutdown) -> Result<(), DbError> {
         loop {
-            let state = match self.check(settings) {
-                Err(error @ DbError::Unusable(_)) => return Err(error),
-                checked => checked.map_err(|error| error.to_string()),
-            };
-            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-            if shutdown.wait(CHECK_EVERY) {
+            let looked = self.look(settings);
+            if let Err(error @ DbError::Unusable(_)) = looked {
+                return Err(error);
+            }
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            match looked {
+                Ok(freshness) => *seen = Seen { usable: Ok(()), freshness },
+                // What was seen last stays, and grows old.
+                Err(error) => seen.usable = Err(error.to_string()),
+            }
+            drop(seen);
+            if shutdown.wait(LOOK_EVERY) {
                 return Ok(());
             }
         }
     }
 
-    fn check(&self, settings: &ApiSettings) -> Result<(), DbError> {
+    fn look(&self, settings: &ApiSettings) -> Result<Vec<TopicFreshness>, DbError> {
         let connection = &mut *self.pool.get()?;
         migrations::check(connection)?;
-        ServiceSettings::from(settings.business).check(connection)
+        ServiceSettings::from(settings.business).check(connection)?;
+        freshness::by_topic(connection)
     }
 }
 
 impl Readiness for Database {
     fn ready(&self) -> Result<(), String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).usable.clone()
     }
 }

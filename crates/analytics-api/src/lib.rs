@@ -1,20 +1,29 @@
 //! The REST API over the counted metrics.
 //!
-//! `server` puts the application together, `routes` has the table of routes and a file for each
-//! resource, `problem` is every error that a client can see.
+//! A request meets `manners` (its id, freshness, conditional answers), then a handler in `routes`
+//! that says who may ask (`caller`), what was asked (`query`), reads it (`database`) and shows it.
+//! `problem` is every error that a client can see; `openapi` describes all of it; `server` puts it
+//! together.
 
 pub mod settings;
+
+mod caller;
+
+mod query;
 
 mod database;
 
 mod problem;
 
-mod query;
+mod manners;
 
 mod routes;
+
+mod openapi;
 
 mod telemetry;
 
 mod server;
 
+pub use openapi::document;
 pub use server::run;

@@ -2,48 +2,131 @@
 
 use std::fmt;
 
+use actix_web::error::{JsonPayloadError, PathError};
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, ResponseError};
-use serde_json::json;
+use actix_web::http::header::ALLOW;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-/// A problem page.
+/// The codes, each with its status and what it means. A code never changes its meaning.
+pub(crate) const CODES: [(&str, StatusCode, &str); 11] = [
+    (
+        INVALID_PARAMETER,
+        StatusCode::BAD_REQUEST,
+        "A parameter in the path or the query cannot be used; `parameter` names it",
+    ),
+    (INVALID_BODY, StatusCode::BAD_REQUEST, "The body is not the JSON that the route takes"),
+    (UNAUTHORIZED, StatusCode::UNAUTHORIZED, "There is no valid bearer token"),
+    (FORBIDDEN, StatusCode::FORBIDDEN, "The role may not do this"),
+    (READ_ONLY_MODE, StatusCode::FORBIDDEN, "This process serves reads only; ask the admin API"),
+    (METRIC_NOT_FOUND, StatusCode::NOT_FOUND, "The metric was never counted, or is another seller's"),
+    (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such event"),
+    (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such route"),
+    (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED, "The route has no such method; `Allow` names those it has"),
+    (BODY_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB"),
+    (DATABASE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE, "The database did not answer in time; try again"),
+];
+
+const INVALID_PARAMETER: &str = "invalid_parameter";
+const INVALID_BODY: &str = "invalid_body";
+const UNAUTHORIZED: &str = "unauthorized";
+const FORBIDDEN: &str = "forbidden";
+const READ_ONLY_MODE: &str = "read_only_mode";
+const METRIC_NOT_FOUND: &str = "metric_not_found";
+const EVENT_NOT_FOUND: &str = "event_not_found";
+const ROUTE_NOT_FOUND: &str = "route_not_found";
+const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+const BODY_TOO_LARGE: &str = "body_too_large";
+const DATABASE_UNAVAILABLE: &str = "database_unavailable";
+
+/// A problem.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
     code: &'static str,
     detail: String,
-    /// The query parameter or path segment that is wrong.
+    parameter: Option<String>,
+    allow: Option<&'static str>,
+}
+
+/// A problem as clients see it (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// Always `about:blank`; the code says which problem it is.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    status: u16,
+    /// Which problem it is; stable.
+    code: &'static str,
+    /// What is wrong, for people.
+    detail: String,
+    /// The parameter that is wrong, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), parameter: None }
+    fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), parameter: None, allow: None }
     }
 
     /// A parameter that cannot be used.
     pub(crate) fn invalid_parameter(parameter: &str, detail: impl fmt::Display) -> Self {
-        Self {
-            parameter: Some(parameter.to_owned()),
-            ..Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", format!("{parameter}: {detail}"))
-        }
+        let problem = Self::new(INVALID_PARAMETER, format!("{parameter}: {detail}"));
+        Self { parameter: Some(parameter.to_owned()), ..problem }
+    }
+
+    /// A body that is not what the route takes.
+    pub(crate) fn invalid_body(detail: impl Into<String>) -> Self {
+        Self::new(INVALID_BODY, detail)
     }
 
     /// A metric that was never counted, or that is not for this principal: both look the same.
     pub(crate) fn metric_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "metric_not_found", "there is no such metric")
+        Self::new(METRIC_NOT_FOUND, "there is no such metric")
+    }
+
+    pub(crate) fn event_not_found() -> Self {
+        Self::new(EVENT_NOT_FOUND, "there is no such event")
     }
 
     pub(crate) fn route_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "route_not_found", "there is no such route")
+        Self::new(ROUTE_NOT_FOUND, "there is no such route")
+    }
+
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(METHOD_NOT_ALLOWED, format!("this route takes {allow}")) }
     }
 
     pub(crate) fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "your role may not read this")
+        Self::new(FORBIDDEN, "your role may not do this")
+    }
+
+    pub(crate) fn read_only_mode() -> Self {
+        Self::new(READ_ONLY_MODE, "this process serves reads only; writing is for the admin API")
     }
 
     pub(crate) fn database_unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", "the database did not answer; try again")
+        Self::new(DATABASE_UNAVAILABLE, "the database did not answer in time; try again")
+    }
+
+    /// What is wrong with a JSON body, by what reading it said.
+    pub(crate) fn of_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+        match error {
+            JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+                Self::new(BODY_TOO_LARGE, "the body is larger than 64 KiB")
+            }
+            JsonPayloadError::ContentType => Self::invalid_body("the body is not application/json"),
+            error => Self::invalid_body(error.to_string()),
+        }
+        .into()
+    }
+
+    /// A path segment that cannot be read.
+    pub(crate) fn of_path(error: PathError, _: &HttpRequest) -> actix_web::Error {
+        Self::invalid_parameter("path", error).into()
     }
 }
 
@@ -55,20 +138,26 @@ impl fmt::Display for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        let known = CODES.iter().find(|(code, ..)| *code == self.code);
+        known.map_or(StatusCode::INTERNAL_SERVER_ERROR, |(_, status, _)| *status)
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut page = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let (Some(parameter), Some(page)) = (&self.parameter, page.as_object_mut()) {
-            page.insert("parameter".into(), parameter.as_str().into());
+        let status = self.status_code();
+        let mut answer = HttpResponse::build(status);
+        if let Some(allow) = self.allow {
+            answer.insert_header((ALLOW, allow));
         }
-        HttpResponse::build(self.status).content_type("application/problem+json").body(page.to_string())
+        answer.content_type("application/problem+json").body(
+            serde_json::to_string(&ProblemBody {
+                r#type: "about:blank",
+                title: status.canonical_reason().unwrap_or("Error"),
+                status: status.as_u16(),
+                code: self.code,
+                detail: self.detail.clone(),
+                parameter: self.parameter.clone(),
+            })
+            .unwrap_or_default(),
+        )
     }
 }

@@ -1,36 +1,55 @@
-//! Query parameters: each named once, none unknown, so that a misspelled filter is never ignored.
+//! Query parameters and pages: no parameter unknown, so that a misspelled filter is never
+//! ignored; none twice, but for lists.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
+
+use actix_web::HttpRequest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 
 use crate::problem::Problem;
 
+const DEFAULT_LIMIT: u16 = 100;
+const LARGEST_LIMIT: u16 = 1000;
+
 /// The parameters of one request.
-pub(crate) struct Query(BTreeMap<String, String>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads a query string that may have these parameters.
-    pub(crate) fn parse(query: &str, known: &[&str]) -> Result<Self, Problem> {
-        let mut parameters = BTreeMap::new();
+    /// Reads the query string of a request that may have these parameters, of which those in
+    /// `lists` may be given several times.
+    pub(crate) fn of(request: &HttpRequest, known: &[&str], lists: &[&str]) -> Result<Self, Problem> {
+        Self::parse(request.query_string(), known, lists)
+    }
+
+    fn parse(query: &str, known: &[&str], lists: &[&str]) -> Result<Self, Problem> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name, "query")?, decode(value, name)?);
-            if !known.contains(&name.as_str()) {
-                let known = known.join(", ");
-                return Err(Problem::invalid_parameter(
-                    &name,
-                    format!("there is no such parameter; there are {known}"),
-                ));
+            let name = name.as_str();
+            if !known.contains(&name) && !lists.contains(&name) {
+                let known = [known, lists].concat().join(", ");
+                let there_are =
+                    if known.is_empty() { "this route takes none".into() } else { format!("there are {known}") };
+                return Err(Problem::invalid_parameter(name, format!("there is no such parameter; {there_are}")));
             }
-            if parameters.insert(name.clone(), value).is_some() {
-                return Err(Problem::invalid_parameter(&name, "it is given twice"));
+            if !lists.contains(&name) && parameters.iter().any(|(earlier, _)| earlier == name) {
+                return Err(Problem::invalid_parameter(name, "it is given twice"));
             }
+            parameters.push((name.to_owned(), value));
         }
         Ok(Self(parameters))
     }
 
+    /// All values of a list.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.all(name).next()
     }
 
     /// A parameter's value, read by `parse`, if it is given.
@@ -41,6 +60,59 @@ impl Query {
     ) -> Result<Option<T>, Problem> {
         self.get(name).map(|value| parse(value).map_err(|error| Problem::invalid_parameter(name, error))).transpose()
     }
+
+    /// How many items a page is to have.
+    pub(crate) fn limit(&self) -> Result<u16, Problem> {
+        let read = |text: &str| {
+            let limit = text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
+            limit.ok_or_else(|| format!("it is a number from 1 to {LARGEST_LIMIT}"))
+        };
+        Ok(self.optional("limit", read)?.unwrap_or(DEFAULT_LIMIT))
+    }
+
+    /// The key after which the page begins.
+    pub(crate) fn cursor(&self) -> Result<Option<String>, Problem> {
+        self.optional("cursor", |text| {
+            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "it is no cursor of this API")?;
+            String::from_utf8(bytes).ok().filter(|key| !key.contains('\0')).ok_or("it is no cursor of this API")
+        })
+    }
+
+    /// A text of 1 to `longest` characters, such as an id.
+    pub(crate) fn text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
+        self.optional(name, |text| match text.chars().count() {
+            length if (1..=longest).contains(&length) && !text.contains('\0') => Ok(text.to_owned()),
+            _ => Err(format!("it is a text of 1 to {longest} characters")),
+        })
+    }
+
+    /// A time in RFC 3339 between the years 1970 and 9999.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+        self.optional(name, |text| {
+            let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+            let in_range = |time: &DateTime<Utc>| (0..253_402_300_800).contains(&time.timestamp());
+            time.filter(in_range).ok_or("it is no time of RFC 3339, such as 2026-11-01T00:00:00Z")
+        })
+    }
+}
+
+/// Cuts a page out of one item more than it may have: whether there is that one tells whether
+/// there is a next page. Returns the cursor for that.
+pub(crate) fn cut<T>(items: &mut Vec<T>, limit: u16, key: impl Fn(&T) -> String) -> Option<String> {
+    if items.len() <= usize::from(limit) {
+        return None;
+    }
+    items.truncate(limit.into());
+    items.last().map(|last| URL_SAFE_NO_PAD.encode(key(last)))
+}
+
+/// The `Link` header to the next page: the same request with another cursor. It is relative, so
+/// that it holds behind any proxy.
+pub(crate) fn link(request: &HttpRequest, next: &str) -> (&'static str, String) {
+    let kept = request.query_string().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+    let query: Vec<&str> = kept.collect();
+    let separator = if query.is_empty() { "" } else { "&" };
+    ("Link", format!("<?{}{separator}cursor={next}>; rel=\"next\"", query.join("&")))
 }
 
 fn decode(text: &str, parameter: &str) -> Result<String, Problem> {

@@ -1,11 +1,12 @@
 //! The settings of the API, validated.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use analytics_core::business::Business;
 use analytics_db::connection::Access;
 use analytics_process::settings::{Settings, SettingsError};
-use shared_auth::Verifier;
+use shared_auth::{Keys, Verifier};
 
 /// Everything that the API can be told.
 #[derive(Clone)]
@@ -14,8 +15,16 @@ pub struct ApiSettings {
     pub database_url: String,
     /// What its sessions may do, by `API_MODE`.
     pub access: Access,
+    /// How many sessions there are at most.
+    pub pool_size: u32,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
     /// Where it listens.
     pub bind: SocketAddr,
+    /// What all paths begin with; empty, or `/` and a name.
+    pub base_path: String,
+    /// Origins whose pages may read answers; `*` is any.
+    pub cors_origins: Vec<String>,
     /// Who may ask.
     pub verifier: Verifier,
     /// The currency of amounts without a code, and what "today" is.
@@ -35,11 +44,63 @@ impl ApiSettings {
                 "read-write" => Ok(Access::ReadWrite),
                 _ => Err("it is read-only or read-write"),
             })?,
+            pool_size: settings.parse("API_POOL_SIZE", |size| match size.parse() {
+                Ok(size @ 1..=1000) => Ok(size),
+                _ => Err("it is a number of connections from 1 to 1000"),
+            })?,
+            statement_timeout: settings.parse("API_STATEMENT_TIMEOUT_MS", |millis| match millis.parse() {
+                Ok(millis @ 1..=600_000) => Ok(Duration::from_millis(millis)),
+                _ => Err("it is a number of milliseconds from 1 to 600000"),
+            })?,
             bind: settings.parse("API_BIND", |bind| {
                 bind.parse().map_err(|_| "it is an address and a port, such as 0.0.0.0:8080")
             })?,
-            verifier: settings.parse("JWT_SECRET", |secret| Verifier::hs256(secret.as_bytes()))?,
+            base_path: settings.parse("API_BASE_PATH", base_path)?,
+            cors_origins: list(settings.get("API_CORS_ORIGINS").unwrap_or_default()),
+            verifier: verifier(settings)?,
             business: settings.business()?,
         })
     }
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
+
+fn base_path(path: &str) -> Result<String, &'static str> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b);
+    let valid = path.is_empty() || (path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
+    if valid && path.bytes().all(allowed) { Ok(path.to_owned()) } else { Err("it is a path such as /analytics") }
+}
+
+/// The keys of tokens: at least one of secret, PEM key and JWKS document.
+fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
+    let mut keys = Keys::default();
+    if settings.get("JWT_SECRET").is_some() {
+        keys = settings.parse("JWT_SECRET", |secret| keys.secret(secret.as_bytes()))?;
+    }
+    if settings.get("JWT_PUBLIC_KEY").is_some() {
+        keys = settings.parse("JWT_PUBLIC_KEY", |key| {
+            let pem = match key.strip_prefix('@') {
+                Some(path) => std::fs::read(path).map_err(|error| format!("the file {path}: {error}"))?,
+                None => key.as_bytes().to_vec(),
+            };
+            keys.pem(&pem).map_err(|error| error.to_string())
+        })?;
+    }
+    if let Some(source) = settings.get("JWT_JWKS") {
+        keys = keys.jwks(source);
+    }
+    if let Some(issuer) = settings.get("JWT_ISSUER") {
+        keys = keys.issuer(issuer);
+    }
+    if let Some(audience) = settings.get("JWT_AUDIENCE") {
+        keys = keys.audience(audience);
+    }
+    keys.verifier().map_err(|error| match error {
+        shared_auth::InvalidKey::None => SettingsError::Sentence(
+            "JWT_SECRET is not set, and neither is JWT_PUBLIC_KEY or JWT_JWKS: there would be no valid token".into(),
+        ),
+        error => SettingsError::invalid("JWT_JWKS", format!("cannot be used: {error}")),
+    })
 }

@@ -8,7 +8,11 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use prometheus::{HistogramOpts, HistogramVec, Registry};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
+
+use crate::database::Database;
 
 /// The counters of one process. Clones share them.
 #[derive(Clone)]
@@ -18,7 +22,7 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new() -> prometheus::Result<Self> {
+    pub(crate) fn new(database: &Database) -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("analytics_api".into()), None)?;
         let requests = HistogramVec::new(
             HistogramOpts::new("request_seconds", "Requests by route and status, and how long they took")
@@ -26,8 +30,35 @@ impl Telemetry {
             &["route", "status"],
         )?;
         registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(PoolCollector::new(database.clone())?))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self { registry, requests })
+    }
+}
+
+/// The pool's connections, read when they are asked for.
+struct PoolCollector {
+    database: Database,
+    connections: IntGaugeVec,
+}
+
+impl PoolCollector {
+    fn new(database: Database) -> prometheus::Result<Self> {
+        let about = Opts::new("pool_connections", "Connections to the database by what they do");
+        Ok(Self { database, connections: IntGaugeVec::new(about, &["state"])? })
+    }
+}
+
+impl Collector for PoolCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.connections.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (busy, idle) = self.database.connections();
+        self.connections.with_label_values(&["busy"]).set(busy.into());
+        self.connections.with_label_values(&["idle"]).set(idle.into());
+        self.connections.collect()
     }
 }
 

@@ -106,6 +106,14 @@ pub fn record_id(place: &Place) -> EventId {
     event_id(place_key(place), EventTime::from_micros(millis * 1000))
 }
 
+/// The id of an adjustment by hand. Its identity is the moment at which it was made, under a lock
+/// that lets no two be made at once.
+#[must_use]
+pub fn adjustment_id(time: EventTime, actor: &str, metric_type: &str) -> EventId {
+    let parts = Fingerprint::new("adjustment").number(time.micros()).text(actor).text(metric_type);
+    event_id(IdentityKey(parts.finish()), time)
+}
+
 /// What fits into 48 bits, the time part of an id.
 const MAX_MILLIS: i64 = (1 << 48) - 1;
 

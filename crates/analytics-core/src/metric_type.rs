@@ -128,6 +128,26 @@ impl Metric {
         self.entry().0
     }
 
+    /// What it is counted for.
+    #[must_use]
+    pub fn subject(self) -> SubjectKind {
+        self.entry().1
+    }
+
+    /// The metric of a name, if the catalogue has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        CATALOGUE.into_iter().find(|(_, known, ..)| *known == name).map(|(metric, ..)| metric)
+    }
+
+    /// Whether its value follows from other metrics: rates, averages, and totals over sellers. A
+    /// derived metric cannot be set by hand.
+    #[must_use]
+    pub fn is_derived(self) -> bool {
+        !self.unit().is_counter()
+            || matches!(self, Self::TotalViews | Self::TotalOrders | Self::TotalUnits | Self::TotalRevenue)
+    }
+
     /// What its values are measured in.
     #[must_use]
     pub fn unit(self) -> Unit {

@@ -28,12 +28,12 @@ pub fn connect(url: &str, application: &str) -> Result<Connection, DbError> {
 
 /// Makes a pool that opens connections when they are first needed.
 #[must_use]
-pub fn pool(url: &str, application: &str, access: Access, size: u32) -> Pool {
+pub fn pool(url: &str, application: &str, access: Access, statement_timeout: Duration, size: u32) -> Pool {
     r2d2::Pool::builder()
         .max_size(size)
         .min_idle(Some(0))
         .connection_timeout(Duration::from_secs(5))
-        .connection_customizer(Box::new(access))
+        .connection_customizer(Box::new(Session { access, statement_timeout }))
         .build_unchecked(ConnectionManager::new(with_defaults(url, application)))
 }
 
@@ -46,11 +46,19 @@ pub enum Access {
     ReadWrite,
 }
 
-impl r2d2::CustomizeConnection<PgConnection, diesel::r2d2::Error> for Access {
+/// How a pool's sessions are set up.
+#[derive(Debug)]
+struct Session {
+    access: Access,
+    statement_timeout: Duration,
+}
+
+impl r2d2::CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        let read_only = *self == Self::ReadOnly;
+        let read_only = self.access == Access::ReadOnly;
+        let timeout = self.statement_timeout.as_millis();
         let settings = format!(
-            "SET default_transaction_read_only = {read_only}; SET statement_timeout = '10s'; \
+            "SET default_transaction_read_only = {read_only}; SET statement_timeout = '{timeout}ms'; \
              SET idle_in_transaction_session_timeout = '15s'"
         );
         connection.batch_execute(&settings).map_err(diesel::r2d2::Error::QueryError)

@@ -1,23 +1,19 @@
 //! Verifying tokens, and minting them for development.
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use jsonwebtoken::{EncodingKey, Header, Validation};
+
+use crate::cache::Cache;
 use crate::claims::{Claims, Principal};
+use crate::jwks::Jwks;
+use crate::keys::{InvalidKey, Key};
 
-/// HS256 keys shorter than its hash can be guessed (RFC 7518, section 3.2).
-const SHORTEST_SECRET: usize = 32;
 /// Longer tokens are refused before anything is computed.
 const LONGEST_TOKEN: usize = 8 * 1024;
 /// How far clocks may differ, in seconds.
 const LEEWAY: u64 = 30;
-
-/// Why a key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidKey {
-    /// An HS256 secret under 32 bytes.
-    #[error("it has {0} bytes, HS256 needs {SHORTEST_SECRET} or more")]
-    TooShort(usize),
-}
 
 /// Why a token was refused: for logs, never for whoever sent it.
 #[derive(Debug, thiserror::Error)]
@@ -28,47 +24,186 @@ pub enum Rejected {
     /// Longer than 8 KiB.
     #[error("a token of {0} bytes")]
     TooLong(usize),
-    /// Not signed by us, expired, not yet valid, or no token at all.
+    /// The token brings its own key, or says where to fetch one.
+    #[error("the token names a key of its own")]
+    OwnKey,
+    /// No key of ours has this id and algorithm.
+    #[error("no key for algorithm {algorithm} and id {id:?}")]
+    UnknownKey {
+        /// The algorithm that the token names.
+        algorithm: String,
+        /// The key that it names.
+        id: Option<String>,
+    },
+    /// Not signed by us, expired, not yet valid, for somebody else, or no token at all.
     #[error("{0}")]
     Invalid(#[from] jsonwebtoken::errors::Error),
 }
 
-/// Verifies tokens with one key and the one algorithm that goes with it: what a token says of
-/// its own algorithm never chooses.
-#[derive(Clone)]
-pub struct Verifier {
-    key: DecodingKey,
-    validation: Validation,
+/// What a verifier is made of: at least one key, and what tokens must say.
+#[derive(Default)]
+pub struct Keys {
+    fixed: Vec<Key>,
+    published: Option<String>,
+    issuer: Option<String>,
+    audience: Option<String>,
 }
 
-impl Verifier {
-    /// A verifier of HS256 tokens.
+impl Keys {
+    /// Accepts tokens signed with a shared secret (HS256).
     ///
     /// # Errors
     /// [`InvalidKey::TooShort`] under 32 bytes.
-    pub fn hs256(secret: &[u8]) -> Result<Self, InvalidKey> {
-        if secret.len() < SHORTEST_SECRET {
-            return Err(InvalidKey::TooShort(secret.len()));
-        }
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
-        validation.validate_aud = false;
-        validation.set_required_spec_claims(&["exp"]);
-        Ok(Self { key: DecodingKey::from_secret(secret), validation })
+    pub fn secret(mut self, secret: &[u8]) -> Result<Self, InvalidKey> {
+        self.fixed.push(Key::secret(secret)?);
+        Ok(self)
     }
 
+    /// Accepts tokens signed with the private half of a PEM key (RS256, ES256, EdDSA by its kind).
+    ///
+    /// # Errors
+    /// [`InvalidKey::Pem`].
+    pub fn pem(mut self, pem: &[u8]) -> Result<Self, InvalidKey> {
+        self.fixed.push(Key::pem(pem)?);
+        Ok(self)
+    }
+
+    /// Accepts tokens signed with the keys of a JWKS document: a file, or an http(s) URL.
+    #[must_use]
+    pub fn jwks(mut self, source: &str) -> Self {
+        self.published = Some(source.to_owned());
+        self
+    }
+
+    /// Tokens must come from this issuer.
+    #[must_use]
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Tokens must be for this audience.
+    #[must_use]
+    pub fn audience(mut self, audience: &str) -> Self {
+        self.audience = Some(audience.to_owned());
+        self
+    }
+
+    /// The verifier with these keys.
+    ///
+    /// # Errors
+    /// Where there is no key, or a file that is no JWKS document.
+    pub fn verifier(self) -> Result<Verifier, InvalidKey> {
+        if self.fixed.is_empty() && self.published.is_none() {
+            return Err(InvalidKey::None);
+        }
+        Ok(Verifier(Arc::new(Inner {
+            fixed: self.fixed,
+            published: self.published.map(Jwks::watch).transpose()?,
+            seen: Mutex::default(),
+            issuer: self.issuer,
+            audience: self.audience,
+            cache: Cache::default(),
+        })))
+    }
+}
+
+/// Verifies tokens. Clones share keys and cache.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    fixed: Vec<Key>,
+    published: Option<Arc<Jwks>>,
+    /// The published keys that the cache was filled with.
+    seen: Mutex<Arc<Vec<Key>>>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    cache: Cache,
+}
+
+impl Verifier {
     /// Who sent this token.
     ///
     /// # Errors
     /// [`Rejected`], for logs only.
     pub fn verify(&self, token: &str) -> Result<Principal, Rejected> {
+        let inner = &*self.0;
         if token.len() > LONGEST_TOKEN {
             return Err(Rejected::TooLong(token.len()));
         }
-        let token = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)?;
-        Ok(Principal::of(token.claims))
+        let published = inner.published();
+        let now = now();
+        if let Some(principal) = inner.cache.get(token, now) {
+            return Ok(principal);
+        }
+        let claims = inner.claims(token, &published)?;
+        let until = claims.exp.saturating_add(LEEWAY);
+        let principal = Principal::of(claims);
+        inner.cache.put(token, &principal, until, now);
+        Ok(principal)
     }
+}
+
+impl Inner {
+    /// The published keys. When they have changed, what was verified with the old ones is forgotten.
+    fn published(&self) -> Arc<Vec<Key>> {
+        let Some(published) = &self.published else { return Arc::default() };
+        let keys = published.keys();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&seen, &keys) {
+            *seen = Arc::clone(&keys);
+            self.cache.clear();
+        }
+        keys
+    }
+
+    fn claims(&self, token: &str, published: &[Key]) -> Result<Claims, Rejected> {
+        let header = jsonwebtoken::decode_header(token)?;
+        if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
+            return Err(Rejected::OwnKey);
+        }
+        let named = |key: &&Key| match (&key.id, &header.kid) {
+            (Some(own), Some(wanted)) => own == wanted,
+            _ => true,
+        };
+        let candidates = self.fixed.iter().chain(published).filter(|key| key.algorithm == header.alg).filter(named);
+        let mut refused = None;
+        for key in candidates {
+            match jsonwebtoken::decode::<Claims>(token, &key.key, &self.validation(key)) {
+                Ok(verified) => return Ok(verified.claims),
+                Err(error) => refused = Some(error.into()),
+            }
+        }
+        if let (None, Some(published)) = (&refused, &self.published) {
+            published.hasten();
+        }
+        Err(refused.unwrap_or(Rejected::UnknownKey { algorithm: format!("{:?}", header.alg), id: header.kid }))
+    }
+
+    fn validation(&self, key: &Key) -> Validation {
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
+        let mut required = vec!["exp"];
+        match &self.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                required.push("aud");
+            }
+            None => validation.validate_aud = false,
+        }
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        validation.set_required_spec_claims(&required);
+        validation
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Mints an HS256 token: for development and tests.
@@ -76,58 +211,8 @@ impl Verifier {
 /// # Errors
 /// [`InvalidKey::TooShort`] under 32 bytes.
 pub fn mint(secret: &[u8], claims: &Claims) -> Result<String, InvalidKey> {
-    Verifier::hs256(secret)?;
-    let signed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret));
+    let key = Key::secret(secret)?;
+    let signed = jsonwebtoken::encode(&Header::new(key.algorithm), claims, &EncodingKey::from_secret(secret));
     // Signing plain claims with a key of sufficient length has nothing left to fail at.
     Ok(signed.unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
-
-    fn now() -> u64 {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-    }
-
-    fn signed(claims: &serde_json::Value, algorithm: Algorithm, secret: &[u8]) -> String {
-        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret)).unwrap()
-    }
-
-    #[test]
-    fn a_minted_token_verifies() {
-        let claims = Claims { role: Some("admin".into()), exp: now() + 60, ..Claims::default() };
-        let token = mint(SECRET, &claims).unwrap();
-        let principal = Verifier::hs256(SECRET).unwrap().verify(&token).unwrap();
-        assert_eq!(principal.role, crate::Role::Admin);
-    }
-
-    #[test]
-    fn every_other_token_is_refused() {
-        let good = json!({ "role": "admin", "exp": now() + 60 });
-        let unsigned = "eyJhbGciOiJub25lIn0.eyJyb2xlIjoiYWRtaW4iLCJleHAiOjQxMDI0NDQ4MDB9.";
-        for (what, token) in [
-            ("another key", signed(&good, Algorithm::HS256, b"another key of thirty-two bytes!")),
-            ("another algorithm", signed(&good, Algorithm::HS384, SECRET)),
-            ("no algorithm", unsigned.to_owned()),
-            ("expired", signed(&json!({ "role": "admin", "exp": now() - 31 }), Algorithm::HS256, SECRET)),
-            ("without exp", signed(&json!({ "role": "admin" }), Algorithm::HS256, SECRET)),
-            ("not yet valid", signed(&json!({ "exp": now() + 99, "nbf": now() + 60 }), Algorithm::HS256, SECRET)),
-            ("too long", signed(&json!({ "exp": now() + 60, "x": "x".repeat(8192) }), Algorithm::HS256, SECRET)),
-            ("nonsense", "a.b.c".to_owned()),
-            ("nothing", String::new()),
-        ] {
-            assert!(Verifier::hs256(SECRET).unwrap().verify(&token).is_err(), "{what}");
-        }
-        let late = signed(&json!({ "exp": now() - 20 }), Algorithm::HS256, SECRET);
-        assert!(Verifier::hs256(SECRET).unwrap().verify(&late).is_ok(), "within the leeway");
-    }
-
-    #[test]
-    fn short_secrets_are_refused() {
-        assert!(matches!(Verifier::hs256(b"short"), Err(InvalidKey::TooShort(5))));
-    }
 }

@@ -1,75 +1,128 @@
-//! `GET /api/events`: the event log, newest first.
+//! `GET /api/events` and `GET /api/events/{id}`: the event log, newest first.
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
 use analytics_db::read::RawJson;
-use analytics_db::read::events::{self, LoggedEvent};
+use analytics_db::read::events::{self, EventFilter, LoggedEvent};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared_auth::{Principal, Role};
+use shared_auth::Principal;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::metrics::LONGEST;
+use crate::caller;
 use crate::database::Database;
-use crate::problem::Problem;
-use crate::query::Query;
+use crate::problem::{Problem, ProblemBody};
+use crate::query::{Query, cut, link};
 
-const DEFAULT_LIMIT: u16 = 100;
-const LARGEST_LIMIT: u16 = 1000;
+/// An event of the log.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Event)]
+pub(crate) struct EventBody {
+    /// Sorts by the event's time.
+    id: Uuid,
+    event_type: String,
+    user_id: Option<String>,
+    /// The payload, without fields that must not be stored.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<RawJson>,
+    /// When it happened.
+    created_at: DateTime<Utc>,
+    /// When it was counted.
+    ingested_at: DateTime<Utc>,
+}
 
-/// A page of events.
-#[derive(Serialize)]
+/// A page of events, newest first.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventsPage {
     items: Vec<EventBody>,
     /// Give it back as `cursor` for the next page; null on the last.
-    next_cursor: Option<Uuid>,
+    next_cursor: Option<String>,
 }
 
-/// An event as clients see it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EventBody {
-    id: Uuid,
-    event_type: String,
-    user_id: Option<String>,
-    metadata: Option<RawJson>,
-    created_at: DateTime<Utc>,
-    ingested_at: DateTime<Utc>,
-}
-
+/// The event log
+///
+/// Newest first by event time. Pages stay right while new events arrive: none is shown twice, and
+/// none that was there at the start is missed.
+#[utoipa::path(
+    get, path = "/api/events", tag = "events", security(("bearer" = [])),
+    params(
+        ("type" = Option<String>, Query, description = "Such as `order.created`", min_length = 1, max_length = 100),
+        ("userId" = Option<String>, Query, description = "About this user", min_length = 1, max_length = 255),
+        ("productId" = Option<String>, Query, description = "About this product, also in a line of an order", min_length = 1, max_length = 64),
+        ("vendorId" = Option<String>, Query, description = "About this vendor, also in a line of an order", min_length = 1, max_length = 64),
+        ("from" = Option<DateTime<Utc>>, Query, description = "Happened then or later"),
+        ("to" = Option<DateTime<Utc>>, Query, description = "Happened before"),
+        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+    ),
+    responses(
+        (status = 200, body = EventsPage),
+        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn list(
     principal: Principal,
     request: HttpRequest,
     database: Data<Database>,
-) -> Result<Json<EventsPage>, Problem> {
-    if principal.role != Role::Admin {
-        return Err(Problem::forbidden());
-    }
-    let query = Query::parse(request.query_string(), &["type", "limit", "cursor"])?;
-    let event_type = query.optional("type", event_type)?;
-    let limit = query.optional("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
-    let before = query.optional("cursor", |text| text.parse::<Uuid>().map_err(|_| "it is no cursor of this API"))?;
+) -> Result<HttpResponse, Problem> {
+    let access = caller::event_log(&principal)?;
+    let names = ["type", "userId", "productId", "vendorId", "from", "to", "limit", "cursor"];
+    let query = Query::of(&request, &names, &[])?;
+    let limit = query.limit()?;
+    let before = query.cursor()?.map(|key| key.parse()).transpose();
+    let filter = EventFilter {
+        event_type: query.text("type", LONGEST)?,
+        user: query.text("userId", MAX_PLAIN_CHARS)?,
+        product: query.text("productId", MAX_ENCODED_CHARS)?,
+        vendor: query.text("vendorId", MAX_ENCODED_CHARS)?,
+        from: query.time("from")?,
+        to: query.time("to")?,
+        before: before.map_err(|_| Problem::invalid_parameter("cursor", "it is no cursor of this route"))?,
+    };
     let more = i64::from(limit) + 1;
-    let read = move |connection: &mut _| events::newest(connection, event_type.as_deref(), before, more);
-    let mut found = database.read(read).await?;
-    // One more than asked for tells whether there is a next page.
-    let next_cursor = (found.len() > usize::from(limit)).then(|| {
-        found.truncate(limit.into());
-        found.last().map(|event| event.id)
-    });
-    Ok(Json(EventsPage { items: found.into_iter().map(body).collect(), next_cursor: next_cursor.flatten() }))
-}
-
-fn event_type(text: &str) -> Result<String, &'static str> {
-    match text.chars().count() {
-        1..=100 if !text.contains('\0') => Ok(text.to_owned()),
-        _ => Err("it is an event type of 1 to 100 characters, such as order.created"),
+    let mut found = database.ask(move |connection| events::newest(connection, access, &filter, more)).await?;
+    let next_cursor = cut(&mut found, limit, |event| event.id.to_string());
+    let mut answer = HttpResponse::Ok();
+    if let Some(next) = &next_cursor {
+        answer.insert_header(link(&request, next));
     }
+    Ok(answer.json(EventsPage { items: found.into_iter().map(body).collect(), next_cursor }))
 }
 
-fn limit(text: &str) -> Result<u16, String> {
-    let limit = text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
-    limit.ok_or_else(|| format!("it is a number from 1 to {LARGEST_LIMIT}"))
+/// One event
+#[utoipa::path(
+    get, path = "/api/events/{id}", tag = "events", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The event's id")),
+    responses(
+        (status = 200, body = EventBody),
+        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn one(
+    principal: Principal,
+    path: Path<String>,
+    request: HttpRequest,
+    database: Data<Database>,
+) -> Result<Json<EventBody>, Problem> {
+    let access = caller::event_log(&principal)?;
+    Query::of(&request, &[], &[])?;
+    let id: Uuid = path.parse().map_err(|_| Problem::invalid_parameter("id", "it is no UUID"))?;
+    let found = database.ask(move |connection| events::by_id(connection, access, id)).await?;
+    Ok(Json(body(found.ok_or_else(Problem::event_not_found)?)))
 }
 
 fn body(event: LoggedEvent) -> EventBody {

@@ -1,39 +1,75 @@
-//! `GET /api/metrics/{type}`: one metric.
+//! `GET /api/metrics/{type}` and `GET /api/metrics`: one metric, many, or all of a name.
 
-use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path};
-use analytics_core::metric_type::{InvalidType, MetricType, Unit};
-use analytics_core::money::Currency;
-use analytics_db::read::RawJson;
+use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::metric_type::{self, InvalidType, MetricType, Unit};
 use analytics_db::read::metrics::{self, Metric};
+use analytics_db::read::{RawJson, ReadableMetric, Tenant};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared_auth::{Principal, Role};
+use shared_auth::Principal;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::caller;
 use crate::database::Database;
-use crate::problem::Problem;
-use crate::query::Query;
+use crate::problem::{Problem, ProblemBody};
+use crate::query::{Query, cut, link};
 use crate::settings::ApiSettings;
 
 /// The longest metric type.
-const LONGEST: usize = 100;
+pub(crate) const LONGEST: usize = 100;
+/// The most types in one request.
+const MOST_TYPES: usize = 100;
 
-/// A metric as clients see it.
-#[derive(Serialize)]
+/// A metric.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Metric)]
 pub(crate) struct MetricBody {
     id: Uuid,
+    /// Such as `seller_revenue:v-1`.
     r#type: String,
     /// Null is a rate without a denominator.
     value: Option<i64>,
+    /// `views`, `users`, `orders`, `units`, `minor_units`, `basis_points` or `stars_x100`; null for
+    /// a metric that was made by hand.
     unit: Option<&'static str>,
+    /// Of `minor_units`: the ISO 4217 code.
     currency: Option<&'static str>,
+    /// Of a rate: numerator and denominator. Of an average: count, sum and histogram.
+    #[schema(value_type = Option<Object>)]
     metadata: Option<RawJson>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
+/// A page of metrics, in the order of their types.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MetricsPage {
+    items: Vec<MetricBody>,
+    /// Give it back as `cursor` for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// One metric
+///
+/// `daily_signups` without a day is today's. Another seller's metric is as absent as one that was
+/// never counted.
+#[utoipa::path(
+    get, path = "/api/metrics/{type}", tag = "metrics", security(("bearer" = [])),
+    params(("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views")),
+    responses(
+        (status = 200, body = MetricBody),
+        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn one(
     principal: Principal,
     path: Path<String>,
@@ -41,26 +77,95 @@ pub(crate) async fn one(
     database: Data<Database>,
     settings: Data<ApiSettings>,
 ) -> Result<Json<MetricBody>, Problem> {
-    Query::parse(request.query_string(), &[])?;
-    let text = path.into_inner();
-    let known = parse(&text, &settings)?;
-    if !may_read(&principal, known.as_ref())? {
-        return Err(Problem::metric_not_found());
-    }
-    let stored = known.as_ref().map_or(text, ToString::to_string);
-    let found = database.read(move |connection| metrics::by_type(connection, &stored)).await?;
-    let metric = found.ok_or_else(Problem::metric_not_found)?;
-    Ok(Json(body(metric, known.as_ref(), settings.business.base_currency)))
+    let tenant = caller::tenant(&principal)?;
+    Query::of(&request, &[], &[])?;
+    let (metric, known) = readable(&path.into_inner(), &tenant, &settings)?;
+    let metric = metric.ok_or_else(Problem::metric_not_found)?;
+    let found = database.ask(move |connection| metrics::one(connection, &metric)).await?;
+    Ok(Json(body(found.ok_or_else(Problem::metric_not_found)?, known.as_ref(), &settings)))
 }
 
-/// The type as the catalogue has it; `None` for a name that it does not have, which an adjustment
-/// by hand may have made.
-fn parse(text: &str, settings: &ApiSettings) -> Result<Option<MetricType>, Problem> {
-    if text.chars().count() > LONGEST {
-        return Err(Problem::invalid_parameter("type", format!("it has more than {LONGEST} characters")));
+/// Many metrics at once, or all of a name
+///
+/// With `type` (up to 100 times) those metrics, as far as they were counted; with `name` all
+/// metrics of that name, page by page.
+#[utoipa::path(
+    get, path = "/api/metrics", tag = "metrics", security(("bearer" = [])),
+    params(
+        ("type" = Option<Vec<String>>, Query, description = "A metric's type; may be given several times", max_items = 100),
+        ("name" = Option<String>, Query, description = "A metric's name, such as `seller_revenue`"),
+        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+    ),
+    responses(
+        (status = 200, body = MetricsPage),
+        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
+    principal: Principal,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = caller::tenant(&principal)?;
+    let query = Query::of(&request, &["name", "limit", "cursor"], &["type"])?;
+    let (limit, cursor) = (query.limit()?, query.cursor()?);
+    let types: Vec<&str> = query.all("type").collect();
+    let mut found = match (query.get("name"), types.as_slice()) {
+        (None, []) => return Err(Problem::invalid_parameter("type", "give types, or a name")),
+        (Some(_), [_, ..]) => return Err(Problem::invalid_parameter("name", "give a name, or types, not both")),
+        (None, types) if types.len() > MOST_TYPES => {
+            return Err(Problem::invalid_parameter("type", format!("there may be {MOST_TYPES} at most")));
+        }
+        (None, types) => {
+            let mut wanted: Vec<ReadableMetric> = Vec::with_capacity(types.len());
+            for text in types {
+                wanted.extend(readable(text, &tenant, &settings)?.0);
+            }
+            database.ask(move |connection| metrics::several(connection, &wanted)).await?
+        }
+        (Some(name), []) => {
+            let metric = metric_type::Metric::named(name)
+                .ok_or_else(|| Problem::invalid_parameter("name", "there is no metric of this name"))?;
+            let Some(range) = tenant.metrics_named(metric) else {
+                return Ok(HttpResponse::Ok().json(MetricsPage { items: Vec::new(), next_cursor: None }));
+            };
+            let more = i64::from(limit) + 1;
+            database.ask(move |connection| metrics::range(connection, &range, cursor.as_deref(), more)).await?
+        }
+    };
+    // Named types come all at once.
+    let next_cursor = types.is_empty().then(|| cut(&mut found, limit, |metric| metric.metric_type.clone())).flatten();
+    let items = found.into_iter().map(|metric| shown(metric, &settings)).collect();
+    let mut answer = HttpResponse::Ok();
+    if let Some(next) = &next_cursor {
+        answer.insert_header(link(&request, next));
     }
-    if text.contains('\0') {
-        return Err(Problem::invalid_parameter("type", "it holds U+0000"));
+    Ok(answer.json(MetricsPage { items, next_cursor }))
+}
+
+/// The metric of a type, if it is the tenant's to read, and what the catalogue knows of it:
+/// nothing, where an adjustment by hand made it.
+fn readable(
+    text: &str,
+    tenant: &Tenant,
+    settings: &ApiSettings,
+) -> Result<(Option<ReadableMetric>, Option<MetricType>), Problem> {
+    match parse(text, settings)? {
+        Some(known) => Ok((tenant.metric(&known), Some(known))),
+        None => Ok((tenant.custom_metric(text), None)),
+    }
+}
+
+/// The type as the catalogue has it; `None` for a name that it does not have.
+pub(crate) fn parse(text: &str, settings: &ApiSettings) -> Result<Option<MetricType>, Problem> {
+    if text.is_empty() || text.chars().count() > LONGEST || text.contains('\0') {
+        return Err(Problem::invalid_parameter("type", format!("it is a text of 1 to {LONGEST} characters")));
     }
     let today = settings.business.calendar.day(Utc::now().into());
     match MetricType::parse(text, today, settings.business.base_currency) {
@@ -70,25 +175,22 @@ fn parse(text: &str, settings: &ApiSettings) -> Result<Option<MetricType>, Probl
     }
 }
 
-/// Admins read everything, sellers what is about them. A seller learns nothing of whether
-/// another's number exists.
-fn may_read(principal: &Principal, metric_type: Option<&MetricType>) -> Result<bool, Problem> {
-    match &principal.role {
-        Role::Admin => Ok(true),
-        Role::Vendor(own) => Ok(metric_type.and_then(MetricType::vendor).is_some_and(|vendor| vendor.as_str() == own)),
-        Role::Buyer => Err(Problem::forbidden()),
-    }
+/// A stored metric as clients see it.
+pub(crate) fn shown(metric: Metric, settings: &ApiSettings) -> MetricBody {
+    let known = parse(&metric.metric_type, settings).ok().flatten();
+    body(metric, known.as_ref(), settings)
 }
 
-fn body(metric: Metric, known: Option<&MetricType>, base: Currency) -> MetricBody {
+fn body(metric: Metric, known: Option<&MetricType>, settings: &ApiSettings) -> MetricBody {
     let unit = known.map(|known| known.metric.unit());
+    let base = settings.business.base_currency;
     let currency = known.filter(|_| unit == Some(Unit::MinorUnits)).map(|known| known.foreign_currency.unwrap_or(base));
     MetricBody {
         id: metric.id,
         r#type: metric.metric_type,
         value: metric.value,
         unit: unit.map(Unit::name),
-        currency: currency.map(Currency::code),
+        currency: currency.map(analytics_core::money::Currency::code),
         metadata: metric.metadata,
         created_at: metric.created_at,
         updated_at: metric.updated_at,

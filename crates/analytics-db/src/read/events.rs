@@ -1,15 +1,16 @@
 //! The event log, newest first.
 
-use super::RawJson;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::{EventLogAccess, RawJson};
 use crate::schema::event_logs;
 use crate::{Connection, DbError};
 
 /// A logged event.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = event_logs)]
 pub struct LoggedEvent {
     /// Its id: sorts by event time.
@@ -26,22 +27,75 @@ pub struct LoggedEvent {
     pub ingested_at: DateTime<Utc>,
 }
 
-/// Events, newest first: at most `limit`, of one type if one is named, older than `before`.
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// About this user.
+    pub user: Option<String>,
+    /// About this product: viewed, rated, or in a line of the order.
+    pub product: Option<String>,
+    /// About this vendor, named or learned.
+    pub vendor: Option<String>,
+    /// Happened at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Happened before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// Older than the event of this id, in the order of ids.
+    pub before: Option<Uuid>,
+}
+
+/// Events, newest first, at most `limit`.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn newest(
     connection: &mut Connection,
-    event_type: Option<&str>,
-    before: Option<Uuid>,
+    _: EventLogAccess,
+    filter: &EventFilter,
     limit: i64,
 ) -> Result<Vec<LoggedEvent>, DbError> {
-    let mut query = event_logs::table.select(LoggedEvent::as_select()).into_boxed();
-    if let Some(event_type) = event_type {
-        query = query.filter(event_logs::event_type.eq(event_type));
+    // Only a filter by product or vendor has to look into the lines of orders.
+    let sql = if filter.product.is_some() || filter.vendor.is_some() {
+        include_str!("../sql/events_of_subject.sql")
+    } else {
+        include_str!("../sql/events.sql")
+    };
+    Ok(diesel::sql_query(sql)
+        .bind::<Nullable<Text>, _>(&filter.event_type)
+        .bind::<Nullable<Text>, _>(&filter.user)
+        .bind::<Nullable<Timestamptz>, _>(filter.from)
+        .bind::<Nullable<Timestamptz>, _>(filter.to)
+        .bind::<Nullable<SqlUuid>, _>(filter.from.map(lowest_id))
+        .bind::<Nullable<SqlUuid>, _>(filter.highest_id())
+        .bind::<BigInt, _>(limit)
+        .bind::<Nullable<Text>, _>(&filter.product)
+        .bind::<Nullable<Text>, _>(&filter.vendor)
+        .load(connection)?)
+}
+
+impl EventFilter {
+    /// Ids begin with the time, so a range of time is a range of ids. Ends are exclusive.
+    fn highest_id(&self) -> Option<Uuid> {
+        // The millisecond of `to` itself may still hold events before it.
+        let end = self.to.map(|to| lowest_id(to + chrono::Duration::milliseconds(1)));
+        match (self.before, end) {
+            (Some(before), Some(end)) => Some(before.min(end)),
+            (before, end) => before.or(end),
+        }
     }
-    if let Some(before) = before {
-        query = query.filter(event_logs::id.lt(before));
-    }
-    Ok(query.order(event_logs::id.desc()).limit(limit).load(connection)?)
+}
+
+/// The lowest id that an event of this millisecond can have.
+fn lowest_id(time: DateTime<Utc>) -> Uuid {
+    Uuid::from_u128(u128::from(time.timestamp_millis().max(0).unsigned_abs()) << 80)
+}
+
+/// The event of an id.
+///
+/// # Errors
+/// [`DbError`].
+pub fn by_id(connection: &mut Connection, _: EventLogAccess, id: Uuid) -> Result<Option<LoggedEvent>, DbError> {
+    Ok(event_logs::table.find(id).select(LoggedEvent::as_select()).first(connection).optional()?)
 }

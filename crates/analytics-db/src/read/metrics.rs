@@ -1,10 +1,10 @@
-//! One metric by its type.
+//! Metrics: some by their types, or all of a name, page by page.
 
-use super::RawJson;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::{MetricRange, RawJson, ReadableMetric};
 use crate::schema::metrics;
 use crate::{Connection, DbError};
 
@@ -18,7 +18,7 @@ pub struct Metric {
     pub metric_type: String,
     /// Its value; `None` is a rate without a denominator.
     pub value: Option<i64>,
-    /// What the value is made of, for rates and averages.
+    /// What the value is made of, for rates and averages; what an adjustment said, for others.
     pub metadata: Option<RawJson>,
     /// When it was first counted.
     pub created_at: DateTime<Utc>,
@@ -26,15 +26,50 @@ pub struct Metric {
     pub updated_at: DateTime<Utc>,
 }
 
-/// The metric of a type, if it was ever counted.
+/// The metric, if it was ever counted.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn by_type(connection: &mut Connection, metric_type: &str) -> Result<Option<Metric>, DbError> {
+pub fn one(connection: &mut Connection, metric: &ReadableMetric) -> Result<Option<Metric>, DbError> {
     let found = metrics::table
-        .filter(metrics::metric_type.eq(metric_type))
+        .filter(metrics::metric_type.eq(metric.as_str()))
         .select(Metric::as_select())
         .first(connection)
         .optional()?;
     Ok(found)
+}
+
+/// Those of the metrics that were ever counted, in the order of their types.
+///
+/// # Errors
+/// [`DbError`].
+pub fn several(connection: &mut Connection, wanted: &[ReadableMetric]) -> Result<Vec<Metric>, DbError> {
+    let types: Vec<&str> = wanted.iter().map(ReadableMetric::as_str).collect();
+    Ok(metrics::table
+        .filter(metrics::metric_type.eq_any(types))
+        .select(Metric::as_select())
+        .order(metrics::metric_type)
+        .load(connection)?)
+}
+
+/// The metrics of a range in the order of their types: at most `limit`, after the type `after`.
+///
+/// # Errors
+/// [`DbError`].
+pub fn range(
+    connection: &mut Connection,
+    range: &MetricRange,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Metric>, DbError> {
+    // Types sort by their bytes; the character after ':' ends what begins with "name:".
+    let end = format!("{}{}", range.exactly, ';');
+    let in_range = metrics::metric_type
+        .eq(&range.exactly)
+        .or(metrics::metric_type.ge(&range.prefix).and(metrics::metric_type.lt(end)));
+    let mut query = metrics::table.filter(in_range).select(Metric::as_select()).into_boxed();
+    if let Some(after) = after {
+        query = query.filter(metrics::metric_type.gt(after));
+    }
+    Ok(query.order(metrics::metric_type).limit(limit).load(connection)?)
 }

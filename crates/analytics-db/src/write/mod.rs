@@ -5,6 +5,7 @@
 //! That the offsets move in the same transaction, and only from where this writer believes them
 //! to be, is what makes every record count once.
 
+pub mod adjustment;
 mod dead_letters;
 mod event_log;
 mod fence;

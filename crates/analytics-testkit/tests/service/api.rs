@@ -2,7 +2,7 @@
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::{Client, token};
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{PATIENCE, Service};
 
 #[test]
 fn any_id_works_in_the_path() {
@@ -115,9 +115,9 @@ fn the_session_of_a_read_only_api_cannot_write() {
     use analytics_db::connection::{Access, pool};
     use diesel::connection::SimpleConnection;
     let service = Service::new(1);
-    let read_only = pool(&service.database.url, "test", Access::ReadOnly, 1);
+    let read_only = pool(&service.database.url, "test", Access::ReadOnly, PATIENCE, 1);
     let refused = read_only.get().unwrap().batch_execute("DELETE FROM metrics").unwrap_err().to_string();
     assert!(refused.contains("read-only"), "{refused}");
-    let read_write = pool(&service.database.url, "test", Access::ReadWrite, 1);
+    let read_write = pool(&service.database.url, "test", Access::ReadWrite, PATIENCE, 1);
     read_write.get().unwrap().batch_execute("DELETE FROM metrics").unwrap();
 }

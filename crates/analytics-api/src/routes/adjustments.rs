@@ -1,0 +1,116 @@
+//! `POST /api/metrics/upsert`: a metric set by hand, in read-write mode.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json};
+use analytics_db::DbError;
+use analytics_db::connection::Access;
+use analytics_db::read::{Tenant, metrics};
+use analytics_db::write::WriteError;
+use analytics_db::write::adjustment::{Adjustment, adjust};
+use serde::Deserialize;
+use serde_json::Value;
+use shared_auth::{Permission, Principal};
+use utoipa::ToSchema;
+
+use super::metrics::{MetricBody, parse, shown};
+use crate::caller;
+use crate::database::Database;
+use crate::problem::{Problem, ProblemBody};
+use crate::query::Query;
+use crate::settings::ApiSettings;
+
+/// The longest reason.
+const LONGEST_REASON: usize = 1000;
+
+/// What a metric is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Upsert {
+    /// The metric's type: of the catalogue, or a name of your own.
+    #[schema(min_length = 1, max_length = 100, example = "seller_revenue:v-1")]
+    r#type: String,
+    /// The value that it is to have; left as it is if not given.
+    value: Option<i64>,
+    /// The metadata that it is to have; left as it is if not given.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<serde_json::Map<String, Value>>,
+    /// Why.
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
+}
+
+/// Set a metric by hand
+///
+/// The difference to the current value is logged as a `metric.adjusted` event with who did it and
+/// why, so that recomputing gives the same. Rates, averages and totals over sellers follow from
+/// other metrics and cannot be set.
+#[utoipa::path(
+    post, path = "/api/metrics/upsert", tag = "metrics", security(("bearer" = [])),
+    request_body = Upsert,
+    responses(
+        (status = 200, body = MetricBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn upsert(
+    principal: Principal,
+    request: HttpRequest,
+    body: Json<Upsert>,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<Json<MetricBody>, Problem> {
+    caller::need(&principal, Permission::Write)?;
+    if settings.access == Access::ReadOnly {
+        return Err(Problem::read_only_mode());
+    }
+    Query::of(&request, &[], &[])?;
+    let adjustment = adjustment(body.into_inner(), &principal, &settings)?;
+    let metric = Tenant::Marketplace.custom_metric(&adjustment.metric_type);
+    let (adjusted, found) = database
+        .ask(move |connection| {
+            let adjusted = match adjust(connection, &adjustment) {
+                Ok(event) => Ok(event),
+                Err(WriteError::Refused) => Err(()),
+                Err(WriteError::Database(error)) => return Err(error),
+                Err(other) => return Err(DbError::Unusable(other.to_string())),
+            };
+            let found = metric.map(|metric| metrics::one(connection, &metric)).transpose()?;
+            Ok::<_, DbError>((adjusted, found.flatten()))
+        })
+        .await?;
+    let event = adjusted
+        .map_err(|()| Problem::invalid_body("value: the difference to the current value is past the limits"))?;
+    log::info!("{event}: {} adjusted a metric", principal.user.as_deref().unwrap_or("somebody"));
+    Ok(Json(shown(found.ok_or_else(Problem::database_unavailable)?, &settings)))
+}
+
+fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Result<Adjustment, Problem> {
+    let known = parse(&body.r#type, settings)?;
+    if let Some(derived) = known.as_ref().filter(|known| known.metric.is_derived()) {
+        let detail = format!("{} follows from other metrics and cannot be set", derived.metric.name());
+        return Err(Problem::invalid_parameter("type", detail));
+    }
+    if body.value.is_none() && body.metadata.is_none() {
+        return Err(Problem::invalid_body("give a value, metadata, or both"));
+    }
+    let metadata = body.metadata.map(Value::Object);
+    let text = body.reason.as_deref().unwrap_or_default();
+    if text.chars().count() > LONGEST_REASON {
+        return Err(Problem::invalid_body(format!("reason: it has more than {LONGEST_REASON} characters")));
+    }
+    let said = metadata.as_ref().map(ToString::to_string).unwrap_or_default();
+    if text.contains('\0') || said.contains("\\u0000") {
+        return Err(Problem::invalid_body("the character U+0000 cannot be stored"));
+    }
+    Ok(Adjustment {
+        metric_type: known.map_or(body.r#type, |known| known.to_string()),
+        value: body.value,
+        metadata,
+        reason: body.reason,
+        actor: principal.user.clone().unwrap_or_else(|| "admin".into()),
+    })
+}

@@ -1,0 +1,94 @@
+//! Keys that somebody else publishes and rotates: a JWKS document in a file or behind a URL.
+//!
+//! A thread of its own reads the document again and again, so that no request ever waits for it.
+//! A token that names an unknown key hastens the next reading; too many of them do not.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::keys::{InvalidKey, Key};
+
+/// How often the document is read.
+const REFRESH: Duration = Duration::from_secs(300);
+/// How often at the most, whatever tokens name.
+const AT_MOST_EVERY: Duration = Duration::from_secs(5);
+/// How long a server may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// A larger document is none.
+const LARGEST: u64 = 1 << 20;
+
+/// The keys of a document, kept up to date.
+pub(crate) struct Jwks {
+    keys: RwLock<Arc<Vec<Key>>>,
+    wanted: (Mutex<bool>, Condvar),
+}
+
+impl Jwks {
+    /// Reads the document, and goes on reading it for as long as anybody holds the keys. A
+    /// document that cannot be read at first is tried again: until then no token is valid.
+    ///
+    /// # Errors
+    /// Where a file can be read but is no JWKS document.
+    pub(crate) fn watch(source: String) -> Result<Arc<Self>, InvalidKey> {
+        let jwks = Arc::new(Self { keys: RwLock::default(), wanted: (Mutex::new(false), Condvar::new()) });
+        match read(&source) {
+            Ok(document) => jwks.store(Key::jwks(&document)?),
+            Err(error) => log::error!("no token is valid before the keys at {source} can be read: {error}"),
+        }
+        let watched = Arc::downgrade(&jwks);
+        // Without the thread keys would never rotate; that it cannot be made is for the log.
+        if let Err(error) = thread::Builder::new().name("jwks".into()).spawn(move || follow(&watched, &source)) {
+            log::error!("the keys will not be read again: {error}");
+        }
+        Ok(jwks)
+    }
+
+    pub(crate) fn keys(&self) -> Arc<Vec<Key>> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks for the document to be read soon: a token named a key that is not in it.
+    pub(crate) fn hasten(&self) {
+        *self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wanted.1.notify_all();
+    }
+
+    fn store(&self, keys: Vec<Key>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    fn wait(&self, at_most: Duration) {
+        let wanted = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut wanted, _) = self
+            .wanted
+            .1
+            .wait_timeout_while(wanted, at_most, |wanted| !*wanted)
+            .unwrap_or_else(PoisonError::into_inner);
+        *wanted = false;
+    }
+}
+
+/// Reads the document from time to time, until nobody holds its keys any more.
+fn follow(jwks: &Weak<Jwks>, source: &str) {
+    let mut last = Instant::now();
+    while let Some(jwks) = jwks.upgrade() {
+        let patience = if jwks.keys().is_empty() { AT_MOST_EVERY } else { REFRESH };
+        jwks.wait(patience);
+        thread::sleep(AT_MOST_EVERY.saturating_sub(last.elapsed()));
+        last = Instant::now();
+        match read(source).map_err(|error| error.to_string()).and_then(|d| Key::jwks(&d).map_err(|e| e.to_string())) {
+            Ok(keys) => jwks.store(keys),
+            Err(error) => log::warn!("the keys at {source} stay as they are: {error}"),
+        }
+    }
+}
+
+fn read(source: &str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    if source.starts_with("http://") || source.starts_with("https://") {
+        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).build().into();
+        let mut answer = agent.get(source).call()?;
+        return Ok(answer.body_mut().with_config().limit(LARGEST).read_to_vec()?);
+    }
+    Ok(std::fs::read(source)?)
+}

@@ -1,0 +1,96 @@
+//! Keys out of a JWKS document that changes while it is used.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::{Algorithm, Header};
+use serde_json::{Value, json};
+use shared_auth::{Keys, Verifier};
+
+use crate::tokens::{admin, is_admin, key, sign};
+
+fn document() -> Value {
+    serde_json::from_slice(&key("jwks.json")).unwrap()
+}
+
+/// The document with only the keys of these ids.
+fn only(ids: &[&str]) -> String {
+    let mut document = document();
+    document["keys"].as_array_mut().unwrap().retain(|key| ids.contains(&key["kid"].as_str().unwrap()));
+    document.to_string()
+}
+
+fn token(algorithm: Algorithm, kid: &str, file: &str) -> String {
+    sign(&Header { kid: Some(kid.into()), ..Header::new(algorithm) }, &admin(json!({})), Some(file))
+}
+
+fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn every_kind_of_published_key_is_used() {
+    let path = format!("{}/tests/keys/jwks.json", env!("CARGO_MANIFEST_DIR"));
+    let verifier = Keys::default().jwks(&path).verifier().unwrap();
+    for (algorithm, kid, file) in [
+        (Algorithm::RS256, "rsa", "rs256.pem"),
+        (Algorithm::ES256, "ec", "es256.pem"),
+        (Algorithm::EdDSA, "ed", "eddsa.pem"),
+    ] {
+        assert!(is_admin(&verifier, &token(algorithm, kid, file)), "{kid}");
+        assert!(is_admin(&verifier, &sign(&Header::new(algorithm), &admin(json!({})), Some(file))), "{kid} unnamed");
+    }
+}
+
+/// A server on loopback that answers with whatever the document is at the time.
+fn serve(document: &Arc<Mutex<String>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    let document = Arc::clone(document);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _request = stream.read(&mut [0; 4096]).unwrap();
+            let body = document.lock().unwrap().clone();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn rotated_keys_come_and_go_without_a_restart() {
+    let document = Arc::new(Mutex::new(only(&["rsa"])));
+    let verifier: Verifier = Keys::default().jwks(&serve(&document)).verifier().unwrap();
+    let (old, new) = (token(Algorithm::RS256, "rsa", "rs256.pem"), token(Algorithm::ES256, "ec", "es256.pem"));
+    assert!(is_admin(&verifier, &old));
+    assert!(!is_admin(&verifier, &new), "not published yet");
+    *document.lock().unwrap() = only(&["ec"]);
+    eventually("the new key to be read", || is_admin(&verifier, &new));
+    assert!(!is_admin(&verifier, &old), "a token of a key that was withdrawn is none any more");
+    *document.lock().unwrap() = "nonsense".into();
+    assert!(!is_admin(&verifier, &old));
+    assert!(is_admin(&verifier, &new), "a document that cannot be read changes nothing");
+}
+
+#[test]
+fn a_file_that_is_no_document_is_refused_and_one_that_is_missing_is_waited_for() {
+    let path = std::env::temp_dir().join(format!("jwks-{}.json", std::process::id()));
+    std::fs::write(&path, "{}").unwrap();
+    assert!(Keys::default().jwks(path.to_str().unwrap()).verifier().is_err());
+    std::fs::remove_file(&path).unwrap();
+    let verifier = Keys::default().jwks(path.to_str().unwrap()).verifier().unwrap();
+    let token = token(Algorithm::RS256, "rsa", "rs256.pem");
+    assert!(!is_admin(&verifier, &token));
+    std::fs::write(&path, document().to_string()).unwrap();
+    eventually("the file to be read", || is_admin(&verifier, &token));
+    std::fs::remove_file(&path).unwrap();
+}

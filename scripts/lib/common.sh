@@ -91,6 +91,21 @@ install_missing() {
     fi
 }
 
+# A client that works the API from its OpenAPI document.
+install_schemathesis() {
+    local venv=$ROOT/.local/schemathesis version=4.32.5
+    if [ "$(cat "$venv/version" 2>/dev/null)" != $version ]; then
+        if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+            say "installing Debian packages: python3 python3-venv"
+            step "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3 python3-venv
+        fi
+        rm -rf "$venv"
+        step "making a Python environment" python3 -m venv "$venv"
+        step "installing schemathesis" "$venv/bin/pip" install -q "schemathesis==$version"
+        echo $version >"$venv/version"
+    fi
+}
+
 build_release() {
     step "building release binaries (minutes the first time)" cargo build --release --bins --locked
 }

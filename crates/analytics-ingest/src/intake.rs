@@ -64,7 +64,8 @@ struct Partition {
     stored: Offset,
     /// The offset after the last record that was pushed.
     next: Offset,
-    waiting: VecDeque<Record>,
+    /// Records with the order of their arrival.
+    waiting: VecDeque<(u64, Record)>,
     oldest: Option<Instant>,
     in_work: bool,
     high_watermark: Option<Offset>,
@@ -73,6 +74,7 @@ struct Partition {
 #[derive(Debug, Default)]
 struct State {
     partitions: HashMap<TopicPartition, Partition>,
+    arrived: u64,
     waiting_records: usize,
     waiting_bytes: usize,
     in_work: usize,
@@ -157,12 +159,13 @@ impl Intake {
             }
             state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
-        let State { partitions, waiting_records, waiting_bytes, .. } = &mut *state;
+        let State { partitions, waiting_records, waiting_bytes, arrived, .. } = &mut *state;
         let due = partitions.get_mut(&record.place.partition).filter(|partition| record.place.offset >= partition.next);
         if let Some(partition) = due {
             partition.next = record.place.offset.next();
             partition.oldest.get_or_insert_with(Instant::now);
-            partition.waiting.push_back(record);
+            *arrived += 1;
+            partition.waiting.push_back((*arrived, record));
             *waiting_records += 1;
             *waiting_bytes += size;
             // Writers look at the clock themselves; they only need waking for a full batch or
@@ -312,11 +315,11 @@ impl State {
             let Some(partition) = self.partitions.get_mut(name) else { continue };
             let before = records.len();
             while records.len() - before < share && bytes < limits.batch_bytes {
-                let Some(record) = partition.waiting.pop_front() else { break };
+                let Some((arrival, record)) = partition.waiting.pop_front() else { break };
                 bytes += record.size();
-                records.push(record);
+                records.push((arrival, record));
             }
-            let Some(last) = records.get(before..).and_then(<[Record]>::last) else { continue };
+            let Some((_, last)) = records.get(before..).and_then(<[(u64, Record)]>::last) else { continue };
             spans.push(Span {
                 partition: name.clone(),
                 expected: partition.stored,
@@ -329,7 +332,9 @@ impl State {
         self.waiting_records = self.waiting_records.saturating_sub(records.len());
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
         self.in_work += 1;
-        Work::Batch { spans, records }
+        // What arrived earlier is counted earlier, across partitions too: it may teach a vendor.
+        records.sort_unstable_by_key(|(arrival, _)| *arrival);
+        Work::Batch { spans, records: records.into_iter().map(|(_, record)| record).collect() }
     }
 
     /// The partitions that nobody is writing, if it is time to report them.

@@ -4,6 +4,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use shared_auth::{Claims, mint};
 use ureq::Agent;
+use ureq::http::Response;
 
 /// The secret that tests sign tokens with.
 pub const SECRET: &str = "a secret for tests, of thirty-two bytes or more";
@@ -12,7 +13,7 @@ pub const SECRET: &str = "a secret for tests, of thirty-two bytes or more";
 pub struct Client {
     agent: Agent,
     base: String,
-    token: String,
+    token: Option<String>,
 }
 
 impl Client {
@@ -32,30 +33,48 @@ impl Client {
     #[must_use]
     pub fn with_token(address: &str, token: &str) -> Self {
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
-        Self { agent, base: format!("http://{address}"), token: token.to_owned() }
+        Self { agent, base: format!("http://{address}"), token: Some(token.to_owned()) }
+    }
+
+    /// A client without a token.
+    #[must_use]
+    pub fn nobody(address: &str) -> Self {
+        Self { token: None, ..Self::with_token(address, "") }
+    }
+
+    /// A GET with more headers: the whole answer, its body as text.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    #[must_use]
+    pub fn answer(&self, path: &str, headers: &[(&str, &str)]) -> Response<String> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        text(request.call(), path)
     }
 
     /// The status and body of a GET.
-    ///
-    /// # Panics
-    /// Where there is no answer.
     #[must_use]
     pub fn get(&self, path: &str) -> (u16, Value) {
-        let (status, body) = self.text(path);
-        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+        json(self.answer(path, &[]))
     }
 
-    /// The status of a GET, and its body as text.
+    /// The status and body of a POST of JSON.
     ///
     /// # Panics
     /// Where there is no answer.
     #[must_use]
-    pub fn text(&self, path: &str) -> (u16, String) {
-        let url = format!("{}{path}", self.base);
-        let mut answer =
-            self.agent.get(&url).header("Authorization", format!("Bearer {}", self.token)).call().expect(&url);
-        let body = answer.body_mut().read_to_string().expect("a body");
-        (answer.status().as_u16(), body)
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let mut request = self.agent.post(format!("{}{path}", self.base)).header("Content-Type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        json(text(request.send(body.to_string()), path))
     }
 
     /// The status and body of one metric.
@@ -74,6 +93,19 @@ impl Client {
         assert_eq!(status, 200, "{metric_type}: {body}");
         body["value"].as_i64()
     }
+}
+
+fn text(answer: Result<Response<ureq::Body>, ureq::Error>, path: &str) -> Response<String> {
+    let (head, mut body) = answer.expect(path).into_parts();
+    // Pages of a thousand large records are larger than the client's own limit.
+    let body = body.with_config().limit(1 << 30).read_to_string().expect(path);
+    Response::from_parts(head, body)
+}
+
+fn json(answer: Response<String>) -> (u16, Value) {
+    let status = answer.status().as_u16();
+    let body = answer.into_body();
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
 }
 
 /// A token of a role, valid for an hour.

@@ -1,6 +1,10 @@
 //! The service as a whole: real binaries, real Kafka, real PostgreSQL.
 
 mod api;
+mod api_adjustments;
+mod api_manners;
+mod api_roles;
+mod api_schema;
 mod bad_input;
 mod faults;
 mod migrations;

@@ -1,0 +1,88 @@
+//! Metrics set by hand, while events are counted.
+
+use analytics_testkit::client::Client;
+use analytics_testkit::service::Service;
+use analytics_testkit::tally::Tally;
+use serde_json::json;
+
+use crate::traffic;
+
+fn service() -> Service {
+    let mut service = Service::new(2);
+    service.set("API_MODE", "read-write");
+    service
+}
+
+#[test]
+fn an_adjustment_racing_with_ingest_ends_with_the_right_value_and_event() {
+    let service = service();
+    let mut ingest = service.ingest();
+    ingest.wait_ready();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    let mut tally = Tally::default();
+    for round in 0..20 {
+        traffic::send(&service, &mut tally, round, 300);
+        let (status, body) = client.post(
+            "/api/metrics/upsert",
+            &json!({ "type": "product_views:p-1", "value": 1000, "reason": format!("round {round}") }),
+        );
+        assert_eq!(status, 200, "{body}");
+    }
+    service.wait_all_consumed();
+    let counted = "SELECT count(*) FROM event_logs WHERE event_type = 'product.viewed' AND product_id = 'p-1'";
+    let adjusted = "SELECT sum((metadata->>'delta')::bigint) FROM event_logs WHERE event_type = 'metric.adjusted'";
+    let (counted, adjusted) = (service.database.number(counted).unwrap(), service.database.number(adjusted).unwrap());
+    assert!(counted > 100 && adjusted != 0);
+    assert_eq!(client.value("product_views:p-1"), Some(counted + adjusted));
+    let logged = service.database.number(
+        "SELECT count(*) FROM event_logs WHERE event_type = 'metric.adjusted' AND user_id = 'tester' \
+         AND metadata->>'actor' = 'tester' AND metadata->>'reason' LIKE 'round %' \
+         AND (metadata->>'value')::bigint = coalesce((metadata->>'previous')::bigint, 0) + (metadata->>'delta')::bigint",
+    );
+    assert_eq!(logged, Some(20));
+}
+
+#[test]
+fn what_follows_from_other_metrics_cannot_be_set() {
+    let service = service();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    for (body, parameter) in [
+        (json!({ "type": "conversion_rate:v-1", "value": 1 }), Some("type")),
+        (json!({ "type": "seller_rating:v-1", "value": 1 }), Some("type")),
+        (json!({ "type": "total_revenue", "value": 1 }), Some("type")),
+        (json!({ "type": "seller_revenue", "value": 1 }), Some("type")),
+        (json!({ "type": "", "value": 1 }), Some("type")),
+        (json!({ "type": "x".repeat(101), "value": 1 }), Some("type")),
+        (json!({ "type": "x" }), None),
+        (json!({ "type": "x", "value": 1.5 }), None),
+        (json!({ "type": "x", "value": 1, "typo": 1 }), None),
+        (json!({ "type": "x", "metadata": [1] }), None),
+        (json!({ "type": "x", "metadata": { "a": "\0" } }), None),
+        (json!({ "type": "x", "value": 1, "reason": "r".repeat(1001) }), None),
+        (json!([]), None),
+    ] {
+        let (status, answer) = client.post("/api/metrics/upsert", &body);
+        assert_eq!((status, answer["parameter"].as_str()), (400, parameter), "{body}: {answer}");
+    }
+    let too_large = json!({ "type": "x", "metadata": { "a": "x".repeat(70_000) } });
+    let (status, answer) = client.post("/api/metrics/upsert", &too_large);
+    assert_eq!((status, &answer["code"]), (413, &"body_too_large".into()));
+    assert_eq!(service.database.number("SELECT count(*) FROM event_logs"), Some(0));
+}
+
+#[test]
+fn a_metric_of_ones_own_name_can_be_made_and_described() {
+    let service = service();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    let upsert = |body| client.post("/api/metrics/upsert", &body);
+    assert_eq!(upsert(json!({ "type": "newsletters/week 1", "value": 7, "metadata": { "by": "hand" } })).0, 200);
+    let (status, body) = upsert(json!({ "type": "newsletters/week 1", "metadata": { "by": "feet" } }));
+    assert_eq!((status, &body["value"], &body["metadata"]["by"]), (200, &7.into(), &"feet".into()));
+    let (status, body) = upsert(json!({ "type": "newsletters/week 1", "value": -9 }));
+    assert_eq!((status, &body["value"], &body["metadata"]["by"]), (200, &(-9).into(), &"feet".into()));
+    assert_eq!(client.metric("newsletters/week 1").1["unit"], serde_json::Value::Null);
+    assert_eq!(Client::seller(&api.address, "v").metric("newsletters/week 1").0, 404);
+}

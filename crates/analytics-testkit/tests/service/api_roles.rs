@@ -1,0 +1,114 @@
+//! Who may do what: every route, every role, whosever the numbers are.
+
+use analytics_testkit::broker::Message;
+use analytics_testkit::client::{Client, token};
+use analytics_testkit::service::Service;
+use serde_json::{Value, json};
+
+/// The statuses that admin, seller `v-1`, buyer and nobody get.
+type Statuses = [u16; 4];
+
+/// Method and path as the document has them, whose numbers, a request, the answers.
+const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
+    ("get", "/api/metrics/{type}", "own", "/api/metrics/seller_views%3Av-1", [200, 200, 403, 401]),
+    ("get", "/api/metrics/{type}", "other", "/api/metrics/seller_views%3Av-2", [200, 404, 403, 401]),
+    ("get", "/api/metrics/{type}", "none", "/api/metrics/seller_views%3Av-9", [404, 404, 403, 401]),
+    ("get", "/api/metrics/{type}", "all", "/api/metrics/total_views", [200, 404, 403, 401]),
+    ("get", "/api/metrics", "own", "/api/metrics?type=seller_views:v-1", [200, 200, 403, 401]),
+    ("get", "/api/metrics", "other", "/api/metrics?type=seller_views:v-2", [200, 200, 403, 401]),
+    ("get", "/api/metrics", "none", "/api/metrics?type=seller_views:v-9", [200, 200, 403, 401]),
+    ("get", "/api/metrics", "all", "/api/metrics?name=seller_views", [200, 200, 403, 401]),
+    ("post", "/api/metrics/upsert", "own", "seller_views:v-1", [200, 403, 403, 401]),
+    ("post", "/api/metrics/upsert", "other", "seller_views:v-2", [200, 403, 403, 401]),
+    ("post", "/api/metrics/upsert", "none", "newsletters", [200, 403, 403, 401]),
+    ("get", "/api/events", "all", "/api/events?vendorId=v-1", [200, 403, 403, 401]),
+    ("get", "/api/events/{id}", "own", "/api/events/{own}", [200, 403, 403, 401]),
+    ("get", "/api/events/{id}", "other", "/api/events/{other}", [200, 403, 403, 401]),
+    ("get", "/api/events/{id}", "none", "/api/events/00000000-0000-0000-0000-000000000000", [404, 403, 403, 401]),
+    ("get", "/api/freshness", "all", "/api/freshness", [200, 200, 200, 401]),
+];
+
+fn service() -> Service {
+    let mut service = Service::new(1);
+    service.set("API_MODE", "read-write");
+    service
+}
+
+fn count_views(service: &Service) {
+    let view = |vendor: &str| Message::json("product.viewed", json!({ "productId": "p", "vendorId": vendor }));
+    service.send(&[view("v-1"), view("v-2")]);
+    service.wait_all_consumed();
+}
+
+#[test]
+fn every_route_answers_every_role_as_the_matrix_says() {
+    let service = service();
+    let _ingest = service.ingest();
+    count_views(&service);
+    let api = service.api();
+    let clients = [
+        Client::admin(&api.address),
+        Client::seller(&api.address, "v-1"),
+        Client::with_token(&api.address, &token("buyer", None)),
+        Client::nobody(&api.address),
+    ];
+    let event = |vendor: &str| {
+        service.database.lines(&format!("SELECT id::text FROM event_logs WHERE vendor_id = '{vendor}'")).remove(0)
+    };
+    let (own, other) = (event("v-1"), event("v-2"));
+    for (method, path, whose, request, expected) in MATRIX {
+        let request = request.replace("{own}", &own).replace("{other}", &other);
+        let got = clients.each_ref().map(|client| match *method {
+            "post" => client.post(path, &json!({ "type": request, "value": 5 })).0,
+            _ => client.get(&request).0,
+        });
+        assert_eq!(got, *expected, "{method} {path} ({whose})");
+    }
+    let (_, document) = clients[3].get("/api/openapi.json");
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            assert!(MATRIX.iter().any(|row| row.0 == method && row.1 == path), "{method} {path} has no row");
+        }
+    }
+    assert!(MATRIX.iter().all(|row| document["paths"][row.1][row.0].is_object()), "a row without a route");
+}
+
+#[test]
+fn lists_hold_what_is_the_callers_own_and_nothing_else() {
+    let service = service();
+    let _ingest = service.ingest();
+    count_views(&service);
+    let api = service.api();
+    let (admin, seller) = (Client::admin(&api.address), Client::seller(&api.address, "v-1"));
+    let types = |client: &Client, query: &str| {
+        let (status, body) = client.get(&format!("/api/metrics?{query}"));
+        assert_eq!(status, 200, "{body}");
+        body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["type"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(types(&admin, "name=seller_views"), ["seller_views:v-1", "seller_views:v-2"]);
+    assert_eq!(types(&seller, "name=seller_views"), ["seller_views:v-1"]);
+    assert_eq!(types(&seller, "name=product_views"), Vec::<String>::new());
+    let three = "type=seller_views:v-2&type=seller_views:v-1&type=total_views";
+    assert_eq!(types(&admin, three), ["seller_views:v-1", "seller_views:v-2", "total_views"]);
+    assert_eq!(types(&seller, three), ["seller_views:v-1"]);
+    let (_, first) = admin.get("/api/metrics?name=seller_views&limit=1");
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let (_, second) = admin.get(&format!("/api/metrics?name=seller_views&limit=1&cursor={cursor}"));
+    assert_eq!((&second["items"][0]["type"], &second["nextCursor"]), (&"seller_views:v-2".into(), &Value::Null));
+}
+
+#[test]
+fn a_read_only_api_says_so_to_admins_only() {
+    let service = Service::new(1);
+    let api = service.api();
+    let body = json!({ "type": "newsletters", "value": 1 });
+    let (status, answer) = Client::admin(&api.address).post("/api/metrics/upsert", &body);
+    assert_eq!((status, &answer["code"]), (403, &"read_only_mode".into()));
+    let (status, answer) = Client::seller(&api.address, "v").post("/api/metrics/upsert", &body);
+    assert_eq!((status, &answer["code"]), (403, &"forbidden".into()));
+}

@@ -23,6 +23,10 @@ fn a_bad_setting_stops_every_binary_with_one_sentence() {
         ("analytics-api", "API_MODE", "write", "API_MODE cannot be \"write\""),
         ("analytics-api", "API_BIND", "8080", "API_BIND cannot be \"8080\""),
         ("analytics-api", "BASE_CURRENCY", "EUR", "counted with USD"),
+        ("analytics-api", "JWT_SECRET", "", "JWT_SECRET is not set, and neither is JWT_PUBLIC_KEY or JWT_JWKS"),
+        ("analytics-api", "JWT_PUBLIC_KEY", "@/no/such/file", "JWT_PUBLIC_KEY cannot be"),
+        ("analytics-api", "API_BASE_PATH", "analytics/", "API_BASE_PATH cannot be"),
+        ("analytics-api", "API_POOL_SIZE", "0", "API_POOL_SIZE cannot be"),
         ("analytics-api", "LOG_FORMAT", "xml", "LOG_FORMAT cannot be \"xml\""),
     ] {
         let mut environment = service.environment.clone();
@@ -68,4 +72,12 @@ fn logs_can_be_json() {
         let line: serde_json::Value = serde_json::from_str(line).expect(line);
         assert!(line["level"].is_string() && line["message"].is_string());
     }
+}
+
+#[test]
+fn sigterm_stops_the_api_in_good_order() {
+    let service = Service::new(1);
+    let mut api = service.api();
+    assert!(api.stop().success());
+    assert!(api.log().contains("stopped"), "{}", api.log());
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{Body, Event, EventId, Vendor};
+use crate::event::{Body, Event, Vendor};
+use crate::identity::EventId;
 use crate::ids::{ProductId, VendorId};
 use crate::time::EventTime;
 

@@ -6,10 +6,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::calendar::Calendar;
 use crate::event::Stars;
-use crate::ids::VendorId;
+use crate::identity::EventId;
+use crate::ids::{ProductId, UserId, VendorId};
 use crate::metric_type::{Metric, MetricType, Subject, Unit};
 use crate::money::Currency;
-use crate::rules::ratings::{Opinion, Rated};
 use crate::time::EventTime;
 
 /// The business day and hour of an event.
@@ -40,7 +40,7 @@ pub enum Scope {
     /// What belongs to no seller.
     Unattributed,
     /// One product.
-    Product(crate::ids::ProductId),
+    Product(ProductId),
     /// One seller.
     Seller(VendorId),
 }
@@ -114,6 +114,28 @@ impl Histogram {
     #[must_use]
     pub fn sum(&self) -> i64 {
         (1_i64..).zip(self.0).map(|(stars, count)| stars * count).sum()
+    }
+}
+
+/// Whose opinion of what: the metric that a rating counts for, and the user.
+pub type Opinion = (MetricType, UserId);
+
+/// A rating that stands, or wants to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rated {
+    /// The stars given.
+    pub stars: Stars,
+    /// When.
+    pub time: EventTime,
+    /// By which event.
+    pub event: EventId,
+}
+
+impl Rated {
+    /// The latest event time stands; of equal times the greater event id, so that the order of
+    /// arrival does not matter.
+    pub(crate) fn replaces(&self, other: &Self) -> bool {
+        (self.time, self.event) > (other.time, other.event)
     }
 }
 

@@ -1,25 +1,10 @@
 //! A decoded event: everything that the rules of counting look at, and nothing else.
 
-use std::fmt;
-
-use uuid::Uuid;
-
-use crate::identity::{Digest, IdentityKey};
+use crate::identity::{Digest, EventId, IdentityKey};
 use crate::ids::{OrderId, ProductId, RatingId, UserId, VendorId};
 use crate::money::{Currency, Minor, Quantity};
 use crate::time::EventTime;
 use crate::topics::EventType;
-
-/// The id of a logged event: 48 bits of its time in milliseconds, then a hash of its identity
-/// (UUID version 8). The same record always gets the same id, and ids sort by event time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(pub Uuid);
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// An event, ready to be counted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //!
 //! `record` (what Kafka handed over) → `json` (is it a storable object?) → `envelope` (what is
 //! the payload, who says it is which event?) → `decode` (fields become an [`event::Event`]) →
-//! `identity` (has it been counted before?) → `attribution` (whose sale is a line without a
+//! `dedupe` (has it been counted before?) → `attribution` (whose sale is a line without a
 //! vendor?) → `rules` (what does it add to which metric?) → [`deltas::Deltas`].
 //!
 //! The vocabulary they share (`business`, `ids`, `money`, `time`, `calendar`, `metric_type`, `rejection`)
@@ -27,9 +27,11 @@ mod envelope;
 
 pub mod decode;
 
+pub mod identity;
+
 pub mod event;
 
-pub mod identity;
+pub mod dedupe;
 
 pub mod attribution;
 

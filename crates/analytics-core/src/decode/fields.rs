@@ -10,7 +10,7 @@ use crate::json::{Object, Value};
 use crate::rejection::{Reason, Rejection};
 use crate::time::{EventTime, InvalidTime};
 
-use super::Input;
+use super::{Input, time};
 
 pub(super) const USER: [&str; 4] = ["userId", "user_id", "buyerId", "customerId"];
 pub(super) const PRODUCT: [&str; 2] = ["productId", "product_id"];
@@ -95,7 +95,7 @@ pub(super) fn label(object: &Object<'_>, name: &str) -> Option<String> {
 }
 
 /// When the event happened: by the payload, else its wrapping, else its record, else now.
-pub(super) fn time(input: &Input<'_>, names: &[&'static str]) -> Result<Time, Rejection> {
+pub(super) fn event_time(input: &Input<'_>, names: &[&'static str]) -> Result<Time, Rejection> {
     let in_payload = input.envelope.payload.first(names);
     let in_envelope = || input.envelope.time.clone().map(|value| ("the envelope's time", value));
     let (name, source, read) = if let Some((name, value)) = in_payload {
@@ -115,8 +115,8 @@ pub(super) fn time(input: &Input<'_>, names: &[&'static str]) -> Result<Time, Re
 
 fn parse_time(input: &Input<'_>, value: &Value<'_>) -> Result<EventTime, InvalidTime> {
     match value {
-        Value::Text(text) => EventTime::parse_text(text, input.decoder.business.calendar),
-        Value::Number(number) => EventTime::parse_epoch(number),
+        Value::Text(text) => time::text(text, input.decoder.business.calendar),
+        Value::Number(number) => time::epoch(number),
         _ => Err(InvalidTime::Unreadable),
     }
 }

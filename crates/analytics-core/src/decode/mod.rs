@@ -7,6 +7,7 @@ mod money;
 mod order_created;
 mod product_viewed;
 mod rating_updated;
+mod time;
 mod user_registered;
 
 use std::borrow::Cow;
@@ -132,7 +133,7 @@ struct Input<'a> {
 fn extra(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let mut faults = Faults::default();
     let user = faults.keep_optional(fields::id(&input.envelope.payload, &fields::USER, UserId::parse));
-    let time = faults.keep(fields::time(input, &fields::TIME));
+    let time = faults.keep(fields::event_time(input, &fields::TIME));
     faults.finish(time.map(|time| Decoded { user, time, body: Body::Logged, natural: None }))
 }
 

@@ -43,7 +43,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
         Some(items) => lines(&items, &defaults, &mut faults),
         None => None,
     };
-    let time = faults.keep(fields::time(input, &fields::TIME));
+    let time = faults.keep(fields::event_time(input, &fields::TIME));
     let decoded = order.zip(lines).zip(time).map(|((order, lines), time)| Decoded {
         natural: Some(natural(input.event_type).text(order.as_str())),
         user,

@@ -12,7 +12,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let product = faults.keep(fields::needed_id(payload, &fields::PRODUCT, ProductId::parse));
     let vendor = faults.keep_optional(fields::id(payload, &fields::VENDOR, VendorId::parse));
     let user = faults.keep_optional(fields::id(payload, &fields::USER, UserId::parse));
-    let time = faults.keep(fields::time(input, &fields::TIME));
+    let time = faults.keep(fields::event_time(input, &fields::TIME));
     let vendor = vendor.map_or(Vendor::Unknown, Vendor::Named);
     faults.finish(product.zip(time).map(|(product, time)| Decoded {
         user,

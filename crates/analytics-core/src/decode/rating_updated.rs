@@ -31,7 +31,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let user = faults.keep(fields::needed_id(payload, &fields::USER, UserId::parse));
     let target = target(payload, &mut faults);
     let stars = faults.keep(stars(payload));
-    let time = faults.keep(fields::time(input, &fields::RATING_TIME));
+    let time = faults.keep(fields::event_time(input, &fields::RATING_TIME));
     let decoded = user.zip(target).zip(stars).zip(time).map(|(((user, target), stars), time)| {
         let Target { product, vendor } = target;
         let tells_edits_apart =

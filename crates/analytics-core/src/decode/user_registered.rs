@@ -13,7 +13,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let payload = &input.envelope.payload;
     let mut faults = Faults::default();
     let user = faults.keep(fields::needed_id(payload, &NEW_USER, UserId::parse));
-    let time = faults.keep(fields::time(input, &fields::TIME));
+    let time = faults.keep(fields::event_time(input, &fields::TIME));
     let body = Body::Signup { role: fields::label(payload, "role"), source: fields::label(payload, "source") };
     faults.finish(user.zip(time).map(|(user, time)| Decoded {
         natural: Some(natural(input.event_type).text(user.as_str())),

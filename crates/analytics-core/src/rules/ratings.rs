@@ -3,33 +3,9 @@
 use std::collections::HashMap;
 
 use super::Context;
-use crate::deltas::{Deltas, Histogram};
-use crate::event::{Body, Event, EventId, Stars};
-use crate::ids::UserId;
+use crate::deltas::{Deltas, Histogram, Opinion, Rated};
+use crate::event::{Body, Event};
 use crate::metric_type::{Metric, MetricType, Subject};
-use crate::time::EventTime;
-
-/// Whose opinion of what: the metric that a rating counts for, and the user.
-pub type Opinion = (MetricType, UserId);
-
-/// A rating that stands, or wants to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rated {
-    /// The stars given.
-    pub stars: Stars,
-    /// When.
-    pub time: EventTime,
-    /// By which event.
-    pub event: EventId,
-}
-
-impl Rated {
-    /// The latest event time stands; of equal times the greater event id, so that the order of
-    /// arrival does not matter.
-    fn replaces(&self, other: &Self) -> bool {
-        (self.time, self.event) > (other.time, other.event)
-    }
-}
 
 /// Proposes the event's rating; whether it stands is decided by [`settle`], when the ratings
 /// that stand so far are known.

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use analytics_core::attribution::{Lesson, Lessons};
 use analytics_core::business::Business;
 use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::dedupe::{Known, Verdict};
 use analytics_core::deltas::{Bucket, Conversion, Deltas, Histogram, Measures};
+use analytics_core::deltas::{Opinion, Rated};
 use analytics_core::event::Event;
-use analytics_core::identity::{Known, Verdict};
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::metric_type::MetricType;
 use analytics_core::record::Record;
 use analytics_core::rules;
-use analytics_core::rules::ratings::{Opinion, Rated, settle};
+use analytics_core::rules::ratings::settle;
 use analytics_core::topics::Topics;
 use chrono::{DateTime, Utc};
 

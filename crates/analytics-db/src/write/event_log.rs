@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::io::Write as _;
 
 use analytics_core::RULES_VERSION;
-use analytics_core::event::{Body, Event, EventId, Vendor};
+use analytics_core::event::{Body, Event, Vendor};
+use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use chrono::{DateTime, Utc};
 use diesel::deserialize::FromSqlRow;

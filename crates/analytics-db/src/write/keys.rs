@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use analytics_core::event::EventId;
-use analytics_core::identity::{Digest, IdentityKey, Known};
+use analytics_core::dedupe::Known;
+use analytics_core::identity::EventId;
+use analytics_core::identity::{Digest, IdentityKey};
 use diesel::result::Error;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use analytics_core::attribution::{Lesson, Lessons};
-use analytics_core::event::{Body, Event, EventId};
+use analytics_core::event::{Body, Event};
+use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, Text, Timestamptz, Uuid as SqlUuid};

@@ -21,9 +21,9 @@ pub use fence::COUNTING_LOCK;
 use std::collections::{BTreeMap, HashSet};
 
 use analytics_core::business::Business;
+use analytics_core::dedupe::Verdict;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
-use analytics_core::identity::Verdict;
 use analytics_core::record::{Offset, Record, TopicPartition};
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;

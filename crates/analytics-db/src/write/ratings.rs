@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 
-use analytics_core::event::{EventId, Stars};
+use analytics_core::deltas::{Opinion, Rated};
+use analytics_core::event::Stars;
+use analytics_core::identity::EventId;
 use analytics_core::metric_type::MetricType;
-use analytics_core::rules::ratings::{Opinion, Rated, settle as decide};
+use analytics_core::rules::ratings::settle as decide;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};

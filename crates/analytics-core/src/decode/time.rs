@@ -1,0 +1,98 @@
+//! Times as producers write them: RFC 3339, a date, an epoch number.
+
+use chrono::{DateTime, NaiveDate};
+
+use crate::calendar::Calendar;
+use crate::time::{EventTime, InvalidTime};
+
+/// Epoch numbers below this are seconds, from it on milliseconds (design, section 3).
+const SECONDS_BELOW: f64 = 1e11;
+
+/// Reads a time that producers wrote as text: RFC 3339, a date, or an epoch number.
+///
+/// # Errors
+/// [`InvalidTime::Unreadable`].
+pub(super) fn text(text: &str, calendar: Calendar) -> Result<EventTime, InvalidTime> {
+    let text = text.trim();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc().into());
+    }
+    if text.len() == "YYYY-MM-DD".len()
+        && let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+    {
+        return Ok(calendar.day_start(date).into());
+    }
+    epoch(text)
+}
+
+/// Reads epoch seconds (below 1e11) or milliseconds, fractions allowed.
+///
+/// # Errors
+/// [`InvalidTime::Unreadable`], also for what is too large to be any instant.
+pub(super) fn epoch(text: &str) -> Result<EventTime, InvalidTime> {
+    // Whole numbers are read exactly; fractions and exponents are rare, and a double holds
+    // today's microseconds exactly.
+    if let Ok(whole) = text.parse::<i64>() {
+        let scale = if whole < 100_000_000_000 { 1_000_000 } else { 1000 };
+        return whole.checked_mul(scale).map(EventTime::from_micros).ok_or(InvalidTime::OutOfRange);
+    }
+    let looks_numeric = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    let number: f64 = text.parse().ok().filter(|_| looks_numeric).ok_or(InvalidTime::Unreadable)?;
+    let micros = if number < SECONDS_BELOW { number * 1e6 } else { number * 1e3 };
+    // Beyond ±9e15 microseconds (year 2255) a double is no longer exact, and no event is there.
+    if micros.abs() < 9e15 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 2^53, as checked")]
+        let micros = micros.round() as i64;
+        Ok(EventTime::from_micros(micros))
+    } else {
+        Err(InvalidTime::OutOfRange)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+
+    #[test]
+    fn every_accepted_form_is_read() {
+        let vienna = Calendar::new(chrono_tz::Europe::Vienna);
+        for (text, micros) in [
+            ("2026-10-29T02:15:59.591Z", 1_793_240_159_591_000),
+            ("2026-10-29T03:15:59.591+01:00", 1_793_240_159_591_000),
+            ("2026-10-29T02:15:59.123456789Z", 1_793_240_159_123_456),
+            ("1793240159", 1_793_240_159_000_000),
+            ("1793240159591", 1_793_240_159_591_000),
+            ("1793240159.5", 1_793_240_159_500_000),
+            ("1793240159.123456", 1_793_240_159_123_456),
+            ("1793240159.591", 1_793_240_159_591_000),
+            ("1793240159591.25", 1_793_240_159_591_250),
+            (" 1793240159 ", 1_793_240_159_000_000),
+            ("1.793240159e9", 1_793_240_159_000_000),
+            ("2026-10-29", 1_793_228_400_000_000),
+        ] {
+            assert_eq!(super::text(text, vienna), Ok(EventTime::from_micros(micros)), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_not() {
+        for text in ["yesterday", "2026-10-29T02:15:59", "2026-13-01", "2026-1-1", "", "inf", "NaN", "0x10", "12:30"] {
+            assert_eq!(super::text(text, Calendar::utc()), Err(InvalidTime::Unreadable), "{text}");
+        }
+        for text in ["9223372036854775807", "1e300", "-1e300"] {
+            assert_eq!(super::text(text, Calendar::utc()), Err(InvalidTime::OutOfRange), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_range_is_from_2000_to_one_day_ahead() {
+        let now = "2026-11-22T12:00:00Z".parse::<DateTime<Utc>>().unwrap();
+        let at = |text: &str| super::text(text, Calendar::utc()).unwrap().within_range(now);
+        assert!(at("2000-01-01").is_ok());
+        assert!(at("1999-12-31T23:59:59.999999Z").is_err());
+        assert!(at("2026-11-23T12:00:00Z").is_ok());
+        assert!(at("2026-11-23T12:00:00.000001Z").is_err());
+    }
+}

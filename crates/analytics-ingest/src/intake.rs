@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, Record, TopicPartition};
 use analytics_db::write::Span;
+use analytics_process::shutdown::Shutdown;
 
 /// How batches are cut.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,11 @@ pub(crate) struct Limits {
 
 /// Below this many waiting records one writer takes all: two small transactions cost more than one.
 const TOO_FEW_TO_SHARE: usize = 2_000;
+
+/// How often whoever waits for room looks whether the process is to stop.
+const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long partitions are held back once no more work is handed out.
+const CLOSED_DRAIN: Duration = Duration::from_millis(500);
 
 /// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,8 +137,8 @@ impl Intake {
     /// Gives all partitions up: drops what waits and waits for what is being written, at most
     /// this long. What is not finished by then is fenced by the database.
     pub(crate) fn revoke(&self, at_most: Duration) {
-        let deadline = Instant::now() + at_most;
         let mut state = self.lock();
+        let deadline = Instant::now() + if state.closed { CLOSED_DRAIN.min(at_most) } else { at_most };
         for partition in state.partitions.values_mut() {
             partition.waiting.clear();
         }
@@ -147,17 +153,17 @@ impl Intake {
     }
 
     /// Takes a fetched record in. Waits while there is no room; tells whether it was taken before
-    /// `patience` ran out or the session ended. Records of partitions that are not ours, or below
-    /// the offset that is due, are dropped.
-    pub(crate) fn push(&self, record: Record, patience: Duration) -> bool {
+    /// `patience` ran out, the session ended or the process was asked to stop. Records of
+    /// partitions that are not ours, or below the offset that is due, are dropped.
+    pub(crate) fn push(&self, record: Record, patience: Duration, shutdown: &Shutdown) -> bool {
         let deadline = Instant::now() + patience;
         let size = record.size();
         let mut state = self.lock();
-        while state.waiting_records >= self.limits.waiting_records || state.waiting_bytes >= self.limits.waiting_bytes {
-            if state.end.is_some() || Instant::now() >= deadline {
+        while state.is_full(&self.limits) {
+            if state.end.is_some() || shutdown.requested() || Instant::now() >= deadline {
                 return false;
             }
-            state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
+            state = self.wait(state, LOOK_UP);
         }
         let State { partitions, waiting_records, waiting_bytes, arrived, .. } = &mut *state;
         let due = partitions.get_mut(&record.place.partition).filter(|partition| record.place.offset >= partition.next);
@@ -175,6 +181,11 @@ impl Intake {
             }
         }
         true
+    }
+
+    /// Whether the next record has to wait for room: writing is slower than fetching.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lock().is_full(&self.limits)
     }
 
     /// Notes where partitions end, as the client's statistics say.
@@ -277,6 +288,10 @@ impl Intake {
 }
 
 impl State {
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.waiting_records >= limits.waiting_records || self.waiting_bytes >= limits.waiting_bytes
+    }
+
     /// Whether what writers have in hand can still be of use.
     fn wants_batches(&self) -> bool {
         !self.closed && !self.revoking && matches!(self.end, None | Some(End::Shutdown))

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use analytics_ingest::settings::IngestSettings;
-use analytics_process::settings::Settings;
-use analytics_process::{logging, shutdown::Shutdown};
+use analytics_process::entry;
 use clap::Parser;
 
 /// Counts the marketplace's events from Kafka into PostgreSQL, each of them once.
@@ -18,18 +17,7 @@ struct Arguments {}
 
 fn main() -> ExitCode {
     Arguments::parse();
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("analytics-ingest: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> anyhow::Result<()> {
-    let settings = Settings::load()?;
-    logging::start(&settings)?;
-    let settings = IngestSettings::from_settings(&settings)?;
-    analytics_ingest::run(&settings, &Shutdown::on_signals()?)
+    entry::run("analytics-ingest", |settings, shutdown| {
+        analytics_ingest::run(&IngestSettings::from_settings(settings)?, &shutdown)
+    })
 }

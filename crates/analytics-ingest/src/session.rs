@@ -37,8 +37,8 @@ const DRAIN: Duration = Duration::from_secs(7);
 const POLL: Duration = Duration::from_millis(100);
 /// How often Kafka is told the offsets, for lag tools.
 const TELL_KAFKA: Duration = Duration::from_secs(5);
-/// How long writers may take to notice that they are to stop.
-const JOIN: Duration = Duration::from_secs(1);
+/// How long threads may take to notice that they are to stop.
+const JOIN: Duration = Duration::from_millis(700);
 
 /// Joins the group and counts until something ends it.
 ///
@@ -69,8 +69,7 @@ pub(crate) fn run(settings: &Arc<IngestSettings>, telemetry: &Telemetry, shutdow
     }
     tell_kafka(&consumer, &intake, &mut BTreeMap::new());
     intake.close();
-    // Leaves the group; the partitions are revoked on the way.
-    drop(consumer);
+    leave(consumer, &end)?;
     join(writers);
     polled.map(|()| end)
 }
@@ -91,7 +90,8 @@ fn poll(consumer: &Consumer, intake: &Intake, telemetry: &Telemetry, shutdown: &
             None => {}
             Some(Ok(message)) => {
                 let topic = shared_name(&mut topics, message.topic());
-                if !intake.push(kafka::record(&message, topic), NO_ROOM) {
+                telemetry.intake_full(intake.is_full());
+                if !intake.push(kafka::record(&message, topic), NO_ROOM, shutdown) && !shutdown.requested() {
                     intake.end(End::DatabaseAway("nothing could be written for too long".into()));
                 }
             }
@@ -149,15 +149,32 @@ fn tell_kafka(consumer: &Consumer, intake: &Intake, told: &mut BTreeMap<TopicPar
     }
 }
 
+/// Leaves the group; the partitions are revoked on the way. A broker that does not answer is not
+/// waited for when the process is to stop.
+fn leave(consumer: Consumer, end: &End) -> anyhow::Result<()> {
+    let leaving = thread::Builder::new().name("leaving".into()).spawn(move || drop(consumer))?;
+    if *end == End::Shutdown {
+        finished(&leaving, JOIN);
+    } else if leaving.join().is_err() {
+        log::error!("leaving the consumer group panicked");
+    }
+    Ok(())
+}
+
 /// Waits for the writers; one that hangs in a database that does not answer is left behind, fenced.
 fn join(writers: Vec<JoinHandle<()>>) {
-    let deadline = Instant::now() + JOIN;
     for writer in writers {
-        while !writer.is_finished() && Instant::now() < deadline {
-            thread::park_timeout(Duration::from_millis(10));
-        }
-        if writer.is_finished() && writer.join().is_err() {
+        if finished(&writer, JOIN) && writer.join().is_err() {
             log::error!("a writer panicked; its batch will be read again from the stored offsets");
         }
     }
+}
+
+/// Waits for a thread to end, at most this long.
+fn finished(handle: &JoinHandle<()>, at_most: Duration) -> bool {
+    let deadline = Instant::now() + at_most;
+    while !handle.is_finished() && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    handle.is_finished()
 }

@@ -26,6 +26,7 @@ pub(crate) struct Telemetry {
     gap_records: IntCounter,
     sessions: IntCounter,
     assigned: IntGauge,
+    intake_full: IntGauge,
     lag: IntGaugeVec,
     state: Arc<Mutex<State>>,
 }
@@ -58,6 +59,7 @@ impl Telemetry {
             gap_records: IntCounter::new("gap_records_total", "Offsets in those stretches")?,
             sessions: IntCounter::new("sessions_total", "How often the consumer group was joined")?,
             assigned: IntGauge::new("assigned_partitions", "Partitions that this worker owns")?,
+            intake_full: IntGauge::new("intake_full", "1 while fetching waits for writing, which is slower")?,
             lag: IntGaugeVec::new(
                 Opts::new("lag_messages", "Messages that are in a partition and not counted"),
                 &["topic", "partition"],
@@ -68,7 +70,7 @@ impl Telemetry {
         for reason in Reason::ALL {
             telemetry.rejected.with_label_values(&[reason.code()]);
         }
-        let collectors: [Box<dyn prometheus::core::Collector>; 13] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(telemetry.events.clone()),
             Box::new(telemetry.duplicates.clone()),
             Box::new(telemetry.rejected.clone()),
@@ -81,6 +83,7 @@ impl Telemetry {
             Box::new(telemetry.gap_records.clone()),
             Box::new(telemetry.sessions.clone()),
             Box::new(telemetry.assigned.clone()),
+            Box::new(telemetry.intake_full.clone()),
             Box::new(telemetry.lag.clone()),
         ];
         for collector in collectors {
@@ -130,6 +133,11 @@ impl Telemetry {
     /// The group was joined.
     pub(crate) fn session_started(&self) {
         self.sessions.inc();
+    }
+
+    /// Whether fetching waits for writing.
+    pub(crate) fn intake_full(&self, full: bool) {
+        self.intake_full.set(full.into());
     }
 
     /// The worker's partitions changed.

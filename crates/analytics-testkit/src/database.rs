@@ -228,6 +228,30 @@ impl Server {
         self.signal("-QUIT");
     }
 
+    /// Stops all its processes where they stand; clients wait.
+    ///
+    /// # Panics
+    /// Where it is not running.
+    pub fn freeze(&self) {
+        self.signal_all("-STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// Where it is not running.
+    pub fn thaw(&self) {
+        self.signal_all("-CONT");
+    }
+
+    fn signal_all(&self, signal: &str) {
+        let parent = self.child.as_ref().expect("a running server").id().to_string();
+        let children = Command::new("pgrep").args(["-P", &parent]).output().expect("pgrep");
+        let children = String::from_utf8(children.stdout).expect("process ids");
+        let all = std::iter::once(parent.as_str()).chain(children.lines());
+        assert!(Command::new("kill").arg(signal).args(all).status().expect("kill").success());
+    }
+
     fn signal(&mut self, signal: &str) {
         let mut child = self.child.take().expect("a running server");
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill").success());

@@ -67,3 +67,23 @@ fn ureq_status(process: &Process, path: &str) -> Option<()> {
 fn not_ready(process: &Process) -> bool {
     ureq_status(process, "/health/ready").is_none()
 }
+
+#[test]
+fn a_worker_stops_in_time_while_its_database_is_frozen() {
+    let server = Server::start();
+    let service = Service::on(Database::migrated_on(&server), 2);
+    let mut tally = Tally::default();
+    let mut ingest = service.ingest();
+    ingest.wait_ready();
+    server.freeze();
+    // More than two batches and what may wait behind them.
+    traffic::send(&service, &mut tally, 1, 80_000);
+    wait::until("the worker to stand still with all it can hold", PATIENCE, || {
+        (ingest.metric("analytics_ingest_intake_full") > 0.0).then_some(())
+    });
+    assert!(ingest.stop().success());
+    server.thaw();
+    let _heir = service.ingest();
+    service.wait_all_consumed();
+    tally.assert_counted(&service);
+}

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use analytics_api::settings::ApiSettings;
-use analytics_process::settings::Settings;
-use analytics_process::{logging, shutdown::Shutdown};
+use analytics_process::entry;
 use clap::Parser;
 
 /// Serves the marketplace's metrics over REST to whoever has a valid token.
@@ -17,18 +16,7 @@ struct Arguments {}
 
 fn main() -> ExitCode {
     Arguments::parse();
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("analytics-api: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> anyhow::Result<()> {
-    let settings = Settings::load()?;
-    logging::start(&settings)?;
-    let settings = ApiSettings::from_settings(&settings)?;
-    analytics_api::run(settings, Shutdown::on_signals()?)
+    entry::run("analytics-api", |settings, shutdown| {
+        analytics_api::run(ApiSettings::from_settings(settings)?, shutdown)
+    })
 }

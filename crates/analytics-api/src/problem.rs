@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ALLOW;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 /// The codes, each with its status and what it means. A code never changes its meaning.
 pub(crate) const CODES: [(&str, StatusCode, &str); 11] = [
@@ -66,6 +66,41 @@ pub(crate) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
 }
+
+/// What any route may answer besides, for the document.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it describes answers and is none")]
+pub(crate) enum Failures {
+    /// The request cannot be understood
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemBody),
+    /// There is no valid bearer token
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(ProblemBody),
+    /// The role may not do this
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody),
+    /// The database did not answer in time
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemBody),
+}
+
+/// What routes to one thing may answer besides.
+#[derive(IntoResponses)]
+#[response(status = 404, content_type = "application/problem+json", description = "There is no such thing")]
+#[expect(dead_code, reason = "it describes an answer and is none")]
+pub(crate) struct NotFound(ProblemBody);
+
+/// What routes that take a body may answer besides.
+#[derive(IntoResponses)]
+#[response(status = 413, content_type = "application/problem+json", description = "The body is larger than 64 KiB")]
+#[expect(dead_code, reason = "it describes an answer and is none")]
+pub(crate) struct TooLarge(ProblemBody);
+
+/// What reads may answer besides.
+#[derive(IntoResponses)]
+#[response(status = 304, description = "Nothing has changed since the answer with the given ETag")]
+pub(crate) struct Unchanged;
 
 impl Problem {
     fn new(code: &'static str, detail: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@ mod offsets;
 mod token;
 
 use analytics_process::settings::Settings;
+use analytics_process::shutdown::Shutdown;
 use clap::Subcommand;
 
 /// What there is to do.
@@ -26,9 +27,9 @@ pub enum Command {
 ///
 /// # Errors
 /// What the subcommand says.
-pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
+pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     match command {
-        Command::Migrate => migrate::run(settings),
+        Command::Migrate => migrate::run(settings, shutdown),
         Command::Offsets(offsets) => offsets::run(offsets, settings),
         Command::Token(token) => token::run(&token, settings),
     }

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use analytics_jobs::Command;
-use analytics_process::logging;
-use analytics_process::settings::Settings;
+use analytics_process::entry;
 use clap::Parser;
 
 /// One-shot jobs of the analytics service. DATABASE_URL says on which database.
@@ -16,17 +15,6 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("analytics-jobs: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let settings = Settings::load()?;
-    logging::start(&settings)?;
-    analytics_jobs::run(arguments.command, &settings)
+    let Arguments { command } = Arguments::parse();
+    entry::run("analytics-jobs", |settings, shutdown| analytics_jobs::run(command, settings, &shutdown))
 }

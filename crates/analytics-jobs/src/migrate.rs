@@ -1,19 +1,19 @@
 //! `analytics-jobs migrate`
 
-use std::thread;
 use std::time::Duration;
 
 use analytics_db::service_settings::ServiceSettings;
 use analytics_db::{Connection, DbError, connection, migrations, partitions};
 use analytics_process::settings::Settings;
+use analytics_process::shutdown::Shutdown;
 use chrono::Utc;
 
 /// Between two attempts to reach the database.
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let service = ServiceSettings::from(settings.business()?);
-    let connection = &mut reach(settings.required("DATABASE_URL")?)?;
+    let connection = &mut reach(settings.required("DATABASE_URL")?, shutdown)?;
     let applied = migrations::exclusively(connection, |connection| {
         let applied = migrations::migrate(connection)?;
         service.store_or_check(connection)?;
@@ -28,7 +28,7 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// Connects, for as long as it takes: a database that is away comes back.
-fn reach(url: &str) -> anyhow::Result<Connection> {
+fn reach(url: &str, shutdown: &Shutdown) -> anyhow::Result<Connection> {
     let mut said = None;
     loop {
         match connection::connect(url, "analytics-jobs") {
@@ -41,6 +41,8 @@ fn reach(url: &str) -> anyhow::Result<Connection> {
             }
             Err(error) => return Err(error.into()),
         }
-        thread::sleep(PAUSE);
+        if shutdown.wait(PAUSE) {
+            anyhow::bail!("stopped before the database could be reached");
+        }
     }
 }

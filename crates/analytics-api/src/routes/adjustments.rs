@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::metrics::{MetricBody, parse, shown};
 use crate::caller;
 use crate::database::Database;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Failures, Problem, TooLarge};
 use crate::query::Query;
 use crate::settings::ApiSettings;
 
@@ -47,14 +47,7 @@ pub(crate) struct Upsert {
 #[utoipa::path(
     post, path = "/api/metrics/upsert", tag = "metrics", security(("bearer" = [])),
     request_body = Upsert,
-    responses(
-        (status = 200, body = MetricBody),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, body = MetricBody), Failures, TooLarge)
 )]
 pub(crate) async fn upsert(
     principal: Principal,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::metrics::LONGEST;
 use crate::caller;
 use crate::database::Database;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::{Query, cut, link};
 
 /// An event of the log.
@@ -60,14 +60,7 @@ pub(crate) struct EventsPage {
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses(
-        (status = 200, body = EventsPage),
-        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, body = EventsPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -102,15 +95,7 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/api/events/{id}", tag = "events", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The event's id")),
-    responses(
-        (status = 200, body = EventBody),
-        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, body = EventBody), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,

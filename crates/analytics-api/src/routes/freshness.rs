@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::caller;
 use crate::database::Database;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
 
 /// Ingest speaks up every 5 seconds. Silence for longer than this is a dead ingest, or a replica
@@ -100,12 +100,7 @@ impl TopicBody {
 /// does not follow read as stalled.
 #[utoipa::path(
     get, path = "/api/freshness", tag = "freshness", security(("bearer" = [])),
-    responses(
-        (status = 200, body = Freshness),
-        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, body = Freshness), Unchanged, Failures)
 )]
 pub(crate) async fn show(
     principal: Principal,

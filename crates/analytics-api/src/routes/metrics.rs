@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::caller;
 use crate::database::Database;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::{Query, cut, link};
 use crate::settings::ApiSettings;
 
@@ -60,15 +60,7 @@ pub(crate) struct MetricsPage {
 #[utoipa::path(
     get, path = "/api/metrics/{type}", tag = "metrics", security(("bearer" = [])),
     params(("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views")),
-    responses(
-        (status = 200, body = MetricBody),
-        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, body = MetricBody), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
@@ -97,14 +89,7 @@ pub(crate) async fn one(
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses(
-        (status = 200, body = MetricsPage),
-        (status = 304, description = "Nothing has changed since the answer with the given ETag"),
-        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, body = MetricsPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,

@@ -84,10 +84,10 @@ fn clocks_may_differ_by_half_a_minute() {
 #[test]
 fn a_verified_token_is_remembered_until_it_ends() {
     let verifier = Keys::default().secret(SECRET).unwrap().verifier().unwrap();
-    // Valid for one or two seconds more, within the leeway.
-    let token = sign(&Header::default(), &admin(json!({ "exp": now() - 28 })), None);
+    // Valid for a few seconds more, within the leeway.
+    let token = sign(&Header::default(), &admin(json!({ "exp": now() - 25 })), None);
     assert!(is_admin(&verifier, &token));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while verifier.verify(&token).is_ok() {
         assert!(std::time::Instant::now() < deadline, "it outlived its end");
         std::thread::yield_now();

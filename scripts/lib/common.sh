@@ -97,6 +97,7 @@ install_schemathesis() {
     if [ "$(cat "$venv/version" 2>/dev/null)" != $version ]; then
         if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
             say "installing Debian packages: python3 python3-venv"
+            step "apt-get update" as_root apt-get update -q
             step "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3 python3-venv
         fi
         rm -rf "$venv"

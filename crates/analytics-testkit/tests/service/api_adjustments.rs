@@ -1,8 +1,13 @@
 //! Metrics set by hand, while events are counted.
 
+use std::thread;
+
+use analytics_db::write::COUNTING_LOCK;
 use analytics_testkit::client::Client;
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
+use analytics_testkit::wait;
+use diesel::connection::SimpleConnection;
 use serde_json::json;
 
 use crate::traffic;
@@ -85,4 +90,33 @@ fn a_metric_of_ones_own_name_can_be_made_and_described() {
     assert_eq!((status, &body["value"], &body["metadata"]["by"]), (200, &(-9).into(), &"feet".into()));
     assert_eq!(client.metric("newsletters/week 1").1["unit"], serde_json::Value::Null);
     assert_eq!(Client::seller(&api.address, "v").metric("newsletters/week 1").0, 404);
+}
+
+#[test]
+fn the_difference_is_to_what_stands_when_counting_is_over() {
+    let service = service();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    service.database.execute("INSERT INTO metrics (type, value) VALUES ('product_views:p', 10)");
+    // A batch that has counted five views and has not committed yet.
+    let mut counting = service.database.connect();
+    let batch = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock({COUNTING_LOCK}); \
+         UPDATE metrics SET value = value + 5 WHERE type = 'product_views:p'"
+    );
+    counting.batch_execute(&batch).unwrap();
+    thread::scope(|scope| {
+        let adjusting =
+            scope.spawn(|| client.post("/api/metrics/upsert", &json!({ "type": "product_views:p", "value": 100 })));
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        wait::until("the adjustment to wait", PATIENCE, || (service.database.number(waiting) > Some(0)).then_some(()));
+        counting.batch_execute("COMMIT").unwrap();
+        assert_eq!(adjusting.join().unwrap().0, 200);
+    });
+    assert_eq!(client.value("product_views:p"), Some(100));
+    let logged = service.database.lines(
+        "SELECT concat_ws(' ', metadata->>'previous', metadata->>'delta') FROM event_logs WHERE event_type = 'metric.adjusted'",
+    );
+    assert_eq!(logged, ["15 85"]);
 }

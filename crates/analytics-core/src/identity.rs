@@ -27,6 +27,15 @@ pub struct Digest(pub Uuid);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub Uuid);
 
+impl EventId {
+    /// The lowest id that an event of this millisecond or a later one can have: a range of time
+    /// is a range of ids.
+    #[must_use]
+    pub fn lowest_at(time: EventTime) -> Self {
+        Self(Uuid::from_u128(u128::from(time.millis().max(0).unsigned_abs()) << 80))
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

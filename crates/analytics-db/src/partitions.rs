@@ -1,6 +1,7 @@
 //! Monthly partitions of the event log, made ahead of time.
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use analytics_core::identity::EventId;
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 
@@ -49,8 +50,7 @@ fn make(connection: &mut Connection, table: &str, month: NaiveDate) -> Result<()
 
 /// The lowest id that an event of this month (UTC) or a later one can have.
 fn lowest_id(month: NaiveDate) -> uuid::Uuid {
-    let millis = month.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis();
-    uuid::Uuid::from_u128(u128::from(millis.unsigned_abs()) << 80)
+    EventId::lowest_at(month.and_time(NaiveTime::MIN).and_utc().into()).0
 }
 
 #[cfg(test)]

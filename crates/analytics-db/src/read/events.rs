@@ -1,5 +1,6 @@
 //! The event log, newest first.
 
+use analytics_core::identity::EventId;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -87,9 +88,8 @@ impl EventFilter {
     }
 }
 
-/// The lowest id that an event of this millisecond can have.
 fn lowest_id(time: DateTime<Utc>) -> Uuid {
-    Uuid::from_u128(u128::from(time.timestamp_millis().max(0).unsigned_abs()) << 80)
+    EventId::lowest_at(time.into()).0
 }
 
 /// The event of an id.

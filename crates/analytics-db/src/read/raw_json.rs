@@ -12,14 +12,6 @@ use serde_json::value::RawValue;
 #[serde(transparent)]
 pub struct RawJson(Box<RawValue>);
 
-impl RawJson {
-    /// The JSON text.
-    #[must_use]
-    pub fn get(&self) -> &str {
-        self.0.get()
-    }
-}
-
 impl FromSql<Jsonb, Pg> for RawJson {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         // The version of jsonb's binary form, then the text.

@@ -8,6 +8,7 @@ mod api_schema;
 mod bad_input;
 mod faults;
 mod migrations;
+mod proofs;
 mod recorded;
 mod rereading;
 mod scale;

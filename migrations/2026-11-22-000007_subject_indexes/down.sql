@@ -3,6 +3,7 @@ DROP INDEX event_logs_rating_vendor;
 DROP INDEX event_logs_rating_product;
 DROP INDEX event_logs_rating_user;
 DROP INDEX event_logs_user;
+DROP INDEX order_lines_currency;
 DROP INDEX order_lines_vendor;
 DROP INDEX order_lines_product;
 DROP INDEX event_logs_vendor;

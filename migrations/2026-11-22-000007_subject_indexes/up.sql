@@ -8,6 +8,7 @@ CREATE INDEX event_logs_product ON event_logs (product_id, id);
 CREATE INDEX event_logs_vendor ON event_logs (vendor_id, id);
 CREATE INDEX order_lines_product ON order_lines (product_id, event_id);
 CREATE INDEX order_lines_vendor ON order_lines (vendor_id, event_id);
+CREATE INDEX order_lines_currency ON order_lines (currency, event_id);
 
 -- Users are too many for a btree that stays in memory while events stream in. A range's filter must
 -- fit one page, or inserts fail: 1000 distinct values take 1.2 kB, and 32 pages hold about that many

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use analytics_core::event::{Body, Event, Line, Stars, Vendor};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
+use analytics_core::metric_type::Subject;
 use analytics_core::money::{Currency, Minor, Quantity};
 use analytics_core::seal::seal;
 use analytics_core::time::EventTime;
@@ -94,6 +95,26 @@ pub fn ratings_of(connection: &mut Connection, users: &[&str]) -> Result<Vec<Log
         .filter(event_logs::event_type.eq(Family::RatingUpdated.name()).and(event_logs::user_id.eq_any(users)))
         .select(Row::as_select())
         .load(connection)?;
+    complete(connection, rows)
+}
+
+/// Those ratings of these users that are about one product, or one vendor.
+///
+/// # Errors
+/// [`DbError`].
+pub fn ratings_of_target(
+    connection: &mut Connection,
+    users: &[&str],
+    target: &Subject,
+) -> Result<Vec<Logged>, DbError> {
+    let rated = event_logs::event_type.eq(Family::RatingUpdated.name()).and(event_logs::user_id.eq_any(users));
+    let query = event_logs::table.filter(rated).select(Row::as_select()).into_boxed();
+    let query = match target {
+        Subject::Product(product) => query.filter(event_logs::product_id.eq(product.as_str())),
+        Subject::Vendor(vendor) => query.filter(event_logs::vendor_id.eq(vendor.as_str())),
+        Subject::Marketplace | Subject::Day(_) => return Ok(Vec::new()),
+    };
+    let rows = query.load(connection)?;
     complete(connection, rows)
 }
 

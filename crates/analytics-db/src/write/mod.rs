@@ -12,6 +12,8 @@ mod fence;
 mod keys;
 mod lessons;
 mod metrics;
+#[cfg(feature = "mutants")]
+mod mutant;
 mod ratings;
 pub mod refusal;
 mod rollups;
@@ -137,6 +139,8 @@ pub fn write(
     business: Business,
     reread: Reread,
 ) -> Result<Written, WriteError> {
+    #[cfg(feature = "mutants")]
+    mutant::move_offsets_before_data(connection, batch)?;
     connection.transaction(|connection| {
         connection.batch_execute(LIMITS)?;
         let judged = judge(connection, &mut batch.items, reread)?;

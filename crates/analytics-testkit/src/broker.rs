@@ -50,6 +50,21 @@ pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
     }
 }
 
+/// Makes one topic, which must not be there.
+///
+/// # Errors
+/// What the broker says, such as that a topic of that name is still being deleted.
+///
+/// # Panics
+/// Where the broker does not answer.
+pub fn try_create_topic(broker: &str, name: &str, partitions: i32) -> Result<(), RDKafkaErrorCode> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304");
+    let created = futures_executor::block_on(admin.create_topics(&[topic], &AdminOptions::new()));
+    created.expect("the broker answers").into_iter().try_for_each(|topic| topic.map(drop).map_err(|(_, why)| why))
+}
+
 /// Sends messages and waits until the broker has them.
 pub struct Sender {
     producer: BaseProducer,
@@ -72,7 +87,24 @@ impl Sender {
     /// Where the client cannot be made.
     #[must_use]
     pub fn compressing(broker: &str, prefix: &str, codec: &str) -> Self {
-        let producer = ClientConfig::new()
+        Self::made_of(&mut ClientConfig::new(), broker, prefix, codec)
+    }
+
+    /// A sender of transactions.
+    ///
+    /// # Panics
+    /// Where the broker does not take it on.
+    #[must_use]
+    pub fn transactional(broker: &str, prefix: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("transactional.id", format!("{prefix}transactions"));
+        let sender = Self::made_of(&mut config, broker, prefix, "lz4");
+        sender.producer.init_transactions(Duration::from_secs(60)).expect("transactions");
+        sender
+    }
+
+    fn made_of(config: &mut ClientConfig, broker: &str, prefix: &str, codec: &str) -> Self {
+        let producer = config
             .set("bootstrap.servers", broker)
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
@@ -111,12 +143,25 @@ impl Sender {
         self.producer.poll(Duration::ZERO);
     }
 
+    /// Sends messages in a transaction of their own, and commits it or aborts it.
+    ///
+    /// # Panics
+    /// Where the broker refuses.
+    pub fn transaction<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, commit: bool) {
+        let patience = Duration::from_secs(60);
+        self.producer.begin_transaction().expect("a transaction");
+        self.send(messages);
+        let ended =
+            if commit { self.producer.commit_transaction(patience) } else { self.producer.abort_transaction(patience) };
+        ended.expect("its end");
+    }
+
     /// Waits until the broker has everything.
     ///
     /// # Panics
-    /// Where it does not within a minute.
+    /// Where it does not within two minutes: a broker may be restarted meanwhile.
     pub fn flush(&self) {
-        self.producer.flush(Duration::from_secs(60)).expect("the broker takes the messages");
+        self.producer.flush(Duration::from_secs(120)).expect("the broker takes the messages");
     }
 
     /// Sends messages and waits until the broker has them.

@@ -11,6 +11,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::wait;
+
 /// One message to be produced.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
@@ -50,19 +52,21 @@ pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
     }
 }
 
-/// Makes one topic, which must not be there.
-///
-/// # Errors
-/// What the broker says, such as that a topic of that name is still being deleted.
+/// Deletes a topic and makes it again, empty.
 ///
 /// # Panics
-/// Where the broker does not answer.
-pub fn try_create_topic(broker: &str, name: &str, partitions: i32) -> Result<(), RDKafkaErrorCode> {
+/// Where the broker refuses.
+pub fn remake_topic(broker: &str, name: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304");
-    let created = futures_executor::block_on(admin.create_topics(&[topic], &AdminOptions::new()));
-    created.expect("the broker answers").into_iter().try_for_each(|topic| topic.map(drop).map_err(|(_, why)| why))
+    let deleted = futures_executor::block_on(admin.delete_topics(&[name], &AdminOptions::new()));
+    assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{name} is not deleted");
+    let topic = || NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304");
+    // The name is free once the deletion is done.
+    wait::until("the topic to be made again", Duration::from_secs(60), || {
+        let made = futures_executor::block_on(admin.create_topics(&[topic()], &AdminOptions::new()));
+        made.expect("the broker answers").into_iter().all(|topic| topic.is_ok()).then_some(())
+    });
 }
 
 /// Sends messages and waits until the broker has them.

@@ -47,6 +47,7 @@ pub(super) fn move_offsets(
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.events).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.duplicates).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.rejected).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(spans.iter().map(|(span, _)| span.last_timestamp).collect::<Vec<_>>())
         .execute(connection)?;
     if moved == spans.len() {
         return Ok(());

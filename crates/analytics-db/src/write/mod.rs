@@ -56,6 +56,8 @@ pub struct Span {
     pub expected: Offset,
     /// Where it is to be after the batch.
     pub next: Offset,
+    /// The timestamp of its last record, in milliseconds, if it has one.
+    pub last_timestamp: Option<i64>,
     /// The end of the partition when the batch was fetched.
     pub high_watermark: Option<Offset>,
 }

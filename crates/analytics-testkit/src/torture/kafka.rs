@@ -164,12 +164,7 @@ impl Kafka {
     /// # Panics
     /// Where the broker refuses.
     pub fn remake(&self, topic: &str, partitions: i32) {
-        let deleted = futures_executor::block_on(self.admin().delete_topics(&[topic], &AdminOptions::new()));
-        assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{topic} is not deleted");
-        // The name is free once the deletion is done.
-        wait::until("the topic to be made again", PATIENCE, || {
-            broker::try_create_topic(&self.address, topic, partitions).ok()
-        });
+        broker::remake_topic(&self.address, topic, partitions);
     }
 }
 

@@ -9,6 +9,7 @@ mod bad_input;
 mod faults;
 mod migrations;
 mod recorded;
+mod remade;
 mod rereading;
 mod scale;
 mod startup;

@@ -337,8 +337,11 @@ fn send_evenly(sender: &Sender, messages: &[Message], over: Duration) {
     let portions = 100;
     let size = messages.len().div_ceil(portions).max(1);
     for (number, portion) in (1_u32..).zip(messages.chunks(size)) {
-        sender.send(portion);
+        for message in portion {
+            sender.queue(message);
+        }
         let due = began + over * number / 100;
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
+    sender.flush();
 }

@@ -1,6 +1,7 @@
 //! Compares what the service has with what the stream must come to, in the terms of the field:
 //! lost, duplicated, wrong, stuck.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -106,22 +107,29 @@ fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
     let sum: i64 = consumed.values().sum();
     verdict.records = sum;
     let expected = &run.consumption;
+    let (mut twice, mut too_few) = (Vec::new(), Vec::new());
     let mut compare = |what: &str, is: i64, should: i64| {
-        if is > should && !expected.may_repeat {
-            verdict.duplicated += usize::try_from(is - should).expect("positive");
-            verdict.details.push(format!("{what}: {is} records consumed, {should} should be"));
-        } else if is < should {
-            verdict.wrong("consumption", &[format!("{what}: {is} records consumed, {should} should be")]);
+        let line = format!("{what}: {is} records consumed, {should} should be");
+        match is.cmp(&should) {
+            Ordering::Less => too_few.push(line),
+            Ordering::Greater if !expected.may_repeat => {
+                verdict.duplicated += usize::try_from(is - should).expect("positive");
+                twice.push(line);
+            }
+            Ordering::Equal | Ordering::Greater => {}
         }
     };
     if let Some(records) = expected.only_sum {
-        return compare("all partitions", sum, records);
+        compare("all partitions", sum, records);
+    } else {
+        for (partition, (_, end)) in run.held() {
+            let should = end + expected.by_partition.get(&partition).copied().unwrap_or(0);
+            let is = consumed.get(&partition).copied().unwrap_or(0);
+            compare(&format!("{}/{}", partition.0, partition.1), is, should);
+        }
     }
-    for (partition, (_, end)) in run.held() {
-        let should = end + expected.by_partition.get(&partition).copied().unwrap_or(0);
-        let is = consumed.get(&partition).copied().unwrap_or(0);
-        compare(&format!("{}/{}", partition.0, partition.1), is, should);
-    }
+    verdict.name("partitions of which records were consumed twice", &twice);
+    verdict.wrong("partitions of which records were not consumed", &too_few);
 }
 
 /// Every number is what it should be.

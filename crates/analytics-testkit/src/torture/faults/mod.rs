@@ -49,9 +49,14 @@ pub const FAULTS: &[Fault] = &[
     fault("worker-term", "workers are stopped (SIGTERM) and replaced", workers::terminate),
     fault("worker-freeze", "a worker is frozen for longer than its session, and wakes up", workers::freeze),
     fault(
-        "worker-freeze-in-transaction",
-        "a worker freezes with the counting lock in its hands, and wakes up",
-        workers::freeze_in_transaction,
+        "worker-freeze-before-fence",
+        "a worker freezes while it is given the counting lock, and wakes up",
+        workers::freeze_before_the_fence,
+    ),
+    fault(
+        "worker-freeze-after-fence",
+        "a worker freezes with moved offsets and the counting lock in its hands, and wakes up",
+        workers::freeze_after_the_fence,
     ),
     fault("workers-join-leave", "workers join and leave all the time", workers::join_and_leave),
     fault("database-crash", "PostgreSQL crashes (immediate stop) and is started again", servers::database_crash),

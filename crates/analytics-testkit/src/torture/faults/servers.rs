@@ -11,13 +11,14 @@ const STREAM: Duration = Duration::from_secs(8);
 pub(super) fn database_crash(run: &mut Run<'_>) {
     run.start_workers();
     let feeding = run.feed(100, STREAM);
-    for _ in 0..2 {
-        run.wait_for_progress();
-        run.arena.postgres.crash();
-        thread::sleep(Duration::from_secs(1));
-        run.arena.postgres.run();
-    }
+    run.wait_for_progress();
+    run.arena.postgres.crash();
+    thread::sleep(Duration::from_secs(1));
+    run.arena.postgres.run();
+    run.wait_for_progress();
+    run.arena.postgres.crash();
     feeding.wait();
+    run.arena.postgres.run();
     run.fault_is_over();
 }
 
@@ -27,8 +28,8 @@ pub(super) fn database_freeze(run: &mut Run<'_>) {
     run.wait_for_progress();
     run.arena.postgres.freeze();
     thread::sleep(LONGER_THAN_A_SESSION);
-    run.arena.postgres.thaw();
     feeding.wait();
+    run.arena.postgres.thaw();
     run.fault_is_over();
 }
 
@@ -40,8 +41,8 @@ pub(super) fn broker_kill(run: &mut Run<'_>) {
         run.arena.kafka.kill();
         run.arena.kafka.run();
     }
-    feeding.wait();
     run.fault_is_over();
+    feeding.wait();
 }
 
 pub(super) fn broker_freeze(run: &mut Run<'_>) {
@@ -51,6 +52,6 @@ pub(super) fn broker_freeze(run: &mut Run<'_>) {
     run.arena.kafka.signal("-STOP");
     thread::sleep(LONGER_THAN_A_SESSION);
     run.arena.kafka.signal("-CONT");
-    feeding.wait();
     run.fault_is_over();
+    feeding.wait();
 }

@@ -11,22 +11,25 @@ const STREAM: Duration = Duration::from_secs(8);
 
 pub(super) fn kill(run: &mut Run<'_>) {
     run.start_workers();
-    let feeding = run.feed(100, STREAM);
-    for _ in 0..3 {
+    let feeding = run.feed(70, STREAM);
+    for _ in 0..2 {
         run.wait_for_progress();
         run.kill_worker(0);
         run.start_worker();
     }
     feeding.wait();
+    run.feed_now(30);
+    run.kill_worker(0);
+    run.start_worker();
     run.fault_is_over();
 }
 
 pub(super) fn kill_in_mid_batch(run: &mut Run<'_>) {
     run.start_workers();
     run.feed_now(10);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let lock = Obstacle::counting_lock(run);
-        let feeding = run.feed(20, Duration::from_secs(1));
+        let feeding = run.feed(30, Duration::from_secs(1));
         let victim = lock.wait_for_worker(run);
         run.kill_worker(victim);
         drop(lock);
@@ -39,13 +42,16 @@ pub(super) fn kill_in_mid_batch(run: &mut Run<'_>) {
 
 pub(super) fn terminate(run: &mut Run<'_>) {
     run.start_workers();
-    let feeding = run.feed(100, STREAM);
-    for _ in 0..3 {
+    let feeding = run.feed(70, STREAM);
+    for _ in 0..2 {
         run.wait_for_progress();
         run.stop_worker(0);
         run.start_worker();
     }
     feeding.wait();
+    run.feed_now(30);
+    run.stop_worker(0);
+    run.start_worker();
     run.fault_is_over();
 }
 
@@ -62,23 +68,29 @@ pub(super) fn freeze(run: &mut Run<'_>) {
     run.feed_now(20);
 }
 
-/// Twice: before the fence, where the server gives the lock to a client that is not there any
-/// more, and after it.
-pub(super) fn freeze_in_transaction(run: &mut Run<'_>) {
+/// It waits for the counting lock; the server gives that to a client that is not there any more.
+pub(super) fn freeze_before_the_fence(run: &mut Run<'_>) {
+    freeze_in_transaction(run, Obstacle::counting_lock);
+}
+
+/// It has the counting lock and has moved its offsets.
+pub(super) fn freeze_after_the_fence(run: &mut Run<'_>) {
+    freeze_in_transaction(run, Obstacle::total);
+}
+
+fn freeze_in_transaction(run: &mut Run<'_>, obstacle: fn(&Run<'_>) -> Obstacle) {
     run.start_workers();
-    run.feed_now(20);
+    run.feed_now(30);
     run.settled();
-    for obstacle in [Obstacle::counting_lock, Obstacle::total] {
-        let obstacle = obstacle(run);
-        let feeding = run.feed(30, Duration::from_secs(1));
-        let zombie = obstacle.wait_for_worker(run);
-        run.workers[zombie].process.signal("-STOP");
-        drop(obstacle);
-        feeding.wait();
-        // The others get on, although what the zombie holds is needed by all of them.
-        run.settled();
-        run.workers[zombie].process.signal("-CONT");
-    }
+    let obstacle = obstacle(run);
+    let feeding = run.feed(50, Duration::from_secs(1));
+    let zombie = obstacle.wait_for_worker(run);
+    run.workers[zombie].process.signal("-STOP");
+    drop(obstacle);
+    feeding.wait();
+    // The others get on, although what the zombie holds is needed by all of them.
+    run.settled();
+    run.workers[zombie].process.signal("-CONT");
     run.fault_is_over();
     run.feed_now(20);
 }

@@ -10,15 +10,11 @@ const STREAM: Duration = Duration::from_secs(6);
 
 const TOPICS: [&str; 4] = ["product.viewed", "order.created", "rating.updated", "user.registered"];
 
-pub(super) fn nothing(run: &mut Run<'_>) {
+/// Nothing happens, or what happens is in the stream itself.
+pub(super) fn stream_alone(run: &mut Run<'_>) {
     run.start_workers();
     run.feed(100, STREAM).wait();
     run.fault_is_over();
-}
-
-/// The stream itself is the fault.
-pub(super) fn bad_records(run: &mut Run<'_>) {
-    nothing(run);
 }
 
 pub(super) fn offsets_set_back(run: &mut Run<'_>) {

@@ -43,7 +43,7 @@ const fn proxied(name: &'static str, what: &'static str, run: fn(&mut Run<'_>)) 
 
 /// All of them.
 pub const FAULTS: &[Fault] = &[
-    fault("none", "nothing: what the others are compared with", input::nothing),
+    fault("none", "nothing: what the others are compared with", input::stream_alone),
     fault("worker-kill", "workers are killed (SIGKILL) and replaced", workers::kill),
     fault("worker-kill-mid-batch", "workers are killed in the middle of their transaction", workers::kill_in_mid_batch),
     fault("worker-term", "workers are stopped (SIGTERM) and replaced", workers::terminate),
@@ -78,11 +78,11 @@ pub const FAULTS: &[Fault] = &[
     ),
     Fault {
         traits: BAD,
-        ..fault("bad-records", "poison, oversize and database-refused records among good ones", input::bad_records)
+        ..fault("bad-records", "poison, oversize and database-refused records among good ones", input::stream_alone)
     },
     Fault {
         traits: CLOCKS,
-        ..fault("clock-jumps", "producers' clocks jump by years, hours and minutes", input::bad_records)
+        ..fault("clock-jumps", "producers' clocks jump by years, hours and minutes", input::stream_alone)
     },
     fault("offsets-set-back", "the operator sets offsets back while workers run", input::offsets_set_back),
     fault(

@@ -35,13 +35,13 @@ struct Arguments {
     /// Names the faults, and ends
     #[arg(long)]
     list: bool,
-    /// Runs workers with deliberate faults, each of which must be caught
+    /// Only workers with deliberate faults, each of which must be caught
     #[arg(long)]
     mutants: bool,
     /// Every fault and every mutant in a few minutes: few records, several faults at once
     #[arg(long)]
     short: bool,
-    /// How many faults at once, each on servers of its own; 1, in the short form 3
+    /// How many faults at once, each on servers of its own; 1, in the short form 4
     #[arg(long)]
     at_once: Option<usize>,
     /// Where logs of workers are kept after a failure
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         }
     };
     // Most faults are waiting, so that the short form is short on two cores as well.
-    let at_once = arguments.at_once.unwrap_or(if arguments.short { 3 } else { 1 });
+    let at_once = arguments.at_once.unwrap_or(if arguments.short { 4 } else { 1 });
     println!("{}", report::head());
     let outcomes = torture::run(&plan, at_once, tell);
     if let Some(page) = arguments.page.as_ref().filter(|_| arguments.fault == "all" && !arguments.short) {
@@ -110,7 +110,7 @@ fn plan(arguments: &Arguments, options: &Options) -> Result<Vec<(&'static Fault,
 }
 
 fn is_good(outcome: &Outcome) -> bool {
-    outcome.verdict.is_clean() == outcome.mutant.is_none()
+    !outcome.verdict.broke_off && outcome.verdict.is_clean() == outcome.mutant.is_none()
 }
 
 fn tell(outcome: &Outcome) {

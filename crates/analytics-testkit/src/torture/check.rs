@@ -27,6 +27,8 @@ pub struct Verdict {
     pub stuck: usize,
     /// From the end of the fault until everything was counted.
     pub recovery: Duration,
+    /// The fault could not be carried out to its end.
+    pub broke_off: bool,
     /// What exactly is not right.
     pub details: Vec<String>,
 }
@@ -35,7 +37,7 @@ impl Verdict {
     /// Whether all is well.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.wrong + self.stuck == 0 && self.details.is_empty()
+        !self.broke_off && self.lost + self.duplicated + self.wrong + self.stuck == 0
     }
 
     fn name(&mut self, what: &str, things: &[String]) {

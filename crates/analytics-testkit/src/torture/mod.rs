@@ -82,7 +82,8 @@ pub fn run(faults: &[(&'static Fault, Options)], at_once: usize, tell: impl Fn(&
     outcomes
 }
 
-/// One run. A fault that cannot be carried out has failed, and the next one gets new servers.
+/// One run. A fault that cannot be carried out has failed, and the next one gets new servers;
+/// whoever knows in what state these are.
 fn attempt(arena: &mut Option<Arena>, fault: &Fault, options: &Options) -> Verdict {
     let tried = catch_unwind(AssertUnwindSafe(|| {
         let arena = arena.get_or_insert_with(Arena::open);
@@ -92,13 +93,13 @@ fn attempt(arena: &mut Option<Arena>, fault: &Fault, options: &Options) -> Verdi
             check::judge(&run)
         }));
         let verdict = done.unwrap_or_else(|why| failed(why.as_ref()));
-        if !verdict.is_clean() {
+        if !verdict.is_clean() && options.mutant.is_none() {
             run.keep_logs(&options.logs.join(fault.name));
         }
         verdict
     }));
     let verdict = tried.unwrap_or_else(|why| failed(why.as_ref()));
-    if !verdict.is_clean() {
+    if verdict.broke_off {
         *arena = None;
     }
     verdict
@@ -108,5 +109,5 @@ fn failed(why: &(dyn std::any::Any + Send)) -> Verdict {
     let text = why.downcast_ref::<String>().cloned();
     let text = text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()));
     let why = text.unwrap_or_else(|| "it panicked".into());
-    Verdict { details: vec![format!("the run broke off: {why}")], ..Verdict::default() }
+    Verdict { broke_off: true, details: vec![format!("the run broke off: {why}")], ..Verdict::default() }
 }

@@ -24,6 +24,7 @@ pub fn line(outcome: &Outcome) -> String {
     let (name, result) = match (&outcome.mutant, verdict.is_clean()) {
         (None, true) => (outcome.fault.name.to_owned(), "ok"),
         (None, false) => (outcome.fault.name.to_owned(), "FAILED"),
+        (Some(mutant), _) if verdict.broke_off => (format!("mutant {mutant}"), "FAILED"),
         (Some(mutant), false) => (format!("mutant {mutant}"), "caught"),
         (Some(mutant), true) => (format!("mutant {mutant}"), "NOT CAUGHT"),
     };

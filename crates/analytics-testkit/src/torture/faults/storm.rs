@@ -7,8 +7,10 @@ use super::input::set_to_start;
 use crate::torture::arena::Run;
 use crate::traffic::Random;
 
+type Mischief = fn(&mut Run<'_>, &mut Random);
+
 /// What a storm is made of. Each leaves the servers and at least one worker running.
-const MISCHIEF: &[(&str, fn(&mut Run<'_>, &mut Random))] = &[
+const MISCHIEF: &[(&str, Mischief)] = &[
     ("a worker is killed", |run, random| {
         let victim = any_worker(run, random);
         run.kill_worker(victim);

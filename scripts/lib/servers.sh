@@ -133,4 +133,6 @@ stop_servers() {
     # PostgreSQL takes SIGTERM for "when the last client has gone".
     if [ -n "$POSTGRES_PID" ]; then kill -INT "$POSTGRES_PID" 2>/dev/null || true; fi
     stop_processes ${KAFKA_PID:+"$KAFKA_PID"} ${POSTGRES_PID:+"$POSTGRES_PID"}
+    KAFKA_PID=
+    POSTGRES_PID=
 }

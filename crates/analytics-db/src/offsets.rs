@@ -30,6 +30,12 @@ pub struct StoredOffset {
     /// The latest event time that was counted.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_event_time: Option<DateTime<Utc>>,
+    /// The last record that was counted: its offset.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_record_offset: Option<i64>,
+    /// The same record's timestamp, in milliseconds, if it has one.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub last_record_timestamp: Option<i64>,
     /// When ingest last said anything about it.
     #[diesel(sql_type = Timestamptz)]
     pub updated_at: DateTime<Utc>,
@@ -42,6 +48,15 @@ pub struct StoredOffset {
     /// Dead letters.
     #[diesel(sql_type = BigInt)]
     pub rejected: i64,
+}
+
+impl StoredOffset {
+    /// The timestamp of the record before the next one, if that is the last that was counted:
+    /// not where an operator set the offset, or after a gap.
+    #[must_use]
+    pub fn witness(&self) -> Option<i64> {
+        self.last_record_timestamp.filter(|_| self.last_record_offset == Some(self.next_offset - 1))
+    }
 }
 
 /// All stored offsets, of all groups.
@@ -61,6 +76,19 @@ pub fn load(
     consumer_group: &str,
     partitions: &[TopicPartition],
 ) -> Result<HashMap<TopicPartition, Offset>, DbError> {
+    let rows = load_rows(connection, consumer_group, partitions)?;
+    Ok(rows.into_iter().map(|(partition, row)| (partition, Offset(row.next_offset))).collect())
+}
+
+/// All that is stored about some partitions.
+///
+/// # Errors
+/// [`DbError`].
+pub fn load_rows(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partitions: &[TopicPartition],
+) -> Result<HashMap<TopicPartition, StoredOffset>, DbError> {
     let rows: Vec<StoredOffset> = sql_query(
         "SELECT o.* FROM unnest($2, $3) AS p (topic, partition) JOIN ingest_offsets o USING (topic, partition) \
          WHERE o.consumer_group = $1",
@@ -70,7 +98,7 @@ pub fn load(
     .bind::<Array<Integer>, _>(partitions.iter().map(|p| p.partition).collect::<Vec<_>>())
     .load(connection)?;
     let partition = |row: &StoredOffset| TopicPartition { topic: row.topic.as_str().into(), partition: row.partition };
-    Ok(rows.iter().map(|row| (partition(row), Offset(row.next_offset))).collect())
+    Ok(rows.into_iter().map(|row| (partition(&row), row)).collect())
 }
 
 /// Stores where a partition that was never assigned before starts; a row that is there stays.

@@ -13,6 +13,8 @@ use analytics_core::record::{Offset, Record, TopicPartition};
 use analytics_db::write::Span;
 use analytics_process::shutdown::Shutdown;
 
+use crate::kafka::Begin;
+
 /// How batches are cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -64,12 +66,26 @@ pub(crate) enum Work {
     Stop,
 }
 
+/// What became of a fetched record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It was taken, or it was none of ours.
+    Taken,
+    /// There was no room for it in time.
+    NoRoom,
+    /// It stands where the last counted record should, and is another one: the topic was deleted
+    /// and made again.
+    AnotherLog { partition: TopicPartition, stored: Offset },
+}
+
 #[derive(Debug)]
 struct Partition {
     /// The offset that the database has.
     stored: Offset,
     /// The offset after the last record that was pushed.
     next: Offset,
+    /// The timestamp that the record before `stored` must have, until it was looked at.
+    witness: Option<i64>,
     /// Records with the order of their arrival.
     waiting: VecDeque<(u64, Record)>,
     oldest: Option<Instant>,
@@ -115,14 +131,15 @@ impl Intake {
     }
 
     /// Takes partitions over, each from its stored offset.
-    pub(crate) fn assign(&self, partitions: HashMap<TopicPartition, Offset>) {
+    pub(crate) fn assign(&self, partitions: HashMap<TopicPartition, Begin>) {
         let mut state = self.lock();
         state.partitions = partitions
             .into_iter()
-            .map(|(partition, stored)| {
+            .map(|(partition, Begin { stored, witness })| {
                 let fresh = Partition {
                     stored,
                     next: stored,
+                    witness,
                     waiting: VecDeque::new(),
                     oldest: None,
                     in_work: false,
@@ -152,22 +169,32 @@ impl Intake {
         state.revoking = false;
     }
 
-    /// Takes a fetched record in. Waits while there is no room; tells whether it was taken before
-    /// `patience` ran out, the session ended or the process was asked to stop. Records of
-    /// partitions that are not ours, or below the offset that is due, are dropped.
-    pub(crate) fn push(&self, record: Record, patience: Duration, shutdown: &Shutdown) -> bool {
+    /// Takes a fetched record in. Waits while there is no room, until `patience` runs out, the
+    /// session ends or the process is asked to stop. Records of partitions that are not ours, or
+    /// below the offset that is due, are dropped.
+    pub(crate) fn push(&self, record: Record, patience: Duration, shutdown: &Shutdown) -> Pushed {
         let deadline = Instant::now() + patience;
         let size = record.size();
         let mut state = self.lock();
         while state.is_full(&self.limits) {
             if state.end.is_some() || shutdown.requested() || Instant::now() >= deadline {
-                return false;
+                return Pushed::NoRoom;
             }
             state = self.wait(state, LOOK_UP);
         }
         let State { partitions, waiting_records, waiting_bytes, arrived, .. } = &mut *state;
-        let due = partitions.get_mut(&record.place.partition).filter(|partition| record.place.offset >= partition.next);
-        if let Some(partition) = due {
+        let partition = partitions.get_mut(&record.place.partition);
+        // The first record that comes is the one before the stored offset, unless it was compacted
+        // away.
+        if let Some(partition) = &partition
+            && let Some(witness) = partition.witness
+            && record.place.offset.next() == partition.next
+            && record.place.timestamp != Some(witness)
+        {
+            return Pushed::AnotherLog { partition: record.place.partition, stored: partition.next };
+        }
+        if let Some(partition) = partition.filter(|partition| record.place.offset >= partition.next) {
+            partition.witness = None;
             partition.next = record.place.offset.next();
             partition.oldest.get_or_insert_with(Instant::now);
             *arrived += 1;
@@ -180,7 +207,7 @@ impl Intake {
                 self.changed.notify_all();
             }
         }
-        true
+        Pushed::Taken
     }
 
     /// Whether the next record has to wait for room: writing is slower than fetching.
@@ -339,6 +366,7 @@ impl State {
                 partition: name.clone(),
                 expected: partition.stored,
                 next: last.place.offset.next(),
+                last_timestamp: last.place.timestamp,
                 high_watermark: partition.high_watermark,
             });
             partition.in_work = true;

@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::intake::{End, Intake, Limits};
+use crate::intake::{End, Intake, Limits, Pushed};
 use crate::kafka::{self, Consumer, Membership};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
@@ -62,7 +62,7 @@ pub(crate) fn run(settings: &Arc<IngestSettings>, telemetry: &Telemetry, shutdow
         })
         .collect::<Result<Vec<_>, _>>()?;
 
-    let polled = poll(&consumer, &intake, telemetry, shutdown);
+    let polled = poll(&consumer, &intake, settings, telemetry, shutdown);
     let end = intake.ended().unwrap_or(End::Shutdown);
     if end == End::Shutdown && !intake.drain(DRAIN) {
         log::warn!("not everything could be written in time; it will be read again from the stored offsets");
@@ -75,7 +75,13 @@ pub(crate) fn run(settings: &Arc<IngestSettings>, telemetry: &Telemetry, shutdow
 }
 
 /// Polls until the session is to end.
-fn poll(consumer: &Consumer, intake: &Intake, telemetry: &Telemetry, shutdown: &Shutdown) -> anyhow::Result<()> {
+fn poll(
+    consumer: &Consumer,
+    intake: &Intake,
+    settings: &IngestSettings,
+    telemetry: &Telemetry,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     let mut told = BTreeMap::new();
     let mut told_at = Instant::now();
     let mut topics: Vec<Arc<str>> = Vec::new();
@@ -91,8 +97,18 @@ fn poll(consumer: &Consumer, intake: &Intake, telemetry: &Telemetry, shutdown: &
             Some(Ok(message)) => {
                 let topic = shared_name(&mut topics, message.topic());
                 telemetry.intake_full(intake.is_full());
-                if !intake.push(kafka::record(&message, topic), NO_ROOM, shutdown) && !shutdown.requested() {
-                    intake.end(End::DatabaseAway("nothing could be written for too long".into()));
+                match intake.push(kafka::record(&message, topic), NO_ROOM, shutdown) {
+                    Pushed::Taken => {}
+                    Pushed::NoRoom if shutdown.requested() => {}
+                    Pushed::NoRoom => {
+                        intake.end(End::DatabaseAway("nothing could be written for too long".into()));
+                    }
+                    Pushed::AnotherLog { partition, stored } => {
+                        let recorded = kafka::record_remade(consumer, settings, telemetry, &partition, stored);
+                        intake.end(recorded.map_or_else(End::from, |()| {
+                            End::Kafka(format!("{partition} was deleted and made again"))
+                        }));
+                    }
                 }
             }
             Some(Err(error)) => failed(&error, intake, telemetry)?,

@@ -7,6 +7,7 @@ use analytics_core::topics::Topics;
 use analytics_process::settings::{Settings, SettingsError};
 use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 /// Everything that ingest can be told.
 #[derive(Clone)]
@@ -37,7 +38,7 @@ pub enum Start {
 }
 
 /// Properties that exactness depends on, or that have a setting of their own.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "auto.offset.reset",
     "bootstrap.servers",
     "enable.auto.commit",
@@ -45,6 +46,7 @@ const OURS: [&str; 9] = [
     "enable.partition.eof",
     "group.id",
     "group.protocol",
+    "isolation.level",
     "metadata.broker.list",
     "partition.assignment.strategy",
 ];
@@ -114,6 +116,8 @@ fn kafka(settings: &Settings, group_id: &str) -> Result<ClientConfig, SettingsEr
         .set("enable.auto.offset.store", "false")
         // An offset that is gone is a gap to record, never a silent jump.
         .set("auto.offset.reset", "error")
+        // What a producer took back was never said.
+        .set("isolation.level", "read_committed")
         // Range would give the first partition of every topic to the same worker.
         .set("partition.assignment.strategy", "roundrobin")
         .set("session.timeout.ms", "15000")
@@ -130,6 +134,11 @@ fn kafka(settings: &Settings, group_id: &str) -> Result<ClientConfig, SettingsEr
     for (key, value) in properties(settings.get("KAFKA_PROPERTIES").unwrap_or_default())? {
         config.set(key, value);
     }
+    // Only its debug log says that a topic was deleted and made again under the same name: see
+    // kafka/membership.rs. A few lines with every refresh; they reach our log only if it wants
+    // them.
+    let debug = config.get("debug").map_or("metadata".to_owned(), |theirs| format!("{theirs},metadata"));
+    config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
     Ok(config)
 }
 

@@ -102,6 +102,10 @@ impl Writer {
             match &error {
                 // Whether the commit happened is known when the connection is back.
                 DbError::Unreachable(_) => answer_lost = true,
+                DbError::Statement(failure) if refusal::violates_a_rule(failure) => {
+                    self.suspect(batch);
+                    failures = 0;
+                }
                 DbError::Statement(_) | DbError::Unusable(_) if failures >= SUSPICIOUS => {
                     self.suspect(batch);
                     failures = 0;

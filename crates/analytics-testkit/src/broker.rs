@@ -11,6 +11,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::wait;
+
 /// One message to be produced.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
@@ -50,6 +52,23 @@ pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
     }
 }
 
+/// Deletes a topic and makes it again, empty.
+///
+/// # Panics
+/// Where the broker refuses.
+pub fn remake_topic(broker: &str, name: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
+    let deleted = futures_executor::block_on(admin.delete_topics(&[name], &AdminOptions::new()));
+    assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{name} is not deleted");
+    let topic = || NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304");
+    // The name is free once the deletion is done.
+    wait::until("the topic to be made again", Duration::from_secs(60), || {
+        let made = futures_executor::block_on(admin.create_topics(&[topic()], &AdminOptions::new()));
+        made.expect("the broker answers").into_iter().all(|topic| topic.is_ok()).then_some(())
+    });
+}
+
 /// Sends messages and waits until the broker has them.
 pub struct Sender {
     producer: BaseProducer,
@@ -72,7 +91,24 @@ impl Sender {
     /// Where the client cannot be made.
     #[must_use]
     pub fn compressing(broker: &str, prefix: &str, codec: &str) -> Self {
-        let producer = ClientConfig::new()
+        Self::made_of(&mut ClientConfig::new(), broker, prefix, codec)
+    }
+
+    /// A sender of transactions.
+    ///
+    /// # Panics
+    /// Where the broker does not take it on.
+    #[must_use]
+    pub fn transactional(broker: &str, prefix: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("transactional.id", format!("{prefix}transactions"));
+        let sender = Self::made_of(&mut config, broker, prefix, "lz4");
+        sender.producer.init_transactions(Duration::from_secs(60)).expect("transactions");
+        sender
+    }
+
+    fn made_of(config: &mut ClientConfig, broker: &str, prefix: &str, codec: &str) -> Self {
+        let producer = config
             .set("bootstrap.servers", broker)
             .set("enable.idempotence", "true")
             .set("linger.ms", "5")
@@ -111,12 +147,25 @@ impl Sender {
         self.producer.poll(Duration::ZERO);
     }
 
+    /// Sends messages in a transaction of their own, and commits it or aborts it.
+    ///
+    /// # Panics
+    /// Where the broker refuses.
+    pub fn transaction<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, commit: bool) {
+        let patience = Duration::from_secs(60);
+        self.producer.begin_transaction().expect("a transaction");
+        self.send(messages);
+        let ended =
+            if commit { self.producer.commit_transaction(patience) } else { self.producer.abort_transaction(patience) };
+        ended.expect("its end");
+    }
+
     /// Waits until the broker has everything.
     ///
     /// # Panics
-    /// Where it does not within a minute.
+    /// Where it does not within two minutes: a broker may be restarted meanwhile.
     pub fn flush(&self) {
-        self.producer.flush(Duration::from_secs(60)).expect("the broker takes the messages");
+        self.producer.flush(Duration::from_secs(120)).expect("the broker takes the messages");
     }
 
     /// Sends messages and waits until the broker has them.

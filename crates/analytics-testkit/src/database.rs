@@ -220,6 +220,12 @@ impl Server {
         format!("postgresql://analytics@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Its host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Stops it at once, as a crash does: nothing is flushed, every connection breaks.
     ///
     /// # Panics

@@ -11,5 +11,6 @@ pub mod process;
 pub mod recorded;
 pub mod service;
 pub mod tally;
+pub mod torture;
 pub mod traffic;
 pub mod wait;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
@@ -18,14 +18,16 @@ pub struct Process {
     pub address: String,
 }
 
-/// The path of a binary beside the test's own.
+/// The path of a binary beside the program's own, or beside the folder of a test's own.
 ///
 /// # Panics
 /// Where it was not built.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a path of its own");
-    let path = own.ancestors().nth(2).expect("target/profile").join(name);
+    let folder = own.parent().expect("a folder");
+    let folder = if folder.ends_with("deps") { folder.parent().expect("target/profile") } else { folder };
+    let path = folder.join(name);
     assert!(path.exists(), "{} is missing: build the binaries first, as scripts/test does", path.display());
     path
 }
@@ -39,8 +41,8 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-fn command(name: &str, environment: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new(binary(name));
+fn command(binary: &Path, environment: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(binary);
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default()).envs(environment);
     // Away from any .env of the developer's.
     command.current_dir("/");
@@ -53,7 +55,7 @@ fn command(name: &str, environment: &BTreeMap<String, String>) -> Command {
 /// Where it cannot be started.
 #[must_use]
 pub fn run(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Output {
-    command(name, environment).args(arguments).output().expect(name)
+    command(&binary(name), environment).args(arguments).output().expect(name)
 }
 
 impl Process {
@@ -63,9 +65,18 @@ impl Process {
     /// Where it cannot be started.
     #[must_use]
     pub fn start(name: &'static str, bind: &str, environment: &BTreeMap<String, String>) -> Self {
+        Self::start_at(&binary(name), name, bind, environment)
+    }
+
+    /// The same with a binary from elsewhere.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn start_at(binary: &Path, name: &'static str, bind: &str, environment: &BTreeMap<String, String>) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let log = std::env::temp_dir().join(format!("{name}-{}.log", crate::database::unique_name()));
-        let child = command(name, environment)
+        let child = command(binary, environment)
             .env(bind, &address)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -4,12 +4,16 @@ UPDATE ingest_offsets AS o
 SET next_offset = s.next_offset,
     high_watermark = greatest(s.high_watermark, s.next_offset),
     last_event_time = greatest(o.last_event_time, s.last_event_time),
+    last_record_offset = s.next_offset - 1,
+    last_record_timestamp = s.last_record_timestamp,
     updated_at = now(),
     events = o.events + s.events,
     duplicates = o.duplicates + s.duplicates,
     rejected = o.rejected + s.rejected
-FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
-    AS s (topic, partition, expected, next_offset, high_watermark, last_event_time, events, duplicates, rejected)
+FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS s (
+    topic, partition, expected, next_offset, high_watermark, last_event_time, events, duplicates, rejected,
+    last_record_timestamp
+)
 WHERE o.consumer_group = $1
     AND o.topic = s.topic
     AND o.partition = s.partition

@@ -1,5 +1,6 @@
 //! `event_logs` and `order_lines`: the events themselves, by COPY.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::io::Write as _;
 
@@ -108,12 +109,12 @@ fn lines(event: &Event) -> impl Iterator<Item = LineRow<'_>> {
 }
 
 /// Writes the events and their lines. Fails as a whole where one id is in the log already.
-pub(super) fn copy(connection: &mut Connection, events: &[&mut Event]) -> Result<(), WriteError> {
-    let rows: Vec<_> = events.iter().map(|event| EventRow::of(event)).collect();
+pub(super) fn copy<E: Borrow<Event>>(connection: &mut Connection, events: &[E]) -> Result<(), WriteError> {
+    let rows: Vec<_> = events.iter().map(|event| EventRow::of(event.borrow())).collect();
     if !rows.is_empty() {
         diesel::copy_from(event_logs::table).from_insertable(rows).execute(connection)?;
     }
-    let lines: Vec<_> = events.iter().flat_map(|event| lines(event)).collect();
+    let lines: Vec<_> = events.iter().flat_map(|event| lines(event.borrow())).collect();
     if !lines.is_empty() {
         diesel::copy_from(order_lines::table).from_insertable(lines).execute(connection)?;
     }
@@ -122,12 +123,17 @@ pub(super) fn copy(connection: &mut Connection, events: &[&mut Event]) -> Result
 
 /// Which of the batch's events are in the log already.
 pub(super) fn logged(connection: &mut Connection, items: &[Item]) -> Result<HashSet<EventId>, WriteError> {
+    let events = items.iter().filter_map(|item| item.decoded.as_ref().ok());
+    logged_ids(connection, events.map(|event| event.id.0).collect())
+}
+
+/// Which of these ids are in the log already.
+pub(super) fn logged_ids(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashSet<EventId>, WriteError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
     }
-    let ids: Vec<Uuid> = items.iter().filter_map(|item| item.decoded.as_ref().ok()).map(|event| event.id.0).collect();
     let rows: Vec<Row> =
         sql_query("SELECT id FROM event_logs WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).load(connection)?;
     Ok(rows.into_iter().map(|row| EventId(row.id)).collect())

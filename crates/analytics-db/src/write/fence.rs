@@ -29,7 +29,10 @@ pub(super) fn move_offsets(
     let mut spans: Vec<_> =
         spans.iter().map(|span| (span, tallies.get(&span.partition).copied().unwrap_or_default())).collect();
     spans.sort_unstable_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
-    let moved = sql_query(include_str!("../sql/move_offsets.sql"))
+    let statement = include_str!("../sql/move_offsets.sql");
+    #[cfg(feature = "mutants")]
+    let statement = super::mutant::without_fence(statement);
+    let moved = sql_query(statement)
         .bind::<Text, _>(consumer_group)
         .bind::<Array<Text>, _>(spans.iter().map(|(span, _)| &*span.partition.topic).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(spans.iter().map(|(span, _)| span.partition.partition).collect::<Vec<_>>())
@@ -44,6 +47,12 @@ pub(super) fn move_offsets(
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.events).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.duplicates).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.rejected).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(spans.iter().map(|(span, _)| span.last_timestamp).collect::<Vec<_>>())
         .execute(connection)?;
-    if moved == spans.len() { Ok(()) } else { Err(WriteError::Fenced) }
+    if moved == spans.len() {
+        return Ok(());
+    }
+    #[cfg(feature = "mutants")]
+    super::mutant::commit_instead_of_rolling_back(connection)?;
+    Err(WriteError::Fenced)
 }

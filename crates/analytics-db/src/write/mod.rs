@@ -13,6 +13,8 @@ pub(crate) mod fence;
 mod keys;
 mod lessons;
 pub(crate) mod metrics;
+#[cfg(feature = "mutants")]
+mod mutant;
 pub(crate) mod ratings;
 pub mod reattribution;
 pub mod refusal;
@@ -56,6 +58,8 @@ pub struct Span {
     pub expected: Offset,
     /// Where it is to be after the batch.
     pub next: Offset,
+    /// The timestamp of its last record, in milliseconds, if it has one.
+    pub last_timestamp: Option<i64>,
     /// The end of the partition when the batch was fetched.
     pub high_watermark: Option<Offset>,
 }
@@ -139,6 +143,8 @@ pub fn write(
     business: Business,
     reread: Reread,
 ) -> Result<Written, WriteError> {
+    #[cfg(feature = "mutants")]
+    mutant::move_offsets_before_data(connection, batch)?;
     connection.transaction(|connection| {
         connection.batch_execute(LIMITS)?;
         let judged = judge(connection, &mut batch.items, reread)?;

@@ -1,22 +1,31 @@
 //! Finding the record that the database will not take.
 //!
 //! Decoding lets nothing through that PostgreSQL 15 with stock settings refuses. Should a server
-//! refuse something all the same (a smaller stack, a stricter encoding), the batch fails again
-//! and again while the database is well. Then the records are tried by themselves: a statement
-//! that only evaluates their values, without locks and without writing, so that nothing but the
-//! values can make it fail.
+//! refuse something all the same (a smaller stack, a stricter encoding, a rule that an operator
+//! added), the batch fails again and again while the database is well. Then its records are tried
+//! by themselves, all, then halves, down to the culprit.
+//!
+//! First by statements that only evaluate the values, so that nothing but the values can make
+//! them fail; then by writing them for a moment, in a transaction that is taken back. A full disk
+//! or a lock can make that fail too. A violated rule says so itself; of any other failure a
+//! record is guilty only if, right then, the database takes a witness in its place: the same
+//! event with as many bytes of other text.
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
+use analytics_core::identity::EventId;
 use analytics_core::metric_type::MetricType;
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
+use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
 
-use super::Batch;
+use super::{Batch, LIMITS, WriteError, event_log};
 use crate::{Connection, DbError};
 
 /// Turns the records that the database refuses into rejections, and returns how many there were.
@@ -58,7 +67,79 @@ fn refusal(connection: &mut Connection, events: &[&Event], business: Business) -
         connection.batch_execute("SELECT 1")?;
         return Ok(Some(error.to_string()));
     }
-    overflow(connection, events, business)
+    if let Some(why) = overflow(connection, events, business)? {
+        return Ok(Some(why));
+    }
+    match attempt(connection, events)? {
+        Attempt::Taken => Ok(None),
+        Attempt::Refused(why) => Ok(Some(why)),
+        Attempt::Failed(_) => {
+            let witnesses: Vec<Event> = events.iter().map(|event| witness(event)).collect();
+            let witnesses: Vec<&Event> = witnesses.iter().collect();
+            if !matches!(attempt(connection, &witnesses)?, Attempt::Taken) {
+                // The database takes nothing of the kind: it is not the records.
+                return Ok(None);
+            }
+            match attempt(connection, events)? {
+                Attempt::Taken => Ok(None),
+                Attempt::Refused(why) | Attempt::Failed(why) => Ok(Some(why)),
+            }
+        }
+    }
+}
+
+/// How writing some events for a moment went.
+enum Attempt {
+    Taken,
+    /// A rule of the tables is violated, which only values can do.
+    Refused(String),
+    /// For whatever reason.
+    Failed(String),
+}
+
+/// Writes events and takes that back.
+fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, DbError> {
+    let tried = connection.transaction::<(), WriteError, _>(|connection| {
+        connection.batch_execute(LIMITS)?;
+        // An event that is in the log already, or twice in the batch, is no refusal.
+        let mut known = event_log::logged_ids(connection, events.iter().map(|event| event.id.0).collect())?;
+        let new: Vec<&Event> = events.iter().copied().filter(|event| known.insert(event.id)).collect();
+        event_log::copy(connection, &new)?;
+        Err(Error::RollbackTransaction.into())
+    });
+    match tried {
+        Ok(()) | Err(WriteError::Database(DbError::Statement(Error::RollbackTransaction))) => Ok(Attempt::Taken),
+        // Another writer has just logged one of them.
+        Err(WriteError::AlreadyLogged) => Ok(Attempt::Taken),
+        Err(WriteError::Database(DbError::Statement(error))) if violates_a_rule(&error) => {
+            Ok(Attempt::Refused(error.to_string()))
+        }
+        Err(WriteError::Database(error @ DbError::Unreachable(_))) => Err(error),
+        Err(error) => Ok(Attempt::Failed(error.to_string())),
+    }
+}
+
+/// Whether the failure can only be a record's, not the database's.
+#[must_use]
+pub fn violates_a_rule(error: &Error) -> bool {
+    use DatabaseErrorKind::{CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation};
+    matches!(
+        error,
+        Error::DatabaseError(CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation, _)
+    )
+}
+
+/// The same event, in the same place of the log, with as many bytes of text that does not shrink:
+/// whatever room the event needs, the witness needs too.
+fn witness(event: &Event) -> Event {
+    let mut bytes = *Uuid::new_v4().as_bytes();
+    bytes.iter_mut().zip(event.id.0.as_bytes()).take(6).for_each(|(byte, time)| *byte = *time);
+    let mut text = String::with_capacity(event.metadata.len() + 32);
+    while text.len() + 8 < event.metadata.len() {
+        text.push_str(&Uuid::new_v4().simple().to_string());
+    }
+    text.truncate(event.metadata.len().saturating_sub(8));
+    Event { id: EventId(Uuid::new_v8(bytes)), metadata: format!(r#"{{"w":"{text}"}}"#), ..event.clone() }
 }
 
 fn overflow(connection: &mut Connection, events: &[&Event], business: Business) -> Result<Option<String>, DbError> {

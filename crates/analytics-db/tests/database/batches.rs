@@ -29,7 +29,13 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
         .map(|(topic, offset, payload)| {
             let partition = TopicPartition { topic: (*topic).into(), partition: 0 };
             let offset = Offset(*offset);
-            let span = Span { partition: partition.clone(), expected: offset, next: offset, high_watermark: None };
+            let span = Span {
+                partition: partition.clone(),
+                expected: offset,
+                next: offset,
+                last_timestamp: None,
+                high_watermark: None,
+            };
             spans.entry(partition.clone()).or_insert(span).next = offset.next();
             let place = Place { partition, offset, timestamp: Some(1_793_491_200_000) };
             let record = Record { place, key: None, headers: vec![], payload: Some(payload.as_bytes().to_vec()) };

@@ -102,3 +102,41 @@ fn an_amount_that_no_metric_can_take_any_more_is_refused_alone() {
     let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
     assert_eq!((written.events["order.created"], written.rejected[&Reason::Unstorable]), (1, 1));
 }
+
+/// Nine views of which the sixth has the field `refuse`; written in vain, and judged.
+fn judged(database: &Database, rule: &str, refuse: &str) -> (usize, analytics_db::write::Batch) {
+    database.execute(rule);
+    let odd = format!(r#"{{"productId":"p","refuse":"{refuse}"}}"#);
+    let mut records: Vec<_> =
+        (0..9).map(|offset| ("product.viewed", offset, r#"{"productId":"p","refuse":"1"}"#)).collect();
+    records[5].2 = &odd;
+    let mut batch = batch(&records);
+    write(database, &mut batch, Reread::Unlikely).unwrap_err();
+    let refused = refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap();
+    (refused, batch)
+}
+
+#[test]
+fn what_a_rule_of_the_operators_refuses_becomes_the_one_dead_letter() {
+    for rule in [
+        "ALTER TABLE event_logs ADD CHECK (metadata->>'refuse' <> 'x')",
+        // No rule of a table: a value that an index cannot read (SQLSTATE 22P02).
+        "CREATE INDEX ON event_logs (((metadata->>'refuse')::int))",
+    ] {
+        let database = Database::migrated();
+        let (refused, mut batch) = judged(&database, rule, "x");
+        assert_eq!(refused, 1, "{rule}");
+        let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
+        assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (8, 1));
+        assert_eq!(database.lines("SELECT \"offset\"::text FROM dead_letters"), ["5"]);
+    }
+}
+
+#[test]
+fn a_database_that_takes_nothing_accuses_no_record() {
+    let database = Database::migrated();
+    let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
+                $$BEGIN RAISE SQLSTATE '53100'; END$$; \
+                CREATE TRIGGER full_disk BEFORE INSERT ON event_logs FOR EACH ROW EXECUTE FUNCTION full_disk()";
+    assert_eq!(judged(&database, full, "1").0, 0);
+}

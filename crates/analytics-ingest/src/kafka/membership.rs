@@ -18,7 +18,7 @@ use crate::intake::{End, Intake};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
-use super::start::{self, StartError};
+use super::start;
 
 /// How long partitions are held back for a transaction that is under way.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -54,15 +54,12 @@ impl Membership {
             .map(|element| TopicPartition { topic: element.topic().into(), partition: element.partition() })
             .collect();
         let started = start::points(consumer, &self.settings, &self.telemetry, &partitions).unwrap_or_else(|error| {
-            self.intake.end(match error {
-                StartError::Database(error) => End::DatabaseAway(error.to_string()),
-                StartError::Kafka(error) => End::Kafka(error),
-            });
+            self.intake.end(error.into());
             HashMap::new()
         });
         let mut list = TopicPartitionList::with_capacity(started.len());
-        for (partition, Offset(offset)) in &started {
-            let at = rdkafka::Offset::Offset(*offset);
+        for (partition, begin) in &started {
+            let at = rdkafka::Offset::Offset(begin.fetched_from().0);
             if let Err(error) = list.add_partition_offset(&partition.topic, partition.partition, at) {
                 self.intake.end(End::Kafka(error.to_string()));
             }
@@ -85,6 +82,13 @@ impl Membership {
     }
 }
 
+/// Whether librdkafka says that a topic it knew has another id now. It has no other way to say
+/// so, and goes on reading the new topic where it was in the old one.
+fn tells_of_another_topic(message: &str) -> bool {
+    const NONE_BEFORE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    message.split_once(" changed id from ").is_some_and(|(_, ids)| !ids.starts_with(NONE_BEFORE))
+}
+
 impl ConsumerContext for Membership {
     fn rebalance(&self, consumer: &Consumer, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         match event {
@@ -96,6 +100,11 @@ impl ConsumerContext for Membership {
 
 impl ClientContext for Membership {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if tells_of_another_topic(message) {
+            // It would go on at the old offset of the new log. The next session looks at what is
+            // there. Nothing of the new log was fetched yet: fetches name the topic by its id.
+            self.intake.end(End::Kafka("a topic was deleted and made again".into()));
+        }
         let level = match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => log::Level::Error,
             RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => log::Level::Warn,

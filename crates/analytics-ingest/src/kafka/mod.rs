@@ -4,6 +4,7 @@ mod membership;
 mod start;
 
 pub(crate) use membership::{Consumer, Membership, consumer};
+pub(crate) use start::{Begin, record_remade};
 
 use std::sync::Arc;
 

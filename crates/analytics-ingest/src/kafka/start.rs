@@ -6,20 +6,31 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use analytics_core::record::{Offset, TopicPartition};
+use analytics_db::offsets::StoredOffset;
 use analytics_db::{Connection, DbError, connection, offsets};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::intake::End;
 use crate::settings::{IngestSettings, Start};
 use crate::telemetry::Telemetry;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the partitions could not be started. The session ends, and the next one tries again.
-pub(super) enum StartError {
+pub(crate) enum StartError {
     Database(DbError),
     Kafka(String),
+}
+
+impl From<StartError> for End {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Database(error) => Self::DatabaseAway(error.to_string()),
+            StartError::Kafka(error) => Self::Kafka(error),
+        }
+    }
 }
 
 impl From<DbError> for StartError {
@@ -40,19 +51,37 @@ struct Held {
     high: Offset,
 }
 
-/// The offset at which each partition starts.
+/// Where a partition begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begin {
+    /// The stored offset: the first that is not counted.
+    pub(crate) stored: Offset,
+    /// The timestamp of the last record that was counted, where it is known: the record itself is
+    /// fetched once more, to see that the log is still the one that was counted.
+    pub(crate) witness: Option<i64>,
+}
+
+impl Begin {
+    /// The offset that is asked for first.
+    pub(super) fn fetched_from(self) -> Offset {
+        Offset(self.stored.0 - i64::from(self.witness.is_some()))
+    }
+}
+
+/// Where each partition starts.
 pub(super) fn points<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     settings: &IngestSettings,
     telemetry: &Telemetry,
     partitions: &[TopicPartition],
-) -> Result<HashMap<TopicPartition, Offset>, StartError> {
+) -> Result<HashMap<TopicPartition, Begin>, StartError> {
     if partitions.is_empty() {
         return Ok(HashMap::new());
     }
     let group = &settings.group_id;
     let database = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
-    let mut stored = offsets::load(database, group, partitions)?;
+    let stored = offsets::load(database, group, partitions)?;
+    let mut oldest = HashMap::new();
     for partition in partitions {
         let held = held(consumer, partition)?;
         match stored.get(partition) {
@@ -63,9 +92,16 @@ pub(super) fn points<C: ConsumerContext>(
             Some(at) if (held.low..=held.high).contains(at) => {}
             Some(at) => gap(database, group, telemetry, partition, *at, &held)?,
         }
+        oldest.insert(partition.clone(), held.low);
     }
-    stored.extend(offsets::load(database, group, partitions)?);
-    Ok(stored)
+    let rows = offsets::load_rows(database, group, partitions)?;
+    let begin = |(partition, row): (TopicPartition, StoredOffset)| {
+        let stored = Offset(row.next_offset);
+        // Retention may have taken just the record that could be compared.
+        let is_held = oldest.get(&partition).is_some_and(|low| *low < stored);
+        (partition, Begin { stored, witness: row.witness().filter(|_| is_held) })
+    };
+    Ok(rows.into_iter().map(begin).collect())
 }
 
 fn held<C: ConsumerContext>(consumer: &BaseConsumer<C>, partition: &TopicPartition) -> Result<Held, StartError> {
@@ -115,6 +151,27 @@ fn gap(
     };
     if offsets::record_gap(database, group, partition, (at, held.low), reason)? {
         telemetry.gap(partition, (at, held.low), reason);
+    }
+    Ok(())
+}
+
+/// Records that the record before the stored offset is not the one that was counted, and moves
+/// to the beginning of what is there now.
+///
+/// # Errors
+/// [`StartError`]; the next session finds the same again.
+pub(crate) fn record_remade<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    settings: &IngestSettings,
+    telemetry: &Telemetry,
+    partition: &TopicPartition,
+    at: Offset,
+) -> Result<(), StartError> {
+    let reason = "another record stands before the stored offset: the topic was deleted and made again";
+    let database = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
+    let low = held(consumer, partition)?.low;
+    if offsets::record_gap(database, &settings.group_id, partition, (at, low), reason)? {
+        telemetry.gap(partition, (at, low), reason);
     }
     Ok(())
 }

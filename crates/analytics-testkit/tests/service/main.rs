@@ -11,6 +11,7 @@ mod faults;
 mod migrations;
 mod proofs;
 mod recorded;
+mod remade;
 mod rereading;
 mod scale;
 mod startup;

@@ -1,0 +1,198 @@
+//! Compares what the service has with what the stream must come to, in the terms of the field:
+//! lost, duplicated, wrong, stuck.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::arena::Run;
+
+/// How long everything may take to be counted after a fault.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// How many things of each kind are named.
+const NAMED: usize = 8;
+
+/// What became of a run.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Records that went through the topics.
+    pub records: i64,
+    /// Events that are not in the log.
+    pub lost: usize,
+    /// Events that are there twice, and records consumed more often than they should be.
+    pub duplicated: usize,
+    /// Metrics, rollups, ratings, counters, dead letters and gaps that are not what they should be.
+    pub wrong: usize,
+    /// Partitions that do not come to their end.
+    pub stuck: usize,
+    /// From the end of the fault until everything was counted.
+    pub recovery: Duration,
+    /// The fault could not be carried out to its end.
+    pub broke_off: bool,
+    /// What exactly is not right.
+    pub details: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether all is well.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        !self.broke_off && self.lost + self.duplicated + self.wrong + self.stuck == 0
+    }
+
+    fn name(&mut self, what: &str, things: &[String]) {
+        if things.is_empty() {
+            return;
+        }
+        self.details.push(format!("{what}: {}", things.len()));
+        self.details.extend(things.iter().take(NAMED).map(|thing| format!("    {thing}")));
+        if things.len() > NAMED {
+            self.details.push(format!("    and {} more", things.len() - NAMED));
+        }
+    }
+
+    fn wrong(&mut self, what: &str, things: &[String]) {
+        self.wrong += things.len();
+        self.name(what, things);
+    }
+}
+
+/// Waits until the run has come to rest, and judges it.
+#[must_use]
+pub fn judge(run: &Run<'_>) -> Verdict {
+    let mut verdict = Verdict::default();
+    let over = run.over.expect("every fault says when it is over");
+    run.settle(PATIENCE);
+    verdict.recovery = over.elapsed();
+    let behind = run.behind(&run.held());
+    verdict.stuck = behind.len();
+    verdict.name("stuck partitions", &behind);
+    events(run, &mut verdict);
+    consumption(run, &mut verdict);
+    tables(run, &mut verdict);
+    gaps(run, &mut verdict);
+    verdict
+}
+
+/// Every event of the stream is in the log, once, and nothing else is.
+fn events(run: &Run<'_>, verdict: &mut Verdict) {
+    let expected = &run.stream.answers.logged;
+    let numbers = run.database.lines("SELECT coalesce(metadata->>'n', '0') FROM event_logs");
+    let (mut seen, mut twice, mut strange) = (BTreeSet::new(), Vec::new(), Vec::new());
+    for number in numbers.iter().map(|number| number.parse::<u64>().unwrap_or(0)) {
+        if !expected.contains(&number) {
+            strange.push(format!("n={number}"));
+        } else if !seen.insert(number) {
+            twice.push(format!("n={number}"));
+        }
+    }
+    let lost: Vec<String> = expected.difference(&seen).map(|number| format!("n={number}")).collect();
+    verdict.lost = lost.len();
+    verdict.duplicated = twice.len();
+    verdict.name("lost events", &lost);
+    verdict.name("duplicated events", &twice);
+    verdict.wrong("events that should not be counted", &strange);
+}
+
+/// Every record was consumed once. Ids would hide a second reading from the totals.
+fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
+    let rows = run
+        .database
+        .lines("SELECT concat_ws(' ', topic, partition, events + duplicates + rejected) FROM ingest_offsets");
+    let consumed: BTreeMap<(String, i32), i64> = rows
+        .iter()
+        .map(|row| {
+            let words: Vec<&str> = row.split(' ').collect();
+            ((words[0].to_owned(), words[1].parse().expect("a partition")), words[2].parse().expect("a count"))
+        })
+        .collect();
+    let sum: i64 = consumed.values().sum();
+    verdict.records = sum;
+    let expected = &run.consumption;
+    let (mut twice, mut too_few) = (Vec::new(), Vec::new());
+    let mut compare = |what: &str, is: i64, should: i64| {
+        let line = format!("{what}: {is} records consumed, {should} should be");
+        match is.cmp(&should) {
+            Ordering::Less => too_few.push(line),
+            Ordering::Greater if !expected.may_repeat => {
+                verdict.duplicated += usize::try_from(is - should).expect("positive");
+                twice.push(line);
+            }
+            Ordering::Equal | Ordering::Greater => {}
+        }
+    };
+    if let Some(records) = expected.only_sum {
+        compare("all partitions", sum, records);
+    } else {
+        for (partition, (_, end)) in run.held() {
+            let should = end + expected.by_partition.get(&partition).copied().unwrap_or(0);
+            let is = consumed.get(&partition).copied().unwrap_or(0);
+            compare(&format!("{}/{}", partition.0, partition.1), is, should);
+        }
+    }
+    verdict.name("partitions of which records were consumed twice", &twice);
+    verdict.wrong("partitions of which records were not consumed", &too_few);
+}
+
+/// Every number is what it should be.
+fn tables(run: &Run<'_>, verdict: &mut Verdict) {
+    let answers = &run.stream.answers;
+    let metrics = "SELECT type || E'\\t' || concat_ws(' ', coalesce(value::text, 'null'), \
+        'numerator=' || (metadata->>'numerator'), 'denominator=' || (metadata->>'denominator'), \
+        'count=' || (metadata->>'count'), 'sum=' || (metadata->>'sum'), \
+        'histogram=' || concat_ws(',', metadata->'histogram'->>'1', metadata->'histogram'->>'2', \
+            metadata->'histogram'->>'3', metadata->'histogram'->>'4', metadata->'histogram'->>'5')) FROM metrics";
+    let metrics: BTreeMap<String, String> = pairs(run, metrics)
+        .into_iter()
+        .map(|(metric, value)| (metric, value.trim_end_matches(" histogram=").to_owned()))
+        .collect();
+    verdict.wrong("wrong metrics", &differences(&answers.metrics(), &metrics));
+    let rollups = "SELECT concat_ws(' ', metric_type, granularity, extract(epoch FROM bucket_start)::bigint) \
+        || E'\\t' || value FROM metric_rollups";
+    verdict.wrong("wrong rollups", &differences(&answers.buckets(), &pairs(run, rollups)));
+    let ratings = "SELECT metric_type || ' ' || user_id || E'\\t' || stars FROM ratings";
+    verdict.wrong("wrong ratings", &differences(&answers.standing(), &pairs(run, ratings)));
+    let letters = "SELECT reason || E'\\t' || count(*) FROM dead_letters GROUP BY reason";
+    let expected = answers.letters.iter().map(|(reason, count)| ((*reason).to_owned(), count.to_string())).collect();
+    verdict.wrong("wrong dead letters", &differences(&expected, &pairs(run, letters)));
+    let rest = "SELECT 'lines of orders' || E'\\t' || (SELECT count(*) FROM order_lines) UNION ALL \
+        SELECT 'identities of nothing' || E'\\t' || (SELECT count(*) FROM event_keys k \
+            LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL)";
+    let expected = [("lines of orders", answers.lines), ("identities of nothing", 0)];
+    let expected = expected.map(|(what, count)| (what.to_owned(), count.to_string())).into();
+    verdict.wrong("wrong tables", &differences(&expected, &pairs(run, rest)));
+}
+
+/// What was gone before it could be counted is recorded, and nothing else is.
+fn gaps(run: &Run<'_>, verdict: &mut Verdict) {
+    let recorded =
+        run.database.lines("SELECT concat_ws(' ', topic, partition, from_offset, to_offset, reason) FROM ingest_gaps");
+    let mut missing = Vec::new();
+    let mut unexpected = recorded.clone();
+    for (topic, partition, from, to, word) in &run.consumption.gaps {
+        let place = format!("{topic} {partition} {from} {to} ");
+        match unexpected.iter().position(|gap| gap.starts_with(&place) && gap.contains(word)) {
+            Some(found) => drop(unexpected.swap_remove(found)),
+            None => missing.push(format!("{place}{word}")),
+        }
+    }
+    verdict.wrong("gaps that are not recorded", &missing);
+    verdict.wrong("gaps that should not be", &unexpected);
+}
+
+fn pairs(run: &Run<'_>, query: &str) -> BTreeMap<String, String> {
+    let split = |line: &String| {
+        let (key, value) = line.split_once('\t').expect("a key and a value");
+        (key.to_owned(), value.to_owned())
+    };
+    run.database.lines(query).iter().map(split).collect()
+}
+
+fn differences(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<String> {
+    let keys: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+    let show = |value: Option<&String>| value.map_or("nothing".to_owned(), ToString::to_string);
+    keys.into_iter()
+        .filter(|key| expected.get(*key) != found.get(*key))
+        .map(|key| format!("{key} is {}, should be {}", show(found.get(key)), show(expected.get(key))))
+        .collect()
+}

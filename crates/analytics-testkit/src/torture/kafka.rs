@@ -1,0 +1,179 @@
+//! A Kafka server of the harness's own: killed, frozen, started again on the same data, and told
+//! to forget or remake topics.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::{ClientConfig, Offset};
+
+use crate::broker;
+use crate::database::unique_name;
+use crate::process::free_port;
+use crate::wait;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker with two listeners: one as it is, and one that advertises a proxy's port.
+pub struct Kafka {
+    directory: PathBuf,
+    classpath: String,
+    logging: String,
+    child: Option<Child>,
+    /// Where it is.
+    pub address: String,
+    /// Where its other listener is, whose clients come back through the proxy.
+    pub behind_proxy: String,
+    /// The port that the other listener advertises.
+    pub proxy_port: u16,
+}
+
+impl Kafka {
+    /// Makes and starts one. `KAFKA_CLASSPATH` and `KAFKA_LOGGING` say what with; the script sets
+    /// them.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = std::env::temp_dir().join(format!("analytics-torture-kafka-{}", unique_name()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let (port, other, controller, proxy_port) = (free_port(), free_port(), free_port(), free_port());
+        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by scripts/torture"));
+        let mut kafka = Self {
+            directory,
+            classpath: variable("KAFKA_CLASSPATH"),
+            logging: variable("KAFKA_LOGGING"),
+            child: None,
+            address: format!("127.0.0.1:{port}"),
+            behind_proxy: format!("127.0.0.1:{other}"),
+            proxy_port,
+        };
+        let properties = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+             controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
+             listeners=PLAIN://127.0.0.1:{port},PROXIED://127.0.0.1:{other},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAIN://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy_port}\n\
+             listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             log.dirs={data}\nauto.create.topics.enable=false\nlog.retention.ms=-1\nmessage.max.bytes=4194304\n\
+             group.initial.rebalance.delay.ms=0\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+             transaction.state.log.num.partitions=4\nshare.coordinator.state.topic.replication.factor=1\n\
+             share.coordinator.state.topic.min.isr=1\n",
+            data = kafka.directory.join("data").display(),
+        );
+        std::fs::write(kafka.directory.join("server.properties"), properties).expect("its settings");
+        let format = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"];
+        let formatted = kafka.java(&format).arg(kafka.directory.join("server.properties")).status();
+        assert!(formatted.expect("java").success(), "Kafka's storage could not be formatted");
+        kafka.run();
+        kafka
+    }
+
+    fn java(&self, arguments: &[&str]) -> Command {
+        let log = std::fs::File::options().create(true).append(true).open(self.directory.join("log")).expect("a log");
+        let mut command = Command::new("java");
+        command
+            .args(["-Xms128m", "-Xmx768m", "-XX:+UseG1GC"])
+            .arg(format!("-Dlog4j2.configurationFile={}", self.logging))
+            .args(["-cp", &self.classpath])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        command
+    }
+
+    /// Starts it again on the same data, and waits until it answers.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    pub fn run(&mut self) {
+        let child = self.java(&["kafka.Kafka"]).arg(self.directory.join("server.properties")).spawn();
+        self.child = Some(child.expect("java"));
+        let consumer = self.client();
+        wait::until("Kafka to answer", PATIENCE, || consumer.fetch_metadata(None, Duration::from_secs(1)).ok());
+    }
+
+    fn client(&self) -> BaseConsumer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address).set("reconnect.backoff.max.ms", "250");
+        config.set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+        config.create().expect("a client")
+    }
+
+    /// Kills it where it stands.
+    ///
+    /// # Panics
+    /// Where it is not running.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("a running broker");
+        child.kill().expect("kill -9");
+        child.wait().expect("its end");
+    }
+
+    /// Sends it a signal, such as `-STOP` or `-CONT`.
+    ///
+    /// # Panics
+    /// Where it is not running.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().expect("a running broker").id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill").success());
+    }
+
+    /// The oldest offset of each partition of the topics and the one after its newest.
+    ///
+    /// # Panics
+    /// Where the broker does not answer.
+    #[must_use]
+    pub fn held(&self, topics: &[String], partitions: i32) -> BTreeMap<(String, i32), (i64, i64)> {
+        let consumer = self.client();
+        let all = topics.iter().flat_map(|topic| (0..partitions).map(move |partition| (topic.clone(), partition)));
+        let held = |(topic, partition): (String, i32)| {
+            let ends = wait::until("the broker to say what it holds", PATIENCE, || {
+                consumer.fetch_watermarks(&topic, partition, Duration::from_secs(5)).ok()
+            });
+            ((topic, partition), ends)
+        };
+        all.map(held).collect()
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("an admin client")
+    }
+
+    /// Forgets the records of one partition below an offset, as retention does.
+    ///
+    /// # Panics
+    /// Where the broker refuses.
+    pub fn forget_below(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+        let done = futures_executor::block_on(self.admin().delete_records(&list, &AdminOptions::new()));
+        let done = done.expect("the broker answers");
+        assert!(done.elements().iter().all(|element| element.error().is_ok()), "{done:?}");
+    }
+
+    /// Deletes a topic and makes it again, empty.
+    ///
+    /// # Panics
+    /// Where the broker refuses.
+    pub fn remake(&self, topic: &str, partitions: i32) {
+        broker::remake_topic(&self.address, topic, partitions);
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ended = child.kill();
+            let _ended = child.wait();
+        }
+        let _gone = std::fs::remove_dir_all(&self.directory);
+    }
+}

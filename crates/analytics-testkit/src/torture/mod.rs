@@ -1,0 +1,113 @@
+//! The service is hurt in every way that is known to make counters wrong, and then asked whether
+//! every number is right. Real Kafka, real PostgreSQL, the real release binaries.
+//!
+//! `stream` makes the records and `answers` what they must come to, without any of the service's
+//! code. `kafka` and `proxy` can be made to fail. `arena` is one run on them, `faults` what
+//! happens in it, `check` compares, `report` tells.
+
+pub mod answers;
+pub mod arena;
+pub mod check;
+pub mod faults;
+pub mod kafka;
+pub mod proxy;
+pub mod report;
+pub mod stream;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arena::{Arena, Options, Run};
+use check::Verdict;
+use faults::{FAULTS, Fault};
+
+/// A run that is over.
+pub struct Outcome {
+    /// Which fault.
+    pub fault: &'static Fault,
+    /// The deliberate fault of the workers, if they had one.
+    pub mutant: Option<String>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A deliberate fault of the workers, and the fault of the world that must reveal it.
+pub const MUTANTS: [(&str, &str); 4] = [
+    ("offset-before-data", "worker-kill-mid-batch"),
+    ("no-fence", "offsets-set-mid-batch"),
+    ("no-dedupe", "none"),
+    ("lost-rollback", "offsets-set-mid-batch"),
+];
+
+/// The fault of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Fault> {
+    FAULTS.iter().find(|fault| fault.name == name)
+}
+
+/// Runs these faults, so many at once, each of them on servers that nobody else uses meanwhile.
+/// `tell` hears of each that is over.
+///
+/// # Panics
+/// Where the servers cannot be started.
+pub fn run(faults: &[(&'static Fault, Options)], at_once: usize, tell: impl Fn(&Outcome) + Sync) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..at_once.min(faults.len()) {
+            scope.spawn(|| {
+                let mut arena = None;
+                while let Some((fault, options)) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let began = Instant::now();
+                    let verdict = attempt(&mut arena, fault, options);
+                    let mutant = options.mutant.as_ref().map(|(name, _)| name.clone());
+                    let outcome = Outcome { fault, mutant, verdict, took: began.elapsed() };
+                    tell(&outcome);
+                    outcomes.lock().expect("the outcomes").push(outcome);
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().expect("the outcomes");
+    outcomes.sort_by_key(|outcome| {
+        faults.iter().position(|(fault, options)| {
+            fault.name == outcome.fault.name && options.mutant.as_ref().map(|(name, _)| name) == outcome.mutant.as_ref()
+        })
+    });
+    outcomes
+}
+
+/// One run. A fault that cannot be carried out has failed, and the next one gets new servers;
+/// whoever knows in what state these are.
+fn attempt(arena: &mut Option<Arena>, fault: &Fault, options: &Options) -> Verdict {
+    let tried = catch_unwind(AssertUnwindSafe(|| {
+        let arena = arena.get_or_insert_with(Arena::open);
+        let mut run = Run::new(arena, options, fault.traits, fault.proxied);
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            (fault.run)(&mut run);
+            check::judge(&run)
+        }));
+        let verdict = done.unwrap_or_else(|why| failed(why.as_ref()));
+        if !verdict.is_clean() && options.mutant.is_none() {
+            run.keep_logs(&options.logs.join(fault.name));
+        }
+        verdict
+    }));
+    let verdict = tried.unwrap_or_else(|why| failed(why.as_ref()));
+    if verdict.broke_off {
+        *arena = None;
+    }
+    verdict
+}
+
+fn failed(why: &(dyn std::any::Any + Send)) -> Verdict {
+    let text = why.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    let why = text.unwrap_or_else(|| "it panicked".into());
+    Verdict { broke_off: true, details: vec![format!("the run broke off: {why}")], ..Verdict::default() }
+}

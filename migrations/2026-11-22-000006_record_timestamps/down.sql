@@ -1,0 +1,3 @@
+ALTER TABLE ingest_offsets
+    DROP COLUMN last_record_timestamp,
+    DROP COLUMN last_record_offset;

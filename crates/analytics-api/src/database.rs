@@ -5,16 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::web;
+use analytics_db::audit::proofs;
+use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::freshness::{self, TopicFreshness};
 use analytics_db::service_settings::ServiceSettings;
 use analytics_db::{Connection, DbError, Pool, connection, migrations};
 use analytics_process::probes::Readiness;
 use analytics_process::shutdown::Shutdown;
+use chrono::{DateTime, Utc};
 
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Every so many looks also at what changes slowly.
+const VITALS_EVERY: u32 = 5;
 
 /// Clones share the pool.
 #[derive(Clone)]
@@ -27,13 +32,27 @@ pub(crate) struct Database {
 struct Seen {
     usable: Result<(), String>,
     freshness: Vec<TopicFreshness>,
+    vitals: Vitals,
+}
+
+/// What operators are told about the numbers themselves.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Vitals {
+    /// When the numbers were last counted again, and how many were not as the log says.
+    pub(crate) proof: Option<(DateTime<Utc>, i64)>,
+    /// Open dead letters, by reason.
+    pub(crate) waiting: Vec<Waiting>,
 }
 
 impl Database {
     pub(crate) fn new(settings: &ApiSettings) -> Self {
         let ApiSettings { database_url, access, pool_size, statement_timeout, .. } = settings;
         let pool = connection::pool(database_url, "analytics-api", *access, *statement_timeout, *pool_size);
-        let seen = Seen { usable: Err("the database was not asked yet".into()), freshness: Vec::new() };
+        let seen = Seen {
+            usable: Err("the database was not asked yet".into()),
+            freshness: Vec::new(),
+            vitals: Vitals::default(),
+        };
         Self { pool, seen: Arc::new(Mutex::new(seen)) }
     }
 
@@ -62,6 +81,11 @@ impl Database {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).freshness.clone()
     }
 
+    /// The last proof and the open dead letters, as of a look at most seconds ago.
+    pub(crate) fn vitals(&self) -> Vitals {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).vitals.clone()
+    }
+
     /// Connections in use and idle.
     pub(crate) fn connections(&self) -> (u32, u32) {
         let state = self.pool.state();
@@ -73,22 +97,34 @@ impl Database {
     /// # Errors
     /// A schema or settings that this version does not work with.
     pub(crate) fn watch(&self, settings: &ApiSettings, shutdown: &Shutdown) -> Result<(), DbError> {
-        loop {
+        for look in 0_u32.. {
             let looked = self.look(settings);
+            let vitals = if look % VITALS_EVERY == 0 { self.look_at_vitals() } else { None };
             if let Err(error @ DbError::Unusable(_)) = looked {
                 return Err(error);
             }
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             match looked {
-                Ok(freshness) => *seen = Seen { usable: Ok(()), freshness },
+                Ok(freshness) => {
+                    (seen.usable, seen.freshness) = (Ok(()), freshness);
+                }
                 // What was seen last stays, and grows old.
                 Err(error) => seen.usable = Err(error.to_string()),
             }
+            seen.vitals = vitals.unwrap_or_else(|| seen.vitals.clone());
             drop(seen);
             if shutdown.wait(LOOK_EVERY) {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
+    }
+
+    fn look_at_vitals(&self) -> Option<Vitals> {
+        let connection = &mut *self.pool.get().ok()?;
+        let proof = proofs::newest(connection, None, 1).ok()?.into_iter().next();
+        let waiting = dead_letters::waiting(connection).ok()?;
+        Some(Vitals { proof: proof.map(|proof| (proof.proved_at, proof.drift)), waiting })
     }
 
     fn look(&self, settings: &ApiSettings) -> Result<Vec<TopicFreshness>, DbError> {

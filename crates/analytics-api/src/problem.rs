@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 /// The codes, each with its status and what it means. A code never changes its meaning.
-pub(crate) const CODES: [(&str, StatusCode, &str); 11] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 12] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -22,9 +22,14 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 11] = [
     (READ_ONLY_MODE, StatusCode::FORBIDDEN, "This process serves reads only; ask the admin API"),
     (METRIC_NOT_FOUND, StatusCode::NOT_FOUND, "The metric was never counted, or is another seller's"),
     (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such event"),
+    (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such dead letter, or it is not open any more"),
     (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such route"),
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED, "The route has no such method; `Allow` names those it has"),
-    (BODY_TOO_LARGE, StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB"),
+    (
+        BODY_TOO_LARGE,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "The body is larger than 64 KiB, or, of a corrected payload, 4 MiB",
+    ),
     (DATABASE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE, "The database did not answer in time; try again"),
 ];
 
@@ -35,6 +40,7 @@ const FORBIDDEN: &str = "forbidden";
 const READ_ONLY_MODE: &str = "read_only_mode";
 const METRIC_NOT_FOUND: &str = "metric_not_found";
 const EVENT_NOT_FOUND: &str = "event_not_found";
+const DEAD_LETTER_NOT_FOUND: &str = "dead_letter_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const BODY_TOO_LARGE: &str = "body_too_large";
@@ -93,7 +99,11 @@ pub(crate) struct NotFound(ProblemBody);
 
 /// What routes that take a body may answer besides.
 #[derive(IntoResponses)]
-#[response(status = 413, content_type = "application/problem+json", description = "The body is larger than 64 KiB")]
+#[response(
+    status = 413,
+    content_type = "application/problem+json",
+    description = "The body is larger than 64 KiB, or, of a corrected payload, 4 MiB"
+)]
 #[expect(dead_code, reason = "it describes an answer and is none")]
 pub(crate) struct TooLarge(ProblemBody);
 
@@ -127,6 +137,10 @@ impl Problem {
         Self::new(EVENT_NOT_FOUND, "there is no such event")
     }
 
+    pub(crate) fn dead_letter_not_found() -> Self {
+        Self::new(DEAD_LETTER_NOT_FOUND, "there is no such dead letter, or it is not open any more")
+    }
+
     pub(crate) fn route_not_found() -> Self {
         Self::new(ROUTE_NOT_FOUND, "there is no such route")
     }
@@ -151,7 +165,7 @@ impl Problem {
     pub(crate) fn of_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
         match error {
             JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-                Self::new(BODY_TOO_LARGE, "the body is larger than 64 KiB")
+                Self::new(BODY_TOO_LARGE, "the body is larger than this route takes")
             }
             JsonPayloadError::ContentType => Self::invalid_body("the body is not application/json"),
             error => Self::invalid_body(error.to_string()),

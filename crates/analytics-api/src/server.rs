@@ -90,7 +90,7 @@ pub fn run(settings: ApiSettings, shutdown: Shutdown) -> anyhow::Result<()> {
 /// Pages of these origins may read answers.
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods(["GET", "HEAD", "POST"])
+        .allowed_methods(["GET", "HEAD", "POST", "DELETE"])
         .allowed_headers(["authorization", "content-type", "if-none-match", "x-request-id"])
         .expose_headers(["etag", "link", "data-as-of", "data-lag-seconds", "x-request-id"])
         .max_age(3600);

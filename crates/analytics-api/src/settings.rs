@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use analytics_core::business::Business;
+use analytics_core::decode::Decoder;
 use analytics_db::connection::Access;
 use analytics_process::settings::{Settings, SettingsError};
 use shared_auth::{Keys, Verifier};
@@ -29,6 +30,8 @@ pub struct ApiSettings {
     pub verifier: Verifier,
     /// The currency of amounts without a code, and what "today" is.
     pub business: Business,
+    /// How replayed records become events.
+    pub decoder: Decoder,
 }
 
 impl ApiSettings {
@@ -59,6 +62,7 @@ impl ApiSettings {
             cors_origins: list(settings.get("API_CORS_ORIGINS").unwrap_or_default()),
             verifier: verifier(settings)?,
             business: settings.business()?,
+            decoder: settings.decoder()?,
         })
     }
 }

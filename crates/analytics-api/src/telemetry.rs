@@ -8,9 +8,11 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use analytics_core::rejection::Reason;
+use chrono::{DateTime, Utc};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::database::Database;
 
@@ -23,14 +25,15 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     pub(crate) fn new(database: &Database) -> prometheus::Result<Self> {
-        let registry = Registry::new_custom(Some("analytics_api".into()), None)?;
+        let registry = Registry::new();
         let requests = HistogramVec::new(
-            HistogramOpts::new("request_seconds", "Requests by route and status, and how long they took")
+            HistogramOpts::new("analytics_api_request_seconds", "Requests by route and status, and how long they took")
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]),
             &["route", "status"],
         )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(PoolCollector::new(database.clone())?))?;
+        registry.register(Box::new(VitalsCollector::new(database.clone())?))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self { registry, requests })
     }
@@ -44,7 +47,7 @@ struct PoolCollector {
 
 impl PoolCollector {
     fn new(database: Database) -> prometheus::Result<Self> {
-        let about = Opts::new("pool_connections", "Connections to the database by what they do");
+        let about = Opts::new("analytics_api_pool_connections", "Connections to the database by what they do");
         Ok(Self { database, connections: IntGaugeVec::new(about, &["state"])? })
     }
 }
@@ -59,6 +62,62 @@ impl Collector for PoolCollector {
         self.connections.with_label_values(&["busy"]).set(busy.into());
         self.connections.with_label_values(&["idle"]).set(idle.into());
         self.connections.collect()
+    }
+}
+
+/// What is known of the numbers themselves, read when it is asked for: whether they are as the log
+/// says, and which records wait to be counted.
+struct VitalsCollector {
+    database: Database,
+    drift: IntGauge,
+    proof_age: Gauge,
+    letters: IntGaugeVec,
+    oldest: GaugeVec,
+}
+
+impl VitalsCollector {
+    fn new(database: Database) -> prometheus::Result<Self> {
+        let by_reason = &["reason"];
+        Ok(Self {
+            database,
+            drift: IntGauge::new("analytics_metric_drift", "Numbers that were not as the log says, by the last proof")?,
+            proof_age: Gauge::new("analytics_proof_age_seconds", "How long ago the numbers were last counted again")?,
+            letters: IntGaugeVec::new(Opts::new("analytics_dead_letters", "Open dead letters by reason"), by_reason)?,
+            oldest: GaugeVec::new(
+                Opts::new("analytics_dead_letter_oldest_seconds", "Age of the oldest open dead letter by reason"),
+                by_reason,
+            )?,
+        })
+    }
+}
+
+impl Collector for VitalsCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.drift.desc(), self.proof_age.desc(), self.letters.desc(), self.oldest.desc()].concat()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "ages in milliseconds are small")]
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (vitals, now) = (self.database.vitals(), Utc::now());
+        let age = |time: DateTime<Utc>| (now - time).num_milliseconds().max(0) as f64 / 1000.0;
+        let mut families = Vec::new();
+        // Without a proof there is nothing to tell: 0 would say that all is well.
+        if let Some((proved_at, drift)) = vitals.proof {
+            self.drift.set(drift);
+            self.proof_age.set(age(proved_at));
+            families.extend([self.drift.collect(), self.proof_age.collect()].concat());
+        }
+        self.letters.reset();
+        self.oldest.reset();
+        for reason in Reason::ALL {
+            self.letters.with_label_values(&[reason.code()]).set(0);
+        }
+        for waiting in &vitals.waiting {
+            self.letters.with_label_values(&[&waiting.reason]).set(waiting.letters);
+            self.oldest.with_label_values(&[&waiting.reason]).set(age(waiting.oldest));
+        }
+        families.extend([self.letters.collect(), self.oldest.collect()].concat());
+        families
     }
 }
 

@@ -1,8 +1,9 @@
 //! A decoded event: everything that the rules of counting look at, and nothing else.
 
-use crate::identity::{Digest, EventId, IdentityKey};
+use crate::identity::{Digest, EventId, IdentityKey, place_key};
 use crate::ids::{ProductId, UserId, VendorId};
 use crate::money::{Currency, Minor, Quantity};
+use crate::record::Place;
 use crate::time::EventTime;
 use crate::topics::EventType;
 
@@ -33,6 +34,15 @@ impl Event {
     #[must_use]
     pub const fn logged(id: EventId, event_type: EventType, user: Option<UserId>, time: EventTime, body: Body) -> Self {
         Self { id, event_type, user, time, keys: Vec::new(), digest: Digest(id.0), metadata: String::new(), body }
+    }
+
+    /// Identifies the event by its record's place as well, besides what its producer says: for a
+    /// record that was refused before, so that it counts once however it is mended.
+    pub fn identify_by_place(&mut self, place: &Place) {
+        let key = place_key(place);
+        if !self.keys.contains(&key) {
+            self.keys.push(key);
+        }
     }
 
     /// The lines of an order; none of anything else.

@@ -46,6 +46,12 @@ impl Reason {
         Self::IdentityConflict,
     ];
 
+    /// The reason of a code.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// The code under which it is stored, counted and filtered.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -15,6 +15,8 @@ pub mod write;
 
 pub mod offsets;
 
+pub mod dead_letters;
+
 pub mod logged;
 
 pub mod audit;

@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use analytics_core::decode::{Decoder, Redaction};
-use analytics_core::topics::Topics;
+use analytics_core::decode::Decoder;
 use analytics_process::settings::{Settings, SettingsError};
 use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
@@ -22,6 +21,8 @@ pub struct IngestSettings {
     pub kafka: ClientConfig,
     /// How records become events.
     pub decoder: Decoder,
+    /// How much of a payload a dead letter keeps, in bytes.
+    pub dead_letter_bytes: usize,
     /// Where the probes are served.
     pub bind: SocketAddr,
 }
@@ -57,14 +58,6 @@ impl IngestSettings {
     /// # Errors
     /// The first setting that is missing or cannot be used, in a sentence.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
-        let extra = settings.get("KAFKA_EXTRA_TOPICS").unwrap_or_default();
-        // The two lists are judged together: a topic may stand in one of them only.
-        let topics =
-            settings.parse("KAFKA_TOPICS", |mapping| Topics::parse(mapping, "").and(Topics::parse(mapping, extra)))?;
-        let max_record_bytes = settings.parse("MAX_RECORD_BYTES", |bytes| match bytes.parse() {
-            Ok(bytes @ 1..=104_857_600) => Ok(bytes),
-            _ => Err("it is a number of bytes from 1 to 104857600"),
-        })?;
         settings.parse("DEDUPE_DAYS", |days| match days.parse::<u32>() {
             Ok(1..=36_500) => Ok(()),
             _ => Err("it is a number of days from 1 to 36500"),
@@ -78,12 +71,8 @@ impl IngestSettings {
             start: settings.parse("KAFKA_START", start)?,
             kafka: kafka(settings, &group_id)?,
             group_id,
-            decoder: Decoder {
-                topics,
-                business: settings.business()?,
-                redaction: Redaction::parse(settings.get("REDACT_FIELDS").unwrap_or_default()),
-                max_record_bytes,
-            },
+            decoder: settings.decoder()?,
+            dead_letter_bytes: settings.bytes("DEAD_LETTER_MAX_BYTES")?,
             bind: settings.parse("INGEST_BIND", |bind| {
                 bind.parse().map_err(|_| "it is an address and a port, such as 0.0.0.0:9090")
             })?,

@@ -59,7 +59,12 @@ impl Writer {
         let decoder = &self.settings.decoder;
         let item = |record: Record| Item { decoded: decoder.decode(&record, now), record };
         let items = records.into_iter().map(item).collect();
-        let mut batch = Batch { consumer_group: self.settings.group_id.clone(), spans, items };
+        let mut batch = Batch {
+            consumer_group: self.settings.group_id.clone(),
+            spans,
+            items,
+            dead_letter_bytes: self.settings.dead_letter_bytes,
+        };
         let outcome = self.write(&mut batch);
         let stored = |span: &Span| matches!(outcome, Outcome::Stored).then_some(span.next);
         let finished: Vec<_> = batch.spans.iter().map(|span| (span.partition.clone(), stored(span))).collect();

@@ -1,6 +1,7 @@
 //! One-shot jobs: each subcommand is a module.
 
 mod database;
+mod dead_letters;
 mod migrate;
 mod offsets;
 mod rebuild;
@@ -33,6 +34,9 @@ pub enum Command {
     /// Shows each number that differs, and adds what is missing in one transaction while ingest
     /// goes on. Readers never see anything between the wrong number and the right one.
     Rebuild(rebuild::Rebuild),
+    /// List, show, replay and discard records that could not be counted
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Mint a token for development, signed with JWT_SECRET
     Token(token::Token),
 }
@@ -45,6 +49,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
     match command {
         Command::Migrate => migrate::run(settings, shutdown),
         Command::Offsets(offsets) => offsets::run(offsets, settings, shutdown),
+        Command::DeadLetters(letters) => dead_letters::run(letters, settings, shutdown),
         Command::Verify(verify) => verify::run(&verify, settings, shutdown),
         Command::Rebuild(rebuild) => rebuild::run(&rebuild, settings, shutdown),
         Command::Token(token) => token::run(&token, settings),

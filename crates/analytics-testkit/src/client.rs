@@ -77,6 +77,16 @@ impl Client {
         json(text(request.send(body.to_string()), path))
     }
 
+    /// The status and body of a DELETE.
+    #[must_use]
+    pub fn delete(&self, path: &str) -> (u16, Value) {
+        let mut request = self.agent.delete(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        json(text(request.call(), path))
+    }
+
     /// The status and body of one metric.
     #[must_use]
     pub fn metric(&self, metric_type: &str) -> (u16, Value) {

@@ -8,7 +8,7 @@ use analytics_core::topics::Family;
 use crate::broker::{self, Message, Sender};
 use crate::client::SECRET;
 use crate::database::{Database, unique_name};
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::wait;
 
 /// How long tests wait for what must happen.
@@ -77,6 +77,27 @@ impl Service {
         let mut api = Process::start("analytics-api", "API_BIND", &self.environment);
         api.wait_ready();
         api
+    }
+
+    /// Runs a job to its end: whether it ended well, and what it said.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn job(&self, arguments: &[&str]) -> (bool, String) {
+        let output = process::run("analytics-jobs", arguments, &self.environment);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+        (output.status.success(), said)
+    }
+
+    /// Runs a job that ends well, and returns what it said.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn done(&self, arguments: &[&str]) -> String {
+        let (well, said) = self.job(arguments);
+        assert!(well, "{arguments:?}: {said}");
+        said
     }
 
     /// Produces messages to the families' topics.

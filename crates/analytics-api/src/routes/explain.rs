@@ -244,7 +244,7 @@ fn body(contribution: Contribution, admin: bool) -> ContributionBody {
         Body::Signup | Body::Order { .. } | Body::Adjustment { .. } | Body::Logged => (None, None, None),
     };
     let said = said.map(|said| said.to_value()).unwrap_or_default();
-    let text = |name: &str| said[name].as_str().map(str::to_owned);
+    let text = |name: &str| said.get(name)?.as_str().map(str::to_owned);
     ContributionBody {
         event_id: event.id.0,
         event_type: event.event_type.name().to_owned(),

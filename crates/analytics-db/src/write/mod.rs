@@ -18,16 +18,19 @@ mod mutant;
 pub(crate) mod ratings;
 pub mod reattribution;
 pub mod refusal;
+pub mod replay;
 pub(crate) mod rollups;
 
 pub use fence::COUNTING_LOCK;
 
 use std::collections::{BTreeMap, HashSet};
 
+use analytics_core::attribution::Lessons;
 use analytics_core::business::Business;
 use analytics_core::dedupe::Verdict;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
+use analytics_core::identity::{EventId, record_id};
 use analytics_core::record::{Offset, Record, TopicPartition};
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
@@ -35,6 +38,7 @@ use analytics_core::time::EventTime;
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
+use uuid::Uuid;
 
 use crate::{Connection, DbError};
 
@@ -47,6 +51,8 @@ pub struct Batch {
     pub spans: Vec<Span>,
     /// The records, those of a partition in its order.
     pub items: Vec<Item>,
+    /// How many bytes of a payload a dead letter keeps.
+    pub dead_letter_bytes: usize,
 }
 
 /// A stretch of one partition.
@@ -93,6 +99,47 @@ pub struct Written {
     pub reread: u64,
     /// Dead letters, by reason.
     pub rejected: BTreeMap<Reason, u64>,
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is counted, as this event.
+    Counted(EventId),
+    /// It repeats an event that was counted before.
+    Duplicate(EventId),
+    /// It cannot be counted.
+    Rejected(Rejection),
+}
+
+impl Outcome {
+    /// As traces and answers name it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Counted(_) => "counted",
+            Self::Duplicate(_) => "duplicate",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+
+    /// The event that it is counted as.
+    #[must_use]
+    pub const fn event(&self) -> Option<Uuid> {
+        match self {
+            Self::Counted(event) | Self::Duplicate(event) => Some(event.0),
+            Self::Rejected(_) => None,
+        }
+    }
+
+    /// Why it cannot be counted.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::Rejected(Rejection { reason, detail }) => Some(format!("{reason}: {detail}")),
+            Self::Counted(_) | Self::Duplicate(_) => None,
+        }
+    }
 }
 
 /// Why a batch was not written. In every case nothing of it was.
@@ -147,26 +194,79 @@ pub fn write(
     mutant::move_offsets_before_data(connection, batch)?;
     connection.transaction(|connection| {
         connection.batch_execute(LIMITS)?;
+        let refused_before = refused_before(connection, batch)?;
         let judged = judge(connection, &mut batch.items, reread)?;
-        let mut lessons = lessons::load(connection, &judged.events)?;
-        let mut deltas = Deltas::default();
-        let mut events = judged.events;
-        for event in &mut events {
-            lessons.attribute(event);
-            rules::count(event, business, &mut deltas);
-        }
-        event_log::copy(connection, &events)?;
-        dead_letters::insert(connection, &judged.rejected)?;
+        let counting = log(connection, judged.events, business)?;
+        dead_letters::insert(connection, &judged.rejected, batch.dead_letter_bytes)?;
 
         fence::lock_counting(connection)?;
         fence::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
-        lessons::store(connection, &lessons)?;
-        ratings::settle(connection, &deltas.ratings)?;
-        metrics::add(connection, &deltas)?;
-        rollups::add(connection, &deltas.rollups)?;
-        event_days::add(connection, &deltas.events)?;
+        counting.add(connection)?;
+        settle_reread(connection, &refused_before, &judged.outcomes)?;
         Ok(judged.written)
     })
+}
+
+/// Records of the batch that were refused when they were read before, and can be decoded now: a
+/// time that lay ahead has come, a limit was raised. Their places tell whether a replay counted
+/// them meanwhile.
+fn refused_before(connection: &mut Connection, batch: &mut Batch) -> Result<Vec<(usize, Uuid)>, WriteError> {
+    let letters = dead_letters::of_spans(connection, &batch.spans)?;
+    let mut before = Vec::new();
+    if letters.is_empty() {
+        return Ok(before);
+    }
+    for (number, item) in batch.items.iter_mut().enumerate() {
+        let (id, place) = (record_id(&item.record.place), &item.record.place);
+        if let (Ok(event), true) = (&mut item.decoded, letters.contains(&id)) {
+            event.identify_by_place(place);
+            before.push((number, id.0));
+        }
+    }
+    Ok(before)
+}
+
+/// Closes the dead letters of records that could be counted now that they were read again.
+fn settle_reread(
+    connection: &mut Connection,
+    refused_before: &[(usize, Uuid)],
+    outcomes: &[Outcome],
+) -> Result<(), WriteError> {
+    let action = |(number, letter): &(usize, Uuid)| {
+        let outcome = outcomes.get(*number).filter(|outcome| outcome.event().is_some())?;
+        Some(dead_letters::Action { letter: *letter, action: "reread", actor: "ingest", outcome, corrected: None })
+    };
+    dead_letters::settle(connection, &refused_before.iter().filter_map(action).collect::<Vec<_>>())
+}
+
+/// What is to be added once the counting lock is held.
+struct Counting {
+    lessons: Lessons,
+    deltas: Deltas,
+}
+
+/// Decides and logs events: the part that may run beside other writers.
+fn log(connection: &mut Connection, mut events: Vec<&mut Event>, business: Business) -> Result<Counting, WriteError> {
+    let mut lessons = lessons::load(connection, &events)?;
+    let mut deltas = Deltas::default();
+    for event in &mut events {
+        lessons.attribute(event);
+        rules::count(event, business, &mut deltas);
+    }
+    event_log::copy(connection, &events)?;
+    Ok(Counting { lessons, deltas })
+}
+
+impl Counting {
+    /// Adds what the events come to; the caller holds the counting lock.
+    fn add(&self, connection: &mut Connection) -> Result<(), WriteError> {
+        let Self { lessons, deltas } = self;
+        lessons::store(connection, lessons)?;
+        ratings::settle(connection, &deltas.ratings)?;
+        metrics::add(connection, deltas)?;
+        rollups::add(connection, &deltas.rollups)?;
+        event_days::add(connection, &deltas.events)
+    }
 }
 
 /// A batch after its identities were looked up.
@@ -175,6 +275,8 @@ struct Judged<'a> {
     rejected: Vec<(&'a Record, Rejection)>,
     tallies: BTreeMap<TopicPartition, Tally>,
     written: Written,
+    /// What became of each item.
+    outcomes: Vec<Outcome>,
 }
 
 /// What became of the records of one partition.
@@ -199,6 +301,7 @@ fn judge<'a>(connection: &mut Connection, items: &'a mut [Item], reread: Reread)
         rejected: Vec::new(),
         tallies: BTreeMap::new(),
         written: Written::default(),
+        outcomes: Vec::with_capacity(items.len()),
     };
     for item in items {
         let tally = judged.tallies.entry(item.record.place.partition.clone()).or_default();
@@ -215,16 +318,19 @@ fn judge<'a>(connection: &mut Connection, items: &'a mut [Item], reread: Reread)
                 tally.events += 1;
                 tally.last_event = tally.last_event.max(Some(event.time));
                 *written.events.entry(event.event_type.name().to_owned()).or_default() += 1;
+                judged.outcomes.push(Outcome::Counted(event.id));
                 judged.events.push(event);
             }
             Ok((event, _)) => {
                 tally.duplicates += 1;
                 written.duplicates += 1;
                 written.reread += u64::from(logged_before.contains(&event.id));
+                judged.outcomes.push(Outcome::Duplicate(event.id));
             }
             Err(rejection) => {
                 tally.rejected += 1;
                 *written.rejected.entry(rejection.reason).or_default() += 1;
+                judged.outcomes.push(Outcome::Rejected(rejection.clone()));
                 judged.rejected.push((&item.record, rejection));
             }
         }

@@ -42,7 +42,7 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
             Item { decoded: decoder.decode(&record, chrono::Utc::now()), record }
         })
         .collect();
-    Batch { consumer_group: "group".into(), spans: spans.into_values().collect(), items }
+    Batch { consumer_group: "group".into(), spans: spans.into_values().collect(), items, dead_letter_bytes: 1 << 20 }
 }
 
 /// Makes the stored offsets of a batch's partitions, if they are not there yet.

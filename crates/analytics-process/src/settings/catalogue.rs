@@ -54,6 +54,16 @@ pub const SETTINGS: &[Setting] = &[
         "fields that are removed from payloads before they are stored, comma separated, at every depth",
     ),
     setting("MAX_RECORD_BYTES", Some("1048576"), "larger records become dead letters, in bytes"),
+    setting(
+        "DEAD_LETTER_MAX_BYTES",
+        Some("4194304"),
+        "how much of a payload a dead letter keeps, in bytes; one that was cut can be replayed with a corrected payload only",
+    ),
+    setting(
+        "DEAD_LETTER_DAYS",
+        Some("90"),
+        "how many days dead letters are kept; `dead-letters purge` forgets older ones",
+    ),
     setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
     setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),

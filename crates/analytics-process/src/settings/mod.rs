@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use analytics_core::business::Business;
+use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::topics::Topics;
 
 pub use catalogue::{SETTINGS, Setting};
 
@@ -121,6 +123,34 @@ impl Settings {
     pub fn business(&self) -> Result<Business, SettingsError> {
         Business::parse(self.required("BASE_CURRENCY")?, self.required("BUSINESS_TIMEZONE")?)
             .map_err(|error| SettingsError::Sentence(error.to_string()))
+    }
+
+    /// How records become events: by the settings that everything that counts has to agree on.
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming the setting that cannot be used.
+    pub fn decoder(&self) -> Result<Decoder, SettingsError> {
+        let extra = self.get("KAFKA_EXTRA_TOPICS").unwrap_or_default();
+        // The two lists are judged together: a topic may stand in one of them only.
+        let topics =
+            self.parse("KAFKA_TOPICS", |mapping| Topics::parse(mapping, "").and(Topics::parse(mapping, extra)))?;
+        Ok(Decoder {
+            topics,
+            business: self.business()?,
+            redaction: Redaction::parse(self.get("REDACT_FIELDS").unwrap_or_default()),
+            max_record_bytes: self.bytes("MAX_RECORD_BYTES")?,
+        })
+    }
+
+    /// A setting that is a number of bytes, up to 100 MiB.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] where it is none.
+    pub fn bytes(&self, name: &str) -> Result<usize, SettingsError> {
+        self.parse(name, |bytes| match bytes.parse() {
+            Ok(bytes @ 1..=104_857_600) => Ok(bytes),
+            _ => Err("it is a number of bytes from 1 to 104857600"),
+        })
     }
 
     /// A setting's value, read by `parse`.

@@ -29,6 +29,20 @@ const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
     ("get", "/api/events/{id}", "own", "/api/events/{own}", [200, 403, 403, 401]),
     ("get", "/api/events/{id}", "other", "/api/events/{other}", [200, 403, 403, 401]),
     ("get", "/api/events/{id}", "none", "/api/events/00000000-0000-0000-0000-000000000000", [404, 403, 403, 401]),
+    ("get", "/api/dead-letters", "all", "/api/dead-letters", [200, 403, 403, 401]),
+    ("get", "/api/dead-letters/{id}", "own", "/api/dead-letters/{letter}", [200, 403, 403, 401]),
+    (
+        "get",
+        "/api/dead-letters/{id}",
+        "none",
+        "/api/dead-letters/00000000-0000-0000-0000-000000000000",
+        [404, 403, 403, 401],
+    ),
+    ("post", "/api/dead-letters/replay", "all", "/api/dead-letters/replay", [400, 403, 403, 401]),
+    ("post", "/api/dead-letters/discard", "all", "/api/dead-letters/discard", [400, 403, 403, 401]),
+    ("post", "/api/dead-letters/{id}/replay", "own", "/api/dead-letters/{letter}/replay", [200, 403, 403, 401]),
+    ("delete", "/api/dead-letters/{id}", "own", "/api/dead-letters/{letter}", [200, 403, 403, 401]),
+    ("get", "/api/proofs", "all", "/api/proofs", [200, 403, 403, 401]),
     ("get", "/api/freshness", "all", "/api/freshness", [200, 200, 200, 401]),
 ];
 
@@ -40,7 +54,7 @@ fn service() -> Service {
 
 fn count_views(service: &Service) {
     let view = |vendor: &str| Message::json("product.viewed", json!({ "productId": "p", "vendorId": vendor }));
-    service.send(&[view("v-1"), view("v-2")]);
+    service.send(&[view("v-1"), view("v-2"), Message::json("product.viewed", "{}")]);
     service.wait_all_consumed();
 }
 
@@ -60,10 +74,13 @@ fn every_route_answers_every_role_as_the_matrix_says() {
         service.database.lines(&format!("SELECT id::text FROM event_logs WHERE vendor_id = '{vendor}'")).remove(0)
     };
     let (own, other) = (event("v-1"), event("v-2"));
+    let letter = service.database.lines("SELECT id::text FROM dead_letters").remove(0);
     for (method, path, whose, request, expected) in MATRIX {
-        let request = request.replace("{own}", &own).replace("{other}", &other);
+        let request = request.replace("{own}", &own).replace("{other}", &other).replace("{letter}", &letter);
         let got = clients.each_ref().map(|client| match *method {
+            "post" if request.starts_with('/') => client.post(&request, &json!({})).0,
             "post" => client.post(path, &json!({ "type": request, "value": 5 })).0,
+            "delete" => client.delete(&request).0,
             _ => client.get(&request).0,
         });
         assert_eq!(got, *expected, "{method} {path} ({whose})");

@@ -7,6 +7,7 @@ mod api_manners;
 mod api_roles;
 mod api_schema;
 mod bad_input;
+mod dead_letters;
 mod faults;
 mod migrations;
 mod proofs;

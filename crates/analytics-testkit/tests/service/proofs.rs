@@ -4,27 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
-use analytics_testkit::process;
 use analytics_testkit::recorded;
 use analytics_testkit::service::Service;
 use analytics_testkit::tally::Tally;
 use serde_json::json;
 
 use crate::traffic;
-
-/// Runs a job: whether it ended well, and what it said.
-fn job(service: &Service, arguments: &[&str]) -> (bool, String) {
-    let output = process::run("analytics-jobs", arguments, &service.environment);
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
-
-/// Runs a job that ends well.
-fn done(service: &Service, arguments: &[&str]) -> String {
-    let (well, said) = job(service, arguments);
-    assert!(well, "{arguments:?}: {said}");
-    said
-}
 
 /// What the last proof lists, as `kind key`.
 fn listed(service: &Service) -> Vec<String> {
@@ -74,7 +59,7 @@ fn verify_names_exactly_what_was_changed_by_hand() {
     let _ingest = service.ingest();
     service.send(&named());
     service.wait_all_consumed();
-    done(&service, &["verify", "--full"]);
+    service.done(&["verify", "--full"]);
     assert_eq!(listed(&service), Vec::<String>::new());
     let view = service.database.lines("SELECT id::text FROM event_logs WHERE event_type = 'product.viewed'").remove(0);
     let order = service.database.lines("SELECT id::text FROM event_logs WHERE event_type = 'order.created'").remove(0);
@@ -160,17 +145,17 @@ fn verify_names_exactly_what_was_changed_by_hand() {
         ),
     ] {
         service.database.execute(change);
-        let (well, said) = job(&service, &["verify", "--full"]);
+        let (well, said) = service.job(&["verify", "--full"]);
         assert!(!well, "{change}: {said}");
         assert_eq!(listed(&service), expected, "{change}");
         assert!(expected.iter().all(|key| said.contains(key.as_str())), "{said}");
         service.database.execute(undo);
-        done(&service, &["verify", "--full"]);
+        service.done(&["verify", "--full"]);
     }
     // What is gone cannot be put back: the event is named by the identity that it left behind.
     let gone = service.database.lines("SELECT id::text FROM event_logs WHERE event_type = 'user.registered'");
     service.database.execute("DELETE FROM event_logs WHERE event_type = 'user.registered'");
-    assert!(!job(&service, &["verify", "--full"]).0);
+    assert!(!service.job(&["verify", "--full"]).0);
     let listed = listed(&service);
     assert!(listed.contains(&format!("event {}", gone[0])), "{listed:?}");
     assert!(listed.contains(&"events user.registered 2026-11-02".to_owned()), "{listed:?}");
@@ -184,7 +169,7 @@ fn the_recorded_stream_is_proved() {
         service.send(&recorded::part(part));
         service.wait_all_consumed();
     }
-    let said = done(&service, &["verify", "--full"]);
+    let said = service.done(&["verify", "--full"]);
     assert!(said.contains("drift 0"), "{said}");
     assert_eq!(service.database.number("SELECT count(*) FROM event_logs"), Some(last(&service, "events_read")));
 }
@@ -196,10 +181,10 @@ fn verify_holds_while_events_are_counted() {
     let _ingest = service.ingest();
     for round in 0..6 {
         traffic::send(&service, &mut tally, round, 4_000);
-        done(&service, &["verify", if round % 2 == 0 { "--full" } else { "--since=2026-01-01" }]);
+        service.done(&["verify", if round % 2 == 0 { "--full" } else { "--since=2026-01-01" }]);
     }
     service.wait_all_consumed();
-    done(&service, &["verify"]);
+    service.done(&["verify"]);
     tally.assert_counted(&service);
 }
 
@@ -211,10 +196,10 @@ fn a_proved_day_is_not_read_again_until_an_event_comes_late() {
     let later = json!({"productId":"tea","vendorId":"ann","occurredAt":"2026-11-05T10:00:00Z"});
     service.send(&[Message::json("product.viewed", &later)]);
     service.wait_all_consumed();
-    done(&service, &["verify"]);
+    service.done(&["verify"]);
     assert_eq!((last(&service, "days"), last(&service, "days_read")), (2, 2));
     let digest = service.database.lines("SELECT digest::text FROM proofs");
-    done(&service, &["verify"]);
+    service.done(&["verify"]);
     assert_eq!((last(&service, "days"), last(&service, "days_read")), (2, 0));
     assert_eq!(
         service.database.lines("SELECT DISTINCT digest::text FROM proofs"),
@@ -224,19 +209,19 @@ fn a_proved_day_is_not_read_again_until_an_event_comes_late() {
     let late = json!({"userId":"latecomer","occurredAt":"2026-11-02T23:59:59Z"});
     service.send(&[Message::json("user.registered", &late)]);
     service.wait_all_consumed();
-    done(&service, &["verify"]);
+    service.done(&["verify"]);
     assert_eq!((last(&service, "days_read"), last(&service, "events_read")), (1, 5));
     // A number that was changed on a day that was proved is found without reading the others.
     service.database.execute(
         "UPDATE rollups SET views = 9 WHERE scope = 't' AND granularity = 'd' AND bucket_start >= '2026-11-05'",
     );
-    assert!(!job(&service, &["verify"]).0);
+    assert!(!service.job(&["verify"]).0);
     assert_eq!(listed(&service), ["rollup total_views day 2026-11-05T00:00:00Z"]);
     assert_eq!(last(&service, "days_read"), 1);
     service.database.execute("UPDATE rollups SET views = 1 WHERE views = 9");
-    done(&service, &["verify", "--since", "2026-11-05"]);
+    service.done(&["verify", "--since", "2026-11-05"]);
     assert_eq!(last(&service, "days_read"), 1);
-    done(&service, &["verify", "--since", "2026-11-02"]);
+    service.done(&["verify", "--since", "2026-11-02"]);
     assert_eq!(last(&service, "days_read"), 2);
 }
 
@@ -247,7 +232,7 @@ fn an_event_of_unknown_rules_is_not_judged_by_others() {
     service.send(&named());
     service.wait_all_consumed();
     service.database.execute("UPDATE event_logs SET rules_version = 99 WHERE event_type = 'product.viewed'");
-    let (well, said) = job(&service, &["verify", "--full"]);
+    let (well, said) = service.job(&["verify", "--full"]);
     assert!(!well && said.contains("version 99 of the rules") && said.lines().count() == 1, "{said}");
 }
 
@@ -273,16 +258,16 @@ fn rebuild_sets_everything_right_and_then_finds_nothing() {
     let before = numbers(&service);
     service.database.execute(DAMAGE);
     let damaged = numbers(&service);
-    let said = done(&service, &["rebuild", "--dry-run"]);
+    let said = service.done(&["rebuild", "--dry-run"]);
     assert!(said.contains("metric total_views: found") && said.contains("nothing was changed"), "{said}");
     assert_eq!(numbers(&service), damaged);
-    let said = done(&service, &["rebuild", "--metrics", "total_v*"]);
+    let said = service.done(&["rebuild", "--metrics", "total_v*"]);
     assert!(said.contains("1 numbers were set right"), "{said}");
-    done(&service, &["rebuild"]);
+    service.done(&["rebuild"]);
     assert_eq!(numbers(&service), before);
-    let said = done(&service, &["rebuild"]);
+    let said = service.done(&["rebuild"]);
     assert!(said.contains("nothing to rebuild"), "{said}");
-    done(&service, &["verify", "--full"]);
+    service.done(&["verify", "--full"]);
     tally.assert_counted(&service);
 }
 
@@ -306,7 +291,7 @@ fn rebuild_commutes_with_counting_and_shows_readers_no_other_number() {
         });
         for round in 2..6 {
             traffic::send(&service, &mut tally, round, 3_000);
-            done(&service, &["rebuild"]);
+            service.done(&["rebuild"]);
         }
         service.wait_all_consumed();
         over.store(true, Ordering::Relaxed);
@@ -315,7 +300,7 @@ fn rebuild_commutes_with_counting_and_shows_readers_no_other_number() {
     let all = service.database.number("SELECT value FROM metrics WHERE type = 'total_views'").unwrap();
     let possible = |value: &i64| (truth..=all).contains(value) || (truth + 1_000_000..=all + 1_000_000).contains(value);
     assert!(seen.iter().all(possible), "{:?}", seen.iter().find(|value| !possible(value)));
-    done(&service, &["verify", "--full"]);
+    service.done(&["verify", "--full"]);
     tally.assert_counted(&service);
 }
 
@@ -325,11 +310,11 @@ fn two_rebuilds_at_once_add_nothing_twice() {
     service.database.execute(DAMAGE);
     std::thread::scope(|scope| {
         for _ in 0..3 {
-            scope.spawn(|| job(&service, &["rebuild"]));
+            scope.spawn(|| service.job(&["rebuild"]));
         }
     });
-    done(&service, &["rebuild"]);
-    done(&service, &["verify", "--full"]);
+    service.done(&["rebuild"]);
+    service.done(&["verify", "--full"]);
     tally.assert_counted(&service);
 }
 
@@ -347,9 +332,9 @@ fn reattribution_gives_what_is_nobodys_the_vendor_known_now() {
     let lesson = json!({"productId":"tea","vendorId":"ann","occurredAt":"2026-11-01T10:00:00Z"});
     service.send(&[Message::json("product.viewed", &lesson)]);
     service.wait_all_consumed();
-    done(&service, &["verify"]);
+    service.done(&["verify"]);
 
-    let said = done(&service, &["rebuild", "--reattribute", "--dry-run"]);
+    let said = service.done(&["rebuild", "--reattribute", "--dry-run"]);
     for line in [
         "seller_revenue:ann +500",
         "unattributed_revenue -500",
@@ -361,14 +346,14 @@ fn reattribution_gives_what_is_nobodys_the_vendor_known_now() {
         assert!(said.contains(line), "{line} is missing: {said}");
     }
     assert_eq!(value("seller_revenue:ann"), None, "nothing was changed");
-    let said = done(&service, &["rebuild", "--reattribute"]);
+    let said = service.done(&["rebuild", "--reattribute"]);
     assert!(said.contains("2 events got a vendor") && said.contains("nothing to rebuild"), "{said}");
     assert_eq!((value("unattributed_revenue"), value("seller_revenue:ann")), (Some(1000), Some(500)));
     assert_eq!((value("seller_views:ann"), value("conversion_rate:ann")), (Some(2), Some(5000)));
     assert_eq!(value("total_revenue"), Some(1500));
-    let said = done(&service, &["rebuild", "--reattribute"]);
+    let said = service.done(&["rebuild", "--reattribute"]);
     assert!(said.contains("0 events got a vendor"), "{said}");
-    done(&service, &["verify", "--full"]);
+    service.done(&["verify", "--full"]);
 }
 
 #[test]
@@ -392,10 +377,10 @@ fn adjustments_are_part_of_the_proof() {
         }
     }
     service.wait_all_consumed();
-    done(&service, &["verify", "--full"]);
+    service.done(&["verify", "--full"]);
     service.database.execute("UPDATE metrics SET value = value + 1 WHERE type IN ('newsletters', 'product_views:p-1')");
-    assert!(!job(&service, &["verify"]).0);
+    assert!(!service.job(&["verify"]).0);
     assert_eq!(listed(&service), ["metric newsletters", "metric product_views:p-1"]);
-    done(&service, &["rebuild"]);
-    done(&service, &["verify", "--full"]);
+    service.done(&["rebuild"]);
+    service.done(&["verify", "--full"]);
 }

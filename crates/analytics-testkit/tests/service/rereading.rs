@@ -1,6 +1,5 @@
 //! The same records, read again: no number changes.
 
-use analytics_testkit::process;
 use analytics_testkit::recorded;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::wait;
@@ -17,18 +16,12 @@ fn counted() -> Service {
     service
 }
 
-fn jobs(service: &Service, arguments: &[&str]) -> String {
-    let output = process::run("analytics-jobs", arguments, &service.environment);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 fn offsets_set_back_to_the_start_change_no_number() {
     let service = counted();
     let before = service.numbers();
     for topic in ["product.viewed", "order.created", "rating.updated", "user.registered"] {
-        jobs(&service, &["offsets", "set", "--topic", &format!("{}{topic}", service.prefix), "--offset", "0"]);
+        service.done(&["offsets", "set", "--topic", &format!("{}{topic}", service.prefix), "--offset", "0"]);
     }
     let _ingest = service.ingest();
     service.wait_consumed(service.held() * 2);
@@ -44,10 +37,10 @@ fn a_running_worker_follows_offsets_that_are_set() {
     let topic = format!("{}order.created", service.prefix);
     let again =
         service.database.number("SELECT sum(next_offset) FROM ingest_offsets WHERE topic LIKE '%order.created'");
-    jobs(&service, &["offsets", "set", "--topic", &topic, "--offset", "0"]);
+    service.done(&["offsets", "set", "--topic", &topic, "--offset", "0"]);
     service.wait_consumed(service.held() + again.unwrap());
     assert_eq!(service.numbers(), before);
-    let shown = jobs(&service, &["offsets", "show"]);
+    let shown = service.done(&["offsets", "show"]);
     assert!(shown.contains(&topic) && shown.lines().count() == 9, "{shown}");
 }
 

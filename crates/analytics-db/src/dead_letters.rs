@@ -1,0 +1,47 @@
+//! What is done with dead letters besides replaying them: discarding, and forgetting old ones.
+
+use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use crate::{Connection, DbError};
+
+/// Discards open dead letters: their bytes go, a trace of who did it stays. Returns the ids of those
+/// that were discarded.
+///
+/// # Errors
+/// [`DbError`].
+pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result<Vec<Uuid>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        dead_letter_id: Uuid,
+    }
+    let rows: Vec<Row> = sql_query(
+        "WITH gone AS (
+             UPDATE dead_letters SET state = 'discarded', payload = NULL, key = NULL
+             WHERE id = ANY($1) AND state = 'open' RETURNING id
+         )
+         INSERT INTO dead_letter_actions (dead_letter_id, action, actor, result)
+         SELECT id, 'discard', $2, 'discarded' FROM gone RETURNING dead_letter_id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Text, _>(actor.replace('\0', "\u{FFFD}"))
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| row.dead_letter_id).collect())
+}
+
+/// Forgets dead letters that were refused more than so many days ago, at most `limit` at once.
+/// Returns how many.
+///
+/// # Errors
+/// [`DbError`].
+pub fn forget(connection: &mut Connection, days: u32, limit: i64) -> Result<usize, DbError> {
+    Ok(sql_query(
+        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters \
+         WHERE created_at < now() - make_interval(days => $1::integer) ORDER BY created_at LIMIT $2)",
+    )
+    .bind::<BigInt, _>(i64::from(days))
+    .bind::<BigInt, _>(limit)
+    .execute(connection)?)
+}

@@ -1,0 +1,177 @@
+//! Dead letters, tried again: the ordinary decoding, and the one transaction.
+//!
+//! A replayed record keeps the place at which it stood in the log, and its place is one of its
+//! identities: however often it is replayed, with whatever corrections, it counts once.
+
+use analytics_core::business::Business;
+use analytics_core::decode::Decoder;
+use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
+use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Item, LIMITS, Outcome, Reread, WriteError, dead_letters, fence, judge, log};
+use crate::Connection;
+
+/// What became of a dead letter that was to be replayed.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The dead letter.
+    pub id: Uuid,
+    /// What came of it.
+    pub result: Result<Outcome, NotReplayed>,
+}
+
+/// Why a dead letter was not even tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotReplayed {
+    /// There is none of this id.
+    #[error("there is no such dead letter")]
+    Unknown,
+    /// Its bytes are gone.
+    #[error("it was discarded, and its bytes with it: give a corrected payload")]
+    Discarded,
+    /// It was larger than what is kept.
+    #[error("its bytes were not kept whole: give a corrected payload")]
+    Cut,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    topic: String,
+    #[diesel(sql_type = Integer)]
+    partition: i32,
+    #[diesel(sql_type = BigInt)]
+    offset: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    record_timestamp: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    key: Option<Vec<u8>>,
+    #[diesel(sql_type = Jsonb)]
+    headers: Value,
+    #[diesel(sql_type = Nullable<Binary>)]
+    payload: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    payload_bytes: Option<i64>,
+    #[diesel(sql_type = Text)]
+    state: String,
+}
+
+/// Replays dead letters in one transaction; all of them with the corrected payload, if one is
+/// given. `actor` is who does it.
+///
+/// # Errors
+/// [`WriteError`]; nothing was replayed then.
+pub fn replay(
+    connection: &mut Connection,
+    ids: &[Uuid],
+    corrected: Option<&[u8]>,
+    decoder: &Decoder,
+    actor: &str,
+) -> Result<Vec<Replayed>, WriteError> {
+    connection.transaction(|connection| {
+        connection.batch_execute(LIMITS)?;
+        let rows = load(connection, ids)?;
+        let mut replayed: Vec<Replayed> = ids
+            .iter()
+            .filter(|id| rows.iter().all(|row| row.id != **id))
+            .map(|id| Replayed { id: *id, result: Err(NotReplayed::Unknown) })
+            .collect();
+        let mut items = Vec::new();
+        let mut letters = Vec::new();
+        for row in rows {
+            let id = row.id;
+            match row.record(corrected) {
+                Ok(record) => {
+                    letters.push(id);
+                    items.push(item(record, decoder));
+                }
+                Err(why) => replayed.push(Replayed { id, result: Err(why) }),
+            }
+        }
+        let outcomes = count(connection, &mut items, decoder.business)?;
+        let trace = |(letter, outcome): (&Uuid, _)| dead_letters::Action {
+            letter: *letter,
+            action: "replay",
+            actor,
+            outcome,
+            corrected,
+        };
+        dead_letters::settle(connection, &letters.iter().zip(&outcomes).map(trace).collect::<Vec<_>>())?;
+        replayed.extend(letters.into_iter().zip(outcomes).map(|(id, outcome)| Replayed { id, result: Ok(outcome) }));
+        Ok(replayed)
+    })
+}
+
+/// Counts the records like any batch, but for offsets, which do not move, and dead letters, which
+/// are there. The counting lock is held from here on.
+fn count(connection: &mut Connection, items: &mut [Item], business: Business) -> Result<Vec<Outcome>, WriteError> {
+    let judged = judge(connection, items, Reread::Possible)?;
+    let counting = log(connection, judged.events, business)?;
+    fence::lock_counting(connection)?;
+    counting.add(connection)?;
+    Ok(judged.outcomes)
+}
+
+fn load(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Row>, WriteError> {
+    Ok(sql_query(
+        "SELECT id, topic, partition, \"offset\", record_timestamp, key, headers, payload, payload_bytes, state \
+         FROM dead_letters WHERE id = ANY($1) ORDER BY topic, partition, \"offset\"",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(connection)?)
+}
+
+fn item(record: Record, decoder: &Decoder) -> Item {
+    let decoded = decoder.decode(&record, Utc::now()).map(|mut event| {
+        event.identify_by_place(&record.place);
+        event
+    });
+    Item { record, decoded }
+}
+
+impl Row {
+    /// The record as it was, or with the corrected payload in its place.
+    fn record(self, corrected: Option<&[u8]>) -> Result<Record, NotReplayed> {
+        let kept = self.payload.as_ref().map_or(0, Vec::len);
+        let payload = match corrected {
+            Some(corrected) => Some(corrected.to_vec()),
+            None if self.state == "discarded" => return Err(NotReplayed::Discarded),
+            None if self.payload_bytes.is_some_and(|bytes| usize::try_from(bytes) != Ok(kept)) => {
+                return Err(NotReplayed::Cut);
+            }
+            None => self.payload,
+        };
+        Ok(Record {
+            place: Place {
+                partition: TopicPartition { topic: self.topic.into(), partition: self.partition },
+                offset: Offset(self.offset),
+                timestamp: self.record_timestamp.map(|time| time.timestamp_millis()),
+            },
+            key: self.key,
+            headers: self.headers.as_array().into_iter().flatten().map(header).collect(),
+            payload,
+        })
+    }
+}
+
+/// A header as the dead letter has it; values that were no text are there in hexadecimal.
+fn header(stored: &Value) -> Header {
+    let text = |name: &str| stored.get(name).and_then(Value::as_str);
+    let bytes = |hex: &str| {
+        let digits: Option<Vec<u32>> = hex.chars().map(|digit| digit.to_digit(16)).collect();
+        let pairs = digits.unwrap_or_default();
+        pairs
+            .chunks_exact(2)
+            .filter_map(|pair| u8::try_from(pair.first()? * 16 + pair.last()?).ok())
+            .collect::<Vec<u8>>()
+    };
+    let value = text("value").map(|value| value.as_bytes().to_vec()).or_else(|| text("valueHex").map(bytes));
+    Header { name: text("name").unwrap_or_default().to_owned(), value }
+}

@@ -5,14 +5,14 @@ use utoipa::openapi::{Components, OpenApi, Server};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::problem::{CODES, ProblemBody};
-use crate::routes::{adjustments, dead_letters, events, explain, freshness, metrics, proofs};
+use crate::routes::{adjustments, dead_letter_actions, dead_letters, events, explain, freshness, metrics, proofs};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "Marketplace analytics", description = "Views, signups, orders, revenue, conversion and ratings, exact."),
     paths(metrics::one, metrics::list, explain::list, adjustments::upsert, events::list, events::one, freshness::show,
-        dead_letters::list, dead_letters::one, dead_letters::replay_one, dead_letters::discard_one,
-        dead_letters::replay_many, dead_letters::discard_many, proofs::list,
+        dead_letters::list, dead_letters::one, dead_letter_actions::replay_one, dead_letter_actions::discard_one,
+        dead_letter_actions::replay_many, dead_letter_actions::discard_many, proofs::list,
     ),
     components(schemas(ProblemBody)),
     modifiers(&Bearer, &Codes),

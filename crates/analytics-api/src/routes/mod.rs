@@ -1,6 +1,7 @@
 //! The table of routes.
 
 pub(crate) mod adjustments;
+pub(crate) mod dead_letter_actions;
 pub(crate) mod dead_letters;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -22,19 +23,24 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(only("GET, HEAD", resource("/api/events").route(get().to(events::list))))
         .service(only("GET, HEAD", resource("/api/events/{id}").route(get().to(events::one))))
         .service(only("GET, HEAD", resource("/api/dead-letters").route(get().to(dead_letters::list))))
-        .service(only("POST", resource("/api/dead-letters/replay").route(post().to(dead_letters::replay_many))))
-        .service(only("POST", resource("/api/dead-letters/discard").route(post().to(dead_letters::discard_many))))
+        .service(only("POST", resource("/api/dead-letters/replay").route(post().to(dead_letter_actions::replay_many))))
+        .service(only(
+            "POST",
+            resource("/api/dead-letters/discard").route(post().to(dead_letter_actions::discard_many)),
+        ))
         .service(only(
             "GET, HEAD, DELETE",
             resource("/api/dead-letters/{id}")
                 .route(get().to(dead_letters::one))
-                .route(delete().to(dead_letters::discard_one)),
+                .route(delete().to(dead_letter_actions::discard_one)),
         ))
         .service(only(
             "POST",
             resource("/api/dead-letters/{id}/replay")
-                .app_data(JsonConfig::default().limit(dead_letters::LARGEST_REPLAY).error_handler(Problem::of_json))
-                .route(post().to(dead_letters::replay_one)),
+                .app_data(
+                    JsonConfig::default().limit(dead_letter_actions::LARGEST_REPLAY).error_handler(Problem::of_json),
+                )
+                .route(post().to(dead_letter_actions::replay_one)),
         ))
         .service(only("GET, HEAD", resource("/api/proofs").route(get().to(proofs::list))))
         .service(only("GET, HEAD", resource("/api/freshness").route(get().to(freshness::show))));

@@ -1,0 +1,250 @@
+//! What can be done with dead letters, in read-write mode: replaying and discarding, one by one or
+//! many at once.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Path};
+use analytics_db::connection::Access;
+use analytics_db::read::dead_letters::{self, LetterFilter};
+use analytics_db::write::WriteError;
+use analytics_db::write::replay::{self, Replayed};
+use analytics_db::{DbError, dead_letters as letters};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use shared_auth::{Permission, Principal};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::dead_letters::{LONGEST_TOPIC, id, reason};
+use crate::caller;
+use crate::database::Database;
+use crate::problem::{Failures, NotFound, Problem, TooLarge};
+use crate::query::Query;
+use crate::settings::ApiSettings;
+
+/// The largest body with a corrected payload, in bytes.
+pub(crate) const LARGEST_REPLAY: usize = 4 << 20;
+/// The most dead letters in one request.
+const MOST: usize = 500;
+
+/// How to replay one dead letter.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replay {
+    /// The payload to count in place of the original.
+    #[schema(value_type = Option<Object>)]
+    payload: Option<Box<RawValue>>,
+}
+
+/// Which open dead letters: at least one of the fields. The newest 500 that match.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Selection {
+    /// These.
+    #[serde(default)]
+    #[schema(max_items = 500)]
+    ids: Vec<Uuid>,
+    /// With this reason.
+    reason: Option<String>,
+    /// From this topic.
+    #[schema(min_length = 1, max_length = 249)]
+    topic: Option<String>,
+    /// Refused then or later.
+    from: Option<DateTime<Utc>>,
+    /// Refused before.
+    to: Option<DateTime<Utc>>,
+    /// Only records older than that of this dead letter: `next` of the answer before.
+    before: Option<Uuid>,
+}
+
+/// What became of dead letters.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Outcomes {
+    items: Vec<OutcomeBody>,
+    /// Give it as `before` to go on; null where no more match.
+    next: Option<Uuid>,
+}
+
+/// What became of one dead letter.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetterOutcome)]
+pub(crate) struct OutcomeBody {
+    id: Uuid,
+    /// `counted`, `duplicate` (it was counted before), `rejected` (again), `refused` (it was not
+    /// even tried) or `discarded`.
+    result: &'static str,
+    /// The event that it is counted as.
+    event_id: Option<Uuid>,
+    /// Why it was rejected or refused.
+    detail: Option<String>,
+}
+
+/// Replay a dead letter
+///
+/// By the ordinary decoding and counting, as if it were read again; with another payload, if one is
+/// given. It counts once, however often it is replayed.
+#[utoipa::path(
+    post, path = "/api/dead-letters/{id}/replay", tag = "dead letters", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The dead letter's id")),
+    request_body = Replay,
+    responses((status = 200, body = OutcomeBody), Failures, NotFound, TooLarge)
+)]
+pub(crate) async fn replay_one(
+    principal: Principal,
+    path: Path<String>,
+    request: HttpRequest,
+    replay: Json<Replay>,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<Json<OutcomeBody>, Problem> {
+    may_write(&principal, &settings)?;
+    Query::of(&request, &[], &[])?;
+    let id = id(&path)?;
+    let payload = replay.into_inner().payload.map(|payload| payload.get().as_bytes().to_vec());
+    let replayed = replay_all(vec![id], payload, &principal, &database, &settings).await?;
+    let outcome = replayed.into_iter().next().ok_or_else(Problem::dead_letter_not_found)?;
+    match outcome.result {
+        Err(replay::NotReplayed::Unknown) => Err(Problem::dead_letter_not_found()),
+        _ => Ok(Json(outcome_body(outcome))),
+    }
+}
+
+/// Discard a dead letter
+///
+/// It is not to be counted: its bytes go, a trace of who decided stays.
+#[utoipa::path(
+    delete, path = "/api/dead-letters/{id}", tag = "dead letters", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The dead letter's id")),
+    responses((status = 200, body = OutcomeBody), Failures, NotFound)
+)]
+pub(crate) async fn discard_one(
+    principal: Principal,
+    path: Path<String>,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<Json<OutcomeBody>, Problem> {
+    may_write(&principal, &settings)?;
+    Query::of(&request, &[], &[])?;
+    let id = id(&path)?;
+    let actor = actor(&principal);
+    let discarded = database.ask(move |connection| letters::discard(connection, &[id], &actor)).await?;
+    discarded.first().copied().map(discarded_body).map(Json).ok_or_else(Problem::dead_letter_not_found)
+}
+
+/// Replay many open dead letters
+#[utoipa::path(
+    post, path = "/api/dead-letters/replay", tag = "dead letters", security(("bearer" = [])),
+    request_body = Selection,
+    responses((status = 200, body = Outcomes), Failures, TooLarge)
+)]
+pub(crate) async fn replay_many(
+    principal: Principal,
+    request: HttpRequest,
+    selection: Json<Selection>,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<Json<Outcomes>, Problem> {
+    may_write(&principal, &settings)?;
+    Query::of(&request, &[], &[])?;
+    let (ids, next) = select(&principal, selection.into_inner(), &database).await?;
+    let replayed = replay_all(ids, None, &principal, &database, &settings).await?;
+    Ok(Json(Outcomes { items: replayed.into_iter().map(outcome_body).collect(), next }))
+}
+
+/// Discard many open dead letters
+#[utoipa::path(
+    post, path = "/api/dead-letters/discard", tag = "dead letters", security(("bearer" = [])),
+    request_body = Selection,
+    responses((status = 200, body = Outcomes), Failures, TooLarge)
+)]
+pub(crate) async fn discard_many(
+    principal: Principal,
+    request: HttpRequest,
+    selection: Json<Selection>,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<Json<Outcomes>, Problem> {
+    may_write(&principal, &settings)?;
+    Query::of(&request, &[], &[])?;
+    let (ids, next) = select(&principal, selection.into_inner(), &database).await?;
+    let actor = actor(&principal);
+    let discarded = database.ask(move |connection| letters::discard(connection, &ids, &actor)).await?;
+    Ok(Json(Outcomes { items: discarded.into_iter().map(discarded_body).collect(), next }))
+}
+
+fn may_write(principal: &Principal, settings: &ApiSettings) -> Result<(), Problem> {
+    caller::need(principal, Permission::Write)?;
+    if settings.access == Access::ReadOnly { Err(Problem::read_only_mode()) } else { Ok(()) }
+}
+
+fn actor(principal: &Principal) -> String {
+    principal.user.clone().unwrap_or_else(|| "admin".into())
+}
+
+/// The open dead letters of a selection, at most as many as one request may have, and where more
+/// begin.
+async fn select(
+    principal: &Principal,
+    selection: Selection,
+    database: &Database,
+) -> Result<(Vec<Uuid>, Option<Uuid>), Problem> {
+    let access = caller::event_log(principal)?;
+    let Selection { ids, reason: code, topic, from, to, before } = selection;
+    if ids.is_empty() && code.is_none() && topic.is_none() && from.is_none() && to.is_none() {
+        return Err(Problem::invalid_body("give ids, a reason, a topic, from or to"));
+    }
+    if ids.len() > MOST {
+        return Err(Problem::invalid_body(format!("ids: there may be {MOST} at most")));
+    }
+    if topic.as_ref().is_some_and(|topic| topic.is_empty() || topic.len() > LONGEST_TOPIC || topic.contains('\0')) {
+        return Err(Problem::invalid_body(format!("topic: it is a text of 1 to {LONGEST_TOPIC} characters")));
+    }
+    let in_range = |time: &DateTime<Utc>| (0..253_402_300_800).contains(&time.timestamp());
+    if !from.iter().chain(&to).all(in_range) {
+        return Err(Problem::invalid_body("from, to: times lie between the years 1970 and 9999"));
+    }
+    let reason =
+        code.as_deref().map(reason).transpose().map_err(|why| Problem::invalid_body(format!("reason: {why}")))?;
+    let filter = LetterFilter { ids, state: Some("open".into()), reason, topic, from, to };
+    let most = i64::try_from(MOST).unwrap_or(i64::MAX);
+    let found =
+        database.ask(move |connection| dead_letters::newest(connection, access, &filter, before, most + 1)).await?;
+    let mut ids: Vec<Uuid> = found.into_iter().map(|letter| letter.id).collect();
+    let more = ids.len() > MOST;
+    ids.truncate(MOST);
+    let next = ids.last().copied().filter(|_| more);
+    Ok((ids, next))
+}
+
+async fn replay_all(
+    ids: Vec<Uuid>,
+    payload: Option<Vec<u8>>,
+    principal: &Principal,
+    database: &Database,
+    settings: &ApiSettings,
+) -> Result<Vec<Replayed>, Problem> {
+    let (decoder, actor) = (settings.decoder.clone(), actor(principal));
+    database
+        .ask(move |connection| {
+            replay::replay(connection, &ids, payload.as_deref(), &decoder, &actor).map_err(|error| match error {
+                WriteError::Database(error) => error,
+                other => DbError::Unusable(other.to_string()),
+            })
+        })
+        .await
+}
+
+fn outcome_body(replayed: Replayed) -> OutcomeBody {
+    let Replayed { id, result } = replayed;
+    match result {
+        Ok(outcome) => OutcomeBody { id, result: outcome.name(), event_id: outcome.event(), detail: outcome.detail() },
+        Err(why) => OutcomeBody { id, result: "refused", event_id: None, detail: Some(why.to_string()) },
+    }
+}
+
+const fn discarded_body(id: Uuid) -> OutcomeBody {
+    OutcomeBody { id, result: "discarded", event_id: None, detail: None }
+}

@@ -82,7 +82,7 @@ pub(super) fn run(run: &mut Run<'_>) {
     run.feed_now(10);
     run.settled();
     // About a minute of it with 100,000 records, some seconds in the short form.
-    let calls = (run.options.records / 10_000).clamp(4, 30);
+    let calls = (run.options.records / 6_000).clamp(4, 40);
     let feeding = run.feed(80, Duration::from_secs(calls * 3));
     for _ in 0..calls {
         let (what, mischief) = MISCHIEF[usize::try_from(random.below(MISCHIEF.len() as u64)).expect("small")];

@@ -4,13 +4,14 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, Server};
 use utoipa::{Modify, OpenApi as _};
 
-use crate::problem::CODES;
-use crate::routes::{adjustments, events, freshness, metrics};
+use crate::problem::{CODES, ProblemBody};
+use crate::routes::{adjustments, events, explain, freshness, metrics};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "Marketplace analytics", description = "Views, signups, orders, revenue, conversion and ratings, exact."),
-    paths(metrics::one, metrics::list, adjustments::upsert, events::list, events::one, freshness::show),
+    paths(metrics::one, metrics::list, explain::list, adjustments::upsert, events::list, events::one, freshness::show),
+    components(schemas(ProblemBody)),
     modifiers(&Bearer, &Codes),
 )]
 struct Document;

@@ -103,7 +103,12 @@ pub(crate) fn cut<T>(items: &mut Vec<T>, limit: u16, key: impl Fn(&T) -> String)
         return None;
     }
     items.truncate(limit.into());
-    items.last().map(|last| URL_SAFE_NO_PAD.encode(key(last)))
+    items.last().map(|last| encode(&key(last)))
+}
+
+/// A cursor of the key after which a page begins.
+pub(crate) fn encode(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
 }
 
 /// The `Link` header to the next page: the same request with another cursor. It is relative, so

@@ -43,7 +43,7 @@ impl Lessons {
                 self.decide(product, vendor);
                 self.learn(product, vendor, time, id);
             }
-            Body::Order { lines, .. } => {
+            Body::Order { lines } => {
                 for line in lines.iter_mut() {
                     if let Some(product) = &line.product {
                         self.decide(product, &mut line.vendor);
@@ -55,8 +55,32 @@ impl Lessons {
                     }
                 }
             }
-            Body::Signup { .. } | Body::Rating { .. } | Body::Logged => {}
+            Body::Signup | Body::Rating { .. } | Body::Adjustment { .. } | Body::Logged => {}
         }
+    }
+
+    /// Gives a logged event's vendorless parts the vendors that are known now, whatever was known
+    /// when it was counted. Tells whether that changed anything.
+    pub fn reattribute(&self, event: &mut Event) -> bool {
+        let mut changed = false;
+        let mut give = |product: &ProductId, vendor: &mut Vendor| {
+            if let (Vendor::Unknown, Some(lesson)) = (&*vendor, self.known.get(product)) {
+                *vendor = Vendor::Learned(lesson.vendor.clone());
+                changed = true;
+            }
+        };
+        match &mut event.body {
+            Body::View { product, vendor } => give(product, vendor),
+            Body::Order { lines } => {
+                for line in lines {
+                    if let Some(product) = &line.product {
+                        give(product, &mut line.vendor);
+                    }
+                }
+            }
+            Body::Signup | Body::Rating { .. } | Body::Adjustment { .. } | Body::Logged => {}
+        }
+        changed
     }
 
     /// All that is known now.

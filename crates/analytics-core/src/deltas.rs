@@ -8,9 +8,10 @@ use crate::calendar::Calendar;
 use crate::event::Stars;
 use crate::identity::EventId;
 use crate::ids::{ProductId, UserId, VendorId};
-use crate::metric_type::{Metric, MetricType, Subject, Unit};
+use crate::metric_type::{CATALOGUE, Metric, MetricType, Subject, SubjectKind, Unit};
 use crate::money::Currency;
 use crate::time::EventTime;
+use crate::topics::EventType;
 
 /// The business day and hour of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,28 @@ pub struct Conversion {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Histogram(pub [i64; 5]);
 
+impl Conversion {
+    /// Orders over views in basis points, rounded half up; `None` without views.
+    #[must_use]
+    pub fn rate(self) -> Option<i64> {
+        ratio(self.orders, self.views, 10_000)
+    }
+}
+
+/// Rounded half up; `None` where nothing is divided or the result does not fit.
+fn ratio(numerator: i64, denominator: i64, scale: i128) -> Option<i64> {
+    let (numerator, denominator) = (i128::from(numerator), i128::from(denominator));
+    let rounded = (numerator * scale * 2 + denominator).checked_div(denominator * 2)?;
+    i64::try_from(rounded).ok()
+}
+
 impl Histogram {
+    /// The average of the stars times 100, rounded half up; `None` without ratings.
+    #[must_use]
+    pub fn average(&self) -> Option<i64> {
+        ratio(self.sum(), self.count(), 100)
+    }
+
     /// Adds ratings of a number of stars.
     pub fn add(&mut self, stars: Stars, ratings: i64) {
         if let Some(count) = self.0.get_mut(usize::from(stars.get()) - 1) {
@@ -134,7 +156,8 @@ pub struct Rated {
 impl Rated {
     /// The latest event time stands; of equal times the greater event id, so that the order of
     /// arrival does not matter.
-    pub(crate) fn replaces(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn replaces(&self, other: &Self) -> bool {
         (self.time, self.event) > (other.time, other.event)
     }
 }
@@ -151,6 +174,10 @@ pub struct Deltas {
     pub conversions: HashMap<VendorId, Conversion>,
     /// The latest rating in the batch of each opinion.
     pub ratings: HashMap<Opinion, Rated>,
+    /// What was added by hand, by metric type; also to metrics that the catalogue does not have.
+    pub adjustments: HashMap<String, i128>,
+    /// How many events there were of each type in each business day.
+    pub events: HashMap<(NaiveDate, EventType), i64>,
 }
 
 impl Deltas {
@@ -164,16 +191,45 @@ impl Deltas {
         moment: &Moment,
     ) {
         let amount = i128::from(amount);
-        for (start, granularity) in [(moment.day_start, Granularity::Day), (moment.hour_start, Granularity::Hour)] {
-            if let Some(scope) = scope(metric, &subject, granularity) {
-                let bucket = Bucket { start, granularity, scope, foreign_currency };
-                let measure = self.rollups.entry(bucket).or_default().of(metric.unit());
-                if let Some(measure) = measure {
-                    *measure = Some(measure.unwrap_or(0) + amount);
-                }
-            }
+        let counter = MetricType { metric, subject, foreign_currency };
+        self.add_to_rollup(&counter, Granularity::Day, moment.day_start, amount);
+        self.add_to_rollup(&counter, Granularity::Hour, moment.hour_start, amount);
+        *self.counters.entry(counter).or_default() += amount;
+    }
+
+    /// Adds to the part of a counter that lies in one bucket, if the counter has such parts.
+    pub fn add_to_rollup(
+        &mut self,
+        counter: &MetricType,
+        granularity: Granularity,
+        start: DateTime<Utc>,
+        amount: i128,
+    ) {
+        let Some(scope) = scope(counter.metric, &counter.subject, granularity) else { return };
+        let bucket = Bucket { start, granularity, scope, foreign_currency: counter.foreign_currency };
+        if let Some(measure) = self.rollups.entry(bucket).or_default().of(counter.metric.unit()) {
+            *measure = Some(measure.unwrap_or(0) + amount);
         }
-        *self.counters.entry(MetricType { metric, subject, foreign_currency }).or_default() += amount;
+    }
+
+    /// Takes away what other deltas add: what is left turns the one into the other.
+    pub fn subtract(&mut self, other: &Self) {
+        for (counter, amount) in &other.counters {
+            *self.counters.entry(counter.clone()).or_default() -= amount;
+        }
+        for (bucket, measures) in &other.rollups {
+            self.rollups.entry(bucket.clone()).or_default().subtract(measures);
+        }
+        for (vendor, conversion) in &other.conversions {
+            let left = self.conversion(vendor);
+            left.orders -= conversion.orders;
+            left.views -= conversion.views;
+        }
+    }
+
+    /// Takes note of an event, whatever else it adds to.
+    pub(crate) fn logged(&mut self, event_type: &EventType, moment: &Moment) {
+        *self.events.entry((moment.day, event_type.clone())).or_default() += 1;
     }
 
     /// The conversion of a seller, to add to.
@@ -182,7 +238,43 @@ impl Deltas {
     }
 }
 
+impl Bucket {
+    /// The counters that the row holds, each as the metric that it is a part of.
+    /// `day` is the business day in which the bucket lies.
+    pub fn counters(&self, day: NaiveDate, mut measures: Measures) -> impl Iterator<Item = (MetricType, i128)> {
+        CATALOGUE.into_iter().filter_map(move |(metric, ..)| {
+            let subject = self.subject(metric, day)?;
+            let sum = (*measures.of(metric.unit())?)?;
+            Some((MetricType { metric, subject, foreign_currency: self.foreign_currency }, sum))
+        })
+    }
+
+    /// The subject of a metric that has its counter in this row.
+    fn subject(&self, metric: Metric, day: NaiveDate) -> Option<Subject> {
+        match (&self.scope, metric.subject()) {
+            (Scope::Unattributed, SubjectKind::Marketplace) => {
+                (metric == Metric::UnattributedRevenue).then_some(Subject::Marketplace)
+            }
+            (Scope::Total, SubjectKind::Marketplace) => {
+                (metric != Metric::UnattributedRevenue).then_some(Subject::Marketplace)
+            }
+            (Scope::Total, SubjectKind::Day) => (self.granularity == Granularity::Day).then_some(Subject::Day(day)),
+            (Scope::Product(product), SubjectKind::Product) => Some(Subject::Product(product.clone())),
+            (Scope::Seller(vendor), SubjectKind::Vendor) => Some(Subject::Vendor(vendor.clone())),
+            _ => None,
+        }
+    }
+}
+
 impl Measures {
+    fn subtract(&mut self, other: &Self) {
+        for unit in [Unit::Views, Unit::Users, Unit::Orders, Unit::Units, Unit::MinorUnits] {
+            if let (Some(left), Some(Some(amount))) = (self.of(unit), { *other }.of(unit).copied()) {
+                *left = Some(left.unwrap_or(0) - amount);
+            }
+        }
+    }
+
     fn of(&mut self, unit: Unit) -> Option<&mut Option<i128>> {
         match unit {
             Unit::Views => Some(&mut self.views),

@@ -1,7 +1,7 @@
 //! A decoded event: everything that the rules of counting look at, and nothing else.
 
 use crate::identity::{Digest, EventId, IdentityKey};
-use crate::ids::{OrderId, ProductId, RatingId, UserId, VendorId};
+use crate::ids::{ProductId, UserId, VendorId};
 use crate::money::{Currency, Minor, Quantity};
 use crate::time::EventTime;
 use crate::topics::EventType;
@@ -27,16 +27,30 @@ pub struct Event {
     pub body: Body,
 }
 
-/// What happened, by family.
+impl Event {
+    /// An event as the log has it. Its identities were settled before it was logged, and its payload
+    /// stays where it is.
+    #[must_use]
+    pub const fn logged(id: EventId, event_type: EventType, user: Option<UserId>, time: EventTime, body: Body) -> Self {
+        Self { id, event_type, user, time, keys: Vec::new(), digest: Digest(id.0), metadata: String::new(), body }
+    }
+
+    /// The lines of an order; none of anything else.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        match &self.body {
+            Body::Order { lines } => lines,
+            _ => &[],
+        }
+    }
+}
+
+/// What happened, by family: what the rules of counting look at, and nothing else. The log keeps
+/// all of it, so that whatever was counted can be counted again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// `user.registered`; the user is the event's.
-    Signup {
-        /// Such as `buyer` or `seller`.
-        role: Option<String>,
-        /// Where the account came from.
-        source: Option<String>,
-    },
+    Signup,
     /// `product.viewed`
     View {
         /// The product looked at.
@@ -46,21 +60,24 @@ pub enum Body {
     },
     /// `order.created`
     Order {
-        /// The order.
-        order: OrderId,
         /// At least one line.
         lines: Vec<Line>,
     },
     /// `rating.updated`; at least one of product and vendor is named.
     Rating {
-        /// The rating's own id.
-        rating: Option<RatingId>,
         /// The product rated.
         product: Option<ProductId>,
         /// The seller rated.
         vendor: Option<VendorId>,
         /// The stars given.
         stars: Stars,
+    },
+    /// `metric.adjusted`: somebody set a metric by hand.
+    Adjustment {
+        /// The metric's type; also one that the catalogue does not have.
+        metric_type: String,
+        /// By how much its value changed; `None` where only its metadata was set.
+        delta: Option<i64>,
     },
     /// An event of an extra topic: logged, not counted.
     Logged,

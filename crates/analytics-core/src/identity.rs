@@ -36,6 +36,14 @@ impl EventId {
     }
 }
 
+impl EventId {
+    /// The event's time in milliseconds, as the id has it.
+    #[must_use]
+    pub fn millis(self) -> i64 {
+        i64::try_from(self.0.as_u128() >> 80).unwrap_or(MAX_MILLIS)
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -44,20 +52,26 @@ impl fmt::Display for EventId {
 
 /// Hashes parts so that no two different lists of parts look alike: each is preceded by its
 /// length, and an absent part differs from an empty one.
-pub(crate) struct Fingerprint(Sha256);
+pub struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    pub(crate) fn new(purpose: &str) -> Self {
+    /// A fingerprint for one purpose: the same parts for another purpose look different.
+    #[must_use]
+    pub fn new(purpose: &str) -> Self {
         Self(Sha256::new()).text(purpose)
     }
 
-    pub(crate) fn text(mut self, part: &str) -> Self {
+    /// Adds a text.
+    #[must_use]
+    pub fn text(mut self, part: &str) -> Self {
         self.0.update((part.len() as u64).to_be_bytes());
         self.0.update(part.as_bytes());
         self
     }
 
-    pub(crate) fn optional(mut self, part: Option<&str>) -> Self {
+    /// Adds a text that may be absent.
+    #[must_use]
+    pub fn optional(mut self, part: Option<&str>) -> Self {
         match part {
             Some(part) => self.text(part),
             None => {
@@ -67,13 +81,16 @@ impl Fingerprint {
         }
     }
 
-    pub(crate) fn number(mut self, part: i64) -> Self {
+    /// Adds a number.
+    #[must_use]
+    pub fn number(mut self, part: i64) -> Self {
         self.0.update(part.to_be_bytes());
         self
     }
 
     /// The first 128 bits of the hash.
-    pub(crate) fn finish(self) -> Uuid {
+    #[must_use]
+    pub fn finish(self) -> Uuid {
         let hash: [u8; 32] = self.0.finalize().into();
         let mut first = [0; 16];
         first.copy_from_slice(hash.split_at(16).0);

@@ -5,7 +5,8 @@
 //! `record` (what Kafka handed over) → `json` (is it a storable object?) → `envelope` (what is
 //! the payload, who says it is which event?) → `decode` (fields become an [`event::Event`]) →
 //! `dedupe` (has it been counted before?) → `attribution` (whose sale is a line without a
-//! vendor?) → `rules` (what does it add to which metric?) → [`deltas::Deltas`].
+//! vendor?) → `seal` (a checksum over what was decided) → `rules` (what does it add to which metric?)
+//! → [`deltas::Deltas`].
 //!
 //! The vocabulary they share (`business`, `ids`, `money`, `time`, `calendar`, `metric_type`, `rejection`)
 //! comes first.
@@ -34,6 +35,8 @@ pub mod event;
 pub mod dedupe;
 
 pub mod attribution;
+
+pub mod seal;
 
 pub mod rules;
 

@@ -27,6 +27,12 @@ impl Quantity {
     /// One unit, the default of a line.
     pub const ONE: Self = Self(1);
 
+    /// Takes 0 to 10^6.
+    #[must_use]
+    pub const fn new(units: u32) -> Option<Self> {
+        if units <= MAX_QUANTITY { Some(Self(units)) } else { None }
+    }
+
     /// The number of units.
     #[must_use]
     pub const fn units(self) -> u32 {

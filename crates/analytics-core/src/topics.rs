@@ -40,15 +40,31 @@ pub enum EventType {
     Counted(Family),
     /// Logged only.
     Extra(Arc<str>),
+    /// A metric set by hand; of no topic.
+    Adjustment,
 }
 
+/// What adjustments are logged as.
+const ADJUSTMENT: &str = "metric.adjusted";
+
 impl EventType {
+    /// The type that is logged under this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        match Family::ALL.into_iter().find(|family| family.name() == name) {
+            Some(family) => Self::Counted(family),
+            None if name == ADJUSTMENT => Self::Adjustment,
+            None => Self::Extra(name.into()),
+        }
+    }
+
     /// The text in `event_logs.event_type`.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Counted(family) => family.name(),
             Self::Extra(topic) => topic,
+            Self::Adjustment => ADJUSTMENT,
         }
     }
 }
@@ -70,6 +86,9 @@ pub enum InvalidTopics {
     /// An extra topic's name is its event type, which has room for 100 characters.
     #[error("the extra topic {0:?} has more than {MAX_EXTRA_TOPIC} characters")]
     ExtraTooLong(String),
+    /// Its events could not be told from those that are counted.
+    #[error("the extra topic {0:?} has the name of events that are counted")]
+    ExtraCounted(String),
     /// One topic for two purposes.
     #[error("the topic {0:?} is named twice")]
     Twice(String),
@@ -112,7 +131,11 @@ impl Topics {
             if topic.len() > MAX_EXTRA_TOPIC {
                 return Err(InvalidTopics::ExtraTooLong(topic.to_owned()));
             }
-            add(topic, EventType::Extra(topic_name(topic)?))?;
+            let name = topic_name(topic)?;
+            add(topic, EventType::Extra(name))?;
+            if !matches!(EventType::of_name(topic), EventType::Extra(_)) {
+                return Err(InvalidTopics::ExtraCounted(topic.to_owned()));
+            }
         }
         Ok(Self(topics))
     }

@@ -1,7 +1,7 @@
 //! The PostgreSQL schema and every SQL statement of the service.
 //!
 //! `write` is the one transaction that counts a batch; its modules stand in the order of its
-//! statements. `read` is what the API asks. The rest is what processes need before either.
+//! statements. `logged` reads events back, and `audit` counts them again. `read` is what the API asks. The rest is what processes need before either.
 
 pub mod connection;
 pub mod error;
@@ -14,6 +14,10 @@ mod schema;
 pub mod write;
 
 pub mod offsets;
+
+pub mod logged;
+
+pub mod audit;
 
 pub mod read;
 

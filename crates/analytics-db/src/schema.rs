@@ -13,6 +13,7 @@ diesel::table! {
         vendor_id -> Nullable<Varchar>,
         vendor_learned -> Bool,
         stars -> Nullable<SmallInt>,
+        seal -> Nullable<BigInt>,
     }
 }
 

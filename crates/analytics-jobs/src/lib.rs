@@ -1,8 +1,11 @@
 //! One-shot jobs: each subcommand is a module.
 
+mod database;
 mod migrate;
 mod offsets;
+mod rebuild;
 mod token;
+mod verify;
 
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
@@ -19,6 +22,17 @@ pub enum Command {
     /// Show or set how far each partition is counted
     #[command(subcommand)]
     Offsets(offsets::Offsets),
+    /// Count everything again from the log and compare it with what stands
+    ///
+    /// Works on one snapshot while ingest goes on, changes no number, and stores a proof. Days that
+    /// were proved before and have not changed since are not read again, unless --full or --since
+    /// says so. Ends with 1 where anything differs, and names it.
+    Verify(verify::Verify),
+    /// Set numbers right that are not as the log says
+    ///
+    /// Shows each number that differs, and adds what is missing in one transaction while ingest
+    /// goes on. Readers never see anything between the wrong number and the right one.
+    Rebuild(rebuild::Rebuild),
     /// Mint a token for development, signed with JWT_SECRET
     Token(token::Token),
 }
@@ -30,7 +44,9 @@ pub enum Command {
 pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     match command {
         Command::Migrate => migrate::run(settings, shutdown),
-        Command::Offsets(offsets) => offsets::run(offsets, settings),
+        Command::Offsets(offsets) => offsets::run(offsets, settings, shutdown),
+        Command::Verify(verify) => verify::run(&verify, settings, shutdown),
+        Command::Rebuild(rebuild) => rebuild::run(&rebuild, settings, shutdown),
         Command::Token(token) => token::run(&token, settings),
     }
 }

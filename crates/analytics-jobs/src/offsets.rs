@@ -1,11 +1,14 @@
 //! `analytics-jobs offsets show|set`
 
 use analytics_core::record::{Offset, TopicPartition};
-use analytics_db::{connection, migrations, offsets};
+use analytics_db::offsets;
 use analytics_process::settings::Settings;
+use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
 use chrono::{SecondsFormat, Utc};
 use clap::{Args, Subcommand};
+
+use crate::database;
 
 #[derive(Debug, Subcommand)]
 pub enum Offsets {
@@ -35,9 +38,8 @@ pub struct Set {
     offset: i64,
 }
 
-pub(super) fn run(command: Offsets, settings: &Settings) -> anyhow::Result<()> {
-    let connection = &mut connection::connect(settings.required("DATABASE_URL")?, "analytics-jobs")?;
-    migrations::check(connection)?;
+pub(super) fn run(command: Offsets, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let connection = &mut database::ready(settings, shutdown)?;
     let stored = offsets::all(connection)?;
     match command {
         Offsets::Show => show(&stored),

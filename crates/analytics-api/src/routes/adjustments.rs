@@ -62,10 +62,11 @@ pub(crate) async fn upsert(
     }
     Query::of(&request, &[], &[])?;
     let adjustment = adjustment(body.into_inner(), &principal, &settings)?;
+    let business = settings.business;
     let metric = Tenant::Marketplace.custom_metric(&adjustment.metric_type);
     let (adjusted, found) = database
         .ask(move |connection| {
-            let adjusted = match adjust(connection, &adjustment) {
+            let adjusted = match adjust(connection, &adjustment, business) {
                 Ok(event) => Ok(event),
                 Err(WriteError::Refused) => Err(()),
                 Err(WriteError::Database(error)) => return Err(error),

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::metric_type::{self, InvalidType, MetricType, Unit};
+use analytics_core::money::Currency;
 use analytics_db::read::metrics::{self, Metric};
 use analytics_db::read::{RawJson, ReadableMetric, Tenant};
 use chrono::{DateTime, Utc};
@@ -136,7 +137,7 @@ pub(crate) async fn list(
 
 /// The metric of a type, if it is the tenant's to read, and what the catalogue knows of it:
 /// nothing, where an adjustment by hand made it.
-fn readable(
+pub(crate) fn readable(
     text: &str,
     tenant: &Tenant,
     settings: &ApiSettings,
@@ -166,16 +167,25 @@ pub(crate) fn shown(metric: Metric, settings: &ApiSettings) -> MetricBody {
     body(metric, known.as_ref(), settings)
 }
 
-fn body(metric: Metric, known: Option<&MetricType>, settings: &ApiSettings) -> MetricBody {
+/// What a metric is measured in, by the catalogue.
+pub(crate) fn unit_and_currency(
+    known: Option<&MetricType>,
+    settings: &ApiSettings,
+) -> (Option<&'static str>, Option<&'static str>) {
     let unit = known.map(|known| known.metric.unit());
     let base = settings.business.base_currency;
     let currency = known.filter(|_| unit == Some(Unit::MinorUnits)).map(|known| known.foreign_currency.unwrap_or(base));
+    (unit.map(Unit::name), currency.map(Currency::code))
+}
+
+fn body(metric: Metric, known: Option<&MetricType>, settings: &ApiSettings) -> MetricBody {
+    let (unit, currency) = unit_and_currency(known, settings);
     MetricBody {
         id: metric.id,
         r#type: metric.metric_type,
         value: metric.value,
-        unit: unit.map(Unit::name),
-        currency: currency.map(analytics_core::money::Currency::code),
+        unit,
+        currency,
         metadata: metric.metadata,
         created_at: metric.created_at,
         updated_at: metric.updated_at,

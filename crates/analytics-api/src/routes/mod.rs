@@ -2,6 +2,7 @@
 
 pub(crate) mod adjustments;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod freshness;
 pub(crate) mod metrics;
 
@@ -14,6 +15,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .service(only("GET, HEAD", resource("/api/metrics").route(get().to(metrics::list))))
         .service(only("POST", resource("/api/metrics/upsert").route(post().to(adjustments::upsert))))
+        .service(only("GET, HEAD", resource("/api/metrics/{type:.+}/events").route(get().to(explain::list))))
         .service(only("GET, HEAD", resource("/api/metrics/{type:.+}").route(get().to(metrics::one))))
         .service(only("GET, HEAD", resource("/api/events").route(get().to(events::list))))
         .service(only("GET, HEAD", resource("/api/events/{id}").route(get().to(events::one))))

@@ -20,7 +20,7 @@ use crate::business::Business;
 use crate::envelope::Envelope;
 use crate::event::{Body, Event};
 use crate::identity::{self, Digest, Fingerprint};
-use crate::ids::{ProductId, RatingId, UserId, VendorId};
+use crate::ids::{ProductId, UserId, VendorId};
 use crate::json;
 pub use crate::json::Redaction;
 use crate::record::Record;
@@ -45,6 +45,8 @@ pub struct Decoder {
 struct Decoded {
     user: Option<UserId>,
     time: Time,
+    /// What no rule looks at, but what tells a repetition from a contradiction.
+    told: Vec<Option<String>>,
     body: Body,
     /// Whether the event's content identifies it, and by what.
     natural: Option<Fingerprint>,
@@ -71,7 +73,7 @@ impl Decoder {
             EventType::Counted(Family::ProductViewed) => product_viewed::decode(&input)?,
             EventType::Counted(Family::OrderCreated) => order_created::decode(&input)?,
             EventType::Counted(Family::RatingUpdated) => rating_updated::decode(&input)?,
-            EventType::Extra(_) => extra(&input)?,
+            EventType::Extra(_) | EventType::Adjustment => extra(&input)?,
         };
         Ok(self.event(&input, decoded))
     }
@@ -84,7 +86,7 @@ impl Decoder {
     }
 
     fn event(&self, input: &Input<'_>, decoded: Decoded) -> Event {
-        let Decoded { user, time, body, natural } = decoded;
+        let Decoded { user, time, told, body, natural } = decoded;
         let explicit = input.envelope.explicit().map(|explicit| explicit.key(input.event_type));
         let natural = natural.map(|parts| identity::IdentityKey(parts.finish()));
         let mut keys: Vec<_> = explicit.into_iter().chain(natural).collect();
@@ -94,7 +96,7 @@ impl Decoder {
             keys.push(place);
         }
         let id = identity::event_id(keys.first().copied().unwrap_or(place), time.at);
-        let digest = if keys.is_empty() { Digest(id.0) } else { digest(user.as_ref(), time, &body) };
+        let digest = if keys.is_empty() { Digest(id.0) } else { digest(user.as_ref(), time, &told, &body) };
         let metadata = self.metadata(input);
         Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, digest, metadata, body }
     }
@@ -134,30 +136,29 @@ fn extra(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let mut faults = Faults::default();
     let user = faults.keep_optional(fields::id(&input.envelope.payload, &fields::USER, UserId::parse));
     let time = faults.keep(fields::event_time(input, &fields::TIME));
-    faults.finish(time.map(|time| Decoded { user, time, body: Body::Logged, natural: None }))
+    faults.finish(time.map(|time| Decoded { user, time, told: Vec::new(), body: Body::Logged, natural: None }))
 }
 
 /// The hash of a normalized event: its fields as they were decided, whatever names, envelopes and
 /// number formats they came in, without a time that the payload does not hold.
-fn digest(user: Option<&UserId>, time: Time, body: &Body) -> Digest {
+fn digest(user: Option<&UserId>, time: Time, told: &[Option<String>], body: &Body) -> Digest {
     let own_time = matches!(time.source, TimeSource::Payload(_)).then(|| time.at.micros().to_string());
     let common = Fingerprint::new("event").optional(user.map(UserId::as_str)).optional(own_time.as_deref());
+    let common = told.iter().fold(common, |sum, part| sum.optional(part.as_deref()));
     let fingerprint = match body {
-        Body::Signup { role, source } => common.optional(role.as_deref()).optional(source.as_deref()),
         Body::View { product, vendor } => common.text(product.as_str()).optional(vendor.id().map(VendorId::as_str)),
-        Body::Order { order, lines } => lines.iter().fold(common.text(order.as_str()), |sum, line| {
+        Body::Order { lines } => lines.iter().fold(common, |sum, line| {
             sum.optional(line.product.as_ref().map(ProductId::as_str))
                 .optional(line.vendor.id().map(VendorId::as_str))
                 .number(line.quantity.units().into())
                 .number(line.amount.0)
                 .text(line.currency.code())
         }),
-        Body::Rating { rating, product, vendor, stars } => common
-            .optional(rating.as_ref().map(RatingId::as_str))
+        Body::Rating { product, vendor, stars } => common
             .optional(product.as_ref().map(ProductId::as_str))
             .optional(vendor.as_ref().map(VendorId::as_str))
             .number(stars.get().into()),
-        Body::Logged => common,
+        Body::Signup | Body::Adjustment { .. } | Body::Logged => common,
     };
     Digest(fingerprint.finish())
 }

@@ -48,7 +48,8 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
         natural: Some(natural(input.event_type).text(order.as_str())),
         user,
         time,
-        body: Body::Order { order, lines },
+        told: vec![Some(order.to_string())],
+        body: Body::Order { lines },
     });
     faults.finish(decoded)
 }

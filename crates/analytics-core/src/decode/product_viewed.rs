@@ -17,6 +17,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     faults.finish(product.zip(time).map(|(product, time)| Decoded {
         user,
         time,
+        told: Vec::new(),
         body: Body::View { product, vendor },
         natural: None,
     }))

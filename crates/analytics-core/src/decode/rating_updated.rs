@@ -47,7 +47,8 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
                     .optional(vendor.as_ref().map(VendorId::as_str)),
             }
         });
-        Decoded { user: Some(user), time, body: Body::Rating { rating, product, vendor, stars }, natural }
+        let told = vec![rating.map(|rating| rating.to_string())];
+        Decoded { user: Some(user), time, told, body: Body::Rating { product, vendor, stars }, natural }
     });
     faults.finish(decoded)
 }

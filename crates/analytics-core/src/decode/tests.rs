@@ -45,7 +45,7 @@ fn reason(topic: &str, payload: &Value) -> Reason {
 
 fn lines(payload: &Value) -> Vec<Line> {
     match decode("order.created", payload).body {
-        Body::Order { lines, .. } => lines,
+        Body::Order { lines } => lines,
         other => panic!("{other:?}"),
     }
 }

@@ -14,11 +14,12 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let mut faults = Faults::default();
     let user = faults.keep(fields::needed_id(payload, &NEW_USER, UserId::parse));
     let time = faults.keep(fields::event_time(input, &fields::TIME));
-    let body = Body::Signup { role: fields::label(payload, "role"), source: fields::label(payload, "source") };
+    let told = vec![fields::label(payload, "role"), fields::label(payload, "source")];
     faults.finish(user.zip(time).map(|(user, time)| Decoded {
         natural: Some(natural(input.event_type).text(user.as_str())),
         user: Some(user),
         time,
-        body,
+        told,
+        body: Body::Signup,
     }))
 }

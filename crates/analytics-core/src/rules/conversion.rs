@@ -12,11 +12,11 @@ pub(super) fn count(event: &Event, _: &Context, deltas: &mut Deltas) {
                 deltas.conversion(vendor).views += 1;
             }
         }
-        Body::Order { lines, .. } => {
+        Body::Order { lines } => {
             for vendor in distinct_vendors(lines) {
                 deltas.conversion(vendor).orders += 1;
             }
         }
-        Body::Signup { .. } | Body::Rating { .. } | Body::Logged => {}
+        Body::Signup | Body::Rating { .. } | Body::Adjustment { .. } | Body::Logged => {}
     }
 }

@@ -3,6 +3,7 @@
 //! A rule looks at one decided event and counts into [`Deltas`]. A new metric is a new file here,
 //! a line in `RULES` and a line in the catalogue of metric types.
 
+mod adjustments;
 mod conversion;
 mod orders;
 pub mod ratings;
@@ -11,6 +12,7 @@ mod signups;
 mod units;
 mod views;
 
+use crate::RULES_VERSION;
 use crate::business::Business;
 use crate::deltas::{Deltas, Moment};
 use crate::event::{Event, Line};
@@ -26,13 +28,46 @@ pub(crate) struct Context {
 
 type Rule = fn(&Event, &Context, &mut Deltas);
 
-const RULES: [Rule; 7] =
-    [views::count, signups::count, orders::count, units::count, revenue::count, conversion::count, ratings::count];
+/// The rules of version 1. A version that was ever released stays as it is.
+const RULES_1: [Rule; 8] = [
+    views::count,
+    signups::count,
+    orders::count,
+    units::count,
+    revenue::count,
+    conversion::count,
+    ratings::count,
+    adjustments::count,
+];
 
-/// Counts one decided event by all rules.
+/// The event was decided by rules that this version of the service does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an event was counted by version {0} of the rules, this program knows {RULES_VERSION} and older: use a newer one"
+)]
+pub struct UnknownRules(pub i16);
+
+/// Counts one decided event by today's rules.
 pub fn count(event: &Event, business: Business, deltas: &mut Deltas) {
+    apply(&RULES_1, event, business, deltas);
+}
+
+/// Counts a logged event again, by the rules that decided it.
+///
+/// # Errors
+/// [`UnknownRules`] where a newer version decided it.
+pub fn recount(version: i16, event: &Event, business: Business, deltas: &mut Deltas) -> Result<(), UnknownRules> {
+    match version {
+        1 => apply(&RULES_1, event, business, deltas),
+        unknown => return Err(UnknownRules(unknown)),
+    }
+    Ok(())
+}
+
+fn apply(rules: &[Rule], event: &Event, business: Business, deltas: &mut Deltas) {
     let context = Context { moment: Moment::of(event.time, business.calendar), business };
-    for rule in RULES {
+    deltas.logged(&event.event_type, &context.moment);
+    for rule in rules {
         rule(event, &context, deltas);
     }
 }

@@ -6,7 +6,7 @@ use crate::event::{Body, Event};
 use crate::metric_type::{Metric, Subject};
 
 pub(super) fn count(event: &Event, context: &Context, deltas: &mut Deltas) {
-    let Body::Order { lines, .. } = &event.body else { return };
+    let Body::Order { lines } = &event.body else { return };
     deltas.add(Metric::TotalOrders, Subject::Marketplace, None, 1, &context.moment);
     for vendor in distinct_vendors(lines) {
         deltas.add(Metric::SellerOrders, Subject::Vendor(vendor.clone()), None, 1, &context.moment);

@@ -10,7 +10,7 @@ use crate::metric_type::{Metric, MetricType, Subject};
 /// Proposes the event's rating; whether it stands is decided by [`settle`], when the ratings
 /// that stand so far are known.
 pub(super) fn count(event: &Event, _: &Context, deltas: &mut Deltas) {
-    let (Body::Rating { product, vendor, stars, .. }, Some(user)) = (&event.body, &event.user) else { return };
+    let (Body::Rating { product, vendor, stars }, Some(user)) = (&event.body, &event.user) else { return };
     let rated = Rated { stars: *stars, time: event.time, event: event.id };
     let product = product.clone().map(|id| MetricType::new(Metric::ProductRating, Subject::Product(id)));
     let vendor = vendor.clone().map(|id| MetricType::new(Metric::SellerRating, Subject::Vendor(id)));

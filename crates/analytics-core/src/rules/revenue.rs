@@ -9,7 +9,7 @@ use crate::event::{Body, Event};
 use crate::metric_type::{Metric, Subject};
 
 pub(super) fn count(event: &Event, context: &Context, deltas: &mut Deltas) {
-    let Body::Order { lines, .. } = &event.body else { return };
+    let Body::Order { lines } = &event.body else { return };
     for line in lines {
         let foreign = Some(line.currency).filter(|currency| *currency != context.business.base_currency);
         let mut add = |metric, subject| deltas.add(metric, subject, foreign, line.amount.0, &context.moment);

@@ -6,7 +6,7 @@ use crate::event::{Body, Event};
 use crate::metric_type::{Metric, Subject};
 
 pub(super) fn count(event: &Event, context: &Context, deltas: &mut Deltas) {
-    let Body::Order { lines, .. } = &event.body else { return };
+    let Body::Order { lines } = &event.body else { return };
     for line in lines {
         let mut add =
             |metric, subject| deltas.add(metric, subject, None, line.quantity.units().into(), &context.moment);

@@ -12,6 +12,14 @@ use serde_json::value::RawValue;
 #[serde(transparent)]
 pub struct RawJson(Box<RawValue>);
 
+impl RawJson {
+    /// Its value, for whoever has to look into it.
+    #[must_use]
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::from_str(self.0.get()).unwrap_or_default()
+    }
+}
+
 impl FromSql<Jsonb, Pg> for RawJson {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         // The version of jsonb's binary form, then the text.

@@ -15,7 +15,10 @@ pub enum Tenant {
 
 /// A metric that the tenant may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadableMetric(String);
+pub struct ReadableMetric {
+    text: String,
+    known: Option<MetricType>,
+}
 
 /// The metrics of one name that the tenant may read: a range of types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +41,14 @@ impl Tenant {
             Self::Marketplace => true,
             Self::Seller(vendor) => metric_type.vendor() == Some(vendor),
         };
-        own.then(|| ReadableMetric(metric_type.to_string()))
+        own.then(|| ReadableMetric { text: metric_type.to_string(), known: Some(metric_type.clone()) })
     }
 
     /// A metric that the catalogue does not know, made by an adjustment: nobody's but the
     /// marketplace's.
     #[must_use]
     pub fn custom_metric(&self, metric_type: &str) -> Option<ReadableMetric> {
-        (*self == Self::Marketplace).then(|| ReadableMetric(metric_type.to_owned()))
+        (*self == Self::Marketplace).then(|| ReadableMetric { text: metric_type.to_owned(), known: None })
     }
 
     /// The metrics of one name, if any of them can be the tenant's to read.
@@ -72,7 +75,13 @@ impl ReadableMetric {
     /// The metric's type.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What the catalogue knows of it: nothing, where adjustments alone made it.
+    #[must_use]
+    pub const fn known(&self) -> Option<&MetricType> {
+        self.known.as_ref()
     }
 }
 
@@ -90,7 +99,7 @@ mod tests {
     fn a_seller_gets_what_is_about_it_and_nothing_else() {
         let seller = Tenant::Seller(VendorId::parse("v:1").unwrap());
         for own in ["seller_views:v%3A1", "seller_revenue:v%3A1:EUR", "conversion_rate:v%3A1", "seller_rating:v%3A1"] {
-            assert_eq!(seller.metric(&metric_type(own)).map(|m| m.0).as_deref(), Some(own));
+            assert_eq!(seller.metric(&metric_type(own)).map(|m| m.text).as_deref(), Some(own));
         }
         for other in ["seller_views:v", "seller_revenue:v-2", "total_revenue", "product_views:v%3A1", "daily_signups"] {
             assert_eq!(seller.metric(&metric_type(other)), None, "{other}");

@@ -5,9 +5,11 @@ SELECT c.type, metric_ratio(c.orders, c.views, 10000), c.orders, c.views,
     jsonb_build_object('numerator', c.orders, 'denominator', c.views)
 FROM unnest($1, $2, $3) AS c (type, orders, views)
 ON CONFLICT (type) DO UPDATE
-SET numerator = m.numerator + excluded.numerator,
-    denominator = m.denominator + excluded.denominator,
-    value = metric_ratio(m.numerator + excluded.numerator, m.denominator + excluded.denominator, 10000),
+SET numerator = coalesce(m.numerator, 0) + excluded.numerator,
+    denominator = coalesce(m.denominator, 0) + excluded.denominator,
+    value = metric_ratio(
+        coalesce(m.numerator, 0) + excluded.numerator, coalesce(m.denominator, 0) + excluded.denominator, 10000),
     metadata = jsonb_build_object(
-        'numerator', m.numerator + excluded.numerator, 'denominator', m.denominator + excluded.denominator),
+        'numerator', coalesce(m.numerator, 0) + excluded.numerator,
+        'denominator', coalesce(m.denominator, 0) + excluded.denominator),
     updated_at = now()

@@ -1,20 +1,22 @@
 //! A metric set by hand, and the event that says who did it, why, and by how much.
 
+use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
+use analytics_core::event::{Body, Event};
+use analytics_core::identity::adjustment_id;
+use analytics_core::ids::UserId;
+use analytics_core::rules;
+use analytics_core::time::EventTime;
+use analytics_core::topics::EventType;
 use chrono::Utc;
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text};
 use diesel::{Connection as _, OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use analytics_core::RULES_VERSION;
-use analytics_core::identity::adjustment_id;
-
-use super::{LIMITS, WriteError, fence};
+use super::{LIMITS, WriteError, event_days, event_log, fence};
 use crate::Connection;
-
-/// The type under which adjustments are logged.
-pub const EVENT_TYPE: &str = "metric.adjusted";
 
 /// What somebody wants a metric to be.
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ pub struct Adjustment {
 ///
 /// # Errors
 /// [`WriteError`]; nothing is changed then.
-pub fn adjust(connection: &mut Connection, adjustment: &Adjustment) -> Result<Uuid, WriteError> {
+pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Business) -> Result<Uuid, WriteError> {
     #[derive(QueryableByName)]
     struct Current {
         #[diesel(sql_type = Nullable<BigInt>)]
@@ -61,24 +63,33 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment) -> Result<Uu
         .bind::<Nullable<BigInt>, _>(adjustment.value)
         .bind::<Nullable<Jsonb>, _>(&adjustment.metadata)
         .execute(connection)?;
-
-        let now = Utc::now();
-        let id = adjustment_id(now.into(), &adjustment.actor, &adjustment.metric_type).0;
-        let said = json!({
-            "type": adjustment.metric_type, "delta": delta, "value": adjustment.value, "previous": before,
-            "metadata": adjustment.metadata, "reason": adjustment.reason, "actor": adjustment.actor,
-        });
-        sql_query(
-            "INSERT INTO event_logs (id, event_type, user_id, metadata, created_at, rules_version) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind::<SqlUuid, _>(id)
-        .bind::<Text, _>(EVENT_TYPE)
-        .bind::<Text, _>(&adjustment.actor)
-        .bind::<Jsonb, _>(said)
-        .bind::<Timestamptz, _>(now)
-        .bind::<diesel::sql_types::SmallInt, _>(RULES_VERSION)
-        .execute(connection)?;
-        Ok(id)
+        log(connection, adjustment, delta, before, business)
     })
+}
+
+/// Logs the adjustment like any other event.
+fn log(
+    connection: &mut Connection,
+    adjustment: &Adjustment,
+    delta: Option<i64>,
+    before: Option<i64>,
+    business: Business,
+) -> Result<Uuid, WriteError> {
+    let Adjustment { metric_type, value, metadata, reason, actor } = adjustment;
+    let time = EventTime::from(Utc::now());
+    let id = adjustment_id(time, actor, metric_type);
+    let body = Body::Adjustment { metric_type: metric_type.clone(), delta };
+    let said = json!({
+        "type": metric_type, "delta": delta, "value": value, "previous": before,
+        "metadata": metadata, "reason": reason, "actor": actor,
+    });
+    let mut event = Event {
+        metadata: said.to_string(),
+        ..Event::logged(id, EventType::Adjustment, UserId::parse(actor).ok(), time, body)
+    };
+    let mut deltas = Deltas::default();
+    rules::count(&event, business, &mut deltas);
+    event_log::copy(connection, &[&mut event])?;
+    event_days::add(connection, &deltas.events)?;
+    Ok(id.0)
 }

@@ -8,6 +8,7 @@ use analytics_core::RULES_VERSION;
 use analytics_core::event::{Body, Event, Vendor};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
+use analytics_core::seal::seal;
 use chrono::{DateTime, Utc};
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -48,6 +49,7 @@ struct EventRow<'a> {
     vendor_id: Option<&'a str>,
     vendor_learned: bool,
     stars: Option<i16>,
+    seal: i64,
 }
 
 #[derive(Insertable)]
@@ -67,10 +69,10 @@ impl<'a> EventRow<'a> {
     fn of(event: &'a Event) -> Self {
         let (product, vendor, learned, stars) = match &event.body {
             Body::View { product, vendor } => (Some(product), vendor.id(), is_learned(vendor), None),
-            Body::Rating { product, vendor, stars, .. } => {
+            Body::Rating { product, vendor, stars } => {
                 (product.as_ref(), vendor.as_ref(), false, Some(i16::from(stars.get())))
             }
-            Body::Signup { .. } | Body::Order { .. } | Body::Logged => (None, None, false, None),
+            Body::Signup | Body::Order { .. } | Body::Adjustment { .. } | Body::Logged => (None, None, false, None),
         };
         Self {
             id: event.id.0,
@@ -83,6 +85,7 @@ impl<'a> EventRow<'a> {
             vendor_id: vendor.map(VendorId::as_str),
             vendor_learned: learned,
             stars,
+            seal: seal(event, RULES_VERSION),
         }
     }
 }
@@ -92,11 +95,7 @@ const fn is_learned(vendor: &Vendor) -> bool {
 }
 
 fn lines(event: &Event) -> impl Iterator<Item = LineRow<'_>> {
-    let lines = match &event.body {
-        Body::Order { lines, .. } => lines.as_slice(),
-        _ => &[],
-    };
-    (1..).zip(lines).map(|(number, line)| LineRow {
+    (1..).zip(event.lines()).map(|(number, line)| LineRow {
         event_id: event.id.0,
         line: number,
         product_id: line.product.as_ref().map(ProductId::as_str),

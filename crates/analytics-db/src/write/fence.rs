@@ -14,7 +14,7 @@ use crate::Connection;
 /// wait for each other's rows.
 pub const COUNTING_LOCK: i64 = 0x636f_756e_7469_6e67;
 
-pub(super) fn lock_counting(connection: &mut Connection) -> Result<(), WriteError> {
+pub(crate) fn lock_counting(connection: &mut Connection) -> Result<(), WriteError> {
     sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(COUNTING_LOCK).execute(connection)?;
     Ok(())
 }

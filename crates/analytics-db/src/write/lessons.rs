@@ -51,8 +51,8 @@ pub(super) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result
 fn products(event: &Event) -> Box<dyn Iterator<Item = &ProductId> + '_> {
     match &event.body {
         Body::View { product, .. } => Box::new(std::iter::once(product)),
-        Body::Order { lines, .. } => Box::new(lines.iter().filter_map(|line| line.product.as_ref())),
-        Body::Signup { .. } | Body::Rating { .. } | Body::Logged => Box::new(std::iter::empty()),
+        Body::Order { lines } => Box::new(lines.iter().filter_map(|line| line.product.as_ref())),
+        Body::Signup | Body::Rating { .. } | Body::Adjustment { .. } | Body::Logged => Box::new(std::iter::empty()),
     }
 }
 

@@ -9,19 +9,9 @@ use super::WriteError;
 use crate::Connection;
 
 /// Adds a batch's counters and conversions. Rows are taken in the order of their types.
-pub(super) fn add(connection: &mut Connection, deltas: &Deltas) -> Result<(), WriteError> {
-    let mut counters: Vec<_> = deltas.counters.iter().map(|(t, sum)| (t.to_string(), *sum)).collect();
-    if !counters.is_empty() {
-        counters.sort_unstable();
-        let sums = counters.iter().map(|(_, sum)| bigint(*sum)).collect::<Result<Vec<_>, _>>()?;
-        sql_query(
-            "INSERT INTO metrics AS m (type, value) SELECT * FROM unnest($1, $2) ON CONFLICT (type) DO UPDATE \
-             SET value = coalesce(m.value, 0) + excluded.value, updated_at = now()",
-        )
-        .bind::<Array<Text>, _>(counters.iter().map(|(t, _)| t.as_str()).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(sums)
-        .execute(connection)?;
-    }
+pub(crate) fn add(connection: &mut Connection, deltas: &Deltas) -> Result<(), WriteError> {
+    let counters: Vec<_> = deltas.counters.iter().map(|(t, sum)| (t.to_string(), *sum)).collect();
+    add_counters(connection, counters)?;
     let rate = |vendor| MetricType::new(Metric::ConversionRate, Subject::Vendor(vendor)).to_string();
     let mut rates: Vec<_> = deltas.conversions.iter().map(|(vendor, c)| (rate(vendor.clone()), *c)).collect();
     if !rates.is_empty() {
@@ -32,6 +22,23 @@ pub(super) fn add(connection: &mut Connection, deltas: &Deltas) -> Result<(), Wr
             .bind::<Array<BigInt>, _>(rates.iter().map(|(_, c)| c.views).collect::<Vec<_>>())
             .execute(connection)?;
     }
+    Ok(())
+}
+
+/// Adds to counters by their types, also to some that the catalogue does not have.
+pub(crate) fn add_counters(connection: &mut Connection, mut counters: Vec<(String, i128)>) -> Result<(), WriteError> {
+    if counters.is_empty() {
+        return Ok(());
+    }
+    counters.sort_unstable();
+    let sums = counters.iter().map(|(_, sum)| bigint(*sum)).collect::<Result<Vec<_>, _>>()?;
+    sql_query(
+        "INSERT INTO metrics AS m (type, value) SELECT * FROM unnest($1, $2) ON CONFLICT (type) DO UPDATE \
+         SET value = coalesce(m.value, 0) + excluded.value, updated_at = now()",
+    )
+    .bind::<Array<Text>, _>(counters.iter().map(|(t, _)| t.as_str()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(sums)
+    .execute(connection)?;
     Ok(())
 }
 

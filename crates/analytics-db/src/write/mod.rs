@@ -7,16 +7,18 @@
 
 pub mod adjustment;
 mod dead_letters;
+pub(crate) mod event_days;
 mod event_log;
-mod fence;
+pub(crate) mod fence;
 mod keys;
 mod lessons;
-mod metrics;
+pub(crate) mod metrics;
 #[cfg(feature = "mutants")]
 mod mutant;
-mod ratings;
+pub(crate) mod ratings;
+pub mod reattribution;
 pub mod refusal;
-mod rollups;
+pub(crate) mod rollups;
 
 pub use fence::COUNTING_LOCK;
 
@@ -162,6 +164,7 @@ pub fn write(
         ratings::settle(connection, &deltas.ratings)?;
         metrics::add(connection, &deltas)?;
         rollups::add(connection, &deltas.rollups)?;
+        event_days::add(connection, &deltas.events)?;
         Ok(judged.written)
     })
 }

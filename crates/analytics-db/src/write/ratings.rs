@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use analytics_core::deltas::{Opinion, Rated};
 use analytics_core::event::Stars;
 use analytics_core::identity::EventId;
-use analytics_core::metric_type::MetricType;
 use analytics_core::rules::ratings::settle as decide;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
@@ -14,7 +13,7 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::WriteError;
-use crate::Connection;
+use crate::{Connection, DbError};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -33,19 +32,15 @@ pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<Opinion, Ra
     if proposed.is_empty() {
         return Ok(());
     }
-    let standing = standing(connection, proposed)?;
-    let settled = decide(proposed, &standing);
+    let named = |(target, user): &Opinion| (target.to_string(), user.as_str().to_owned());
+    let found = standing(connection, &proposed.keys().map(named).collect::<Vec<_>>())?;
+    let of = |opinion: &Opinion| Some((opinion.clone(), *found.get(&named(opinion))?));
+    let settled = decide(proposed, &proposed.keys().filter_map(of).collect());
 
     let mut ratings: Vec<_> =
         settled.standing.iter().map(|((target, user), rated)| (target.to_string(), user.as_str(), rated)).collect();
     ratings.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    sql_query(include_str!("../sql/store_ratings.sql"))
-        .bind::<Array<Text>, _>(ratings.iter().map(|(target, ..)| target.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(ratings.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(ratings.iter().map(|(.., rated)| i16::from(rated.stars.get())).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(ratings.iter().map(|(.., rated)| rated.time.utc()).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(ratings.iter().map(|(.., rated)| rated.event.0).collect::<Vec<_>>())
-        .execute(connection)?;
+    store(connection, &ratings)?;
 
     let mut histograms: Vec<_> =
         settled.histograms.iter().map(|(target, histogram)| (target.to_string(), histogram)).collect();
@@ -62,25 +57,43 @@ pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<Opinion, Ra
     Ok(())
 }
 
-/// Of the proposed opinions, those that have a rating already.
-fn standing(
+/// Stores ratings as those that stand: metric type, user and rating, in the order of the key.
+pub(crate) fn store(connection: &mut Connection, ratings: &[(String, &str, &Rated)]) -> Result<(), WriteError> {
+    sql_query(include_str!("../sql/store_ratings.sql"))
+        .bind::<Array<Text>, _>(ratings.iter().map(|(target, ..)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(ratings.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
+        .bind::<Array<SmallInt>, _>(ratings.iter().map(|(.., rated)| i16::from(rated.stars.get())).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(ratings.iter().map(|(.., rated)| rated.time.utc()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(ratings.iter().map(|(.., rated)| rated.event.0).collect::<Vec<_>>())
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Of these metric types and users, those that have a rating already.
+pub(crate) fn standing(
     connection: &mut Connection,
-    proposed: &HashMap<Opinion, Rated>,
-) -> Result<HashMap<Opinion, Rated>, WriteError> {
-    let opinions: Vec<&Opinion> = proposed.keys().collect();
-    let targets: Vec<String> = opinions.iter().map(|(target, _): &&(MetricType, _)| target.to_string()).collect();
+    opinions: &[(String, String)],
+) -> Result<HashMap<(String, String), Rated>, DbError> {
+    if opinions.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows: Vec<Row> = sql_query(
         "SELECT o.number, r.stars, r.rated_at, r.event_id \
          FROM unnest($1, $2) WITH ORDINALITY AS o (metric_type, user_id, number) \
          JOIN ratings r USING (metric_type, user_id)",
     )
-    .bind::<Array<Text>, _>(targets)
+    .bind::<Array<Text>, _>(opinions.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(opinions.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
     .load(connection)?;
     let rated = rows.into_iter().filter_map(|row| {
         let opinion = opinions.get(usize::try_from(row.number).ok()?.checked_sub(1)?)?;
-        let stars = Stars::new(u32::try_from(row.stars).ok()?)?;
-        Some(((*opinion).clone(), Rated { stars, time: row.rated_at.into(), event: EventId(row.event_id) }))
+        let stars = stars(row.stars)?;
+        Some((opinion.clone(), Rated { stars, time: row.rated_at.into(), event: EventId(row.event_id) }))
     });
     Ok(rated.collect())
+}
+
+/// A number of stars as a column has it.
+pub(crate) fn stars(number: i16) -> Option<Stars> {
+    Stars::new(u32::try_from(number).ok()?)
 }

@@ -13,7 +13,7 @@ use super::metrics::bigint;
 use crate::Connection;
 
 /// Adds a batch's rollups. Rows are taken in the order of their key.
-pub(super) fn add(connection: &mut Connection, rollups: &HashMap<Bucket, Measures>) -> Result<(), WriteError> {
+pub(crate) fn add(connection: &mut Connection, rollups: &HashMap<Bucket, Measures>) -> Result<(), WriteError> {
     if rollups.is_empty() {
         return Ok(());
     }

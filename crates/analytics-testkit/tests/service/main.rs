@@ -2,12 +2,14 @@
 
 mod api;
 mod api_adjustments;
+mod api_explain;
 mod api_manners;
 mod api_roles;
 mod api_schema;
 mod bad_input;
 mod faults;
 mod migrations;
+mod proofs;
 mod recorded;
 mod remade;
 mod rereading;

@@ -1,0 +1,296 @@
+//! `GET /api/metrics/{type}/events`: what a number is made of.
+
+use std::str::FromStr;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::deltas::{Histogram, Rated};
+use analytics_core::event::{Body, Line, Vendor};
+use analytics_db::read::explain::{Contribution, Delta, explain};
+use analytics_db::read::{Snapshot, metrics};
+use analytics_db::{Connection, DbError};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared_auth::{Principal, Role};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::metrics::{readable, unit_and_currency};
+use crate::caller;
+use crate::database::Database;
+use crate::problem::{Failures, NotFound, Problem, Unchanged};
+use crate::query::{Query, encode, link};
+use crate::settings::ApiSettings;
+
+/// A page of the events behind a number, newest first.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExplanationPage {
+    /// The metric's type.
+    r#type: String,
+    /// Its value at `asOf`: over all pages the deltas sum to it, or to its components.
+    value: Option<i64>,
+    unit: Option<&'static str>,
+    currency: Option<&'static str>,
+    /// The components of a rate or an average at `asOf`.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    /// When the first page was read. Later pages show what could be seen then.
+    as_of: DateTime<Utc>,
+    items: Vec<ContributionBody>,
+    /// Give it back as `cursor` for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// An event that is a part of the number.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Contribution)]
+pub(crate) struct ContributionBody {
+    event_id: Uuid,
+    event_type: String,
+    /// When it happened.
+    created_at: DateTime<Utc>,
+    /// When it was counted.
+    ingested_at: DateTime<Utc>,
+    delta: DeltaBody,
+    /// For admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    /// Of a view or a rating.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product_id: Option<String>,
+    /// Of a view or a rating.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor_id: Option<String>,
+    /// The lines of an order that are in the number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<LineBody>,
+    /// Of a rating.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stars: Option<u8>,
+    /// The user's rating that this one took the place of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<ReplacedBody>,
+    /// Why a metric was adjusted by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Who adjusted it; for admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
+}
+
+/// What an event added: to a sum, to the components of a rate, or to those of an average.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Delta)]
+pub(crate) enum DeltaBody {
+    /// To the value.
+    Counter(i64),
+    /// To orders and views.
+    Rate { numerator: i64, denominator: i64 },
+    /// To the ratings; what a rating replaced is taken away.
+    Average { count: i64, sum: i64, histogram: HistogramBody },
+}
+
+/// How many ratings more or less there are of each number of stars.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HistogramDelta)]
+pub(crate) struct HistogramBody {
+    #[serde(rename = "1")]
+    one: i64,
+    #[serde(rename = "2")]
+    two: i64,
+    #[serde(rename = "3")]
+    three: i64,
+    #[serde(rename = "4")]
+    four: i64,
+    #[serde(rename = "5")]
+    five: i64,
+}
+
+/// A line of an order.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderLine)]
+pub(crate) struct LineBody {
+    product_id: Option<String>,
+    vendor_id: Option<String>,
+    /// The line named no vendor; it was learned from other events.
+    vendor_learned: bool,
+    quantity: u32,
+    /// In minor units of the currency.
+    amount: i64,
+    currency: &'static str,
+}
+
+/// A rating that another one took the place of.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ReplacedRating)]
+pub(crate) struct ReplacedBody {
+    event_id: Uuid,
+    stars: u8,
+    created_at: DateTime<Utc>,
+}
+
+/// What the first page showed, for the pages after it.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    before: Uuid,
+    snapshot: String,
+    value: Option<i64>,
+    metadata: Option<Value>,
+}
+
+/// What a number is made of
+///
+/// Every event that is a part of the metric, newest first, each with what it added. Over all pages
+/// the deltas sum to `value`, or, for a rate or an average, to the components in `metadata`, as of
+/// the moment of the first page. Sellers see their own metrics, and of orders their own lines; they
+/// see neither buyers nor payloads. A `/` in a type is written `%2F`.
+#[utoipa::path(
+    get, path = "/api/metrics/{type}/events", tag = "metrics", security(("bearer" = [])),
+    params(
+        ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
+        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+    ),
+    responses((status = 200, body = ExplanationPage), Unchanged, Failures, NotFound)
+)]
+pub(crate) async fn list(
+    principal: Principal,
+    path: Path<String>,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = caller::tenant(&principal)?;
+    let query = Query::of(&request, &["limit", "cursor"], &[])?;
+    let (limit, cursor) = (query.limit()?, query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?);
+    let (metric, known) = readable(&path.into_inner(), &tenant, &settings)?;
+    let metric = metric.ok_or_else(Problem::metric_not_found)?;
+    let (r#type, business) = (metric.as_str().to_owned(), settings.business);
+    let found = database
+        .ask(move |connection| {
+            in_snapshot(connection, |connection| {
+                let first = match cursor {
+                    Some((cursor, snapshot)) => Some((Some(cursor.before), snapshot, cursor.value, cursor.metadata)),
+                    None => metrics::one(connection, &metric)?
+                        .map(|found| {
+                            // A sum has no components; what an adjustment said besides is none.
+                            let derived = metric.known().is_some_and(|known| !known.metric.unit().is_counter());
+                            let components = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
+                            Ok::<_, DbError>((None, Snapshot::of(connection)?, found.value, components))
+                        })
+                        .transpose()?,
+                };
+                let Some((before, snapshot, value, metadata)) = first else { return Ok(None) };
+                let page = explain(connection, &metric, business, &snapshot, before, limit.into())?;
+                Ok(Some((page, snapshot, value, metadata)))
+            })
+        })
+        .await?;
+    let (page, snapshot, value, metadata) = found.ok_or_else(Problem::metric_not_found)?;
+    let next_cursor = page.next.map(|before| {
+        let (metadata, snapshot) = (metadata.clone(), snapshot.to_string());
+        encode(&json!(Cursor { before, snapshot, value, metadata }).to_string())
+    });
+    let mut answer = HttpResponse::Ok();
+    if let Some(next) = &next_cursor {
+        answer.insert_header(link(&request, next));
+    }
+    let admin = principal.role == Role::Admin;
+    let (unit, currency) = unit_and_currency(known.as_ref(), &settings);
+    Ok(answer.json(ExplanationPage {
+        r#type,
+        value,
+        unit,
+        currency,
+        metadata,
+        as_of: snapshot.at,
+        items: page.contributions.into_iter().map(|contribution| body(contribution, admin)).collect(),
+        next_cursor,
+    }))
+}
+
+/// Reads everything at one moment.
+fn in_snapshot<T>(
+    connection: &mut Connection,
+    read: impl FnOnce(&mut Connection) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    connection.build_transaction().repeatable_read().read_only().run(read)
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Result<(Self, Snapshot), Problem> {
+        let wrong = || Problem::invalid_parameter("cursor", "it is no cursor of this route");
+        let cursor: Self = serde_json::from_str(text).map_err(|_| wrong())?;
+        let snapshot = Snapshot::from_str(&cursor.snapshot).map_err(|()| wrong())?;
+        Ok((cursor, snapshot))
+    }
+}
+
+fn body(contribution: Contribution, admin: bool) -> ContributionBody {
+    let Contribution { event, ingested_at, delta, lines, replaced, said } = contribution;
+    let (product, vendor, stars) = match &event.body {
+        Body::View { product, vendor } => (Some(product.to_string()), vendor.id().map(ToString::to_string), None),
+        Body::Rating { product, vendor, stars } => {
+            let (product, vendor) =
+                (product.as_ref().map(ToString::to_string), vendor.as_ref().map(ToString::to_string));
+            (product, vendor, Some(stars.get()))
+        }
+        Body::Signup | Body::Order { .. } | Body::Adjustment { .. } | Body::Logged => (None, None, None),
+    };
+    let said = said.map(|said| said.to_value()).unwrap_or_default();
+    let text = |name: &str| said[name].as_str().map(str::to_owned);
+    ContributionBody {
+        event_id: event.id.0,
+        event_type: event.event_type.name().to_owned(),
+        created_at: event.time.utc(),
+        ingested_at,
+        delta: delta.into(),
+        user_id: event.user.as_ref().filter(|_| admin).map(ToString::to_string),
+        product_id: product,
+        vendor_id: vendor,
+        lines: lines.iter().map(LineBody::of).collect(),
+        stars,
+        replaced: replaced.map(ReplacedBody::of),
+        reason: text("reason"),
+        actor: text("actor").filter(|_| admin),
+    }
+}
+
+impl From<Delta> for DeltaBody {
+    fn from(delta: Delta) -> Self {
+        match delta {
+            Delta::Counter(amount) => Self::Counter(amount),
+            Delta::Rate { numerator, denominator } => Self::Rate { numerator, denominator },
+            Delta::Average(histogram) => {
+                let Histogram([one, two, three, four, five]) = histogram;
+                let counts = HistogramBody { one, two, three, four, five };
+                Self::Average { count: histogram.count(), sum: histogram.sum(), histogram: counts }
+            }
+        }
+    }
+}
+
+impl LineBody {
+    fn of(line: &Line) -> Self {
+        Self {
+            product_id: line.product.as_ref().map(ToString::to_string),
+            vendor_id: line.vendor.id().map(ToString::to_string),
+            vendor_learned: matches!(line.vendor, Vendor::Learned(_)),
+            quantity: line.quantity.units(),
+            amount: line.amount.0,
+            currency: line.currency.code(),
+        }
+    }
+}
+
+impl ReplacedBody {
+    fn of(rated: Rated) -> Self {
+        Self { event_id: rated.event.0, stars: rated.stars.get(), created_at: rated.time.utc() }
+    }
+}

@@ -1,0 +1,247 @@
+//! What an audit may find: a key, what stands there, and what the log says.
+
+use std::fmt;
+
+use analytics_core::deltas::{Conversion, Histogram, Rated};
+use analytics_core::identity::EventId;
+use analytics_core::time::EventTime;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+/// The columns of a metric that follow from the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// The value.
+    pub value: Option<i64>,
+    /// The first component of a rate or an average.
+    pub numerator: Option<i64>,
+    /// The second.
+    pub denominator: Option<i64>,
+    /// Of an average: how many ratings of 1 to 5 stars.
+    pub histogram: Option<Vec<i64>>,
+    /// Of a rate or an average: the components as readers see them.
+    pub metadata: Option<Value>,
+}
+
+/// One thing that is not as the log says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// A metric.
+    Metric {
+        /// Its type.
+        metric_type: String,
+        /// What stands.
+        found: Figures,
+        /// What the log says.
+        expected: Figures,
+    },
+    /// A counter's part in an hour or a day.
+    Rollup {
+        /// The metric's type.
+        metric_type: String,
+        /// `hour` or `day`.
+        granularity: String,
+        /// When the hour or day begins.
+        bucket_start: DateTime<Utc>,
+        /// What stands; `None` is no row.
+        found: Option<i64>,
+        /// What the log says.
+        expected: Option<i64>,
+    },
+    /// A user's standing rating.
+    Rating {
+        /// The metric that it counts for.
+        metric_type: String,
+        /// The user.
+        user: String,
+        /// What stands.
+        found: Option<Rated>,
+        /// What the log says.
+        expected: Option<Rated>,
+    },
+    /// An event that is not what was counted, or is missing.
+    Event {
+        /// Its id.
+        id: EventId,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A day whose log does not hold as many events as were counted.
+    EventDay {
+        /// The day.
+        day: NaiveDate,
+        /// The events' type.
+        event_type: String,
+        /// Events counted.
+        counted: i64,
+        /// Events in the log.
+        logged: i64,
+    },
+    /// Numbers that do not add up, whatever was counted: a defect of the rules.
+    Sum {
+        /// What should be equal.
+        what: String,
+        /// The total.
+        total: i128,
+        /// The sum of its parts.
+        parts: i128,
+    },
+}
+
+impl Figures {
+    /// A counter's columns.
+    #[must_use]
+    pub fn counter(value: Option<i64>) -> Self {
+        Self { value, ..Self::default() }
+    }
+
+    /// A conversion rate's columns.
+    #[must_use]
+    pub fn rate(conversion: Conversion) -> Self {
+        Self {
+            value: conversion.rate(),
+            numerator: Some(conversion.orders),
+            denominator: Some(conversion.views),
+            histogram: None,
+            metadata: Some(json!({ "numerator": conversion.orders, "denominator": conversion.views })),
+        }
+    }
+
+    /// An average's columns.
+    #[must_use]
+    pub fn average(histogram: &Histogram) -> Self {
+        let [n1, n2, n3, n4, n5] = histogram.0;
+        Self {
+            value: histogram.average(),
+            numerator: Some(histogram.sum()),
+            denominator: Some(histogram.count()),
+            histogram: Some(histogram.0.to_vec()),
+            metadata: Some(json!({
+                "count": histogram.count(), "sum": histogram.sum(),
+                "histogram": { "1": n1, "2": n2, "3": n3, "4": n4, "5": n5 },
+            })),
+        }
+    }
+
+    /// As text; with what only readers see, where nothing else differs.
+    fn beside(&self, other: &Self) -> String {
+        let text = self.to_string();
+        match &self.metadata {
+            Some(metadata) if text == other.to_string() => format!("{text}, shown as {metadata}"),
+            None if text == other.to_string() => format!("{text}, shown without components"),
+            _ => text,
+        }
+    }
+
+    /// Whether it adds nothing to anything: a row of zeros is as good as none.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        let zero = |number: Option<i64>| number.unwrap_or(0) == 0;
+        zero(self.value) && zero(self.numerator) && zero(self.denominator)
+    }
+}
+
+impl Difference {
+    /// What kind of thing it is.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Metric { .. } => "metric",
+            Self::Rollup { .. } => "rollup",
+            Self::Rating { .. } => "rating",
+            Self::Event { .. } => "event",
+            Self::EventDay { .. } => "events",
+            Self::Sum { .. } => "sum",
+        }
+    }
+
+    /// The metric that it is about, if it is about one.
+    #[must_use]
+    pub fn metric_type(&self) -> Option<&str> {
+        match self {
+            Self::Metric { metric_type, .. } | Self::Rollup { metric_type, .. } | Self::Rating { metric_type, .. } => {
+                Some(metric_type)
+            }
+            Self::Event { .. } | Self::EventDay { .. } | Self::Sum { .. } => None,
+        }
+    }
+
+    /// Whether the log has what it takes to set it right. A changed event has to be restored, and
+    /// sums that do not add up are a defect.
+    #[must_use]
+    pub const fn is_repairable(&self) -> bool {
+        !matches!(self, Self::Event { .. } | Self::Sum { .. })
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Metric { metric_type, .. } => metric_type.clone(),
+            Self::Rollup { metric_type, granularity, bucket_start, .. } => {
+                format!("{metric_type} {granularity} {}", bucket_start.to_rfc3339_opts(SecondsFormat::Secs, true))
+            }
+            Self::Rating { metric_type, user, .. } => format!("{metric_type} by {user}"),
+            Self::Event { id, .. } => id.to_string(),
+            Self::EventDay { day, event_type, .. } => format!("{event_type} {day}"),
+            Self::Sum { what, .. } => what.clone(),
+        }
+    }
+
+    /// What stands.
+    #[must_use]
+    pub fn found(&self) -> String {
+        match self {
+            Self::Metric { found, expected, .. } => found.beside(expected),
+            Self::Rollup { found, .. } => shown(*found),
+            Self::Rating { found, .. } => rated(found.as_ref()),
+            Self::Event { problem, .. } => problem.clone(),
+            Self::EventDay { logged, .. } => format!("{logged} in the log"),
+            Self::Sum { total, .. } => total.to_string(),
+        }
+    }
+
+    /// What the log says.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Metric { found, expected, .. } => expected.beside(found),
+            Self::Rollup { expected, .. } => shown(*expected),
+            Self::Rating { expected, .. } => rated(expected.as_ref()),
+            Self::Event { .. } => "as it was counted".into(),
+            Self::EventDay { counted, .. } => format!("{counted} were counted"),
+            Self::Sum { parts, .. } => parts.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: found {}, should be {}", self.kind(), self.key(), self.found(), self.expected())
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(self.value))?;
+        if let (Some(numerator), Some(denominator)) = (self.numerator, self.denominator) {
+            write!(f, " ({numerator} / {denominator})")?;
+        }
+        if let Some(histogram) = &self.histogram {
+            write!(f, " {histogram:?}")?;
+        }
+        Ok(())
+    }
+}
+
+fn shown(number: Option<i64>) -> String {
+    number.map_or_else(|| "nothing".into(), |number| number.to_string())
+}
+
+fn rated(rated: Option<&Rated>) -> String {
+    let time = |time: EventTime| time.utc().to_rfc3339_opts(SecondsFormat::Micros, true);
+    rated.map_or_else(
+        || "nothing".into(),
+        |Rated { stars, time: at, event }| format!("{} stars at {} by {event}", stars.get(), time(*at)),
+    )
+}

@@ -1,0 +1,162 @@
+//! Making what stands agree with the log again.
+//!
+//! Sums are mended by what they lack, not by what they should be: the difference was taken at one
+//! snapshot, and what was counted since is in both. It is added in one transaction under the
+//! counting lock, by the statements that add any batch, so readers see the wrong number or the
+//! right one. Ratings do not add up; they are read from the log again under the lock.
+
+use std::collections::{BTreeSet, HashMap};
+
+use analytics_core::business::Business;
+use analytics_core::deltas::{Conversion, Deltas, Granularity, Rated};
+use analytics_core::metric_type::{Metric, MetricType};
+use analytics_core::topics::EventType;
+use chrono::NaiveDate;
+use diesel::sql_types::{Array, Bool, Text};
+use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
+
+use super::{AuditError, Difference, Figures, ratings};
+use crate::write::{WriteError, event_days, fence, metrics, ratings as standing, rollups};
+use crate::{Connection, DbError};
+
+/// Held by whoever repairs, from before the snapshot to the commit: two repairs at once would both
+/// add what is missing.
+const REPAIR_LOCK: i64 = 0x7265_7061_6972_0001;
+
+/// Why nothing was repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The log could not be counted again.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The differences could not be added.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<diesel::result::Error> for RepairError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+/// Claims the right to repair for as long as the connection lives; `false` where another has it.
+///
+/// # Errors
+/// [`DbError`].
+pub fn claim(connection: &mut Connection) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        claimed: bool,
+    }
+    let row: Row = sql_query("SELECT pg_try_advisory_lock($1) AS claimed")
+        .bind::<diesel::sql_types::BigInt, _>(REPAIR_LOCK)
+        .get_result(connection)?;
+    Ok(row.claimed)
+}
+
+/// What is to be added and set.
+#[derive(Default)]
+struct Repair {
+    deltas: Deltas,
+    /// Counters by type; some may be unknown to the catalogue.
+    counters: Vec<(String, i128)>,
+    opinions: Vec<(String, String)>,
+    averages: BTreeSet<String>,
+}
+
+/// Adds what the differences say is missing, in one transaction.
+///
+/// # Errors
+/// [`RepairError`]; nothing is changed then.
+pub fn repair(connection: &mut Connection, business: Business, differences: &[Difference]) -> Result<(), RepairError> {
+    let mut repair = Repair::default();
+    for difference in differences {
+        repair.plan(difference, business);
+    }
+    connection.transaction(|connection| {
+        fence::lock_counting(connection)?;
+        repair.apply(connection, business)
+    })
+}
+
+impl Repair {
+    fn plan(&mut self, difference: &Difference, business: Business) {
+        let parse = |text: &str| MetricType::parse(text, NaiveDate::default(), business.base_currency).ok();
+        match difference {
+            Difference::Metric { metric_type, found, expected } => {
+                self.plan_metric(metric_type, parse(metric_type), found, expected);
+            }
+            Difference::Rollup { metric_type, granularity, bucket_start, found, expected } => {
+                // The signups of a day are the day's part of all signups.
+                let Some(counter) = parse(metric_type).filter(|counter| counter.metric != Metric::DailySignups) else {
+                    return;
+                };
+                let granularity = if granularity == "hour" { Granularity::Hour } else { Granularity::Day };
+                self.deltas.add_to_rollup(&counter, granularity, *bucket_start, missing(*found, *expected));
+            }
+            Difference::Rating { metric_type, user, .. } => {
+                self.opinions.push((metric_type.clone(), user.clone()));
+                self.averages.insert(metric_type.clone());
+            }
+            Difference::EventDay { day, event_type, counted, logged } => {
+                *self.deltas.events.entry((*day, EventType::of_name(event_type))).or_default() += logged - counted;
+            }
+            // A changed event has to be restored; sums that do not add up are a defect.
+            Difference::Event { .. } | Difference::Sum { .. } => {}
+        }
+    }
+
+    fn plan_metric(&mut self, text: &str, parsed: Option<MetricType>, found: &Figures, expected: &Figures) {
+        match parsed.as_ref().map(|parsed| parsed.metric) {
+            Some(Metric::ProductRating | Metric::SellerRating) => {
+                self.averages.insert(text.to_owned());
+            }
+            Some(Metric::ConversionRate) => {
+                let lacks = |of: fn(&Figures) -> Option<i64>| of(expected).unwrap_or(0) - of(found).unwrap_or(0);
+                let lacking = Conversion { orders: lacks(|f| f.numerator), views: lacks(|f| f.denominator) };
+                if let Some(vendor) = parsed.as_ref().and_then(MetricType::vendor) {
+                    self.deltas.conversions.insert(vendor.clone(), lacking);
+                }
+            }
+            _ => self.counters.push((text.to_owned(), missing(found.value, expected.value))),
+        }
+    }
+
+    fn apply(self, connection: &mut Connection, business: Business) -> Result<(), RepairError> {
+        let Self { deltas, counters, opinions, averages } = self;
+        let rated = ratings::in_log(connection, business, &opinions)?;
+        set_ratings(connection, &opinions, &rated)?;
+        sql_query(include_str!("../sql/set_averages.sql"))
+            .bind::<Array<Text>, _>(averages.iter().map(String::as_str).collect::<Vec<_>>())
+            .execute(connection)?;
+        metrics::add_counters(connection, counters)?;
+        metrics::add(connection, &deltas)?;
+        rollups::add(connection, &deltas.rollups)?;
+        event_days::add(connection, &deltas.events)?;
+        Ok(())
+    }
+}
+
+fn missing(found: Option<i64>, expected: Option<i64>) -> i128 {
+    i128::from(expected.unwrap_or(0)) - i128::from(found.unwrap_or(0))
+}
+
+/// Replaces the ratings that stand for these opinions by those of the log.
+fn set_ratings(
+    connection: &mut Connection,
+    opinions: &[(String, String)],
+    rated: &HashMap<(String, String), Rated>,
+) -> Result<(), WriteError> {
+    sql_query(
+        "DELETE FROM ratings r USING unnest($1, $2) AS o (metric_type, user_id) \
+         WHERE r.metric_type = o.metric_type AND r.user_id = o.user_id",
+    )
+    .bind::<Array<Text>, _>(opinions.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(opinions.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+    .execute(connection)?;
+    let mut rows: Vec<_> = rated.iter().map(|((target, user), rated)| (target.clone(), user.as_str(), rated)).collect();
+    rows.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    standing::store(connection, &rows)
+}

@@ -1,0 +1,184 @@
+//! The metrics, against the sums of their days, what was added by hand, and the ratings that stand.
+
+use std::collections::{BTreeMap, HashMap};
+
+use analytics_core::business::Business;
+use analytics_core::deltas::{Conversion, Deltas};
+use analytics_core::identity::Fingerprint;
+use analytics_core::metric_type::{Metric, MetricType};
+use analytics_core::money::Currency;
+use analytics_core::topics::EventType;
+use chrono::NaiveDate;
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{AuditError, Difference, Figures, Findings, recount};
+use crate::logged;
+use crate::{Connection, DbError};
+
+/// How many metrics are in memory at once.
+const PIECE: i64 = 10_000;
+
+/// Compares every metric, and returns a hash of all of them on top of `fingerprint`.
+pub(super) fn audit(
+    connection: &mut Connection,
+    business: Business,
+    fingerprint: Fingerprint,
+    findings: &mut Findings,
+) -> Result<Uuid, AuditError> {
+    let mut counted = sums_of_days(connection)?;
+    for (metric_type, missing) in &findings.corrections {
+        *counted.entry(metric_type.clone()).or_default() += missing;
+    }
+    let parsed: Vec<(MetricType, i128)> = counted
+        .iter()
+        .filter_map(|(text, sum)| {
+            Some((MetricType::parse(text, NaiveDate::default(), business.base_currency).ok()?, *sum))
+        })
+        .collect();
+    check_revenue(&parsed, findings);
+    let mut expected: BTreeMap<String, Figures> = rates(&parsed);
+    for (target, histogram) in &findings.histograms {
+        expected.insert(target.clone(), Figures::average(histogram));
+    }
+    for (metric_type, sum) in adjustments(connection, business)? {
+        *counted.entry(metric_type).or_default() += sum;
+    }
+    for (metric_type, sum) in counted {
+        expected.insert(metric_type, Figures::counter(Some(i64::try_from(sum).unwrap_or(i64::MAX))));
+    }
+    compare(connection, fingerprint, expected, findings)
+}
+
+/// The sum of each counter's days.
+fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        metric_type: String,
+        #[diesel(sql_type = Text)]
+        sum: String,
+    }
+    let rows: Vec<Row> = sql_query(
+        "SELECT metric_type, sum(value)::text AS sum FROM metric_rollups WHERE granularity = 'day' GROUP BY metric_type",
+    )
+    .load(connection)?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.metric_type, row.sum.parse().ok()?))).collect())
+}
+
+/// In each currency total revenue is unattributed revenue and the sum over sellers, adjustments
+/// apart.
+fn check_revenue(counted: &[(MetricType, i128)], findings: &mut Findings) {
+    let mut sums: BTreeMap<Option<Currency>, (i128, i128)> = BTreeMap::new();
+    for (MetricType { metric, foreign_currency, .. }, sum) in counted {
+        let (total, parts) = sums.entry(*foreign_currency).or_default();
+        match metric {
+            Metric::TotalRevenue => *total += sum,
+            Metric::UnattributedRevenue | Metric::SellerRevenue => *parts += sum,
+            _ => {}
+        }
+    }
+    for (currency, (total, parts)) in sums {
+        findings.keys_checked += 1;
+        if total != parts {
+            let currency = currency.map_or("the base currency", Currency::code);
+            let what = format!("total revenue in {currency}, and unattributed plus the sum over sellers");
+            findings.differences.push(Difference::Sum { what, total, parts });
+        }
+    }
+}
+
+/// Conversion rates by the orders and views that were counted.
+fn rates(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
+    let mut rates: BTreeMap<String, Conversion> = BTreeMap::new();
+    for (MetricType { metric, subject, .. }, sum) in counted {
+        let sum = i64::try_from(*sum).unwrap_or(i64::MAX);
+        let (orders, views) = match metric {
+            Metric::SellerOrders => (sum, 0),
+            Metric::SellerViews => (0, sum),
+            _ => continue,
+        };
+        let rate = MetricType::new(Metric::ConversionRate, subject.clone());
+        let rate = rates.entry(rate.to_string()).or_default();
+        rate.orders += orders;
+        rate.views += views;
+    }
+    rates.into_iter().map(|(metric_type, conversion)| (metric_type, Figures::rate(conversion))).collect()
+}
+
+/// What was added by hand to each metric, by the adjustments in the log.
+fn adjustments(connection: &mut Connection, business: Business) -> Result<HashMap<String, i128>, AuditError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let rows: Vec<Row> = sql_query("SELECT id FROM event_logs WHERE event_type = $1")
+        .bind::<Text, _>(EventType::Adjustment.name())
+        .load(connection)?;
+    let mut deltas = Deltas::default();
+    let ids: Vec<Uuid> = rows.into_iter().map(|row| row.id).collect();
+    for piece in ids.chunks(1_000) {
+        for logged in logged::by_ids(connection, piece)? {
+            recount::count(&logged, business, &mut deltas)?;
+        }
+    }
+    Ok(deltas.adjustments)
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    metric_type: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    value: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    numerator: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    denominator: Option<i64>,
+    #[diesel(sql_type = Nullable<Array<BigInt>>)]
+    histogram: Option<Vec<i64>>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    metadata: Option<Value>,
+}
+
+fn compare(
+    connection: &mut Connection,
+    mut fingerprint: Fingerprint,
+    mut expected: BTreeMap<String, Figures>,
+    findings: &mut Findings,
+) -> Result<Uuid, AuditError> {
+    let mut after = String::new();
+    loop {
+        let rows: Vec<Row> = sql_query(
+            "SELECT type AS metric_type, value, numerator, denominator, histogram, metadata FROM metrics \
+             WHERE type > $1 ORDER BY type LIMIT $2",
+        )
+        .bind::<Text, _>(&after)
+        .bind::<BigInt, _>(PIECE)
+        .load(connection)?;
+        let Some(last) = rows.last() else { break };
+        after.clone_from(&last.metric_type);
+        for row in rows {
+            let Row { metric_type, value, numerator, denominator, histogram, metadata } = row;
+            let mut found = Figures { value, numerator, denominator, histogram, metadata };
+            let expected = expected.remove(&metric_type).unwrap_or_default();
+            if expected.metadata.is_none() {
+                // What an adjustment says besides.
+                found.metadata = None;
+            }
+            fingerprint = fingerprint.text(&metric_type).text(&found.to_string());
+            findings.keys_checked += 1;
+            if found != expected && !(expected == Figures::default() && found.is_nothing()) {
+                findings.differences.push(Difference::Metric { metric_type, found, expected });
+            }
+        }
+    }
+    for (metric_type, expected) in expected {
+        findings.keys_checked += 1;
+        findings.differences.push(Difference::Metric { metric_type, found: Figures::default(), expected });
+    }
+    Ok(fingerprint.finish())
+}

@@ -1,0 +1,9 @@
+-- What adjustments say. A delta that is no number of bigint's range says nothing; the broken seal
+-- tells.
+SELECT e.id, e.metadata ->> 'type' AS metric_type,
+    CASE WHEN jsonb_typeof(e.metadata -> 'delta') = 'number'
+            AND (e.metadata -> 'delta')::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
+        THEN (e.metadata -> 'delta')::numeric::bigint
+    END AS delta
+FROM event_logs e
+WHERE e.id = ANY($1)

@@ -1,0 +1,46 @@
+//! The connection of a job.
+
+use std::time::Duration;
+
+use analytics_db::service_settings::ServiceSettings;
+use analytics_db::{Connection, DbError, connection, migrations};
+use analytics_process::settings::Settings;
+use analytics_process::shutdown::Shutdown;
+
+/// Between two attempts to reach the database.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Connects, for as long as it takes: a database that is away comes back.
+///
+/// # Errors
+/// Where the process is to stop first.
+pub(super) fn reach(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
+    let url = settings.required("DATABASE_URL")?;
+    let mut said = None;
+    loop {
+        match connection::connect(url, "analytics-jobs") {
+            Ok(connection) => return Ok(connection),
+            Err(DbError::Unreachable(why)) => {
+                if said.as_ref() != Some(&why) {
+                    log::warn!("waiting for the database: {why}");
+                    said = Some(why);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if shutdown.wait(PAUSE) {
+            anyhow::bail!("stopped before the database could be reached");
+        }
+    }
+}
+
+/// The same for jobs that need the schema and the settings of this version.
+///
+/// # Errors
+/// A schema or settings that this version does not work with.
+pub(super) fn ready(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
+    let mut connection = reach(settings, shutdown)?;
+    migrations::check(&mut connection)?;
+    ServiceSettings::from(settings.business()?).check(&mut connection)?;
+    Ok(connection)
+}

@@ -188,11 +188,13 @@ impl Server {
             .collect();
         versions.sort();
         let path = versions.pop().expect("PostgreSQL's programs");
-        if !self.is_root() {
-            return Command::new(path);
-        }
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(path);
+        // PostgreSQL ends at once with its first process, and does not run as root.
+        command.args(["--pdeathsig", "QUIT"]);
+        if self.is_root() {
+            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
+        }
+        command.arg(path);
         command
     }
 

@@ -41,8 +41,16 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// A command that is killed when the thread that starts it ends, however that comes: nothing that
+/// a harness starts outlives it.
+pub(crate) fn tied(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
+}
+
 fn command(binary: &Path, environment: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new(binary);
+    let mut command = tied(binary);
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default()).envs(environment);
     // Away from any .env of the developer's.
     command.current_dir("/");

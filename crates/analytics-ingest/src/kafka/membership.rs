@@ -85,8 +85,10 @@ impl Membership {
 /// Whether librdkafka says that a topic it knew has another id now. It has no other way to say
 /// so, and goes on reading the new topic where it was in the old one.
 fn tells_of_another_topic(message: &str) -> bool {
-    const NONE_BEFORE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
-    message.split_once(" changed id from ").is_some_and(|(_, ids)| !ids.starts_with(NONE_BEFORE))
+    // At first it knows none, nor from a broker that is too old to say.
+    const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    let ids = message.split_once(" changed id from ").map(|(_, ids)| ids.trim());
+    ids.is_some_and(|ids| !ids.starts_with(NONE) && !ids.ends_with(NONE))
 }
 
 impl ConsumerContext for Membership {
@@ -129,5 +131,22 @@ impl ClientContext for Membership {
         }
         self.intake.note_ends(&ends);
         self.telemetry.lag(&self.intake.lag());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tells_of_another_topic;
+
+    #[test]
+    fn only_a_topic_that_was_known_can_be_another_one() {
+        for (message, other) in [
+            ("[thrd:main]: Topic t changed id from qFTLVj0nSeyKI9pzyVKJuQ to b1XnzyyzR3mM7Zs8Z3Cq2g", true),
+            ("[thrd:main]: Topic t changed id from AAAAAAAAAAAAAAAAAAAAAA to b1XnzyyzR3mM7Zs8Z3Cq2g", false),
+            ("[thrd:main]: Topic t changed id from qFTLVj0nSeyKI9pzyVKJuQ to AAAAAAAAAAAAAAAAAAAAAA", false),
+            ("[thrd:main]: Topic t partition 1 Leader 1 Epoch 0", false),
+        ] {
+            assert_eq!(tells_of_another_topic(message), other, "{message}");
+        }
     }
 }

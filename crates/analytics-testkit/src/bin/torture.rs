@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long)]
     at_once: Option<usize>,
     /// Where logs of workers are kept after a failure
-    #[arg(long, default_value = "/tmp/torture-logs", hide = true)]
+    #[arg(long, default_value = ".local/torture", hide = true)]
     logs: PathBuf,
     /// Where the page with the evidence is written
     #[arg(long, hide = true)]

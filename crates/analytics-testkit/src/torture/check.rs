@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::arena::Run;
+use crate::process;
 
 /// How long everything may take to be counted after a fault.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -71,6 +72,7 @@ pub fn judge(run: &Run<'_>) -> Verdict {
     consumption(run, &mut verdict);
     tables(run, &mut verdict);
     gaps(run, &mut verdict);
+    own_verification(run, &mut verdict);
     verdict
 }
 
@@ -178,6 +180,17 @@ fn gaps(run: &Run<'_>, verdict: &mut Verdict) {
     }
     verdict.wrong("gaps that are not recorded", &missing);
     verdict.wrong("gaps that should not be", &unexpected);
+}
+
+/// What the service says itself when it counts everything again from its log.
+fn own_verification(run: &Run<'_>, verdict: &mut Verdict) {
+    let environment = [("DATABASE_URL".to_owned(), run.database.url.clone())].into();
+    let verified = process::run("analytics-jobs", &["verify", "--full"], &environment);
+    if !verified.status.success() {
+        let said = [verified.stdout, verified.stderr].concat();
+        let said: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+        verdict.wrong("lines of analytics-jobs verify --full, which finds a drift", &said);
+    }
 }
 
 fn pairs(run: &Run<'_>, query: &str) -> BTreeMap<String, String> {

@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, Offset};
 
 use crate::broker;
 use crate::database::unique_name;
-use crate::process::free_port;
+use crate::process::{self, free_port};
 use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ impl Kafka {
 
     fn java(&self, arguments: &[&str]) -> Command {
         let log = std::fs::File::options().create(true).append(true).open(self.directory.join("log")).expect("a log");
-        let mut command = Command::new("java");
+        let mut command = process::tied("java");
         command
             .args(["-Xms128m", "-Xmx768m", "-XX:+UseG1GC"])
             .arg(format!("-Dlog4j2.configurationFile={}", self.logging))

@@ -53,7 +53,7 @@ pub fn page(outcomes: &[Outcome], options: &Options) -> String {
            with none of the service's code\n\n\
          Lost and duplicated are events, by the number that each carries; duplicated also counts records that were \
          consumed more often than they should be. Wrong are metrics, rollups, ratings, dead letters, gaps and \
-         counters that differ. Stuck are partitions that do not come to their end. Recovery is the time from the end \
+         counters that differ, and what `analytics-jobs verify --full` finds. Stuck are partitions that do not come to their end. Recovery is the time from the end \
          of the fault until everything is counted.\n\n\
          | fault | what happens | consumed | lost | duplicated | wrong | stuck | recovery |\n\
          |---|---|---:|---:|---:|---:|---:|---:|\n",

@@ -77,6 +77,12 @@ impl Stream {
         }
     }
 
+    /// How many records were made.
+    #[must_use]
+    pub fn made(&self) -> i64 {
+        i64::try_from(self.made).expect("a sensible number")
+    }
+
     /// The next records.
     pub fn take(&mut self, records: u64) -> Vec<Message> {
         (0..records).map(|_| self.next()).collect()

@@ -36,14 +36,16 @@ impl Obstacle {
 
     /// Waits until a worker stands before it, and says which of those that run.
     pub(super) fn wait_for_worker(&self, run: &Run<'_>) -> usize {
-        let waiting = format!(
+        wait::until("a worker in mid-batch", Duration::from_secs(60), || self.worker(run))
+    }
+
+    /// A worker that stands before it now.
+    pub(super) fn worker(&self, run: &Run<'_>) -> Option<usize> {
+        let names = run.database.lines(&format!(
             "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
              WHERE NOT l.granted AND a.datname = current_database() AND {}",
             self.waiting
-        );
-        wait::until("a worker in mid-batch", Duration::from_secs(60), || {
-            let names = run.database.lines(&waiting);
-            run.workers.iter().position(|worker| names.contains(&worker.name))
-        })
+        ));
+        run.workers.iter().position(|worker| names.contains(&worker.name))
     }
 }

@@ -1,9 +1,12 @@
 //! Many faults, one upon the other: which, when and for how long is the seed's choice.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::input::set_to_start;
+use super::obstacle::Obstacle;
+use super::topics::phantoms;
+use crate::broker::Sender;
 use crate::torture::arena::Run;
 use crate::traffic::Random;
 
@@ -20,6 +23,12 @@ const MISCHIEF: &[(&str, Mischief)] = &[
         let victim = any_worker(run, random);
         run.stop_worker(victim);
         run.start_worker();
+    }),
+    ("a worker is killed in mid-batch", |run, random| in_mid_batch(run, random, false)),
+    ("a worker freezes in mid-batch", |run, random| in_mid_batch(run, random, true)),
+    ("a producer takes a transaction back", |run, _| {
+        let sender = Sender::transactional(&run.arena.kafka.address, &run.prefix);
+        sender.transaction(&phantoms(run).take(500), false);
     }),
     ("a worker joins", |run, _| run.start_worker()),
     ("a worker freezes", |run, random| {
@@ -73,11 +82,11 @@ pub(super) fn run(run: &mut Run<'_>) {
     run.feed_now(10);
     run.settled();
     // About a minute of it with 100,000 records, some seconds in the short form.
-    let calls = (run.options.records / 10_000).clamp(4, 30);
-    let feeding = run.feed(90, Duration::from_secs(calls * 3));
+    let calls = (run.options.records / 6_000).clamp(4, 40);
+    let feeding = run.feed(80, Duration::from_secs(calls * 3));
     for _ in 0..calls {
         let (what, mischief) = MISCHIEF[usize::try_from(random.below(MISCHIEF.len() as u64)).expect("small")];
-        eprintln!("   storm: {what}");
+        eprintln!("    storm: {what}");
         mischief(run, &mut random);
         thread::sleep(some_time(&mut random, 2_000));
     }
@@ -86,6 +95,34 @@ pub(super) fn run(run: &mut Run<'_>) {
         proxy.behave();
     }
     run.fault_is_over();
+    // The last offsets are records, so that the end can be reached; others are none.
+    run.feed_now(10);
+    run.consumption.only_sum = Some(run.stream.made());
+}
+
+/// Kills or freezes a worker that stands before the fence or behind it, if there is one soon.
+fn in_mid_batch(run: &mut Run<'_>, random: &mut Random, freeze: bool) {
+    let obstacle = if random.below(2) == 0 { Obstacle::counting_lock(run) } else { Obstacle::total(run) };
+    let deadline = Instant::now() + Duration::from_secs(4);
+    let mut victim = obstacle.worker(run);
+    while victim.is_none() && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(20));
+        victim = obstacle.worker(run);
+    }
+    match victim {
+        Some(victim) if freeze => {
+            run.workers[victim].process.signal("-STOP");
+            drop(obstacle);
+            thread::sleep(some_time(random, 14_000));
+            run.workers[victim].process.signal("-CONT");
+        }
+        Some(victim) => {
+            run.kill_worker(victim);
+            drop(obstacle);
+            run.start_worker();
+        }
+        None => {}
+    }
 }
 
 fn any_worker(run: &Run<'_>, random: &mut Random) -> usize {

@@ -8,7 +8,7 @@ use crate::torture::arena::{PARTITIONS, Run};
 use crate::torture::stream::{Stream, Traits};
 
 /// Records that look like any others and must not be counted.
-fn phantoms(run: &Run<'_>) -> Stream {
+pub(super) fn phantoms(run: &Run<'_>) -> Stream {
     Stream::new(run.options.seed, run.options.records, Traits::default(), true)
 }
 
@@ -24,8 +24,7 @@ pub(super) fn aborted(run: &mut Run<'_>) {
     run.fault_is_over();
     // The last offsets are records, so that the end can be reached.
     run.feed_now(20);
-    let records = portion * 8 + run.options.records * 20 / 100;
-    run.consumption.only_sum = Some(i64::try_from(records).expect("a sensible number"));
+    run.consumption.only_sum = Some(run.stream.made());
 }
 
 pub(super) fn retention(run: &mut Run<'_>) {

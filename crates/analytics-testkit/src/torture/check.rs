@@ -124,7 +124,7 @@ fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
         }
     };
     if let Some(records) = expected.only_sum {
-        compare("all partitions", sum, records);
+        compare(&format!("all partitions {rows:?} of {:?}", run.held()), sum, records);
     } else {
         for (partition, (_, end)) in run.held() {
             let should = end + expected.by_partition.get(&partition).copied().unwrap_or(0);

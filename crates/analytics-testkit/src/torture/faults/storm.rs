@@ -69,13 +69,13 @@ const MISCHIEF: &[(&str, Mischief)] = &[
         }
     }),
     ("offsets are set back", |run, random| {
+        run.consumption.may_repeat = true;
         let topics = ["product.viewed", "order.created", "rating.updated", "user.registered"];
         set_to_start(run, topics[usize::try_from(random.below(4)).expect("small")]);
     }),
 ];
 
 pub(super) fn run(run: &mut Run<'_>) {
-    run.consumption.may_repeat = true;
     let mut random = Random(run.options.seed);
     run.start_workers();
     // Offsets can be set back once every topic was read.

@@ -59,12 +59,18 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Write these records.
-    Batch { spans: Vec<Span>, records: Vec<Record> },
+    Batch { turn: Turn, spans: Vec<Span>, records: Vec<Record> },
     /// Tell the database that these partitions stand where they stood.
-    Heartbeat(Vec<(TopicPartition, Offset, Option<Offset>)>),
+    Heartbeat { turn: Turn, partitions: Vec<(TopicPartition, Offset, Option<Offset>)> },
     /// Nothing any more.
     Stop,
 }
+
+/// Which assignment some work belongs to. Work may outlive its assignment: a transaction that
+/// hangs while the partitions are given away and given back. What comes of it then says nothing
+/// about the partitions as they were given back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Turn(u64);
 
 /// What became of a fetched record.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,6 +103,7 @@ struct Partition {
 struct State {
     partitions: HashMap<TopicPartition, Partition>,
     arrived: u64,
+    turn: Turn,
     waiting_records: usize,
     waiting_bytes: usize,
     in_work: usize,
@@ -148,6 +155,7 @@ impl Intake {
                 (partition, fresh)
             })
             .collect();
+        state.turn.0 += 1;
         state.last_heartbeat = None;
     }
 
@@ -259,9 +267,10 @@ impl Intake {
 
     /// Takes back what a writer was given: the offsets that are stored now, or `None` where
     /// nothing was written (the session then ends).
-    pub(crate) fn finish(&self, partitions: &[(TopicPartition, Option<Offset>)]) {
+    pub(crate) fn finish(&self, turn: Turn, partitions: &[(TopicPartition, Option<Offset>)]) {
         let mut state = self.lock();
-        for (name, stored) in partitions {
+        let current = if state.turn == turn { partitions } else { &[] };
+        for (name, stored) in current {
             if let Some(partition) = state.partitions.get_mut(name) {
                 partition.in_work = false;
                 partition.stored = stored.unwrap_or(partition.stored);
@@ -377,7 +386,7 @@ impl State {
         self.in_work += 1;
         // What arrived earlier is counted earlier, across partitions too: it may teach a vendor.
         records.sort_unstable_by_key(|(arrival, _)| *arrival);
-        Work::Batch { spans, records: records.into_iter().map(|(_, record)| record).collect() }
+        Work::Batch { turn: self.turn, spans, records: records.into_iter().map(|(_, record)| record).collect() }
     }
 
     /// The partitions that nobody is writing, if it is time to report them.
@@ -393,6 +402,9 @@ impl State {
         }
         self.last_heartbeat = Some(Instant::now());
         self.in_work += usize::from(!idle.is_empty());
-        (!idle.is_empty()).then_some(Work::Heartbeat(idle))
+        (!idle.is_empty()).then_some(Work::Heartbeat { turn: self.turn, partitions: idle })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use analytics_db::write::{self, Batch, Item, Reread, Span, WriteError, refusal};
 use analytics_db::{Connection, DbError, connection, offsets};
 use chrono::Utc;
 
-use crate::intake::{End, Intake, Work};
+use crate::intake::{End, Intake, Turn, Work};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
@@ -47,14 +47,14 @@ impl Writer {
     pub(crate) fn run(mut self) {
         loop {
             match self.intake.take() {
-                Work::Batch { spans, records } => self.batch(spans, records),
-                Work::Heartbeat(partitions) => self.heartbeat(&partitions),
+                Work::Batch { turn, spans, records } => self.batch(turn, spans, records),
+                Work::Heartbeat { turn, partitions } => self.heartbeat(turn, &partitions),
                 Work::Stop => return,
             }
         }
     }
 
-    fn batch(&mut self, spans: Vec<Span>, records: Vec<Record>) {
+    fn batch(&mut self, turn: Turn, spans: Vec<Span>, records: Vec<Record>) {
         let now = Utc::now();
         let decoder = &self.settings.decoder;
         let item = |record: Record| Item { decoded: decoder.decode(&record, now), record };
@@ -68,7 +68,7 @@ impl Writer {
         let outcome = self.write(&mut batch);
         let stored = |span: &Span| matches!(outcome, Outcome::Stored).then_some(span.next);
         let finished: Vec<_> = batch.spans.iter().map(|span| (span.partition.clone(), stored(span))).collect();
-        self.intake.finish(&finished);
+        self.intake.finish(turn, &finished);
     }
 
     /// Writes a batch, however often it takes.
@@ -141,7 +141,7 @@ impl Writer {
         stored.is_ok_and(|stored| batch.spans.iter().all(|span| stored.get(&span.partition) == Some(&span.next)))
     }
 
-    fn heartbeat(&mut self, partitions: &[(TopicPartition, Offset, Option<Offset>)]) {
+    fn heartbeat(&mut self, turn: Turn, partitions: &[(TopicPartition, Offset, Option<Offset>)]) {
         let group = Arc::clone(&self.settings);
         let beat = self.connected(|connection| Ok(offsets::heartbeat(connection, &group.group_id, partitions)?));
         match beat {
@@ -153,7 +153,7 @@ impl Writer {
             Err(error) => self.failed(&error),
         }
         let finished: Vec<_> = partitions.iter().map(|(name, stored, _)| (name.clone(), Some(*stored))).collect();
-        self.intake.finish(&finished);
+        self.intake.finish(turn, &finished);
     }
 
     /// Does something with a connection, made anew if the last one broke.

@@ -4,7 +4,7 @@
 //! the log: together that makes it the latest, without holding all of them in memory. Where either
 //! fails, the user's ratings are read again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use analytics_core::business::Business;
 use analytics_core::deltas::{Deltas, Histogram, Rated};
@@ -64,12 +64,13 @@ pub(super) fn in_log(
     opinions: &[(String, String)],
 ) -> Result<HashMap<(String, String), Rated>, AuditError> {
     let mut found = HashMap::new();
+    let wanted: HashSet<&(String, String)> = opinions.iter().collect();
     let users: BTreeSet<&str> = opinions.iter().map(|(_, user)| user.as_str()).collect();
     let users: Vec<&str> = users.into_iter().collect();
     for piece in users.chunks(PIECE) {
         let events = logged::ratings_of(connection, piece)?;
         let latest = latest(&events, business)?;
-        found.extend(latest.into_iter().filter(|(opinion, _)| opinions.contains(opinion)));
+        found.extend(latest.into_iter().filter(|(opinion, _)| wanted.contains(opinion)));
     }
     Ok(found)
 }

@@ -311,6 +311,17 @@ impl Intake {
         self.changed.notify_all();
     }
 
+    /// Ends the session of a worker that was fenced; but not for work of an assignment that is over
+    /// anyway.
+    pub(crate) fn fenced(&self, turn: Turn) {
+        let mut state = self.lock();
+        if state.turn == turn {
+            state.end.get_or_insert(End::Fenced);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Why the session is to end, if it is.
     pub(crate) fn ended(&self) -> Option<End> {
         self.lock().end.clone()

@@ -65,14 +65,14 @@ impl Writer {
             items,
             dead_letter_bytes: self.settings.dead_letter_bytes,
         };
-        let outcome = self.write(&mut batch);
+        let outcome = self.write(turn, &mut batch);
         let stored = |span: &Span| matches!(outcome, Outcome::Stored).then_some(span.next);
         let finished: Vec<_> = batch.spans.iter().map(|span| (span.partition.clone(), stored(span))).collect();
         self.intake.finish(turn, &finished);
     }
 
     /// Writes a batch, however often it takes.
-    fn write(&mut self, batch: &mut Batch) -> Outcome {
+    fn write(&mut self, turn: Turn, batch: &mut Batch) -> Outcome {
         let business = self.settings.decoder.business;
         let (mut failures, mut answer_lost) = (0, false);
         loop {
@@ -94,7 +94,7 @@ impl Writer {
                 Err(WriteError::Fenced) if answer_lost && self.was_stored(batch) => return Outcome::Stored,
                 Err(WriteError::Fenced) => {
                     self.telemetry.fenced();
-                    self.intake.end(End::Fenced);
+                    self.intake.fenced(turn);
                     return Outcome::GivenUp;
                 }
                 Err(WriteError::Refused) => {
@@ -148,7 +148,7 @@ impl Writer {
             Ok(beat) if beat == partitions.len() => self.recovered(),
             Ok(_) => {
                 self.telemetry.fenced();
-                self.intake.end(End::Fenced);
+                self.intake.fenced(turn);
             }
             Err(error) => self.failed(&error),
         }

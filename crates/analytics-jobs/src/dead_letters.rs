@@ -167,17 +167,17 @@ fn time(time: DateTime<Utc>) -> String {
 
 fn show(connection: &mut Connection, id: Uuid) -> anyhow::Result<()> {
     let access = Tenant::Marketplace.event_log().context("operators may read the log")?;
-    let Some((letter, actions)) = one(connection, access, id)? else { bail!("there is no dead letter {id}") };
+    let Some((letter, contents, actions)) = one(connection, access, id)? else { bail!("there is no dead letter {id}") };
     println!("id         {}", letter.id);
     println!("place      {}/{} offset {}", letter.topic, letter.partition, letter.offset);
     println!("timestamp  {}", letter.record_timestamp.map_or("-".into(), time));
     println!("refused    {}", time(letter.created_at));
     println!("state      {}", letter.state);
     println!("reason     {}: {}", letter.reason, letter.detail);
-    println!("headers    {}", serde_json::to_string(&letter.headers)?);
-    let kept = letter.payload.as_ref().map_or(0, Vec::len);
+    println!("headers    {}", serde_json::to_string(&contents.headers)?);
+    let kept = contents.payload.as_ref().map_or(0, Vec::len);
     println!("payload    {} bytes, {kept} kept", letter.payload_bytes.map_or("no".into(), |bytes| bytes.to_string()));
-    if let Some(payload) = &letter.payload {
+    if let Some(payload) = &contents.payload {
         println!("{}", String::from_utf8_lossy(payload));
     }
     for Action { action, acted_at, actor, result, event_id, detail, corrected } in actions {

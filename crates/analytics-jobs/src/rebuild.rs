@@ -28,6 +28,11 @@ pub struct Rebuild {
     /// reports what moved to whom.
     #[arg(long)]
     reattribute: bool,
+    /// Follow the log although it is not what was counted: events were changed or are missing
+    ///
+    /// Without this nothing is changed then, because the numbers may be right and the log wrong.
+    #[arg(long)]
+    accept_log: bool,
 }
 
 pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
@@ -43,13 +48,20 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
     let (repairable, beyond): (Vec<_>, Vec<_>) = audit
         .differences
         .into_iter()
-        .filter(|difference| matches(&rebuild.metrics, difference))
+        .filter(|difference| matches(&rebuild.metrics, difference) || difference.accuses_the_log())
         .partition(Difference::is_repairable);
     for difference in &repairable {
         println!("{difference}");
     }
     for difference in &beyond {
         println!("beyond repair from the log: {difference}");
+    }
+    let damaged = beyond.iter().chain(&repairable).filter(|difference| difference.accuses_the_log()).count();
+    if damaged > 0 && !rebuild.dry_run && !rebuild.accept_log {
+        bail!(
+            "{damaged} of these say that the log is not what was counted: restore it, \
+             or let the numbers follow it with --accept-log; nothing was changed"
+        );
     }
     match (repairable.len(), rebuild.dry_run) {
         (0, _) => println!("nothing to rebuild: {} numbers are as the log says", audit.keys_checked),

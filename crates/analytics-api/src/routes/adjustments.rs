@@ -19,6 +19,8 @@ use crate::problem::{Failures, Problem, TooLarge};
 use crate::query::Query;
 use crate::settings::ApiSettings;
 
+/// The largest value, either way: what is counted on top of it still fits.
+const LARGEST_VALUE: u64 = 1_000_000_000_000_000_000;
 /// The longest reason.
 const LONGEST_REASON: usize = 1000;
 
@@ -90,6 +92,9 @@ fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Re
     }
     if body.value.is_none() && body.metadata.is_none() {
         return Err(Problem::invalid_body("give a value, metadata, or both"));
+    }
+    if body.value.is_some_and(|value| value.unsigned_abs() > LARGEST_VALUE) {
+        return Err(Problem::invalid_body(format!("value: it lies between -{LARGEST_VALUE} and {LARGEST_VALUE}")));
     }
     let metadata = body.metadata.map(Value::Object);
     let text = body.reason.as_deref().unwrap_or_default();

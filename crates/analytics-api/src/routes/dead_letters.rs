@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::rejection::Reason;
 use analytics_db::read::RawJson;
-use analytics_db::read::dead_letters::{self, Action, DeadLetter, LetterFilter};
+use analytics_db::read::dead_letters::{self, Action, Contents, DeadLetter, LetterFilter};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -155,8 +155,8 @@ pub(crate) async fn one(
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
     let found = database.ask(move |connection| dead_letters::one(connection, access, id)).await?;
-    let (letter, actions) = found.ok_or_else(Problem::dead_letter_not_found)?;
-    Ok(Json(details(letter, actions)))
+    let (letter, contents, actions) = found.ok_or_else(Problem::dead_letter_not_found)?;
+    Ok(Json(details(&letter, contents, actions)))
 }
 
 /// A dead letter's id in a path.
@@ -185,12 +185,12 @@ fn body(letter: &DeadLetter) -> DeadLetterBody {
     }
 }
 
-fn details(letter: DeadLetter, actions: Vec<Action>) -> DeadLetterDetails {
-    let body = body(&letter);
-    let kept = letter.payload.as_ref().map(Vec::len);
+fn details(letter: &DeadLetter, contents: Contents, actions: Vec<Action>) -> DeadLetterDetails {
+    let body = body(letter);
+    let kept = contents.payload.as_ref().map(Vec::len);
     let payload_cut =
         kept.is_some_and(|kept| letter.payload_bytes.is_some_and(|bytes| usize::try_from(bytes) != Ok(kept)));
-    let (payload, payload_base64) = match letter.payload.map(String::from_utf8) {
+    let (payload, payload_base64) = match contents.payload.map(String::from_utf8) {
         None => (None, None),
         Some(Ok(text)) => (Some(text), None),
         Some(Err(bytes)) => (None, Some(STANDARD.encode(bytes.as_bytes()))),
@@ -200,5 +200,5 @@ fn details(letter: DeadLetter, actions: Vec<Action>) -> DeadLetterDetails {
         ActionBody { action, at: acted_at, actor, result, event_id, detail, corrected }
     };
     let actions = actions.into_iter().map(action).collect();
-    DeadLetterDetails { letter: body, headers: letter.headers, payload, payload_base64, payload_cut, actions }
+    DeadLetterDetails { letter: body, headers: contents.headers, payload, payload_base64, payload_cut, actions }
 }

@@ -138,6 +138,8 @@ pub(crate) struct ReplacedBody {
 /// What the first page showed, for the pages after it.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
+    /// The metric; `daily_signups` is another one tomorrow.
+    r#type: String,
     before: Uuid,
     snapshot: String,
     value: Option<i64>,
@@ -169,8 +171,17 @@ pub(crate) async fn list(
     let tenant = caller::tenant(&principal)?;
     let query = Query::of(&request, &["limit", "cursor"], &[])?;
     let (limit, cursor) = (query.limit()?, query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?);
-    let (metric, known) = readable(&path.into_inner(), &tenant, &settings)?;
+    let mut named = path.into_inner();
+    if let Some((cursor, _)) = &cursor
+        && cursor.r#type.split(':').next() == Some(named.as_str())
+    {
+        named.clone_from(&cursor.r#type);
+    }
+    let (metric, known) = readable(&named, &tenant, &settings)?;
     let metric = metric.ok_or_else(Problem::metric_not_found)?;
+    if cursor.as_ref().is_some_and(|(cursor, _)| cursor.r#type != metric.as_str()) {
+        return Err(Problem::invalid_parameter("cursor", "it is of another metric"));
+    }
     let (r#type, business) = (metric.as_str().to_owned(), settings.business);
     let found = database
         .ask(move |connection| {
@@ -195,7 +206,7 @@ pub(crate) async fn list(
     let (page, snapshot, value, metadata) = found.ok_or_else(Problem::metric_not_found)?;
     let next_cursor = page.next.map(|before| {
         let (metadata, snapshot) = (metadata.clone(), snapshot.to_string());
-        encode(&json!(Cursor { before, snapshot, value, metadata }).to_string())
+        encode(&json!(Cursor { r#type: r#type.clone(), before, snapshot, value, metadata }).to_string())
     });
     let mut answer = HttpResponse::Ok();
     if let Some(next) = &next_cursor {

@@ -175,6 +175,9 @@ fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &
     }
     for ((granularity, bucket_start, metric_type), (found, expected)) in pairs {
         findings.keys_checked += 1;
+        if expected.is_none() && granularity == name(Granularity::Day) {
+            findings.ghosts.insert(metric_type.clone());
+        }
         if found.map(i128::from) == expected || (found == Some(0) && expected.is_none()) {
             continue;
         }

@@ -173,6 +173,17 @@ impl Difference {
         !matches!(self, Self::Event { .. } | Self::Sum { .. })
     }
 
+    /// Whether it says that the log itself is not what was counted: an event was changed, or is
+    /// missing. What follows from such a log may be wrong where the numbers are right.
+    #[must_use]
+    pub const fn accuses_the_log(&self) -> bool {
+        match self {
+            Self::Event { .. } => true,
+            Self::EventDay { counted, logged, .. } => *counted > *logged,
+            Self::Metric { .. } | Self::Rollup { .. } | Self::Rating { .. } | Self::Sum { .. } => false,
+        }
+    }
+
     /// Which one it is.
     #[must_use]
     pub fn key(&self) -> String {

@@ -15,7 +15,7 @@ mod totals;
 
 pub use difference::{Difference, Figures};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Histogram;
@@ -109,6 +109,8 @@ struct Findings {
     corrections: HashMap<String, i128>,
     /// Opinions whose standing rating is not what the log says.
     suspects: ratings::Suspects,
+    /// Counters of which a day stands that nothing was counted on.
+    ghosts: HashSet<String>,
     /// What the right ratings come to, by target.
     histograms: HashMap<String, Histogram>,
 }

@@ -11,7 +11,7 @@ use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Audit, Extent};
+use super::{Audit, Difference, Extent};
 use crate::{Connection, DbError};
 
 /// The most differences that a proof lists; it counts all of them.
@@ -91,6 +91,10 @@ pub fn store(connection: &mut Connection, audit: &Audit) -> Result<i64, DbError>
 
 fn store_days(connection: &mut Connection, audit: &Audit) -> diesel::QueryResult<usize> {
     let held = || audit.days.iter().filter(|day| day.read && day.holds);
+    if audit.differences.iter().any(|d| matches!(d, Difference::Rating { .. } | Difference::Event { .. })) {
+        // These show where days are read only: every day is read until they are gone.
+        return sql_query("DELETE FROM proved_days").execute(connection);
+    }
     sql_query("DELETE FROM proved_days WHERE day = ANY($1)")
         .bind::<Array<Date>, _>(audit.days.iter().filter(|day| !day.holds).map(|day| day.day).collect::<Vec<_>>())
         .execute(connection)?;
@@ -142,6 +146,28 @@ fn store_proof(connection: &mut Connection, audit: &Audit) -> diesel::QueryResul
     .bind::<BigInt, _>(i64::try_from(audit.took.as_millis()).unwrap_or(i64::MAX))
     .get_result(connection)?;
     Ok(stored.id)
+}
+
+/// When the last proof was made, and the drift that is known: that of the last proof, or of the last
+/// complete one, which looks at more. `None` before the first.
+///
+/// # Errors
+/// [`DbError`].
+pub fn known_drift(connection: &mut Connection) -> Result<Option<(DateTime<Utc>, i64)>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Timestamptz)]
+        proved_at: DateTime<Utc>,
+        #[diesel(sql_type = BigInt)]
+        drift: i64,
+    }
+    let rows: Vec<Row> = sql_query(
+        "SELECT p.proved_at, greatest(p.drift, \
+             (SELECT c.drift FROM proofs c WHERE c.complete ORDER BY c.id DESC LIMIT 1)) AS drift \
+         FROM proofs p ORDER BY p.id DESC LIMIT 1",
+    )
+    .load(connection)?;
+    Ok(rows.into_iter().next().map(|row| (row.proved_at, row.drift)))
 }
 
 /// Proofs, newest first: at most `limit`, older than the one numbered `before`.

@@ -86,7 +86,14 @@ pub(super) fn check_standing(
 ) -> Result<(), AuditError> {
     let ranges: Vec<(EventId, EventId)> = match extent {
         Extent::Everything => vec![(EventId(Uuid::nil()), EventId(Uuid::max()))],
-        _ => read.iter().map(|day| recount::ids_of(business, *day)).collect(),
+        _ => read.iter().fold(Vec::new(), |mut ranges: Vec<(EventId, EventId)>, day| {
+            let (from, to) = recount::ids_of(business, *day);
+            match ranges.last_mut() {
+                Some((_, end)) if *end == from => *end = to,
+                _ => ranges.push((from, to)),
+            }
+            ranges
+        }),
     };
     let mut suspects = std::mem::take(&mut findings.suspects);
     suspects.extend(without_event(connection, &ranges)?);

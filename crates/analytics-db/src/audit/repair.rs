@@ -12,11 +12,12 @@ use analytics_core::deltas::{Conversion, Deltas, Granularity, Rated};
 use analytics_core::metric_type::{Metric, MetricType};
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, Bool, Text};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
 
 use super::{AuditError, Difference, Figures, ratings};
-use crate::write::{WriteError, event_days, fence, metrics, ratings as standing, rollups};
+use crate::write::{LIMITS, WriteError, event_days, fence, metrics, ratings as standing, rollups};
 use crate::{Connection, DbError};
 
 /// Held by whoever repairs, from before the snapshot to the commit: two repairs at once would both
@@ -60,6 +61,8 @@ pub fn claim(connection: &mut Connection) -> Result<bool, DbError> {
 #[derive(Default)]
 struct Repair {
     deltas: Deltas,
+    /// Parts of counters that nothing was counted for.
+    made_up: Deltas,
     /// Counters by type; some may be unknown to the catalogue.
     counters: Vec<(String, i128)>,
     opinions: Vec<(String, String)>,
@@ -76,6 +79,7 @@ pub fn repair(connection: &mut Connection, business: Business, differences: &[Di
         repair.plan(difference, business);
     }
     connection.transaction(|connection| {
+        connection.batch_execute(LIMITS)?;
         fence::lock_counting(connection)?;
         repair.apply(connection, business)
     })
@@ -95,6 +99,9 @@ impl Repair {
                 };
                 let granularity = if granularity == "hour" { Granularity::Hour } else { Granularity::Day };
                 self.deltas.add_to_rollup(&counter, granularity, *bucket_start, missing(*found, *expected));
+                if expected.is_none() {
+                    self.made_up.add_to_rollup(&counter, granularity, *bucket_start, 0);
+                }
             }
             Difference::Rating { metric_type, user, .. } => {
                 self.opinions.push((metric_type.clone(), user.clone()));
@@ -125,7 +132,7 @@ impl Repair {
     }
 
     fn apply(self, connection: &mut Connection, business: Business) -> Result<(), RepairError> {
-        let Self { deltas, counters, opinions, averages } = self;
+        let Self { deltas, made_up, counters, opinions, averages } = self;
         let rated = ratings::in_log(connection, business, &opinions)?;
         set_ratings(connection, &opinions, &rated)?;
         sql_query(include_str!("../sql/set_averages.sql"))
@@ -134,6 +141,7 @@ impl Repair {
         metrics::add_counters(connection, counters)?;
         metrics::add(connection, &deltas)?;
         rollups::add(connection, &deltas.rollups)?;
+        rollups::forget_zeros(connection, &made_up.rollups)?;
         event_days::add(connection, &deltas.events)?;
         Ok(())
     }

@@ -32,6 +32,8 @@ pub(super) fn audit(
     for (metric_type, missing) in &findings.corrections {
         *counted.entry(metric_type.clone()).or_default() += missing;
     }
+    // A made-up day leaves nothing behind once it is corrected.
+    counted.retain(|metric_type, sum| *sum != 0 || !findings.ghosts.contains(metric_type));
     let parsed: Vec<(MetricType, i128)> = counted
         .iter()
         .filter_map(|(text, sum)| {

@@ -26,12 +26,6 @@ pub struct DeadLetter {
     /// The record's own time.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub record_timestamp: Option<DateTime<Utc>>,
-    /// The record's headers, in order.
-    #[diesel(sql_type = Jsonb)]
-    pub headers: RawJson,
-    /// What is kept of its bytes.
-    #[diesel(sql_type = Nullable<Binary>)]
-    pub payload: Option<Vec<u8>>,
     /// How many bytes it had.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub payload_bytes: Option<i64>,
@@ -47,6 +41,17 @@ pub struct DeadLetter {
     /// When it was refused.
     #[diesel(sql_type = Timestamptz)]
     pub created_at: DateTime<Utc>,
+}
+
+/// What a dead letter holds.
+#[derive(Debug, QueryableByName)]
+pub struct Contents {
+    /// The record's headers, in order.
+    #[diesel(sql_type = Jsonb)]
+    pub headers: RawJson,
+    /// What is kept of its bytes.
+    #[diesel(sql_type = Nullable<Binary>)]
+    pub payload: Option<Vec<u8>>,
 }
 
 /// Something that was done with a dead letter.
@@ -115,27 +120,28 @@ pub fn newest(
         .load(connection)?)
 }
 
-/// One dead letter, and what was done with it, oldest first.
+/// One dead letter, what it holds, and what was done with it, oldest first.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn one(
     connection: &mut Connection,
-    _: EventLogAccess,
+    access: EventLogAccess,
     id: Uuid,
-) -> Result<Option<(DeadLetter, Vec<Action>)>, DbError> {
-    let letter = sql_query("SELECT * FROM dead_letters WHERE id = $1")
+) -> Result<Option<(DeadLetter, Contents, Vec<Action>)>, DbError> {
+    let of_id = LetterFilter { ids: vec![id], ..LetterFilter::default() };
+    let Some(letter) = newest(connection, access, &of_id, None, 1)?.pop() else { return Ok(None) };
+    let contents: Option<Contents> = sql_query("SELECT headers, payload FROM dead_letters WHERE id = $1")
         .bind::<SqlUuid, _>(id)
         .get_result(connection)
         .optional()?;
-    let Some(letter) = letter else { return Ok(None) };
     let actions = sql_query(
         "SELECT action, acted_at, actor, result, event_id, detail, corrected IS NOT NULL AS corrected \
          FROM dead_letter_actions WHERE dead_letter_id = $1 ORDER BY id",
     )
     .bind::<SqlUuid, _>(id)
     .load(connection)?;
-    Ok(Some((letter, actions)))
+    Ok(contents.map(|contents| (letter, contents, actions)))
 }
 
 /// How many dead letters of one reason wait, and since when.

@@ -1,5 +1,6 @@
--- A page of dead letters, newest records first.
-SELECT d.id, d.topic, d.partition, d."offset", d.record_timestamp, d.headers, d.payload, d.payload_bytes,
+-- A page of dead letters, newest records first. Their contents may be megabytes each and are read
+-- one by one.
+SELECT d.id, d.topic, d.partition, d."offset", d.record_timestamp, d.payload_bytes,
     d.reason, d.detail, d.state, d.created_at
 FROM dead_letters d
 WHERE (cardinality($1) = 0 OR d.id = ANY($1))

@@ -174,7 +174,7 @@ impl From<Error> for WriteError {
 
 /// Limits that let no frozen worker block the others, set for the one transaction only so that
 /// they hold through a pooler too.
-const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; \
+pub(crate) const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; \
                       SET LOCAL idle_in_transaction_session_timeout = '10s'; \
                       SET LOCAL client_connection_check_interval = '5s'";
 

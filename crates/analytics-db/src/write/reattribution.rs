@@ -77,6 +77,8 @@ fn change(connection: &mut Connection, business: Business, ids: &[Uuid], dry_run
     let logged = logged::by_ids(connection, ids)?;
     let mut events: Vec<(i16, Event)> = logged
         .into_iter()
+        // An event that was changed in the log keeps its broken seal.
+        .filter(|logged| logged.tampered.is_none())
         .filter_map(|Logged { rules_version, event, .. }| Some((rules_version, event.ok()?)))
         .collect();
     let lessons = lessons::load(connection, &events.iter_mut().map(|(_, event)| event).collect::<Vec<_>>())?;

@@ -11,17 +11,18 @@
 //! record is guilty only if, right then, the database takes a witness in its place: the same
 //! event with as many bytes of other text.
 
+use std::collections::{BTreeSet, HashMap};
+
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
 use analytics_core::identity::EventId;
-use analytics_core::metric_type::MetricType;
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Array, Bool, Text};
+use diesel::sql_types::{Array, BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
@@ -33,12 +34,12 @@ use crate::{Connection, DbError};
 /// # Errors
 /// [`DbError`] where the database is not well; then nothing was found out.
 pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
-    let mut refused = 0;
+    let mut refused = reject_overflowing(connection, batch, business)?;
     let mut suspects: Vec<_> = batch.items.iter_mut().map(|item| &mut item.decoded).filter(|d| d.is_ok()).collect();
     let mut groups: Vec<&mut [&mut Result<Event, Rejection>]> = vec![&mut suspects];
     while let Some(group) = groups.pop() {
         let events: Vec<&Event> = group.iter().filter_map(|decoded| decoded.as_ref().ok()).collect();
-        let Some(why) = refusal(connection, &events, business)? else { continue };
+        let Some(why) = refusal(connection, &events)? else { continue };
         match group {
             [only] => {
                 **only = Err(Rejection::new(Reason::Unstorable, format!("the database refuses it: {why}")));
@@ -54,7 +55,7 @@ pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: 
 }
 
 /// Why the database refuses one of these events, if it does.
-fn refusal(connection: &mut Connection, events: &[&Event], business: Business) -> Result<Option<String>, DbError> {
+fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<String>, DbError> {
     if events.is_empty() {
         return Ok(None);
     }
@@ -66,9 +67,6 @@ fn refusal(connection: &mut Connection, events: &[&Event], business: Business) -
         // Only a database that is well can refuse.
         connection.batch_execute("SELECT 1")?;
         return Ok(Some(error.to_string()));
-    }
-    if let Some(why) = overflow(connection, events, business)? {
-        return Ok(Some(why));
     }
     match attempt(connection, events)? {
         Attempt::Taken => Ok(None),
@@ -142,24 +140,43 @@ fn witness(event: &Event) -> Event {
     Event { id: EventId(Uuid::new_v8(bytes)), metadata: format!(r#"{{"w":"{text}"}}"#), ..event.clone() }
 }
 
-fn overflow(connection: &mut Connection, events: &[&Event], business: Business) -> Result<Option<String>, DbError> {
+/// Turns the events into rejections whose amounts do not fit into a metric any more, on top of what
+/// stands and of the events before them.
+fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
     #[derive(QueryableByName)]
-    struct Fits {
-        #[diesel(sql_type = Bool)]
-        fits: bool,
+    struct Standing {
+        #[diesel(sql_type = Text)]
+        metric_type: String,
+        #[diesel(sql_type = BigInt)]
+        value: i64,
     }
-    let mut deltas = Deltas::default();
-    for event in events {
+    let counters = |event: &Event| {
+        let mut deltas = Deltas::default();
         rules::count(event, business, &mut deltas);
+        deltas.counters
+    };
+    let events = batch.items.iter().filter_map(|item| item.decoded.as_ref().ok());
+    let types: BTreeSet<String> = events.flat_map(|event| counters(event).into_keys()).map(|t| t.to_string()).collect();
+    let standing: Vec<Standing> =
+        sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL")
+            .bind::<Array<Text>, _>(types.into_iter().collect::<Vec<_>>())
+            .load(connection)?;
+    let mut sums: HashMap<String, i128> =
+        standing.into_iter().map(|row| (row.metric_type, i128::from(row.value))).collect();
+    let mut rejected = 0;
+    for decoded in batch.items.iter_mut().map(|item| &mut item.decoded) {
+        let Ok(event) = decoded else { continue };
+        let adds: Vec<(String, i128)> = counters(event).into_iter().map(|(t, sum)| (t.to_string(), sum)).collect();
+        let fits = |(t, sum): &(String, i128)| sums.get(t).copied().unwrap_or(0) + sum <= i128::from(i64::MAX);
+        if adds.iter().all(fits) {
+            for (metric_type, sum) in adds {
+                *sums.entry(metric_type).or_default() += sum;
+            }
+        } else {
+            let detail = "its amount does not fit into a metric any more";
+            *decoded = Err(Rejection::new(Reason::Unstorable, detail));
+            rejected += 1;
+        }
     }
-    let (types, sums): (Vec<String>, Vec<String>) =
-        deltas.counters.iter().map(|(t, sum): (&MetricType, _)| (t.to_string(), sum.to_string())).unzip();
-    let row: Fits = sql_query(
-        "SELECT coalesce(bool_and(coalesce(m.value, 0) + d.sum::numeric <= 9223372036854775807), true) AS fits \
-         FROM unnest($1, $2) AS d (type, sum) LEFT JOIN metrics m ON m.type = d.type",
-    )
-    .bind::<Array<Text>, _>(types)
-    .bind::<Array<Text>, _>(sums)
-    .get_result(connection)?;
-    Ok((!row.fits).then(|| "its amount does not fit into a metric any more".to_owned()))
+    Ok(rejected)
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Item, LIMITS, Outcome, Reread, WriteError, dead_letters, fence, judge, log};
-use crate::Connection;
+use crate::{Connection, DbError};
 
 /// What became of a dead letter that was to be replayed.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Replayed {
 }
 
 /// Why a dead letter was not even tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReplayed {
     /// There is none of this id.
     #[error("there is no such dead letter")]
@@ -37,7 +37,18 @@ pub enum NotReplayed {
     /// It was larger than what is kept.
     #[error("its bytes were not kept whole: give a corrected payload")]
     Cut,
+    /// This process counts other topics.
+    #[error("its topic is none of those that this process is told to count: check KAFKA_TOPICS")]
+    Topic,
+    /// The database did not take it.
+    #[error("the database did not take it: {0}")]
+    Refused(String),
 }
+
+/// How many dead letters one transaction replays at most.
+const MOST: usize = 500;
+/// How many bytes of payloads one transaction replays, unless a single one has more.
+const MOST_BYTES: i64 = 16 << 20;
 
 #[derive(QueryableByName)]
 struct Row {
@@ -63,12 +74,70 @@ struct Row {
     state: String,
 }
 
-/// Replays dead letters in one transaction; all of them with the corrected payload, if one is
-/// given. `actor` is who does it.
+/// Replays dead letters; all of them with the corrected payload, if one is given. `actor` is who
+/// does it. One that the database does not take holds no other one up.
 ///
 /// # Errors
-/// [`WriteError`]; nothing was replayed then.
+/// [`WriteError`] where the database cannot be reached; some may have been replayed then.
 pub fn replay(
+    connection: &mut Connection,
+    ids: &[Uuid],
+    corrected: Option<&[u8]>,
+    decoder: &Decoder,
+    actor: &str,
+) -> Result<Vec<Replayed>, WriteError> {
+    let mut replayed = Vec::with_capacity(ids.len());
+    let mut pieces = pieces(connection, ids)?;
+    while let Some(piece) = pieces.pop() {
+        match replay_piece(connection, &piece, corrected, decoder, actor) {
+            Ok(done) => replayed.extend(done),
+            Err(error @ WriteError::Database(DbError::Unreachable(_))) => return Err(error),
+            Err(error) => match piece.as_slice() {
+                [only] => {
+                    let why = NotReplayed::Refused(error.to_string());
+                    replayed.push(Replayed { id: *only, result: Err(why) });
+                }
+                several => {
+                    let (first, second) = several.split_at(several.len() / 2);
+                    pieces.extend([first.to_vec(), second.to_vec()]);
+                }
+            },
+        }
+    }
+    Ok(replayed)
+}
+
+/// Cuts the letters into what one transaction can hold.
+fn pieces(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Vec<Uuid>>, WriteError> {
+    #[derive(QueryableByName)]
+    struct Size {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = BigInt)]
+        bytes: i64,
+    }
+    let sizes: Vec<Size> = sql_query(
+        "SELECT i.id, coalesce(octet_length(d.payload), 0)::bigint AS bytes \
+         FROM unnest($1) WITH ORDINALITY AS i (id, number) LEFT JOIN dead_letters d ON d.id = i.id ORDER BY i.number",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(connection)?;
+    let mut pieces: Vec<Vec<Uuid>> = Vec::new();
+    let mut bytes = 0;
+    for size in sizes {
+        match pieces.last_mut().filter(|piece| piece.len() < MOST && bytes + size.bytes <= MOST_BYTES) {
+            Some(piece) => piece.push(size.id),
+            None => {
+                bytes = 0;
+                pieces.push(vec![size.id]);
+            }
+        }
+        bytes += size.bytes;
+    }
+    Ok(pieces)
+}
+
+fn replay_piece(
     connection: &mut Connection,
     ids: &[Uuid],
     corrected: Option<&[u8]>,
@@ -87,7 +156,7 @@ pub fn replay(
         let mut letters = Vec::new();
         for row in rows {
             let id = row.id;
-            match row.record(corrected) {
+            match row.record(corrected, decoder) {
                 Ok(record) => {
                     letters.push(id);
                     items.push(item(record, decoder));
@@ -138,7 +207,11 @@ fn item(record: Record, decoder: &Decoder) -> Item {
 
 impl Row {
     /// The record as it was, or with the corrected payload in its place.
-    fn record(self, corrected: Option<&[u8]>) -> Result<Record, NotReplayed> {
+    fn record(self, corrected: Option<&[u8]>, decoder: &Decoder) -> Result<Record, NotReplayed> {
+        if decoder.topics.event_type(&self.topic).is_none() {
+            // It would be logged as something else, and never counted.
+            return Err(NotReplayed::Topic);
+        }
         let kept = self.payload.as_ref().map_or(0, Vec::len);
         let payload = match corrected {
             Some(corrected) => Some(corrected.to_vec()),

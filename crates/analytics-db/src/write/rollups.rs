@@ -14,6 +14,19 @@ use crate::Connection;
 
 /// Adds a batch's rollups. Rows are taken in the order of their key.
 pub(crate) fn add(connection: &mut Connection, rollups: &HashMap<Bucket, Measures>) -> Result<(), WriteError> {
+    with_rows(connection, include_str!("../sql/add_rollups.sql"), rollups)
+}
+
+/// Takes zeros away that nothing was counted for: those of the measures that are given.
+pub(crate) fn forget_zeros(connection: &mut Connection, rollups: &HashMap<Bucket, Measures>) -> Result<(), WriteError> {
+    with_rows(connection, include_str!("../sql/forget_zeros.sql"), rollups)
+}
+
+fn with_rows(
+    connection: &mut Connection,
+    statement: &str,
+    rollups: &HashMap<Bucket, Measures>,
+) -> Result<(), WriteError> {
     if rollups.is_empty() {
         return Ok(());
     }
@@ -22,7 +35,7 @@ pub(crate) fn add(connection: &mut Connection, rollups: &HashMap<Bucket, Measure
     let measure = |of: fn(&Measures) -> Option<i128>| {
         rows.iter().map(|(_, measures)| of(measures).map(bigint).transpose()).collect::<Result<Vec<_>, _>>()
     };
-    sql_query(include_str!("../sql/add_rollups.sql"))
+    sql_query(statement)
         .bind::<Array<Timestamptz>, _>(rows.iter().map(|(bucket, _)| bucket.start).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| granularity(bucket.granularity)).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| scope(&bucket.scope)).collect::<Vec<_>>())

@@ -103,6 +103,19 @@ fn an_amount_that_no_metric_can_take_any_more_is_refused_alone() {
     assert_eq!((written.events["order.created"], written.rejected[&Reason::Unstorable]), (1, 1));
 }
 
+#[test]
+fn of_events_that_only_together_are_too_many_the_first_ones_count() {
+    let database = Database::migrated();
+    write(&database, &mut batch(&[("product.viewed", 0, r#"{"productId":"p"}"#)]), Reread::Unlikely).unwrap();
+    database.execute("UPDATE metrics SET value = 9223372036854775807 - 2 WHERE type = 'total_views'");
+    let records: Vec<_> = (1..6).map(|offset| ("product.viewed", offset, r#"{"productId":"p"}"#)).collect();
+    let mut batch = batch(&records);
+    write(&database, &mut batch, Reread::Unlikely).unwrap_err();
+    assert_eq!(refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap(), 3);
+    let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
+    assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (2, 3));
+}
+
 /// Nine views of which the sixth has the field `refuse`; written in vain, and judged.
 fn judged(database: &Database, rule: &str, refuse: &str) -> (usize, analytics_db::write::Batch) {
     database.execute(rule);

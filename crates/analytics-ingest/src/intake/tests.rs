@@ -63,3 +63,16 @@ fn a_partition_that_was_given_back_is_in_the_hands_of_one_writer() {
     intake.finish(late, &[(partition(), None)]);
     assert!(intake.lock().partitions[&partition()].in_work);
 }
+
+#[test]
+fn being_fenced_ends_the_session_only_while_its_assignment_lasts() {
+    let intake = Intake::new(LIMITS);
+    assign(&intake, 5);
+    let (late, ..) = take(&intake);
+    intake.revoke(Duration::ZERO);
+    assign(&intake, 5);
+    intake.fenced(late);
+    assert_eq!(intake.ended(), None);
+    intake.fenced(take(&intake).0);
+    assert_eq!(intake.ended(), Some(End::Fenced));
+}

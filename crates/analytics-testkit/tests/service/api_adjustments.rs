@@ -66,6 +66,7 @@ fn what_follows_from_other_metrics_cannot_be_set() {
         (json!({ "type": "x", "metadata": [1] }), None),
         (json!({ "type": "x", "metadata": { "a": "\0" } }), None),
         (json!({ "type": "x", "value": 1, "reason": "r".repeat(1001) }), None),
+        (json!({ "type": "x", "value": 1_000_000_000_000_000_001_i64 }), None),
         (json!([]), None),
     ] {
         let (status, answer) = client.post("/api/metrics/upsert", &body);

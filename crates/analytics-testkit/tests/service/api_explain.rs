@@ -206,7 +206,8 @@ fn a_cursor_that_is_none_is_refused() {
         "x",
         "{}",
         "[]",
-        &format!(r#"{{"before":"{id}","snapshot":"","value":1}}"#),
+        &format!(r#"{{"type":"total_views","before":"{id}","snapshot":"","value":1}}"#),
+        &format!(r#"{{"type":"total_orders","before":"{id}","snapshot":"1:2:@0","value":1}}"#),
         r#"{"before":"x","snapshot":"1:2:@0","value":1}"#,
     ] {
         let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(cursor);

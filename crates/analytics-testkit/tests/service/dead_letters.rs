@@ -199,6 +199,30 @@ fn letters_are_listed_and_handled_in_bulk() {
 }
 
 #[test]
+fn a_replay_that_the_database_refuses_holds_no_other_up() {
+    let view = |n: i32| Message::json("product.viewed", json!({"productId": "tea", "n": n, "pad": "x".repeat(300)}));
+    let records: Vec<Message> = (0..9).map(view).collect();
+    let (mut service, _ingest) = refused(&[("MAX_RECORD_BYTES", "200")], &records);
+    service.set("MAX_RECORD_BYTES", "1000");
+    service.database.execute("ALTER TABLE event_logs ADD CHECK (metadata->>'n' <> '4')");
+    let said = service.done(&["dead-letters", "replay", "--all"]);
+    assert!(said.contains("8 counted") && said.contains("1 not tried") && said.contains("did not take it"), "{said}");
+    assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'product_views:tea'"), Some(8));
+    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters WHERE state = 'open'"), Some(1));
+    service.done(&["verify", "--full"]);
+}
+
+#[test]
+fn a_process_that_does_not_know_the_topic_replays_nothing_from_it() {
+    let (mut service, _ingest) = refused(&[], &[Message::json("product.viewed", "{}")]);
+    service.set("KAFKA_TOPICS", "");
+    let id = service.database.lines("SELECT id::text FROM dead_letters").remove(0);
+    let said = service.done(&["dead-letters", "replay", "--id", &id]);
+    assert!(said.contains("check KAFKA_TOPICS"), "{said}");
+    assert_eq!(service.database.number("SELECT count(*) FROM event_logs"), Some(0));
+}
+
+#[test]
 fn a_flood_is_bounded_and_visible() {
     let records: Vec<Message> =
         (0..40).map(|n| Message::json("product.viewed", format!("{n} {}", "x".repeat(1000)))).collect();

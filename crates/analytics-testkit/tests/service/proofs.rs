@@ -305,6 +305,83 @@ fn rebuild_commutes_with_counting_and_shows_readers_no_other_number() {
 }
 
 #[test]
+fn rebuild_does_not_follow_a_log_that_was_changed_unless_it_is_told_to() {
+    let (service, _) = counted();
+    let value = || service.database.number("SELECT value FROM metrics WHERE type = 'total_views'").unwrap();
+    let truth = value();
+    service.database.execute("UPDATE metrics SET value = value + 5 WHERE type = 'total_views'");
+    service.database.execute(
+        "DELETE FROM event_logs WHERE id = (SELECT id FROM event_logs WHERE event_type = 'product.viewed' ORDER BY id LIMIT 1)",
+    );
+    let (well, said) = service.job(&["rebuild"]);
+    assert!(!well && said.contains("restore it") && said.contains("events product.viewed"), "{said}");
+    assert_eq!(value(), truth + 5, "nothing was changed");
+    assert!(!service.job(&["rebuild", "--metrics", "total_views"]).0);
+    service.done(&["rebuild", "--dry-run"]);
+    service.done(&["rebuild", "--accept-log"]);
+    assert_eq!(value(), truth - 1);
+    service.done(&["verify", "--full"]);
+}
+
+#[test]
+fn an_event_that_was_changed_keeps_its_broken_seal() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let order = json!({"orderId":"o-1","occurredAt":"2026-11-02T11:00:00Z","items":[{"productId":"tea","price":"2"}]});
+    service.send(&[Message::json("order.created", &order)]);
+    service.wait_all_consumed();
+    let lesson = json!({"productId":"tea","vendorId":"ann","occurredAt":"2026-11-01T10:00:00Z"});
+    service.send(&[Message::json("product.viewed", &lesson)]);
+    service.wait_all_consumed();
+    service.database.execute("UPDATE order_lines SET amount = 900");
+    let (well, said) = service.job(&["rebuild", "--reattribute"]);
+    assert!(!well && said.contains("0 events got a vendor") && said.contains("seal is broken"), "{said}");
+    assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_revenue'"), Some(200));
+}
+
+#[test]
+fn what_short_runs_cannot_see_is_not_forgotten() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    service.send(&named());
+    service.wait_all_consumed();
+    service.database.execute("UPDATE ratings SET rated_at = rated_at - interval '1 hour'");
+    assert!(!service.job(&["verify", "--full"]).0);
+    assert!(!service.job(&["verify"]).0, "a rating that is wrong keeps the days unproved");
+    assert_eq!(listed(&service), ["rating product_rating:tea by u"]);
+    service.done(&["rebuild"]);
+    service.done(&["verify", "--full"]);
+}
+
+#[test]
+fn a_made_up_rollup_is_one_difference_and_leaves_nothing_behind() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    service.send(&named());
+    service.wait_all_consumed();
+    service.database.execute(
+        "INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views) \
+         VALUES ('2026-11-02', 'd', 's', 'ghost', '', 5)",
+    );
+    assert!(!service.job(&["verify", "--full"]).0);
+    assert_eq!(listed(&service), ["rollup seller_views:ghost day 2026-11-02T00:00:00Z"]);
+    service.done(&["rebuild"]);
+    service.done(&["verify", "--full"]);
+    assert_eq!(service.database.number("SELECT count(*) FROM metrics WHERE type LIKE '%ghost'"), Some(0));
+}
+
+#[test]
+fn one_rebuild_is_at_work_at_a_time() {
+    let service = Service::new(1);
+    let mut other = service.database.connect();
+    assert!(analytics_db::audit::repair::claim(&mut other).unwrap());
+    let (well, said) = service.job(&["rebuild"]);
+    assert!(!well && said.contains("another rebuild"), "{said}");
+    drop(other);
+    service.done(&["rebuild"]);
+}
+
+#[test]
 fn two_rebuilds_at_once_add_nothing_twice() {
     let (service, tally) = counted();
     service.database.execute(DAMAGE);

@@ -1,10 +1,12 @@
 //! Who asks, and for whom: the one place where a principal becomes a tenant.
 
 use analytics_core::ids::VendorId;
+use analytics_db::connection::Access;
 use analytics_db::read::{EventLogAccess, Tenant};
 use shared_auth::{Permission, Principal, Role};
 
 use crate::problem::Problem;
+use crate::settings::ApiSettings;
 
 /// For whom the principal reads metrics.
 ///
@@ -34,4 +36,18 @@ pub(crate) fn event_log(principal: &Principal) -> Result<EventLogAccess, Problem
 /// 403 where the role does not grant it.
 pub(crate) fn need(principal: &Principal, permission: Permission) -> Result<(), Problem> {
     if principal.role.may(permission) { Ok(()) } else { Err(Problem::forbidden()) }
+}
+
+/// Checks that the principal may write, and that this process does.
+///
+/// # Errors
+/// 403 for everybody but admins; for them where the API is read-only.
+pub(crate) fn may_write(principal: &Principal, settings: &ApiSettings) -> Result<(), Problem> {
+    need(principal, Permission::Write)?;
+    if settings.access == Access::ReadOnly { Err(Problem::read_only_mode()) } else { Ok(()) }
+}
+
+/// Who acts, for traces.
+pub(crate) fn actor(principal: &Principal) -> String {
+    principal.user.clone().unwrap_or_else(|| "admin".into())
 }

@@ -2,8 +2,9 @@
 //! ignored; none twice, but for lists.
 
 use std::fmt::Display;
+use std::str::FromStr;
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -78,6 +79,12 @@ impl Query {
         })
     }
 
+    /// The same where the key is a number or an id.
+    pub(crate) fn cursor_key<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let key = self.cursor()?.map(|key| key.parse()).transpose();
+        key.map_err(|_| Problem::invalid_parameter("cursor", "it is no cursor of this route"))
+    }
+
     /// A text of 1 to `longest` characters, such as an id.
     pub(crate) fn text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
         self.optional(name, |text| match text.chars().count() {
@@ -111,13 +118,19 @@ pub(crate) fn encode(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(key)
 }
 
-/// The `Link` header to the next page: the same request with another cursor. It is relative, so
-/// that it holds behind any proxy.
-pub(crate) fn link(request: &HttpRequest, next: &str) -> (&'static str, String) {
-    let kept = request.query_string().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
-    let query: Vec<&str> = kept.collect();
-    let separator = if query.is_empty() { "" } else { "&" };
-    ("Link", format!("<?{}{separator}cursor={next}>; rel=\"next\"", query.join("&")))
+/// The beginning of an answer that is a page: with a `Link` header to the next one, if there is
+/// one. That is the same request with another cursor; it is relative, so that it holds behind any
+/// proxy.
+pub(crate) fn page(request: &HttpRequest, next: Option<&str>) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    if let Some(next) = next {
+        let kept = request.query_string().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+        let query: Vec<&str> = kept.collect();
+        let separator = if query.is_empty() { "" } else { "&" };
+        let link = format!("<?{}{separator}cursor={next}>; rel=\"next\"", query.join("&"));
+        answer.insert_header(("Link", link));
+    }
+    answer
 }
 
 fn decode(text: &str, parameter: &str) -> Result<String, Problem> {

@@ -3,13 +3,12 @@
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
 use analytics_db::DbError;
-use analytics_db::connection::Access;
 use analytics_db::read::{Tenant, metrics};
 use analytics_db::write::WriteError;
 use analytics_db::write::adjustment::{Adjustment, adjust};
 use serde::Deserialize;
 use serde_json::Value;
-use shared_auth::{Permission, Principal};
+use shared_auth::Principal;
 use utoipa::ToSchema;
 
 use super::metrics::{MetricBody, parse, shown};
@@ -58,10 +57,7 @@ pub(crate) async fn upsert(
     database: Data<Database>,
     settings: Data<ApiSettings>,
 ) -> Result<Json<MetricBody>, Problem> {
-    caller::need(&principal, Permission::Write)?;
-    if settings.access == Access::ReadOnly {
-        return Err(Problem::read_only_mode());
-    }
+    caller::may_write(&principal, &settings)?;
     Query::of(&request, &[], &[])?;
     let adjustment = adjustment(body.into_inner(), &principal, &settings)?;
     let business = settings.business;
@@ -110,6 +106,6 @@ fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Re
         value: body.value,
         metadata,
         reason: body.reason,
-        actor: principal.user.clone().unwrap_or_else(|| "admin".into()),
+        actor: caller::actor(principal),
     })
 }

@@ -3,7 +3,6 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path};
-use analytics_db::connection::Access;
 use analytics_db::read::dead_letters::{self, LetterFilter};
 use analytics_db::write::WriteError;
 use analytics_db::write::replay::{self, Replayed};
@@ -11,7 +10,7 @@ use analytics_db::{DbError, dead_letters as letters};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use shared_auth::{Permission, Principal};
+use shared_auth::Principal;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -99,7 +98,7 @@ pub(crate) async fn replay_one(
     database: Data<Database>,
     settings: Data<ApiSettings>,
 ) -> Result<Json<OutcomeBody>, Problem> {
-    may_write(&principal, &settings)?;
+    caller::may_write(&principal, &settings)?;
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
     let payload = replay.into_inner().payload.map(|payload| payload.get().as_bytes().to_vec());
@@ -126,10 +125,10 @@ pub(crate) async fn discard_one(
     database: Data<Database>,
     settings: Data<ApiSettings>,
 ) -> Result<Json<OutcomeBody>, Problem> {
-    may_write(&principal, &settings)?;
+    caller::may_write(&principal, &settings)?;
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
-    let actor = actor(&principal);
+    let actor = caller::actor(&principal);
     let discarded = database.ask(move |connection| letters::discard(connection, &[id], &actor)).await?;
     discarded.first().copied().map(discarded_body).map(Json).ok_or_else(Problem::dead_letter_not_found)
 }
@@ -147,7 +146,7 @@ pub(crate) async fn replay_many(
     database: Data<Database>,
     settings: Data<ApiSettings>,
 ) -> Result<Json<Outcomes>, Problem> {
-    may_write(&principal, &settings)?;
+    caller::may_write(&principal, &settings)?;
     Query::of(&request, &[], &[])?;
     let (ids, next) = select(&principal, selection.into_inner(), &database).await?;
     let replayed = replay_all(ids, None, &principal, &database, &settings).await?;
@@ -167,21 +166,12 @@ pub(crate) async fn discard_many(
     database: Data<Database>,
     settings: Data<ApiSettings>,
 ) -> Result<Json<Outcomes>, Problem> {
-    may_write(&principal, &settings)?;
+    caller::may_write(&principal, &settings)?;
     Query::of(&request, &[], &[])?;
     let (ids, next) = select(&principal, selection.into_inner(), &database).await?;
-    let actor = actor(&principal);
+    let actor = caller::actor(&principal);
     let discarded = database.ask(move |connection| letters::discard(connection, &ids, &actor)).await?;
     Ok(Json(Outcomes { items: discarded.into_iter().map(discarded_body).collect(), next }))
-}
-
-fn may_write(principal: &Principal, settings: &ApiSettings) -> Result<(), Problem> {
-    caller::need(principal, Permission::Write)?;
-    if settings.access == Access::ReadOnly { Err(Problem::read_only_mode()) } else { Ok(()) }
-}
-
-fn actor(principal: &Principal) -> String {
-    principal.user.clone().unwrap_or_else(|| "admin".into())
 }
 
 /// The open dead letters of a selection, at most as many as one request may have, and where more
@@ -226,7 +216,7 @@ async fn replay_all(
     database: &Database,
     settings: &ApiSettings,
 ) -> Result<Vec<Replayed>, Problem> {
-    let (decoder, actor) = (settings.decoder.clone(), actor(principal));
+    let (decoder, actor) = (settings.decoder.clone(), caller::actor(principal));
     database
         .ask(move |connection| {
             replay::replay(connection, &ids, payload.as_deref(), &decoder, &actor).map_err(|error| match error {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::caller;
 use crate::database::Database;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, cut, link};
+use crate::query::{Query, cut, page};
 
 /// The longest name of a topic.
 pub(super) const LONGEST_TOPIC: usize = 249;
@@ -115,9 +115,7 @@ pub(crate) async fn list(
     let access = caller::event_log(&principal)?;
     let query = Query::of(&request, &["state", "reason", "topic", "from", "to", "limit", "cursor"], &[])?;
     let limit = query.limit()?;
-    let before = query.cursor()?.map(|key| key.parse()).transpose();
-    let before: Option<Uuid> =
-        before.map_err(|_| Problem::invalid_parameter("cursor", "it is no cursor of this route"))?;
+    let before: Option<Uuid> = query.cursor_key()?;
     let filter = LetterFilter {
         ids: Vec::new(),
         state: query.optional("state", |state| {
@@ -132,10 +130,7 @@ pub(crate) async fn list(
     let mut found =
         database.ask(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
     let next_cursor = cut(&mut found, limit, |letter| letter.id.to_string());
-    let mut answer = HttpResponse::Ok();
-    if let Some(next) = &next_cursor {
-        answer.insert_header(link(&request, next));
-    }
+    let mut answer = page(&request, next_cursor.as_deref());
     Ok(answer.json(DeadLettersPage { items: found.iter().map(body).collect(), next_cursor }))
 }
 

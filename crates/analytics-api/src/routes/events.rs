@@ -15,7 +15,7 @@ use super::metrics::LONGEST;
 use crate::caller;
 use crate::database::Database;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, cut, link};
+use crate::query::{Query, cut, page};
 
 /// An event of the log.
 #[derive(Serialize, ToSchema)]
@@ -71,7 +71,6 @@ pub(crate) async fn list(
     let names = ["type", "userId", "productId", "vendorId", "from", "to", "limit", "cursor"];
     let query = Query::of(&request, &names, &[])?;
     let limit = query.limit()?;
-    let before = query.cursor()?.map(|key| key.parse()).transpose();
     let filter = EventFilter {
         event_type: query.text("type", LONGEST)?,
         user: query.text("userId", MAX_PLAIN_CHARS)?,
@@ -79,15 +78,12 @@ pub(crate) async fn list(
         vendor: query.text("vendorId", MAX_ENCODED_CHARS)?,
         from: query.time("from")?,
         to: query.time("to")?,
-        before: before.map_err(|_| Problem::invalid_parameter("cursor", "it is no cursor of this route"))?,
+        before: query.cursor_key()?,
     };
     let more = i64::from(limit) + 1;
     let mut found = database.ask(move |connection| events::newest(connection, access, &filter, more)).await?;
     let next_cursor = cut(&mut found, limit, |event| event.id.to_string());
-    let mut answer = HttpResponse::Ok();
-    if let Some(next) = &next_cursor {
-        answer.insert_header(link(&request, next));
-    }
+    let mut answer = page(&request, next_cursor.as_deref());
     Ok(answer.json(EventsPage { items: found.into_iter().map(body).collect(), next_cursor }))
 }
 

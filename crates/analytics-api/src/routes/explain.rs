@@ -20,7 +20,7 @@ use super::metrics::{readable, unit_and_currency};
 use crate::caller;
 use crate::database::Database;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, encode, link};
+use crate::query::{Query, encode, page};
 use crate::settings::ApiSettings;
 
 /// A page of the events behind a number, newest first.
@@ -203,15 +203,12 @@ pub(crate) async fn list(
             })
         })
         .await?;
-    let (page, snapshot, value, metadata) = found.ok_or_else(Problem::metric_not_found)?;
-    let next_cursor = page.next.map(|before| {
+    let (explanation, snapshot, value, metadata) = found.ok_or_else(Problem::metric_not_found)?;
+    let next_cursor = explanation.next.map(|before| {
         let (metadata, snapshot) = (metadata.clone(), snapshot.to_string());
         encode(&json!(Cursor { r#type: r#type.clone(), before, snapshot, value, metadata }).to_string())
     });
-    let mut answer = HttpResponse::Ok();
-    if let Some(next) = &next_cursor {
-        answer.insert_header(link(&request, next));
-    }
+    let mut answer = page(&request, next_cursor.as_deref());
     let admin = principal.role == Role::Admin;
     let (unit, currency) = unit_and_currency(known.as_ref(), &settings);
     Ok(answer.json(ExplanationPage {
@@ -221,7 +218,7 @@ pub(crate) async fn list(
         currency,
         metadata,
         as_of: snapshot.at,
-        items: page.contributions.into_iter().map(|contribution| body(contribution, admin)).collect(),
+        items: explanation.contributions.into_iter().map(|contribution| body(contribution, admin)).collect(),
         next_cursor,
     }))
 }

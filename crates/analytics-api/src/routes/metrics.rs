@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::caller;
 use crate::database::Database;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, cut, link};
+use crate::query::{Query, cut, page};
 use crate::settings::ApiSettings;
 
 /// The longest metric type.
@@ -128,10 +128,7 @@ pub(crate) async fn list(
     // Named types come all at once.
     let next_cursor = types.is_empty().then(|| cut(&mut found, limit, |metric| metric.metric_type.clone())).flatten();
     let items = found.into_iter().map(|metric| shown(metric, &settings)).collect();
-    let mut answer = HttpResponse::Ok();
-    if let Some(next) = &next_cursor {
-        answer.insert_header(link(&request, next));
-    }
+    let mut answer = page(&request, next_cursor.as_deref());
     Ok(answer.json(MetricsPage { items, next_cursor }))
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::caller;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
-use crate::query::{Query, cut, link};
+use crate::query::{Query, cut, page};
 
 /// A run of `analytics-jobs verify`.
 #[derive(Serialize, ToSchema)]
@@ -76,16 +76,11 @@ pub(crate) async fn list(
     caller::need(&principal, Permission::ReadAll)?;
     let query = Query::of(&request, &["limit", "cursor"], &[])?;
     let limit = query.limit()?;
-    let before = query.cursor()?.map(|key| key.parse()).transpose();
-    let before: Option<i64> =
-        before.map_err(|_| Problem::invalid_parameter("cursor", "it is no cursor of this route"))?;
+    let before: Option<i64> = query.cursor_key()?;
     let more = i64::from(limit) + 1;
     let mut found = database.ask(move |connection| proofs::newest(connection, before, more)).await?;
     let next_cursor = cut(&mut found, limit, |proof| proof.id.to_string());
-    let mut answer = HttpResponse::Ok();
-    if let Some(next) = &next_cursor {
-        answer.insert_header(link(&request, next));
-    }
+    let mut answer = page(&request, next_cursor.as_deref());
     Ok(answer.json(ProofsPage { items: found.into_iter().map(body).collect(), next_cursor }))
 }
 

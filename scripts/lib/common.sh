@@ -56,10 +56,10 @@ postgres_bin() {
 }
 
 # Installs what is missing of what the build needs and, given "servers", of what runs the
-# private PostgreSQL and Kafka.
+# private PostgreSQL and Kafka; further words are Debian packages.
 install_missing() {
     local missing=()
-    for package in build-essential pkg-config libssl-dev libpq-dev zlib1g-dev ca-certificates curl; do
+    for package in "${@:2}" build-essential pkg-config libssl-dev libpq-dev zlib1g-dev ca-certificates curl; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
     if [ "${1:-}" = servers ]; then

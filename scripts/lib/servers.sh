@@ -99,7 +99,7 @@ num.partitions=4
 # Recorded streams are older than any retention.
 log.retention.ms=-1
 message.max.bytes=4194304
-group.initial.rebalance.delay.ms=0
+group.initial.rebalance.delay.ms=${KAFKA_JOIN_DELAY_MS:-0}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1

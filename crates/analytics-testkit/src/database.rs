@@ -32,10 +32,26 @@ impl Database {
         Self::empty_on(&shared_server())
     }
 
+    /// A copy of a database that nobody is connected to, on the same server.
+    #[must_use]
+    pub fn like(template: &Self) -> Self {
+        Self::made(&template.server_url, &format!("TEMPLATE {} STRATEGY file_copy", template.name))
+    }
+
+    /// A database that stays when this is over.
+    #[must_use]
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), server_url: url.to_owned(), name: String::new() }
+    }
+
     fn empty_on(server_url: &str) -> Self {
+        Self::made(server_url, "")
+    }
+
+    fn made(server_url: &str, how: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::new_v8(unique()).simple());
         let mut server = connection::connect(server_url, "test").expect("the tests' PostgreSQL");
-        server.batch_execute(&format!("CREATE DATABASE {name}")).expect("a new database");
+        server.batch_execute(&format!("CREATE DATABASE {name} {how}")).expect("a new database");
         let (base, _) = server_url.rsplit_once('/').expect("a URL with a database");
         Self { url: format!("{base}/{name}"), server_url: server_url.to_owned(), name }
     }
@@ -79,13 +95,7 @@ impl Database {
     /// Where the query fails.
     #[must_use]
     pub fn number(&self, query: &str) -> Option<i64> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = Nullable<BigInt>)]
-            number: Option<i64>,
-        }
-        let query = format!("SELECT ({query})::bigint AS number");
-        sql_query(&query).get_result::<Row>(&mut self.connect()).unwrap_or_else(|e| panic!("{query}: {e}")).number
+        number(&mut self.connect(), query)
     }
 
     /// The lines of text that a query gives.
@@ -113,8 +123,26 @@ impl Database {
     }
 }
 
+/// The one number that a query gives; `None` for NULL.
+///
+/// # Panics
+/// Where the query fails.
+#[must_use]
+pub fn number(connection: &mut Connection, query: &str) -> Option<i64> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<BigInt>)]
+        number: Option<i64>,
+    }
+    let query = format!("SELECT ({query})::bigint AS number");
+    sql_query(&query).get_result::<Row>(connection).unwrap_or_else(|e| panic!("{query}: {e}")).number
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
+        if self.name.is_empty() {
+            return;
+        }
         if let Ok(mut server) = connection::connect(&self.server_url, "test") {
             let _left_behind = server.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }

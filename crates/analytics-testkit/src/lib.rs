@@ -4,6 +4,7 @@
 //! `TEST_KAFKA_BROKER`; every test makes its own database and its own topics there. A test that
 //! needs to hurt a server starts one of its own.
 
+pub mod bench;
 pub mod broker;
 pub mod client;
 pub mod database;

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::broker::Message;
 
-const PRODUCTS: usize = 5_000;
-const SELLERS: u64 = 200;
-const USERS: u64 = 50_000;
+pub(crate) const PRODUCTS: usize = 5_000;
+pub(crate) const SELLERS: u64 = 200;
+pub(crate) const USERS: u64 = 50_000;
 
 /// Makes event after event.
 pub struct Generator {

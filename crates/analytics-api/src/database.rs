@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use actix_web::web;
 use analytics_db::audit::proofs;
+use analytics_db::read::ReadableMetric;
 use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::freshness::{self, TopicFreshness};
+use analytics_db::read::metrics::Metric;
 use analytics_db::service_settings::ServiceSettings;
 use analytics_db::{Connection, DbError, Pool, connection, migrations};
 use analytics_process::probes::Readiness;
 use analytics_process::shutdown::Shutdown;
 use chrono::{DateTime, Utc};
 
+use crate::lookups::Lookups;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
 
@@ -25,6 +28,7 @@ const VITALS_EVERY: u32 = 5;
 #[derive(Clone)]
 pub(crate) struct Database {
     pool: Pool,
+    lookups: Lookups,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -53,7 +57,7 @@ impl Database {
             freshness: Vec::new(),
             vitals: Vitals::default(),
         };
-        Self { pool, seen: Arc::new(Mutex::new(seen)) }
+        Self { pool, lookups: Lookups::default(), seen: Arc::new(Mutex::new(seen)) }
     }
 
     /// Asks something, on a thread that may wait.
@@ -74,6 +78,11 @@ impl Database {
                 Err(Problem::database_unavailable())
             }
         }
+    }
+
+    /// A metric, if it was ever counted.
+    pub(crate) async fn metric(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
+        self.lookups.one(&self.pool, metric).await
     }
 
     /// What ingest last said, as of the last look.

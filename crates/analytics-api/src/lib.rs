@@ -13,6 +13,8 @@ mod query;
 
 mod database;
 
+mod lookups;
+
 mod problem;
 
 mod manners;

@@ -74,7 +74,7 @@ pub(crate) async fn one(
     Query::of(&request, &[], &[])?;
     let (metric, known) = readable(&path.into_inner(), &tenant, &settings)?;
     let metric = metric.ok_or_else(Problem::metric_not_found)?;
-    let found = database.ask(move |connection| metrics::one(connection, &metric)).await?;
+    let found = database.metric(metric).await?;
     Ok(Json(body(found.ok_or_else(Problem::metric_not_found)?, known.as_ref(), &settings)))
 }
 

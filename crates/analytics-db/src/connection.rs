@@ -57,9 +57,10 @@ impl r2d2::CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
         let read_only = self.access == Access::ReadOnly;
         let timeout = self.statement_timeout.as_millis();
+        // How often something occurs decides how it is found, so that no plan fits every value.
         let settings = format!(
             "SET default_transaction_read_only = {read_only}; SET statement_timeout = '{timeout}ms'; \
-             SET idle_in_transaction_session_timeout = '15s'"
+             SET idle_in_transaction_session_timeout = '15s'; SET plan_cache_mode = force_custom_plan"
         );
         connection.batch_execute(&settings).map_err(diesel::r2d2::Error::QueryError)
     }

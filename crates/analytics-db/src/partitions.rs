@@ -1,66 +1,264 @@
-//! Monthly partitions of the event log, made ahead of time.
+//! Partitions of the event log, a week each: made ahead of time, and indexed once they are quiet.
+//!
+//! A partition that events stream into is hot: each index on it costs every event. One whose week is
+//! over is quiet: the same indexes, made at once, cost a fraction, and nobody waits for them.
 
 use analytics_core::identity::EventId;
-use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
 
 use crate::{Connection, DbError};
 
-/// The partitioned tables, each by the event id in its first key column.
-const TABLES: [&str; 2] = ["event_logs", "order_lines"];
+/// How many weeks before and after the present get their own partition.
+const WEEKS_BEHIND: i64 = 13;
+const WEEKS_AHEAD: i64 = 8;
 
-/// How many months before and after the present get their own partition.
-const MONTHS_BEHIND: u32 = 3;
-const MONTHS_AHEAD: u32 = 12;
+/// So long after the end of its week a partition is quiet. What comes later still goes there.
+const QUIET_AFTER: Duration = Duration::days(1);
 
-/// Makes the partitions around `now` that are missing. A month whose events are in the default
-/// partition already stays there.
+/// Held by whoever makes indexes; an arbitrary number, fixed for ever.
+const INDEXING_LOCK: i64 = 0x6578_696e_6465_7865;
+
+/// A partitioned table, by the event id in its first key column.
+struct Partitioned {
+    name: &'static str,
+    /// Columns that are filtered by.
+    subjects: &'static [&'static str],
+    /// What a quiet partition is found by: the end of an index's name, and its columns.
+    quiet_indexes: &'static [(&'static str, &'static str)],
+}
+
+const TABLES: [Partitioned; 2] = [
+    Partitioned {
+        name: "event_logs",
+        subjects: &["user_id", "product_id", "vendor_id"],
+        quiet_indexes: &[("by_user", "user_id, id"), ("by_product", "product_id, id"), ("by_vendor", "vendor_id, id")],
+    },
+    Partitioned {
+        name: "order_lines",
+        subjects: &["product_id", "vendor_id"],
+        quiet_indexes: &[
+            ("by_product", "product_id, event_id"),
+            ("by_vendor", "vendor_id, event_id"),
+            ("by_currency", "currency, event_id"),
+        ],
+    },
+];
+
+/// A range of ids: `from` is in it, `to` is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    from: Uuid,
+    to: Uuid,
+}
+
+/// Makes the partitions around `now` that are missing and returns how many. A week whose events are
+/// in the default partition already stays there. To be called
+/// [`exclusively`](crate::migrations::exclusively).
 ///
 /// # Errors
 /// [`DbError`] of the statements.
-pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<(), DbError> {
-    let this_month = now.date_naive().with_day(1).unwrap_or_default();
-    let first = this_month.checked_sub_months(Months::new(MONTHS_BEHIND)).unwrap_or(this_month);
-    for months in 0..=MONTHS_BEHIND + MONTHS_AHEAD {
-        let Some(month) = first.checked_add_months(Months::new(months)) else { continue };
-        for table in TABLES {
-            make(connection, table, month)?;
+pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<usize, DbError> {
+    let today = now.date_naive();
+    let monday = today - Duration::days(today.weekday().num_days_from_monday().into());
+    let mut made = 0;
+    for table in &TABLES {
+        let taken: Vec<Range> = existing(connection, table)?.into_iter().map(|partition| partition.range()).collect();
+        for weeks in -WEEKS_BEHIND..=WEEKS_AHEAD {
+            let first = monday + Duration::weeks(weeks);
+            let week = Range { from: lowest_id(first), to: lowest_id(first + Duration::weeks(1)) };
+            if let Some(free) = free(week, &taken) {
+                made += usize::from(make(connection, table, free)?);
+            }
         }
     }
-    Ok(())
+    Ok(made)
 }
 
-fn make(connection: &mut Connection, table: &str, month: NaiveDate) -> Result<(), DbError> {
-    let Some(next) = month.checked_add_months(Months::new(1)) else { return Ok(()) };
-    let statement = format!(
-        "CREATE TABLE IF NOT EXISTS {table}_{} PARTITION OF {table} FOR VALUES FROM ('{}') TO ('{}')",
-        month.format("%Y_%m"),
-        lowest_id(month),
-        lowest_id(next),
+/// What of a week no partition has yet: from the end of those that reach into it. Partitions were
+/// months once.
+fn free(week: Range, taken: &[Range]) -> Option<Range> {
+    let mut from = week.from;
+    while let Some(other) = taken.iter().find(|other| other.from <= from && from < other.to) {
+        from = other.to;
+    }
+    let to = taken.iter().map(|other| other.from).filter(|start| *start > from).fold(week.to, Uuid::min);
+    (from < to).then_some(Range { from, to })
+}
+
+fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Result<bool, DbError> {
+    let (table_name, name) = (table.name, name(table, range));
+    let statistics = table.subjects.iter().map(|column| format!("ALTER COLUMN {column} SET STATISTICS 300"));
+    // What was inserted is vacuumed by its number, not by its share of the partition: the filters of
+    // new ranges are made then.
+    let statements = format!(
+        "BEGIN; \
+         CREATE TABLE {name} PARTITION OF {table_name} FOR VALUES FROM ('{}') TO ('{}') \
+         WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000); \
+         ALTER TABLE {name} {}; \
+         COMMIT",
+        range.from,
+        range.to,
+        statistics.collect::<Vec<_>>().join(", "),
     );
-    match connection.batch_execute(&statement) {
+    match connection.batch_execute(&statements) {
+        Ok(()) => Ok(true),
         Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
-            log::warn!("{table} keeps the events of {month} in its default partition, where they already are");
-            Ok(())
+            connection.batch_execute("ROLLBACK")?;
+            log::warn!("{table_name} keeps events of {name} in its default partition, where they already are");
+            Ok(false)
         }
-        made => Ok(made?),
+        Err(error) => {
+            connection.batch_execute("ROLLBACK")?;
+            Err(error.into())
+        }
     }
 }
 
-/// The lowest id that an event of this month (UTC) or a later one can have.
-fn lowest_id(month: NaiveDate) -> uuid::Uuid {
-    EventId::lowest_at(month.and_time(NaiveTime::MIN).and_utc().into()).0
+/// Named by the day it begins with.
+fn name(table: &Partitioned, range: Range) -> String {
+    let millis = i64::try_from(range.from.as_u128() >> 80).unwrap_or_default();
+    let day = DateTime::from_timestamp_millis(millis).unwrap_or_default();
+    format!("{}_{}", table.name, day.format("%Y_%m_%d"))
+}
+
+/// The lowest id that an event of this day (UTC) or a later one can have.
+fn lowest_id(day: NaiveDate) -> Uuid {
+    EventId::lowest_at(day.and_time(NaiveTime::MIN).and_utc().into()).0
+}
+
+#[derive(QueryableByName)]
+struct Partition {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = SqlUuid)]
+    from: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    to: Uuid,
+}
+
+impl Partition {
+    const fn range(&self) -> Range {
+        Range { from: self.from, to: self.to }
+    }
+}
+
+/// The partitions of a table but for the default one, oldest first.
+fn existing(connection: &mut Connection, table: &Partitioned) -> Result<Vec<Partition>, DbError> {
+    Ok(sql_query(include_str!("sql/partitions.sql")).bind::<Text, _>(table.name).load(connection)?)
+}
+
+/// Makes the indexes that quiet partitions lack, one after the other and without a lock that ingest
+/// would wait for. Returns how many; `None` where somebody else is at it. What a crash leaves half
+/// made is made again by the next run.
+///
+/// # Errors
+/// [`DbError`] of the statements.
+pub fn index_quiet(
+    connection: &mut Connection,
+    now: DateTime<Utc>,
+    tell: impl Fn(&str),
+) -> Result<Option<usize>, DbError> {
+    // Waiting for the lock would hold a snapshot that making an index waits for.
+    if !flag(connection, &format!("SELECT pg_try_advisory_lock({INDEXING_LOCK}) AS flag"))? {
+        return Ok(None);
+    }
+    let made = index_each(connection, now, tell);
+    sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(INDEXING_LOCK).execute(connection)?;
+    made.map(Some)
+}
+
+fn index_each(connection: &mut Connection, now: DateTime<Utc>, tell: impl Fn(&str)) -> Result<usize, DbError> {
+    let over = EventId::lowest_at((now - QUIET_AFTER).into()).0;
+    let mut made = 0;
+    for table in &TABLES {
+        for partition in existing(connection, table)?.iter().filter(|partition| partition.to <= over) {
+            let before = made;
+            for (end, columns) in table.quiet_indexes {
+                made += usize::from(index(connection, &partition.name, end, columns, &tell)?);
+            }
+            if made > before {
+                connection.batch_execute(&format!("VACUUM (ANALYZE) {}", partition.name))?;
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// Makes an index, if it is not there.
+fn index(
+    connection: &mut Connection,
+    partition: &str,
+    end: &str,
+    columns: &str,
+    tell: impl Fn(&str),
+) -> Result<bool, DbError> {
+    let name = format!("{partition}_{end}");
+    match valid(connection, &name)? {
+        Some(true) => return Ok(false),
+        Some(false) => connection.batch_execute(&format!("DROP INDEX CONCURRENTLY {name}"))?,
+        None => {}
+    }
+    tell(&name);
+    connection.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} ON {partition} ({columns})"))?;
+    Ok(true)
+}
+
+/// Whether an index is whole; `None` where there is none.
+fn valid(connection: &mut Connection, name: &str) -> Result<Option<bool>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<Bool>)]
+        valid: Option<bool>,
+    }
+    let row: Option<Row> = sql_query("SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = to_regclass($1)")
+        .bind::<Text, _>(name)
+        .get_result(connection)
+        .optional()?;
+    Ok(row.and_then(|row| row.valid))
+}
+
+fn flag(connection: &mut Connection, query: &str) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        flag: bool,
+    }
+    Ok(sql_query(query).get_result::<Row>(connection)?.flag)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn range(from: u128, to: u128) -> Range {
+        Range { from: Uuid::from_u128(from), to: Uuid::from_u128(to) }
+    }
+
     #[test]
-    fn partitions_begin_with_the_month_in_milliseconds() {
+    fn partitions_begin_with_the_day_in_milliseconds_and_are_named_by_it() {
         let id = lowest_id(NaiveDate::from_ymd_opt(2026, 11, 1).unwrap());
         assert_eq!(id.as_u128() >> 80, 1_793_491_200_000);
         assert_eq!(id.as_u128() << 48, 0);
+        assert_eq!(name(&TABLES[0], Range { from: id, to: Uuid::max() }), "event_logs_2026_11_01");
+    }
+
+    #[test]
+    fn a_week_takes_what_no_other_partition_has() {
+        for (taken, expected) in [
+            (vec![], Some(range(70, 77))),
+            (vec![range(70, 77)], None),
+            (vec![range(63, 70), range(77, 84)], Some(range(70, 77))),
+            (vec![range(40, 72)], Some(range(72, 77))),
+            (vec![range(75, 99)], Some(range(70, 75))),
+            (vec![range(40, 72), range(75, 99)], Some(range(72, 75))),
+            (vec![range(40, 72), range(72, 99)], None),
+        ] {
+            assert_eq!(free(range(70, 77), &taken), expected, "{taken:?}");
+        }
     }
 }

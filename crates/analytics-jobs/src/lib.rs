@@ -4,6 +4,7 @@ mod database;
 mod dead_letters;
 mod migrate;
 mod offsets;
+mod partitions;
 mod rebuild;
 mod token;
 mod verify;
@@ -37,6 +38,12 @@ pub enum Command {
     /// List, show, replay and discard records that could not be counted
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    /// Make the partitions of the coming weeks, and index those that are quiet
+    ///
+    /// For cron, once a day. While a week lasts its partition has small indexes only, so that
+    /// ingest is fast; a day after its end it gets those by user, product and vendor, while ingest
+    /// goes on.
+    Partitions,
     /// Mint a token for development, signed with JWT_SECRET
     Token(token::Token),
 }
@@ -52,6 +59,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::DeadLetters(letters) => dead_letters::run(letters, settings, shutdown),
         Command::Verify(verify) => verify::run(&verify, settings, shutdown),
         Command::Rebuild(rebuild) => rebuild::run(&rebuild, settings, shutdown),
+        Command::Partitions => partitions::run(settings, shutdown),
         Command::Token(token) => token::run(&token, settings),
     }
 }

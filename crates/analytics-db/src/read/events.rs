@@ -1,11 +1,13 @@
 //! The event log, newest first.
 
 use analytics_core::identity::EventId;
+use analytics_core::topics::Family;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::windows::{Window, newest_first};
 use super::{EventLogAccess, RawJson};
 use crate::schema::event_logs;
 use crate::{Connection, DbError};
@@ -57,35 +59,86 @@ pub fn newest(
     filter: &EventFilter,
     limit: i64,
 ) -> Result<Vec<LoggedEvent>, DbError> {
-    // Only a filter by product or vendor has to look into the lines of orders.
-    let sql = if filter.product.is_some() || filter.vendor.is_some() {
-        include_str!("../sql/events_of_subject.sql")
-    } else {
-        include_str!("../sql/events.sql")
-    };
-    Ok(diesel::sql_query(sql)
-        .bind::<Nullable<Text>, _>(&filter.event_type)
-        .bind::<Nullable<Text>, _>(&filter.user)
-        .bind::<Nullable<Timestamptz>, _>(filter.from)
-        .bind::<Nullable<Timestamptz>, _>(filter.to)
-        .bind::<Nullable<SqlUuid>, _>(filter.from.map(lowest_id))
-        .bind::<Nullable<SqlUuid>, _>(filter.highest_id())
-        .bind::<BigInt, _>(limit)
-        .bind::<Nullable<Text>, _>(&filter.product)
-        .bind::<Nullable<Text>, _>(&filter.vendor)
-        .load(connection)?)
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let sql = filter.sql();
+    newest_first(filter.range(), limit, |window, limit| {
+        let rows = diesel::sql_query(&sql)
+            .bind::<Nullable<Text>, _>(&filter.event_type)
+            .bind::<Nullable<Text>, _>(&filter.user)
+            .bind::<Nullable<Timestamptz>, _>(filter.from)
+            .bind::<Nullable<Timestamptz>, _>(filter.to)
+            .bind::<SqlUuid, _>(window.from)
+            .bind::<SqlUuid, _>(window.to)
+            .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind::<Nullable<Text>, _>(&filter.product)
+            .bind::<Nullable<Text>, _>(&filter.vendor)
+            .load(connection)?;
+        Ok(rows)
+    })
 }
 
 impl EventFilter {
-    /// Ids begin with the time, so a range of time is a range of ids. Ends are exclusive.
-    fn highest_id(&self) -> Option<Uuid> {
+    /// SQL with no conditions but those that are given: PostgreSQL plans for them. $1 is the type, $2
+    /// the user, $3 and $4 the times, $5 and $6 a window of ids, $7 how many, $8 the product, $9 the
+    /// vendor.
+    fn sql(&self) -> String {
+        let about_event = [
+            (self.user.is_some(), "e.user_id = $2"),
+            (self.from.is_some(), "e.created_at >= $3"),
+            (self.to.is_some(), "e.created_at < $4"),
+        ];
+        let own = [
+            (true, "e.id >= $5 AND e.id < $6"),
+            (self.event_type.is_some(), "e.event_type = $1"),
+            (self.product.is_some(), "e.product_id = $8"),
+            (self.vendor.is_some(), "e.vendor_id = $9"),
+        ];
+        let own = format!(
+            "SELECT e.id FROM event_logs e WHERE {} ORDER BY e.id DESC LIMIT $7",
+            given(own.iter().chain(&about_event))
+        );
+        let found = if self.may_be_in_a_line() {
+            let of_line = [
+                (true, "l.event_id >= $5 AND l.event_id < $6"),
+                (self.product.is_some(), "l.product_id = $8"),
+                (self.vendor.is_some(), "l.vendor_id = $9"),
+            ];
+            let about_order = about_event.iter().any(|(given, _)| *given);
+            let order = if about_order { "JOIN event_logs e ON e.id = l.event_id" } else { "" };
+            let of_lines = format!(
+                "SELECT DISTINCT l.event_id FROM order_lines l {order} WHERE {} ORDER BY l.event_id DESC LIMIT $7",
+                given(of_line.iter().chain(&about_event))
+            );
+            format!("({own}) UNION ({of_lines})")
+        } else {
+            own
+        };
+        format!(
+            "SELECT e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at \
+             FROM ({found}) AS found (id) JOIN event_logs e ON e.id = found.id AND e.id >= $5 AND e.id < $6 \
+             ORDER BY e.id DESC LIMIT $7"
+        )
+    }
+
+    /// Products and vendors of orders are in their lines.
+    fn may_be_in_a_line(&self) -> bool {
+        let about_line = self.product.is_some() || self.vendor.is_some();
+        about_line && self.event_type.as_deref().is_none_or(|name| name == Family::OrderCreated.name())
+    }
+
+    /// Ids begin with the time, so a range of time is a range of ids.
+    fn range(&self) -> Window {
         // The millisecond of `to` itself may still hold events before it.
         let end = self.to.map(|to| lowest_id(to + chrono::Duration::milliseconds(1)));
-        match (self.before, end) {
-            (Some(before), Some(end)) => Some(before.min(end)),
-            (before, end) => before.or(end),
+        Window {
+            from: self.from.map_or(Window::ALL.from, lowest_id),
+            to: self.before.into_iter().chain(end).fold(Window::ALL.to, Uuid::min),
         }
     }
+}
+
+fn given<'a>(conditions: impl Iterator<Item = &'a (bool, &'a str)>) -> String {
+    conditions.filter(|(given, _)| *given).map(|(_, sql)| *sql).collect::<Vec<_>>().join(" AND ")
 }
 
 fn lowest_id(time: DateTime<Utc>) -> Uuid {

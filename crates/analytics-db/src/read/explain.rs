@@ -17,6 +17,7 @@ use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlU
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
+use super::windows::{Window, newest_first};
 use super::{RawJson, ReadableMetric, Snapshot};
 use crate::logged::{self, Logged};
 use crate::{Connection, DbError};
@@ -63,36 +64,38 @@ pub enum Delta {
     Average(Histogram),
 }
 
-/// Where events of a number are found: SQL that gives ids. $1 is the id before which, $2 how many,
-/// $3 the subject, $4 the currency, $5 to $7 (exclusive) the ids of a day, $6 the metric's type.
+/// Where events of a number are found: SQL that gives ids. $5 to $1 (exclusive) is a window of ids, $2
+/// how many, $3 the subject, $4 the currency, $6 the metric's type, $7 to $8 (exclusive) the ids of a
+/// day.
 type Source = &'static str;
 
-const SIGNUPS: Source = "SELECT id FROM event_logs WHERE event_type = 'user.registered' AND id < $1 AND id >= $5 AND id < $7 \
+const SIGNUPS: Source = "SELECT id FROM event_logs WHERE event_type = 'user.registered' AND id >= $5 AND id < $1 \
+                         AND id >= $7 AND id < $8 \
                          ORDER BY id DESC LIMIT $2";
-const VIEWS: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND id < $1 \
+const VIEWS: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND id >= $5 AND id < $1 \
                        ORDER BY id DESC LIMIT $2";
 const VIEWS_OF_PRODUCT: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND product_id = $3 \
-                                  AND id < $1 ORDER BY id DESC LIMIT $2";
+                                  AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
 const VIEWS_OF_VENDOR: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND vendor_id = $3 \
-                                 AND id < $1 ORDER BY id DESC LIMIT $2";
+                                 AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
 const RATINGS_OF_PRODUCT: Source = "SELECT id FROM event_logs WHERE event_type = 'rating.updated' AND product_id = $3 \
-                                    AND id < $1 ORDER BY id DESC LIMIT $2";
+                                    AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
 const RATINGS_OF_VENDOR: Source = "SELECT id FROM event_logs WHERE event_type = 'rating.updated' AND vendor_id = $3 \
-                                   AND id < $1 ORDER BY id DESC LIMIT $2";
-const ORDERS: Source = "SELECT id FROM event_logs WHERE event_type = 'order.created' AND id < $1 \
+                                   AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
+const ORDERS: Source = "SELECT id FROM event_logs WHERE event_type = 'order.created' AND id >= $5 AND id < $1 \
                         ORDER BY id DESC LIMIT $2";
 const ORDERS_IN_CURRENCY: Source = "SELECT DISTINCT event_id FROM order_lines WHERE currency = $4 \
-                                    AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
+                                    AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
 const ORDERS_OF_NOBODY: Source = "SELECT DISTINCT event_id FROM order_lines WHERE vendor_id IS NULL AND currency = $4 \
-                                  AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
+                                  AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
 const ORDERS_OF_PRODUCT: Source = "SELECT DISTINCT event_id FROM order_lines WHERE product_id = $3 \
                                    AND ($4 IS NULL OR currency = $4) \
-                                   AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
+                                   AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
 const ORDERS_OF_VENDOR: Source = "SELECT DISTINCT event_id FROM order_lines WHERE vendor_id = $3 \
                                   AND ($4 IS NULL OR currency = $4) \
-                                  AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
+                                  AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
 const ADJUSTMENTS: Source = "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' \
-                             AND metadata ->> 'type' = $6 AND id < $1 ORDER BY id DESC LIMIT $2";
+                             AND metadata ->> 'type' = $6 AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
 
 /// Where the events of a metric are.
 fn sources(metric: Option<Metric>) -> &'static [Source] {
@@ -170,13 +173,13 @@ fn candidates(
     limit: usize,
 ) -> Result<Vec<Row>, DbError> {
     let known = metric.known();
-    let (mut subject, mut day) = (None, (Uuid::nil(), Uuid::max()));
+    let (mut subject, mut day) = (None, Window::ALL);
     match known.map(|known| &known.subject) {
         Some(Subject::Product(id)) => subject = Some(id.as_str()),
         Some(Subject::Vendor(id)) => subject = Some(id.as_str()),
         Some(Subject::Day(date)) => {
             let first = |date| EventId::lowest_at(business.calendar.day_start(date).into()).0;
-            day = (first(*date), first(date.succ_opt().unwrap_or(*date)));
+            day = Window { from: first(*date), to: first(date.succ_opt().unwrap_or(*date)) };
         }
         Some(Subject::Marketplace) | None => {}
     }
@@ -186,18 +189,25 @@ fn candidates(
         sources(known.map(|known| known.metric)).iter().map(|source| format!("({source})")).collect();
     let sql = format!(
         "SELECT e.id, e.ingested_at, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
-         FROM ({}) AS found (id) JOIN event_logs e ON e.id = found.id ORDER BY e.id DESC LIMIT $2",
+         FROM ({}) AS found (id) JOIN event_logs e ON e.id = found.id AND e.id >= $5 AND e.id < $1 \
+         ORDER BY e.id DESC LIMIT $2",
         sources.join(" UNION ")
     );
-    Ok(sql_query(sql)
-        .bind::<SqlUuid, _>(before.unwrap_or(Uuid::max()))
-        .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind::<Nullable<Text>, _>(subject)
-        .bind::<Nullable<Text>, _>(currency)
-        .bind::<SqlUuid, _>(day.0)
-        .bind::<Text, _>(metric.as_str())
-        .bind::<SqlUuid, _>(day.1)
-        .load(connection)?)
+    // An adjustment of a day may have been made on any other.
+    let range = Window { to: before.unwrap_or(Window::ALL.to), ..Window::ALL };
+    newest_first(range, limit, |window, limit| {
+        let rows = sql_query(&sql)
+            .bind::<SqlUuid, _>(window.to)
+            .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind::<Nullable<Text>, _>(subject)
+            .bind::<Nullable<Text>, _>(currency)
+            .bind::<SqlUuid, _>(window.from)
+            .bind::<Text, _>(metric.as_str())
+            .bind::<SqlUuid, _>(day.from)
+            .bind::<SqlUuid, _>(day.to)
+            .load(connection)?;
+        Ok(rows)
+    })
 }
 
 /// What an event added to the metric; `None` where it is no part of it.

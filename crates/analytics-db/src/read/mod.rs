@@ -8,6 +8,7 @@ pub mod metrics;
 mod raw_json;
 mod snapshot;
 mod tenant;
+mod windows;
 
 pub use raw_json::RawJson;
 pub use snapshot::Snapshot;

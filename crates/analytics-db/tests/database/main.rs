@@ -4,4 +4,6 @@
 
 mod batches;
 mod limits;
+mod lists;
+mod partitions;
 mod transaction;

@@ -1,0 +1,11 @@
+-- The partitions of the table $1 with their ranges of ids. The default one has none.
+SELECT p.name, p.range[1]::uuid AS from, p.range[2]::uuid AS to
+FROM (
+    SELECT c.oid::regclass::text AS name,
+        regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''(.*)''\) TO \(''(.*)''\)') AS range
+    FROM pg_inherits i
+    JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = $1::regclass
+) AS p
+WHERE p.range IS NOT NULL
+ORDER BY 2

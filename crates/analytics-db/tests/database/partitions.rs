@@ -1,0 +1,74 @@
+//! Weeks of the event log: each has its place, and indexes once it is quiet.
+
+use analytics_db::{migrations, partitions};
+use analytics_testkit::database::Database;
+use chrono::{DateTime, Duration, Utc};
+
+/// Where a partition of the log ends and none begins: one end, where there is no gap.
+const ENDS: &str = "WITH bounds AS ( \
+         SELECT regexp_match(pg_get_expr(relpartbound, c.oid), 'FROM \\(''(.*)''\\) TO \\(''(.*)''\\)') AS b \
+         FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = 'event_logs'::regclass) \
+     SELECT count(*) FROM bounds WHERE b[2] NOT IN (SELECT b[1] FROM bounds WHERE b[1] IS NOT NULL)";
+
+fn now() -> DateTime<Utc> {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn weeks_take_the_place_that_months_left_and_leave_no_gap() {
+    let database = Database::empty();
+    let connection = &mut database.connect();
+    migrations::migrate(connection).unwrap();
+    // October and November of 2026, in milliseconds.
+    for (month, from, to) in [("10", "01a0f4c2c400", "01a19467e800"), ("11", "01a19467e800", "01a22ee6b000")] {
+        let id = |hex: &str| format!("{}-{}-0000-0000-000000000000", &hex[..8], &hex[8..]);
+        database.execute(&format!(
+            "CREATE TABLE event_logs_2026_{month} PARTITION OF event_logs FOR VALUES FROM ('{}') TO ('{}')",
+            id(from),
+            id(to)
+        ));
+    }
+    let made = partitions::ensure(connection, now()).unwrap();
+    // 22 weeks, of which eight lie within the two months and two reach into them.
+    assert_eq!(made, 22 - 8 + 22);
+    assert_eq!(partitions::ensure(connection, now()).unwrap(), 0);
+    assert_eq!(database.number(ENDS), Some(1), "one end, that of the last week");
+    let next_day = database.lines("SELECT to_regclass('event_logs_2026_12_01') IS NOT NULL");
+    assert_eq!(next_day, ["true"], "what is left of the week that November reached into");
+}
+
+#[test]
+fn quiet_partitions_get_their_indexes_once_and_whole() {
+    let database = Database::migrated();
+    let connection = &mut database.connect();
+    let now = Utc::now();
+    partitions::ensure(connection, now).unwrap();
+    let index = |at| partitions::index_quiet(&mut database.connect(), at, |_| {}).unwrap();
+    let indexes = |suffix: &str| {
+        let query =
+            format!("SELECT count(*) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indisvalid AND {suffix}");
+        database.number(&query).unwrap()
+    };
+    // Six on each week that was over a day ago, none on the one that lasts.
+    let made = index(now).unwrap();
+    assert!(made == 13 * 6 || made == 12 * 6, "{made}");
+    assert_eq!(indexes("relname ~ '_by_(user|product|vendor|currency)$'"), i64::try_from(made).unwrap());
+    assert_eq!(index(now), Some(0));
+    assert_eq!(index(now + Duration::weeks(1)), Some(6), "a week later there is one week more");
+
+    // A crash in the middle leaves an index that is not used.
+    database.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = \
+         (SELECT min(oid::regclass::text)::regclass FROM pg_class WHERE relname LIKE '%\\_by\\_vendor')",
+    );
+    assert_eq!(index(now), Some(1));
+    assert_eq!(indexes("relname ~ '_by_'"), i64::try_from(made).unwrap() + 6);
+
+    let (holder, working) = (&mut database.connect(), Utc::now());
+    let nested = std::cell::Cell::new(None);
+    database.execute(
+        "DO $$ BEGIN EXECUTE (SELECT 'DROP INDEX ' || min(oid::regclass::text) FROM pg_class WHERE relname LIKE '%\\_by\\_user'); END $$",
+    );
+    let made = partitions::index_quiet(holder, working, |_| nested.set(Some(index(working)))).unwrap();
+    assert_eq!((made, nested.take()), (Some(1), Some(None)), "two at once: one works, the other says so");
+}

@@ -60,7 +60,7 @@ pub fn newest(
     limit: i64,
 ) -> Result<Vec<LoggedEvent>, DbError> {
     let limit = usize::try_from(limit).unwrap_or(0);
-    let sql = filter.sql();
+    let Some(sql) = filter.sql() else { return Ok(Vec::new()) };
     newest_first(filter.range(), limit, |window, limit| {
         let rows = diesel::sql_query(&sql)
             .bind::<Nullable<Text>, _>(&filter.event_type)
@@ -78,52 +78,74 @@ pub fn newest(
 }
 
 impl EventFilter {
-    /// SQL with no conditions but those that are given: PostgreSQL plans for them. $1 is the type, $2
-    /// the user, $3 and $4 the times, $5 and $6 a window of ids, $7 how many, $8 the product, $9 the
-    /// vendor.
-    fn sql(&self) -> String {
-        let about_event = [
-            (self.user.is_some(), "e.user_id = $2"),
-            (self.from.is_some(), "e.created_at >= $3"),
-            (self.to.is_some(), "e.created_at < $4"),
-        ];
-        let own = [
-            (true, "e.id >= $5 AND e.id < $6"),
-            (self.event_type.is_some(), "e.event_type = $1"),
-            (self.product.is_some(), "e.product_id = $8"),
-            (self.vendor.is_some(), "e.vendor_id = $9"),
-        ];
-        let own = format!(
-            "SELECT e.id FROM event_logs e WHERE {} ORDER BY e.id DESC LIMIT $7",
-            given(own.iter().chain(&about_event))
-        );
-        let found = if self.may_be_in_a_line() {
-            let of_line = [
-                (true, "l.event_id >= $5 AND l.event_id < $6"),
-                (self.product.is_some(), "l.product_id = $8"),
-                (self.vendor.is_some(), "l.vendor_id = $9"),
-            ];
-            let about_order = about_event.iter().any(|(given, _)| *given);
-            let order = if about_order { "JOIN event_logs e ON e.id = l.event_id" } else { "" };
-            let of_lines = format!(
-                "SELECT DISTINCT l.event_id FROM order_lines l {order} WHERE {} ORDER BY l.event_id DESC LIMIT $7",
-                given(of_line.iter().chain(&about_event))
-            );
-            format!("({own}) UNION ({of_lines})")
-        } else {
-            own
+    /// SQL with no conditions but those that are given: PostgreSQL plans for them. `None` where there
+    /// can be no such event. $1 is the type, $2 the user, $3 and $4 the times, $5 and $6 a window of
+    /// ids, $7 how many, $8 the product, $9 the vendor.
+    fn sql(&self) -> Option<String> {
+        const COLUMNS: &str = "e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at";
+        const WINDOW: &str = "e.id >= $5 AND e.id < $6";
+        let own = |columns| {
+            let conditions = given([
+                (true, WINDOW),
+                (self.event_type.is_some(), "e.event_type = $1"),
+                (self.product.is_some(), "e.product_id = $8"),
+                (self.vendor.is_some(), "e.vendor_id = $9"),
+                (true, &self.about_event()),
+            ]);
+            format!("SELECT {columns} FROM event_logs e WHERE {conditions} ORDER BY e.id DESC LIMIT $7")
         };
+        let found = match self.places() {
+            (true, false) => return Some(own(COLUMNS)),
+            (true, true) => format!("({}) UNION ({})", own("e.id"), self.in_lines()),
+            (false, true) => self.in_lines(),
+            (false, false) => return None,
+        };
+        // An array, so that each event is looked up by its id, whatever is known of the window.
+        Some(format!(
+            "SELECT {COLUMNS} FROM event_logs e WHERE e.id = ANY(ARRAY({found})) AND {WINDOW} ORDER BY e.id DESC LIMIT $7"
+        ))
+    }
+
+    /// The ids of orders of which a line is about the product and the vendor.
+    fn in_lines(&self) -> String {
+        const WINDOW: &str = "l.event_id >= $5 AND l.event_id < $6";
+        let about_line =
+            given([(self.product.is_some(), "l.product_id = $8"), (self.vendor.is_some(), "l.vendor_id = $9")]);
+        let about_event = self.about_event();
+        if self.user.is_some() {
+            // A user has few orders, a product may have any number.
+            return format!(
+                "SELECT o.id FROM (SELECT e.id FROM event_logs e WHERE e.id >= $5 AND e.id < $6 \
+                 AND e.event_type = 'order.created' AND {about_event} OFFSET 0) AS o \
+                 WHERE EXISTS (SELECT FROM order_lines l WHERE l.event_id = o.id AND {WINDOW} AND {about_line}) \
+                 ORDER BY o.id DESC LIMIT $7"
+            );
+        }
+        let order = if self.from.or(self.to).is_some() { "JOIN event_logs e ON e.id = l.event_id" } else { "" };
         format!(
-            "SELECT e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at \
-             FROM ({found}) AS found (id) JOIN event_logs e ON e.id = found.id AND e.id >= $5 AND e.id < $6 \
-             ORDER BY e.id DESC LIMIT $7"
+            "SELECT DISTINCT l.event_id FROM order_lines l {order} WHERE {WINDOW} AND {about_line} AND {about_event} \
+             ORDER BY l.event_id DESC LIMIT $7"
         )
     }
 
-    /// Products and vendors of orders are in their lines.
-    fn may_be_in_a_line(&self) -> bool {
-        let about_line = self.product.is_some() || self.vendor.is_some();
-        about_line && self.event_type.as_deref().is_none_or(|name| name == Family::OrderCreated.name())
+    fn about_event(&self) -> String {
+        given([
+            (true, "true"),
+            (self.user.is_some(), "e.user_id = $2"),
+            (self.from.is_some(), "e.created_at >= $3"),
+            (self.to.is_some(), "e.created_at < $4"),
+        ])
+    }
+
+    /// Whether such events are found by their own columns, and by the lines of orders: products and
+    /// vendors of views and ratings are their own, those of orders are in the lines, others have none.
+    fn places(&self) -> (bool, bool) {
+        if self.product.is_none() && self.vendor.is_none() {
+            return (true, false);
+        }
+        let Some(wanted) = &self.event_type else { return (true, true) };
+        let one_of = |families: &[Family]| families.iter().any(|family| family.name() == wanted);
+        (one_of(&[Family::ProductViewed, Family::RatingUpdated]), one_of(&[Family::OrderCreated]))
     }
 
     /// Ids begin with the time, so a range of time is a range of ids.
@@ -137,8 +159,9 @@ impl EventFilter {
     }
 }
 
-fn given<'a>(conditions: impl Iterator<Item = &'a (bool, &'a str)>) -> String {
-    conditions.filter(|(given, _)| *given).map(|(_, sql)| *sql).collect::<Vec<_>>().join(" AND ")
+fn given<const N: usize>(conditions: [(bool, &str); N]) -> String {
+    let given: Vec<&str> = conditions.into_iter().filter(|(given, _)| *given).map(|(_, sql)| sql).collect();
+    given.join(" AND ")
 }
 
 fn lowest_id(time: DateTime<Utc>) -> Uuid {

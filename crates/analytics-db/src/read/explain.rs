@@ -187,9 +187,10 @@ fn candidates(
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
     let sources: Vec<String> =
         sources(known.map(|known| known.metric)).iter().map(|source| format!("({source})")).collect();
+    // An array, so that each event is looked up by its id, whatever is known of the window.
     let sql = format!(
         "SELECT e.id, e.ingested_at, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
-         FROM ({}) AS found (id) JOIN event_logs e ON e.id = found.id AND e.id >= $5 AND e.id < $1 \
+         FROM event_logs e WHERE e.id = ANY(ARRAY({})) AND e.id >= $5 AND e.id < $1 \
          ORDER BY e.id DESC LIMIT $2",
         sources.join(" UNION ")
     );

@@ -62,12 +62,14 @@ pub fn range(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    // Types sort by their bytes; the character after ':' ends what begins with "name:".
+    // Types sort by their bytes; the character after ':' ends what begins with "name:". The first two
+    // conditions are the part of the index to read, the third leaves out what sorts in between.
     let end = format!("{}{}", range.exactly, ';');
-    let in_range = metrics::metric_type
-        .eq(&range.exactly)
-        .or(metrics::metric_type.ge(&range.prefix).and(metrics::metric_type.lt(end)));
-    let mut query = metrics::table.filter(in_range).select(Metric::as_select()).into_boxed();
+    let mut query = metrics::table
+        .filter(metrics::metric_type.ge(&range.exactly).and(metrics::metric_type.lt(end)))
+        .filter(metrics::metric_type.eq(&range.exactly).or(metrics::metric_type.ge(&range.prefix)))
+        .select(Metric::as_select())
+        .into_boxed();
     if let Some(after) = after {
         query = query.filter(metrics::metric_type.gt(after));
     }

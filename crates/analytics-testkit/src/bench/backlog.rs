@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analytics_core::topics::Family;
-use chrono::{Duration, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use crate::broker::{self, Sender};
 use crate::client::SECRET;
@@ -22,21 +22,20 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Fills topics with events, spread over so many minutes of the past. The same seed makes the
-    /// same events at other times.
+    /// Fills topics with events, spread over the `span` before `end`. The same seed makes the same
+    /// events at other times.
     ///
     /// # Panics
     /// Without a broker; `scripts/bench` starts one.
     #[must_use]
-    pub fn of(events: u64, seed: u64, past_minutes: i32) -> Self {
+    pub fn of(events: u64, seed: u64, end: DateTime<Utc>, span: Duration) -> Self {
         let broker =
             std::env::var("TEST_KAFKA_BROKER").expect("TEST_KAFKA_BROKER; scripts/bench starts one and sets it");
         let prefix = format!("{}.", unique_name());
         broker::create_topics(&broker, &broker::family_topics(&prefix), PARTITIONS);
-        let past = Duration::minutes(past_minutes.into());
-        let step = past / i32::try_from(events).unwrap_or(i32::MAX).max(1);
+        let step = span / i32::try_from(events).unwrap_or(i32::MAX).max(1);
         let sender = Sender::new(&broker, &prefix);
-        let mut generator = Generator::new(seed, Utc::now() - past, step);
+        let mut generator = Generator::new(seed, end - span, step);
         for _ in 0..events {
             if let Some(message) = generator.next() {
                 sender.queue(&message);

@@ -8,7 +8,8 @@ use super::backlog::{Backlog, partitions};
 use super::copy::Rows;
 use super::report::{Bar, median, object, rounded};
 use super::watched::{idle_percent, settle, wal_position};
-use analytics_db::Connection;
+use analytics_db::{Connection, partitions};
+use chrono::{DateTime, Utc};
 
 use crate::database::{Database, number};
 use crate::process::Process;
@@ -52,8 +53,8 @@ struct Run {
 #[must_use]
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     tell(&format!("filling Kafka with {} events", plan.events));
-    let backlog = Backlog::of(plan.events, 1, 60);
-    let base = plan.onto.map(|events| held(events, &tell));
+    let backlog = Backlog::of(plan.events, 1, Utc::now(), chrono::Duration::hours(1));
+    let base = plan.onto.map(|events| held(events, Utc::now(), &tell));
     tell("one run first, for the rows to copy");
     let source = Database::migrated();
     let numbers = count(&backlog, &source, 1, Duration::ZERO).numbers;
@@ -83,23 +84,22 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     report(plan, &copied, &runs)
 }
 
-/// Has one process count a backlog into a database.
+/// A database that holds so many events of the thirty days before `end`, as it is while the service
+/// has been running for a while: quiet weeks indexed by cron, no page waiting for its hint bits.
 ///
 /// # Panics
-/// Where it fails.
-pub fn fill(backlog: &Backlog, database: &Database) {
-    let _figures = count(backlog, database, 1, Duration::ZERO);
-}
-
-/// A database that holds so many other events.
-fn held(events: u64, tell: &impl Fn(&str)) -> Database {
-    tell(&format!("filling a database with {events} other events, of thirty days"));
+/// Where a process fails.
+#[must_use]
+pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Database {
+    tell(&format!("filling a database with {events} events of thirty days"));
     let database = Database::migrated();
-    let backlog = Backlog::of(events, 2, 30 * 24 * 60);
+    let backlog = Backlog::of(events, 2, end, chrono::Duration::days(30));
     let run = count(&backlog, &database, 1, Duration::ZERO);
-    tell(&format!("it took {:.0} s", run.seconds));
-    // As in a service that has been running for a while: no page waits for its hint bits.
+    tell(&format!("it took {:.0} s; indexing the weeks that are over", run.seconds));
+    let began = Instant::now();
+    partitions::index_quiet(&mut database.connect(), end, |_| {}).expect("indexes");
     database.execute("VACUUM ANALYZE");
+    tell(&format!("it took {:.0} s", began.elapsed().as_secs_f64()));
     database
 }
 

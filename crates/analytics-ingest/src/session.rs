@@ -21,10 +21,10 @@ use crate::writer::Writer;
 const WRITERS: usize = 2;
 
 const LIMITS: Limits = Limits {
-    batch_records: 20_000,
-    batch_bytes: 8 << 20,
-    waiting_bytes: 12 << 20,
-    waiting_records: 25_000,
+    batch_records: 30_000,
+    batch_bytes: 12 << 20,
+    waiting_bytes: 18 << 20,
+    waiting_records: 36_000,
     linger: Duration::from_millis(100),
     heartbeat: Duration::from_secs(5),
     writers: WRITERS,

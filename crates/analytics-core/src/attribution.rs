@@ -1,10 +1,9 @@
 //! Whose sale is it? A view or a line without a vendor takes the one learned for its product.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::event::{Body, Event, Vendor};
 use crate::identity::EventId;
 use crate::ids::{ProductId, VendorId};
+use crate::maps::{HashMap, HashSet};
 use crate::time::EventTime;
 
 /// What a record taught: that a product was this vendor's at that time.
@@ -30,7 +29,7 @@ impl Lessons {
     /// Starts from what was committed before.
     #[must_use]
     pub fn new(known: HashMap<ProductId, Lesson>) -> Self {
-        Self { known, changed: HashSet::new() }
+        Self { known, changed: HashSet::default() }
     }
 
     /// Decides the vendor of everything in the event that names none, then learns from what it

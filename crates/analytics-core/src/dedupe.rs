@@ -1,10 +1,9 @@
 //! Telling repetitions from contradictions: what is known of identities, and the verdict on each
 //! event that comes after.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::event::Event;
 use crate::identity::{Digest, EventId, IdentityKey};
+use crate::maps::{HashMap, HashSet};
 use crate::rejection::{Reason, Rejection};
 
 /// What is known about identities that were counted before.

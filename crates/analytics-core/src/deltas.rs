@@ -1,13 +1,12 @@
 //! What a batch of events adds to the metrics: sums, so that batches commute.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::calendar::Calendar;
 use crate::event::Stars;
 use crate::identity::EventId;
 use crate::ids::{ProductId, UserId, VendorId};
+use crate::maps::HashMap;
 use crate::metric_type::{CATALOGUE, Metric, MetricType, Subject, SubjectKind, Unit};
 use crate::money::Currency;
 use crate::time::EventTime;

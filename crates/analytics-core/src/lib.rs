@@ -42,6 +42,8 @@ pub mod rules;
 
 pub mod deltas;
 
+pub mod maps;
+
 /// The version of the rules in this crate, frozen with each event that they decided.
 ///
 /// Raise it whenever the same record would be counted differently than before.

@@ -1,10 +1,9 @@
 //! Ratings: of each target, the latest rating of each user.
 
-use std::collections::HashMap;
-
 use super::Context;
 use crate::deltas::{Deltas, Histogram, Opinion, Rated};
 use crate::event::{Body, Event};
+use crate::maps::HashMap;
 use crate::metric_type::{Metric, MetricType, Subject};
 
 /// Proposes the event's rating; whether it stands is decided by [`settle`], when the ratings

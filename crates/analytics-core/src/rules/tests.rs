@@ -7,6 +7,7 @@ use crate::business::Business;
 use crate::decode::{Decoder, Redaction};
 use crate::deltas::Deltas;
 use crate::event::Event;
+use crate::maps::HashMap;
 use crate::record::{Offset, Place, Record, TopicPartition};
 use crate::topics::Topics;
 
@@ -167,7 +168,7 @@ fn of_a_users_ratings_the_latest_stands() {
     let histogram = |proposed: &_, standing: &_| {
         settle(proposed, standing).histograms.values().next().map(|h| (h.0, h.count(), h.sum()))
     };
-    let none = std::collections::HashMap::new();
+    let none = HashMap::default();
     for order in [[early.as_str(), &late], [&late, &early]] {
         assert_eq!(histogram(&proposed(&order), &none), Some(([0, 0, 0, 0, 1], 1, 5)));
     }

@@ -1,6 +1,6 @@
 //! The simplest thing that keeps numbers: maps in memory, filled batch by batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use analytics_core::attribution::{Lesson, Lessons};
 use analytics_core::business::Business;
@@ -10,6 +10,7 @@ use analytics_core::deltas::{Bucket, Conversion, Deltas, Histogram, Measures};
 use analytics_core::deltas::{Opinion, Rated};
 use analytics_core::event::Event;
 use analytics_core::ids::{ProductId, VendorId};
+use analytics_core::maps::HashMap;
 use analytics_core::metric_type::MetricType;
 use analytics_core::record::Record;
 use analytics_core::rules;

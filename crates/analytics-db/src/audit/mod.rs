@@ -15,11 +15,10 @@ mod totals;
 
 pub use difference::{Difference, Figures};
 
-use std::collections::{HashMap, HashSet};
-
 use analytics_core::business::Business;
 use analytics_core::deltas::Histogram;
 use analytics_core::identity::Fingerprint;
+use analytics_core::maps::{HashMap, HashSet};
 use analytics_core::rules::UnknownRules;
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::sql_types::{Date, Nullable, Timestamptz, Uuid as SqlUuid};

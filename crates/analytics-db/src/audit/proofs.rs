@@ -1,8 +1,7 @@
 //! What audits came to, kept: proofs for readers, and the days that need not be read again.
 
-use std::collections::HashMap;
-
 use analytics_core::RULES_VERSION;
+use analytics_core::maps::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::sql_types::{
     Array, BigInt, Bool, Date, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,

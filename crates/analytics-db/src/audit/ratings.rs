@@ -4,12 +4,13 @@
 //! the log: together that makes it the latest, without holding all of them in memory. Where either
 //! fails, the user's ratings are read again.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use analytics_core::business::Business;
 use analytics_core::deltas::{Deltas, Histogram, Rated};
 use analytics_core::event::Stars;
 use analytics_core::identity::EventId;
+use analytics_core::maps::{HashMap, HashSet};
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -63,7 +64,7 @@ pub(super) fn in_log(
     business: Business,
     opinions: &[(String, String)],
 ) -> Result<HashMap<(String, String), Rated>, AuditError> {
-    let mut found = HashMap::new();
+    let mut found = HashMap::default();
     let wanted: HashSet<&(String, String)> = opinions.iter().collect();
     let users: BTreeSet<&str> = opinions.iter().map(|(_, user)| user.as_str()).collect();
     let users: Vec<&str> = users.into_iter().collect();
@@ -146,7 +147,7 @@ fn standing_histograms(connection: &mut Connection) -> Result<(HashMap<String, H
     }
     let rows: Vec<Row> =
         sql_query("SELECT metric_type, stars, count(*) AS ratings FROM ratings GROUP BY 1, 2").load(connection)?;
-    let mut histograms: HashMap<String, Histogram> = HashMap::new();
+    let mut histograms: HashMap<String, Histogram> = HashMap::default();
     let mut all = 0;
     for row in rows {
         let histogram = histograms.entry(row.metric_type).or_default();

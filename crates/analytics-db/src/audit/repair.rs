@@ -5,10 +5,11 @@
 //! counting lock, by the statements that add any batch, so readers see the wrong number or the
 //! right one. Ratings do not add up; they are read from the log again under the lock.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use analytics_core::business::Business;
 use analytics_core::deltas::{Conversion, Deltas, Granularity, Rated};
+use analytics_core::maps::HashMap;
 use analytics_core::metric_type::{Metric, MetricType};
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;

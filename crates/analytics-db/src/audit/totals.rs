@@ -1,10 +1,11 @@
 //! The metrics, against the sums of their days, what was added by hand, and the ratings that stand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
 use analytics_core::deltas::{Conversion, Deltas};
 use analytics_core::identity::Fingerprint;
+use analytics_core::maps::HashMap;
 use analytics_core::metric_type::{Metric, MetricType};
 use analytics_core::money::Currency;
 use analytics_core::topics::EventType;

@@ -1,8 +1,7 @@
 //! `dead_letters`: the records that could not be counted, with their original bytes.
 
-use std::collections::HashSet;
-
 use analytics_core::identity::{EventId, record_id};
+use analytics_core::maps::HashSet;
 use analytics_core::record::{Header, Record};
 use analytics_core::rejection::Rejection;
 use chrono::{DateTime, Utc};

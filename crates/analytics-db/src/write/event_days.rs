@@ -1,7 +1,6 @@
 //! `event_days`: how many events of each type were counted, by business day.
 
-use std::collections::HashMap;
-
+use analytics_core::maps::HashMap;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, BigInt, Date, Text};

@@ -1,13 +1,13 @@
 //! `event_logs` and `order_lines`: the events themselves, by COPY.
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
 use std::io::Write as _;
 
 use analytics_core::RULES_VERSION;
 use analytics_core::event::{Body, Event, Vendor};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
+use analytics_core::maps::HashSet;
 use analytics_core::seal::seal;
 use chrono::{DateTime, Utc};
 use diesel::deserialize::FromSqlRow;

@@ -1,10 +1,11 @@
 //! `event_keys`: claiming the identities of a batch, and learning whose they are already.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use analytics_core::dedupe::Known;
 use analytics_core::identity::EventId;
 use analytics_core::identity::{Digest, IdentityKey};
+use analytics_core::maps::HashSet;
 use diesel::result::Error;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -41,7 +42,7 @@ pub(super) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claim
         }
     }
     if wanted.is_empty() {
-        return Ok(Claims { wanted, granted: HashSet::new() });
+        return Ok(Claims { wanted, granted: HashSet::default() });
     }
     let keys: Vec<Uuid> = wanted.keys().map(|key| key.0).collect();
     let digests: Vec<Uuid> = wanted.values().map(|(digest, _)| digest.0).collect();

@@ -1,11 +1,12 @@
 //! `product_vendors`: what is known about whose a product is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use analytics_core::attribution::{Lesson, Lessons};
 use analytics_core::event::{Body, Event};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId};
+use analytics_core::maps::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};

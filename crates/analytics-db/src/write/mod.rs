@@ -23,7 +23,7 @@ pub(crate) mod rollups;
 
 pub use fence::COUNTING_LOCK;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use analytics_core::attribution::Lessons;
 use analytics_core::business::Business;
@@ -31,6 +31,7 @@ use analytics_core::dedupe::Verdict;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
 use analytics_core::identity::{EventId, record_id};
+use analytics_core::maps::HashSet;
 use analytics_core::record::{Offset, Record, TopicPartition};
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;

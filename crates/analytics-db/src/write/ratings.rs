@@ -1,11 +1,10 @@
 //! `ratings`: each user's latest rating of each target, and what that does to the averages.
 //! Under the counting lock, so what is read here stands until the commit.
 
-use std::collections::HashMap;
-
 use analytics_core::deltas::{Opinion, Rated};
 use analytics_core::event::Stars;
 use analytics_core::identity::EventId;
+use analytics_core::maps::HashMap;
 use analytics_core::rules::ratings::settle as decide;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
@@ -75,7 +74,7 @@ pub(crate) fn standing(
     opinions: &[(String, String)],
 ) -> Result<HashMap<(String, String), Rated>, DbError> {
     if opinions.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(HashMap::default());
     }
     let rows: Vec<Row> = sql_query(
         "SELECT o.number, r.stars, r.rated_at, r.event_id \

@@ -11,12 +11,13 @@
 //! record is guilty only if, right then, the database takes a witness in its place: the same
 //! event with as many bytes of other text.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
 use analytics_core::identity::EventId;
+use analytics_core::maps::HashMap;
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
 use diesel::Connection as _;

@@ -1,9 +1,8 @@
 //! `rollups`: the counters by hour and by day.
 
-use std::collections::HashMap;
-
 use analytics_core::deltas::{Bucket, Granularity, Measures, Scope};
 use analytics_core::ids::Encoded;
+use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use diesel::{RunQueryDsl, sql_query};

@@ -3,6 +3,7 @@
 mod api;
 mod api_adjustments;
 mod api_explain;
+mod api_lookups;
 mod api_manners;
 mod api_roles;
 mod api_schema;

@@ -1,10 +1,10 @@
-//! Partitions of the event log, a week each: made ahead of time, and indexed once they are quiet.
+//! Partitions of the event log, three days each: made ahead of time, and indexed once they are quiet.
 //!
-//! A partition that events stream into is hot: each index on it costs every event. One whose week is
+//! A partition that events stream into is hot: each index on it costs every event. One whose days are
 //! over is quiet: the same indexes, made at once, cost a fraction, and nobody waits for them.
 
 use analytics_core::identity::EventId;
-use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
@@ -13,12 +13,15 @@ use uuid::Uuid;
 
 use crate::{Connection, DbError};
 
-/// How many weeks before and after the present get their own partition.
-const WEEKS_BEHIND: i64 = 13;
-const WEEKS_AHEAD: i64 = 8;
+/// How many days a partition has, counted from 1970. Longer, and pages of a hot one take longer to
+/// find; shorter, and there are more to look into for what is rare.
+pub const DAYS: i64 = 3;
+/// How many partitions there are before and after the present one.
+const BEHIND: i64 = 30;
+const AHEAD: i64 = 16;
 
-/// So long after the end of its week a partition is quiet. What comes later still goes there.
-const QUIET_AFTER: Duration = Duration::days(1);
+/// So long after its last day a partition is quiet. What comes later still goes there.
+pub const QUIET_AFTER: Duration = Duration::days(1);
 
 /// Held by whoever makes indexes; an arbitrary number, fixed for ever.
 const INDEXING_LOCK: i64 = 0x6578_696e_6465_7865;
@@ -56,22 +59,22 @@ struct Range {
     to: Uuid,
 }
 
-/// Makes the partitions around `now` that are missing and returns how many. A week whose events are
-/// in the default partition already stays there. To be called
+/// Makes the partitions around `now` that are missing and returns how many. Days whose events
+/// are in the default partition already stay there. To be called
 /// [`exclusively`](crate::migrations::exclusively).
 ///
 /// # Errors
 /// [`DbError`] of the statements.
 pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<usize, DbError> {
-    let today = now.date_naive();
-    let monday = today - Duration::days(today.weekday().num_days_from_monday().into());
+    let today = now.timestamp().div_euclid(24 * 60 * 60);
+    let present = today - today.rem_euclid(DAYS);
     let mut made = 0;
     for table in &TABLES {
         let taken: Vec<Range> = existing(connection, table)?.into_iter().map(|partition| partition.range()).collect();
-        for weeks in -WEEKS_BEHIND..=WEEKS_AHEAD {
-            let first = monday + Duration::weeks(weeks);
-            let week = Range { from: lowest_id(first), to: lowest_id(first + Duration::weeks(1)) };
-            if let Some(free) = free(week, &taken) {
+        for number in -BEHIND..=AHEAD {
+            let first = present + number * DAYS;
+            let wanted = Range { from: lowest_id(first), to: lowest_id(first + DAYS) };
+            if let Some(free) = free(wanted, &taken) {
                 made += usize::from(make(connection, table, free)?);
             }
         }
@@ -79,14 +82,14 @@ pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<usize, 
     Ok(made)
 }
 
-/// What of a week no partition has yet: from the end of those that reach into it. Partitions were
+/// What of a range no partition has yet: from the end of those that reach into it. Partitions were
 /// months once.
-fn free(week: Range, taken: &[Range]) -> Option<Range> {
-    let mut from = week.from;
+fn free(wanted: Range, taken: &[Range]) -> Option<Range> {
+    let mut from = wanted.from;
     while let Some(other) = taken.iter().find(|other| other.from <= from && from < other.to) {
         from = other.to;
     }
-    let to = taken.iter().map(|other| other.from).filter(|start| *start > from).fold(week.to, Uuid::min);
+    let to = taken.iter().map(|other| other.from).filter(|start| *start > from).fold(wanted.to, Uuid::min);
     (from < to).then_some(Range { from, to })
 }
 
@@ -126,9 +129,9 @@ fn name(table: &Partitioned, range: Range) -> String {
     format!("{}_{}", table.name, day.format("%Y_%m_%d"))
 }
 
-/// The lowest id that an event of this day (UTC) or a later one can have.
-fn lowest_id(day: NaiveDate) -> Uuid {
-    EventId::lowest_at(day.and_time(NaiveTime::MIN).and_utc().into()).0
+/// The lowest id that an event of this day (UTC, counted from 1970) or a later one can have.
+fn lowest_id(day: i64) -> Uuid {
+    EventId::lowest_at(DateTime::UNIX_EPOCH.checked_add_signed(Duration::days(day)).unwrap_or_default().into()).0
 }
 
 #[derive(QueryableByName)]
@@ -241,14 +244,14 @@ mod tests {
 
     #[test]
     fn partitions_begin_with_the_day_in_milliseconds_and_are_named_by_it() {
-        let id = lowest_id(NaiveDate::from_ymd_opt(2026, 11, 1).unwrap());
+        let id = lowest_id(20_758);
         assert_eq!(id.as_u128() >> 80, 1_793_491_200_000);
         assert_eq!(id.as_u128() << 48, 0);
         assert_eq!(name(&TABLES[0], Range { from: id, to: Uuid::max() }), "event_logs_2026_11_01");
     }
 
     #[test]
-    fn a_week_takes_what_no_other_partition_has() {
+    fn a_partition_takes_what_no_other_has() {
         for (taken, expected) in [
             (vec![], Some(range(70, 77))),
             (vec![range(70, 77)], None),

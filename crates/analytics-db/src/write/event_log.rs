@@ -36,6 +36,9 @@ impl ToSql<Jsonb, Pg> for JsonText<'_> {
     }
 }
 
+/// Diesel holds the rows of a COPY twice while it writes them.
+const ROWS_AT_ONCE: usize = 4_000;
+
 #[derive(Insertable)]
 #[diesel(table_name = event_logs, treat_none_as_default_value = false)]
 struct EventRow<'a> {
@@ -110,13 +113,15 @@ fn lines(event: &Event) -> impl Iterator<Item = LineRow<'_>> {
 
 /// Writes the events and their lines. Fails as a whole where one id is in the log already.
 pub(super) fn copy<E: Borrow<Event>>(connection: &mut Connection, events: &[E]) -> Result<(), WriteError> {
-    let rows: Vec<_> = events.iter().map(|event| EventRow::of(event.borrow())).collect();
-    if !rows.is_empty() {
+    for events in events.chunks(ROWS_AT_ONCE) {
+        let rows: Vec<_> = events.iter().map(|event| EventRow::of(event.borrow())).collect();
         diesel::copy_from(event_logs::table).from_insertable(rows).execute(connection)?;
     }
-    let lines: Vec<_> = events.iter().flat_map(|event| lines(event.borrow())).collect();
-    if !lines.is_empty() {
-        diesel::copy_from(order_lines::table).from_insertable(lines).execute(connection)?;
+    for events in events.chunks(ROWS_AT_ONCE) {
+        let lines: Vec<_> = events.iter().flat_map(|event| lines(event.borrow())).collect();
+        if !lines.is_empty() {
+            diesel::copy_from(order_lines::table).from_insertable(lines).execute(connection)?;
+        }
     }
     Ok(())
 }

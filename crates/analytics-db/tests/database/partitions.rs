@@ -1,4 +1,4 @@
-//! Weeks of the event log: each has its place, and indexes once it is quiet.
+//! Partitions of the event log: each has its place, and indexes once it is quiet.
 
 use analytics_db::{migrations, partitions};
 use analytics_testkit::database::Database;
@@ -15,7 +15,7 @@ fn now() -> DateTime<Utc> {
 }
 
 #[test]
-fn weeks_take_the_place_that_months_left_and_leave_no_gap() {
+fn partitions_take_the_place_that_months_left_and_leave_no_gap() {
     let database = Database::empty();
     let connection = &mut database.connect();
     migrations::migrate(connection).unwrap();
@@ -29,12 +29,12 @@ fn weeks_take_the_place_that_months_left_and_leave_no_gap() {
         ));
     }
     let made = partitions::ensure(connection, now()).unwrap();
-    // 22 weeks, of which eight lie within the two months and two reach into them.
-    assert_eq!(made, 22 - 8 + 22);
+    // 47 of each table; 20 of the log's lie within the two months, one reaches into them.
+    assert_eq!(made, 47 - 20 + 47);
     assert_eq!(partitions::ensure(connection, now()).unwrap(), 0);
-    assert_eq!(database.number(ENDS), Some(1), "one end, that of the last week");
+    assert_eq!(database.number(ENDS), Some(1), "one end, that of the last one");
     let next_day = database.lines("SELECT to_regclass('event_logs_2026_12_01') IS NOT NULL");
-    assert_eq!(next_day, ["true"], "what is left of the week that November reached into");
+    assert_eq!(next_day, ["true"], "what is left of the days that November reached into");
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn quiet_partitions_get_their_indexes_once_and_whole() {
             format!("SELECT count(*) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indisvalid AND {suffix}");
         database.number(&query).unwrap()
     };
-    // Six on each week that was over a day ago, none on the one that lasts.
+    // Six on each that was over a day ago, none on the one that lasts.
     let made = index(now).unwrap();
-    assert!(made == 13 * 6 || made == 12 * 6, "{made}");
+    assert!(made == 30 * 3 * 2 || made == 29 * 3 * 2, "{made}");
     assert_eq!(indexes("relname ~ '_by_(user|product|vendor|currency)$'"), i64::try_from(made).unwrap());
     assert_eq!(index(now), Some(0));
-    assert_eq!(index(now + Duration::weeks(1)), Some(6), "a week later there is one week more");
+    assert_eq!(index(now + Duration::days(3)), Some(6), "three days later there is one more");
 
     // A crash in the middle leaves an index that is not used.
     database.execute(

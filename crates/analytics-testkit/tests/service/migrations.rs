@@ -51,6 +51,6 @@ fn several_may_migrate_at_once_and_again() {
     });
     let again = process::run("analytics-jobs", &["migrate"], &environment);
     assert_eq!(String::from_utf8_lossy(&again.stdout), "the schema is up to date\n");
-    let weeks = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'event_logs'::regclass";
-    assert_eq!(database.number(weeks), Some(13 + 1 + 8 + 1), "a partition for each week around today, and the default");
+    let partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'event_logs'::regclass";
+    assert_eq!(database.number(partitions), Some(30 + 1 + 16 + 1), "those around today, and the default");
 }

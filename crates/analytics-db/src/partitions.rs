@@ -15,13 +15,13 @@ use crate::{Connection, DbError};
 
 /// How many days a partition has, counted from 1970. Longer, and pages of a hot one take longer to
 /// find; shorter, and there are more to look into for what is rare.
-pub const DAYS: i64 = 3;
+const DAYS: i64 = 3;
 /// How many partitions there are before and after the present one.
 const BEHIND: i64 = 30;
 const AHEAD: i64 = 16;
 
 /// So long after its last day a partition is quiet. What comes later still goes there.
-pub const QUIET_AFTER: Duration = Duration::days(1);
+const QUIET_AFTER: Duration = Duration::days(1);
 
 /// Held by whoever makes indexes; an arbitrary number, fixed for ever.
 const INDEXING_LOCK: i64 = 0x6578_696e_6465_7865;

@@ -40,7 +40,7 @@ pub enum Command {
     DeadLetters(dead_letters::DeadLetters),
     /// Make the partitions of the coming weeks, and index those that are quiet
     ///
-    /// For cron, once a day. While a week lasts its partition has small indexes only, so that
+    /// For cron, once a day. While its three days last a partition has small indexes only, so that
     /// ingest is fast; a day after its end it gets those by user, product and vendor, while ingest
     /// goes on.
     Partitions,

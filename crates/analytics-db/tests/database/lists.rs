@@ -119,7 +119,7 @@ fn every_filter_gives_what_reading_everything_gives() {
         assert!(found > 1_000, "{found}");
     };
     check();
-    // The same once the weeks are quiet, where other indexes find them.
+    // The same once all partitions are quiet, where other indexes find them.
     partitions::index_quiet(&mut database.connect(), Utc::now() + Duration::weeks(2), |_| {}).unwrap();
     check();
 }

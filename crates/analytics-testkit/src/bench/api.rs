@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use analytics_db::partitions;
-use chrono::{DateTime, Days, TimeDelta, Utc};
+use chrono::Utc;
 use serde_json::{Map, Value, json};
 
 use super::ingest;
@@ -47,7 +46,7 @@ pub struct Plan {
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     let database = match &plan.filled {
         Some(url) => Database::at(url),
-        None => ingest::held(plan.events, largest_hot_part(), &tell),
+        None => ingest::held(plan.events, Utc::now(), &tell),
     };
     // Products that nobody looked at: rows like the others.
     database.execute(&format!(
@@ -83,15 +82,6 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     }
     let idle = idle_percent(&api, plan.idle);
     report(plan, &requests, &selects, &lists, idle, api.peak_memory())
-}
-
-/// The last moment at which a partition whose days are over was not quiet yet: the most events that
-/// are found without its indexes, whatever day it is.
-fn largest_hot_part() -> DateTime<Utc> {
-    let now = Utc::now() - partitions::QUIET_AFTER;
-    let day = now.timestamp().div_euclid(24 * 60 * 60);
-    let begun = day - day.rem_euclid(partitions::DAYS);
-    DateTime::UNIX_EPOCH + Days::new(begun.unsigned_abs()) + partitions::QUIET_AFTER - TimeDelta::seconds(1)
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -85,7 +85,7 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
 }
 
 /// A database that holds so many events of the thirty days before `end`, as it is while the service
-/// has been running for a while: quiet weeks indexed by cron, no page waiting for its hint bits.
+/// has been running for a while: quiet partitions indexed by cron, no page waiting for its hint bits.
 ///
 /// # Panics
 /// Where a process fails.
@@ -95,7 +95,7 @@ pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Database {
     let database = Database::migrated();
     let backlog = Backlog::of(events, 2, end, chrono::Duration::days(30));
     let run = count(&backlog, &database, 1, Duration::ZERO);
-    tell(&format!("it took {:.0} s; indexing the weeks that are over", run.seconds));
+    tell(&format!("it took {:.0} s; indexing the partitions that are over", run.seconds));
     let began = Instant::now();
     partitions::index_quiet(&mut database.connect(), end, |_| {}).expect("indexes");
     database.execute("VACUUM ANALYZE");

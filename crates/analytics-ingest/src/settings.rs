@@ -114,6 +114,9 @@ fn kafka(settings: &Settings, group_id: &str) -> Result<ClientConfig, SettingsEr
         .set("socket.keepalive.enable", "true")
         .set("statistics.interval.ms", "5000")
         .set("fetch.wait.max.ms", "100")
+        // A full queue is looked at again after so long. The client's own second would let writers
+        // wait for records that the broker has: the queue below lasts for a fraction of it.
+        .set("fetch.queue.backoff.ms", "10")
         // Memory stays bounded whatever the backlog. What is fetched is compressed and grows
         // several times; a record larger than these limits still comes, alone.
         .set("queued.max.messages.kbytes", "8192")

@@ -1,7 +1,7 @@
 //! `event_logs` and `order_lines`: the events themselves, by COPY.
 
 use std::borrow::Borrow;
-use std::io::Write as _;
+use std::io;
 
 use analytics_core::RULES_VERSION;
 use analytics_core::event::{Body, Event, Vendor};
@@ -9,121 +9,110 @@ use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use analytics_core::maps::HashSet;
 use analytics_core::seal::seal;
-use chrono::{DateTime, Utc};
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::AsExpression;
-use diesel::pg::Pg;
-use diesel::serialize::{IsNull, Output, ToSql};
-use diesel::sql_types::{Array, Jsonb, Uuid as SqlUuid};
-use diesel::{ExecuteCopyFromDsl, Insertable, QueryableByName, RunQueryDsl, sql_query};
+use diesel::pg::CopyFormat;
+use diesel::sql_types::{Array, Uuid as SqlUuid};
+use diesel::{ExecuteCopyFromDsl, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
+use super::rows::{Json, Rows};
 use super::{Item, WriteError};
 use crate::Connection;
 use crate::schema::{event_logs, order_lines};
-
-/// JSON text that was checked when it was decoded.
-#[derive(Debug, Clone, Copy, AsExpression, FromSqlRow)]
-#[diesel(sql_type = Jsonb)]
-struct JsonText<'a>(&'a str);
-
-impl ToSql<Jsonb, Pg> for JsonText<'_> {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> diesel::serialize::Result {
-        // The version of jsonb's binary form, then the text.
-        out.write_all(&[1])?;
-        out.write_all(self.0.as_bytes())?;
-        Ok(IsNull::No)
-    }
-}
-
-/// Diesel holds the rows of a COPY twice while it writes them.
-const ROWS_AT_ONCE: usize = 4_000;
-
-#[derive(Insertable)]
-#[diesel(table_name = event_logs, treat_none_as_default_value = false)]
-struct EventRow<'a> {
-    id: Uuid,
-    event_type: &'a str,
-    user_id: Option<&'a str>,
-    metadata: JsonText<'a>,
-    created_at: DateTime<Utc>,
-    rules_version: i16,
-    product_id: Option<&'a str>,
-    vendor_id: Option<&'a str>,
-    vendor_learned: bool,
-    stars: Option<i16>,
-    seal: i64,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = order_lines, treat_none_as_default_value = false)]
-struct LineRow<'a> {
-    event_id: Uuid,
-    line: i32,
-    product_id: Option<&'a str>,
-    vendor_id: Option<&'a str>,
-    vendor_learned: bool,
-    quantity: i32,
-    amount: i64,
-    currency: &'a str,
-}
-
-impl<'a> EventRow<'a> {
-    fn of(event: &'a Event) -> Self {
-        let (product, vendor, learned, stars) = match &event.body {
-            Body::View { product, vendor } => (Some(product), vendor.id(), is_learned(vendor), None),
-            Body::Rating { product, vendor, stars } => {
-                (product.as_ref(), vendor.as_ref(), false, Some(i16::from(stars.get())))
-            }
-            Body::Signup | Body::Order { .. } | Body::Adjustment { .. } | Body::Logged => (None, None, false, None),
-        };
-        Self {
-            id: event.id.0,
-            event_type: event.event_type.name(),
-            user_id: event.user.as_ref().map(UserId::as_str),
-            metadata: JsonText(&event.metadata),
-            created_at: event.time.utc(),
-            rules_version: RULES_VERSION,
-            product_id: product.map(ProductId::as_str),
-            vendor_id: vendor.map(VendorId::as_str),
-            vendor_learned: learned,
-            stars,
-            seal: seal(event, RULES_VERSION),
-        }
-    }
-}
 
 const fn is_learned(vendor: &Vendor) -> bool {
     matches!(vendor, Vendor::Learned(_))
 }
 
-fn lines(event: &Event) -> impl Iterator<Item = LineRow<'_>> {
-    (1..).zip(event.lines()).map(|(number, line)| LineRow {
-        event_id: event.id.0,
-        line: number,
-        product_id: line.product.as_ref().map(ProductId::as_str),
-        vendor_id: line.vendor.id().map(VendorId::as_str),
-        vendor_learned: is_learned(&line.vendor),
-        // At most 10^6, by the type.
-        quantity: line.quantity.units().try_into().unwrap_or(i32::MAX),
-        amount: line.amount.0,
-        currency: line.currency.code(),
-    })
-}
-
 /// Writes the events and their lines. Fails as a whole where one id is in the log already.
 pub(super) fn copy<E: Borrow<Event>>(connection: &mut Connection, events: &[E]) -> Result<(), WriteError> {
-    for events in events.chunks(ROWS_AT_ONCE) {
-        let rows: Vec<_> = events.iter().map(|event| EventRow::of(event.borrow())).collect();
-        diesel::copy_from(event_logs::table).from_insertable(rows).execute(connection)?;
-    }
-    for events in events.chunks(ROWS_AT_ONCE) {
-        let lines: Vec<_> = events.iter().flat_map(|event| lines(event.borrow())).collect();
-        if !lines.is_empty() {
-            diesel::copy_from(order_lines::table).from_insertable(lines).execute(connection)?;
-        }
+    // In the order of the key, so that its index grows at its end.
+    let mut events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
+    events.sort_unstable_by_key(|event| event.id);
+    copy_events(connection, &events)?;
+    if events.iter().any(|event| !event.lines().is_empty()) {
+        copy_lines(connection, &events)?;
     }
     Ok(())
+}
+
+fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<(), WriteError> {
+    use event_logs::{
+        created_at, event_type, id, metadata, product_id, rules_version, seal as seal_column, stars, table, user_id,
+        vendor_id, vendor_learned,
+    };
+    let columns = (
+        id,
+        event_type,
+        user_id,
+        metadata,
+        created_at,
+        rules_version,
+        product_id,
+        vendor_id,
+        vendor_learned,
+        stars,
+        seal_column,
+    );
+    diesel::copy_from(table)
+        .from_raw_data(columns, |out| {
+            Rows::send(out, |rows| events.iter().try_for_each(|event| event_row(rows, event)))
+        })
+        .with_format(CopyFormat::Binary)
+        .execute(connection)?;
+    Ok(())
+}
+
+fn event_row(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
+    let (product, vendor, learned, stars) = match &event.body {
+        Body::View { product, vendor } => (Some(product), vendor.id(), is_learned(vendor), None),
+        Body::Rating { product, vendor, stars } => {
+            (product.as_ref(), vendor.as_ref(), false, Some(i16::from(stars.get())))
+        }
+        Body::Signup | Body::Order { .. } | Body::Adjustment { .. } | Body::Logged => (None, None, false, None),
+    };
+    rows.row([
+        &event.id.0,
+        &event.event_type.name(),
+        &event.user.as_ref().map(UserId::as_str),
+        &Json(&event.metadata),
+        &event.time.utc(),
+        &RULES_VERSION,
+        &product.map(ProductId::as_str),
+        &vendor.map(VendorId::as_str),
+        &learned,
+        &stars,
+        &seal(event, RULES_VERSION),
+    ])
+}
+
+fn copy_lines(connection: &mut Connection, events: &[&Event]) -> Result<(), WriteError> {
+    use order_lines::{
+        amount, currency, event_id, line, product_id, quantity, table, vendor_id, vendor_learned,
+    };
+    let columns = (event_id, line, product_id, vendor_id, vendor_learned, quantity, amount, currency);
+    diesel::copy_from(table)
+        .from_raw_data(columns, |out| {
+            Rows::send(out, |rows| events.iter().try_for_each(|event| line_rows(rows, event)))
+        })
+        .with_format(CopyFormat::Binary)
+        .execute(connection)?;
+    Ok(())
+}
+
+fn line_rows(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
+    (1_i32..).zip(event.lines()).try_for_each(|(number, line)| {
+        rows.row([
+            &event.id.0,
+            &number,
+            &line.product.as_ref().map(ProductId::as_str),
+            &line.vendor.id().map(VendorId::as_str),
+            &is_learned(&line.vendor),
+            // At most 10^6, by the type.
+            &i32::try_from(line.quantity.units()).unwrap_or(i32::MAX),
+            &line.amount.0,
+            &line.currency.code(),
+        ])
+    })
 }
 
 /// Which of the batch's events are in the log already.

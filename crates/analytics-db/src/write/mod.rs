@@ -20,6 +20,7 @@ pub mod reattribution;
 pub mod refusal;
 pub mod replay;
 pub(crate) mod rollups;
+mod rows;
 
 pub use fence::COUNTING_LOCK;
 

@@ -9,7 +9,8 @@ sums AS (
         h.histogram[1] + h.histogram[2] * 2 + h.histogram[3] * 3 + h.histogram[4] * 4 + h.histogram[5] * 5 AS sum,
         h.histogram[1] + h.histogram[2] + h.histogram[3] + h.histogram[4] + h.histogram[5] AS count
     FROM change c
-    LEFT JOIN metrics m ON m.type = c.type
+    -- By the key, whatever the planner thinks of a join.
+    LEFT JOIN LATERAL (SELECT m.histogram FROM metrics m WHERE m.type = c.type LIMIT 1) AS m ON true
     CROSS JOIN LATERAL (
         SELECT array_agg(coalesce(m.histogram[star], 0) + c.histogram[star] ORDER BY star) AS histogram
         FROM generate_series(1, 5) AS star

@@ -32,7 +32,9 @@ pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<Opinion, Ra
         return Ok(());
     }
     let named = |(target, user): &Opinion| (target.to_string(), user.as_str().to_owned());
-    let found = standing(connection, &proposed.keys().map(named).collect::<Vec<_>>())?;
+    let mut opinions: Vec<_> = proposed.keys().map(named).collect();
+    opinions.sort_unstable();
+    let found = standing(connection, &opinions)?;
     let of = |opinion: &Opinion| Some((opinion.clone(), *found.get(&named(opinion))?));
     let settled = decide(proposed, &proposed.keys().filter_map(of).collect());
 
@@ -76,14 +78,10 @@ pub(crate) fn standing(
     if opinions.is_empty() {
         return Ok(HashMap::default());
     }
-    let rows: Vec<Row> = sql_query(
-        "SELECT o.number, r.stars, r.rated_at, r.event_id \
-         FROM unnest($1, $2) WITH ORDINALITY AS o (metric_type, user_id, number) \
-         JOIN ratings r USING (metric_type, user_id)",
-    )
-    .bind::<Array<Text>, _>(opinions.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(opinions.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
-    .load(connection)?;
+    let rows: Vec<Row> = sql_query(include_str!("../sql/standing_ratings.sql"))
+        .bind::<Array<Text>, _>(opinions.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(opinions.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+        .load(connection)?;
     let rated = rows.into_iter().filter_map(|row| {
         let opinion = opinions.get(usize::try_from(row.number).ok()?.checked_sub(1)?)?;
         let stars = stars(row.stars)?;

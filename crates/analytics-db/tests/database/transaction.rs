@@ -1,10 +1,13 @@
 //! All of a batch or nothing of it, and nothing twice.
 
+use std::time::Duration;
+
 use analytics_core::record::Offset;
 use analytics_core::rejection::Reason;
 use analytics_db::write::{Reread, WriteError};
 use analytics_db::{DbError, offsets};
 use analytics_testkit::database::Database;
+use analytics_testkit::wait;
 
 use crate::batches::{batch, start, write};
 
@@ -163,4 +166,48 @@ fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
 fn diesel_lock(connection: &mut analytics_db::Connection) {
     use diesel::connection::SimpleConnection;
     connection.batch_execute(&format!("SELECT pg_advisory_lock({})", analytics_db::write::COUNTING_LOCK)).unwrap();
+}
+
+/// Statements find their rows by keys, whatever the planner thinks of joins: a batch must not cost
+/// more for all that was counted before. `product_vendors` is asked by a list of keys, for which the
+/// planner may read a table whole where that is quicker.
+#[test]
+fn a_batch_reads_no_table_from_end_to_end() {
+    const HELD: i64 = 50_000;
+    let database = Database::migrated();
+    database.execute(&format!(
+        "INSERT INTO ratings SELECT 'product_rating:q-' || n, 'u-' || n, 5, now(), gen_random_uuid()
+             FROM generate_series(1, {HELD}) n;
+         INSERT INTO metrics (type, value) SELECT 'product_views:q-' || n, 0 FROM generate_series(1, {HELD}) n;
+         INSERT INTO event_keys SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid()
+             FROM generate_series(1, {HELD});
+         ANALYZE"
+    ));
+    let payloads: Vec<_> = (0..6_000)
+        .map(|n| {
+            let (topic, payload) = match n % 3 {
+                0 => ("product.viewed", format!(r#"{{"productId":"p-{n}"}}"#)),
+                1 => ("order.created", format!(r#"{{"orderId":"{n}","items":[{{"productId":"p-{n}","price":1}}]}}"#)),
+                _ => ("rating.updated", format!(r#"{{"userId":"{n}","productId":"p-{n}","vendorId":"v","stars":4}}"#)),
+            };
+            (topic, n / 3, payload)
+        })
+        .collect();
+    let records: Vec<_> = payloads.iter().map(|(topic, offset, payload)| (*topic, *offset, payload.as_str())).collect();
+    let rows_read = || {
+        // What another session has counted is known at the latest when it has gone.
+        wait::until("the sessions to end", Duration::from_secs(10), || {
+            let others = "SELECT count(*) FROM pg_stat_activity \
+                          WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+            (database.number(others) == Some(0)).then_some(())
+        });
+        database.lines(
+            "SELECT relname || ' ' || seq_tup_read FROM pg_stat_user_tables \
+             WHERE relname IN ('ratings', 'metrics', 'event_keys', 'rollups') ORDER BY 1",
+        )
+    };
+    let before = rows_read();
+    assert_eq!(before.len(), 4);
+    write(&database, &mut batch(&records), Reread::Unlikely).unwrap();
+    assert_eq!(rows_read(), before);
 }

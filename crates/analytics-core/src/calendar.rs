@@ -5,6 +5,8 @@ use chrono_tz::Tz;
 
 use crate::time::EventTime;
 
+const MICROS_OF_A_MINUTE: i64 = 60 * 1_000_000;
+
 /// The business's timezone, and the days and hours that it cuts time into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calendar {
@@ -28,6 +30,14 @@ impl Calendar {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.timezone.name()
+    }
+
+    /// Which minute since 1970 `time` lies in. All of a minute lies in one hour and one day of every
+    /// timezone: since 2000 clocks were put at full minutes only, though not at full quarters (St
+    /// John's until 2011).
+    #[must_use]
+    pub fn minute(time: EventTime) -> i64 {
+        time.micros().div_euclid(MICROS_OF_A_MINUTE)
     }
 
     /// The business day in which `time` lies.
@@ -65,6 +75,8 @@ impl Calendar {
 
 #[cfg(test)]
 mod tests {
+    use chrono::Offset;
+
     use super::*;
 
     fn at(text: &str) -> EventTime {
@@ -107,6 +119,29 @@ mod tests {
         let samoa = Calendar::new(Tz::Pacific__Apia);
         let skipped = NaiveDate::from_ymd_opt(2011, 12, 30).unwrap();
         assert_eq!(samoa.day_start(skipped), samoa.day_start(skipped.succ_opt().unwrap()));
+    }
+
+    #[test]
+    fn since_2000_every_clock_is_put_at_full_minutes_by_full_minutes() {
+        const STEP: i64 = 6 * 60 * 60;
+        let offset = |zone: Tz, second: i64| {
+            let utc = DateTime::from_timestamp(second, 0).unwrap().naive_utc();
+            i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
+        };
+        let mut changes = 0;
+        for zone in chrono_tz::TZ_VARIANTS {
+            for from in (946_684_800..2_145_916_800).step_by(STEP as usize) {
+                let (before, after) = (offset(zone, from), offset(zone, from + STEP));
+                assert_eq!(before % 60, 0, "{zone} {from}");
+                if before != after {
+                    let change =
+                        (from..from + STEP).collect::<Vec<_>>().partition_point(|s| offset(zone, *s) == before);
+                    assert_eq!((from + change as i64) % 60, 0, "{zone} {from}");
+                    changes += 1;
+                }
+            }
+        }
+        assert!(changes > 10_000, "{changes}");
     }
 
     proptest::proptest! {

@@ -177,9 +177,17 @@ pub struct Deltas {
     pub adjustments: HashMap<String, i128>,
     /// How many events there were of each type in each business day.
     pub events: HashMap<(NaiveDate, EventType), i64>,
+    /// The moments of events by the minute in which they lie: to look into a timezone for each event
+    /// takes a tenth of all counting.
+    moments: HashMap<i64, Moment>,
 }
 
 impl Deltas {
+    /// The day and the hour in which `time` lies.
+    pub(crate) fn moment(&mut self, time: EventTime, calendar: Calendar) -> Moment {
+        *self.moments.entry(Calendar::minute(time)).or_insert_with(|| Moment::of(time, calendar))
+    }
+
     /// Adds to a counter and to its rollups. Adding zero makes the row: a counted zero is 0.
     pub(crate) fn add(
         &mut self,

@@ -80,13 +80,20 @@ impl Record {
         Some(text.trim()).filter(|text| !text.is_empty())
     }
 
-    /// How much memory the record's contents take, roughly, in bytes.
+    /// How much memory the record takes until it is counted, roughly, in bytes: itself, the event made
+    /// of it, and both on their way to the database.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub fn footprint(&self) -> usize {
         let headers: usize = self.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Vec::len)).sum();
-        self.payload.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len) + headers
+        let contents = self.payload.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len) + headers;
+        FOOTPRINT_OF_NOTHING + FOOTPRINT_OF_A_BYTE * contents
     }
 }
+
+/// Of a view with nothing but ids, as measured: its record, its event, its place in lists.
+const FOOTPRINT_OF_NOTHING: usize = 500;
+/// A byte of the payload stands in the record, in the metadata, and in the ids or lines made of it.
+const FOOTPRINT_OF_A_BYTE: usize = 4;
 
 #[cfg(test)]
 mod tests {

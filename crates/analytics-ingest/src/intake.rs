@@ -20,9 +20,9 @@ use crate::kafka::Begin;
 pub(crate) struct Limits {
     /// The most records in a batch.
     pub(crate) batch_records: usize,
-    /// The most bytes in a batch.
+    /// The most bytes that a batch takes, by [`Record::footprint`].
     pub(crate) batch_bytes: usize,
-    /// The most bytes that wait outside batches.
+    /// The most bytes that wait outside batches, by [`Record::footprint`].
     pub(crate) waiting_bytes: usize,
     /// The most records that wait outside batches.
     pub(crate) waiting_records: usize,
@@ -181,11 +181,12 @@ impl Intake {
     /// session ends or the process is asked to stop. Records of partitions that are not ours, or
     /// below the offset that is due, are dropped.
     pub(crate) fn push(&self, record: Record, patience: Duration, shutdown: &Shutdown) -> Pushed {
-        let deadline = Instant::now() + patience;
-        let size = record.size();
+        let size = record.footprint();
         let mut state = self.lock();
+        let mut deadline = None;
         while state.is_full(&self.limits) {
-            if state.end.is_some() || shutdown.requested() || Instant::now() >= deadline {
+            let now = Instant::now();
+            if state.end.is_some() || shutdown.requested() || now >= *deadline.get_or_insert(now + patience) {
                 return Pushed::NoRoom;
             }
             state = self.wait(state, LOOK_UP);
@@ -378,7 +379,7 @@ impl State {
             let before = records.len();
             while records.len() - before < share && bytes < limits.batch_bytes {
                 let Some((arrival, record)) = partition.waiting.pop_front() else { break };
-                bytes += record.size();
+                bytes += record.footprint();
                 records.push((arrival, record));
             }
             let Some((_, last)) = records.get(before..).and_then(<[(u64, Record)]>::last) else { continue };
@@ -391,6 +392,8 @@ impl State {
             });
             partition.in_work = true;
             partition.oldest = if partition.waiting.is_empty() { None } else { partition.oldest };
+            // Each partition would keep room for all that ever waits, one after the other.
+            partition.waiting.shrink_to_fit();
         }
         self.waiting_records = self.waiting_records.saturating_sub(records.len());
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);

@@ -21,10 +21,10 @@ use crate::writer::Writer;
 const WRITERS: usize = 2;
 
 const LIMITS: Limits = Limits {
-    batch_records: 30_000,
-    batch_bytes: 12 << 20,
-    waiting_bytes: 18 << 20,
-    waiting_records: 36_000,
+    batch_records: 32_000,
+    batch_bytes: 32 << 20,
+    waiting_bytes: 36 << 20,
+    waiting_records: 38_000,
     linger: Duration::from_millis(100),
     heartbeat: Duration::from_secs(5),
     writers: WRITERS,

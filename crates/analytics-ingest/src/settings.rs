@@ -119,9 +119,9 @@ fn kafka(settings: &Settings, group_id: &str) -> Result<ClientConfig, SettingsEr
         .set("fetch.queue.backoff.ms", "10")
         // Memory stays bounded whatever the backlog. What is fetched is compressed and grows
         // several times; a record larger than these limits still comes, alone.
-        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.max.messages.kbytes", "4096")
         .set("fetch.message.max.bytes", "262144")
-        .set("fetch.max.bytes", "4194304")
+        .set("fetch.max.bytes", "2097152")
         .set("message.max.bytes", "1048576");
     for (key, value) in properties(settings.get("KAFKA_PROPERTIES").unwrap_or_default())? {
         config.set(key, value);

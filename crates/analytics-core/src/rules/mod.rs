@@ -65,7 +65,7 @@ pub fn recount(version: i16, event: &Event, business: Business, deltas: &mut Del
 }
 
 fn apply(rules: &[Rule], event: &Event, business: Business, deltas: &mut Deltas) {
-    let context = Context { moment: Moment::of(event.time, business.calendar), business };
+    let context = Context { moment: deltas.moment(event.time, business.calendar), business };
     deltas.logged(&event.event_type, &context.moment);
     for rule in rules {
         rule(event, &context, deltas);

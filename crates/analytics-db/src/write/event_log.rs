@@ -86,9 +86,7 @@ fn event_row(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
 }
 
 fn copy_lines(connection: &mut Connection, events: &[&Event]) -> Result<(), WriteError> {
-    use order_lines::{
-        amount, currency, event_id, line, product_id, quantity, table, vendor_id, vendor_learned,
-    };
+    use order_lines::{amount, currency, event_id, line, product_id, quantity, table, vendor_id, vendor_learned};
     let columns = (event_id, line, product_id, vendor_id, vendor_learned, quantity, amount, currency);
     diesel::copy_from(table)
         .from_raw_data(columns, |out| {

@@ -24,6 +24,12 @@ pub(super) struct Claims {
 }
 
 #[derive(QueryableByName)]
+struct GrantedRow {
+    #[diesel(sql_type = SqlUuid)]
+    key: Uuid,
+}
+
+#[derive(QueryableByName)]
 struct KeyRow {
     #[diesel(sql_type = SqlUuid)]
     key: Uuid,
@@ -47,9 +53,9 @@ pub(super) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claim
     let keys: Vec<Uuid> = wanted.keys().map(|key| key.0).collect();
     let digests: Vec<Uuid> = wanted.values().map(|(digest, _)| digest.0).collect();
     let events: Vec<Uuid> = wanted.values().map(|(_, event)| event.0).collect();
-    let granted: Vec<KeyRow> = sql_query(
+    let granted: Vec<GrantedRow> = sql_query(
         "INSERT INTO event_keys (key, digest, event_id) SELECT * FROM unnest($1, $2, $3) \
-         ON CONFLICT DO NOTHING RETURNING key, digest, event_id",
+         ON CONFLICT DO NOTHING RETURNING key",
     )
     .bind::<Array<SqlUuid>, _>(keys)
     .bind::<Array<SqlUuid>, _>(digests)

@@ -103,6 +103,15 @@ pub struct Written {
     pub rejected: BTreeMap<Reason, u64>,
 }
 
+impl Written {
+    fn count(&mut self, event_type: &str) {
+        match self.events.get_mut(event_type) {
+            Some(events) => *events += 1,
+            None => drop(self.events.insert(event_type.to_owned(), 1)),
+        }
+    }
+}
+
 /// What became of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -319,7 +328,7 @@ fn judge<'a>(connection: &mut Connection, items: &'a mut [Item], reread: Reread)
             Ok((event, Verdict::New)) => {
                 tally.events += 1;
                 tally.last_event = tally.last_event.max(Some(event.time));
-                *written.events.entry(event.event_type.name().to_owned()).or_default() += 1;
+                written.count(event.event_type.name());
                 judged.outcomes.push(Outcome::Counted(event.id));
                 judged.events.push(event);
             }

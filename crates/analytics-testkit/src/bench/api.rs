@@ -46,7 +46,7 @@ pub struct Plan {
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     let database = match &plan.filled {
         Some(url) => Database::at(url),
-        None => ingest::held(plan.events, Utc::now(), &tell),
+        None => ingest::held(plan.events, Utc::now(), &tell).database,
     };
     // Products that nobody looked at: rows like the others.
     database.execute(&format!(

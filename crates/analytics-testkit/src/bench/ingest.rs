@@ -54,7 +54,7 @@ struct Run {
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     tell(&format!("filling Kafka with {} events", plan.events));
     let backlog = Backlog::of(plan.events, 1, Utc::now(), chrono::Duration::hours(1));
-    let base = plan.onto.map(|events| held(events, Utc::now(), &tell));
+    let held = plan.onto.map(|events| held(events, Utc::now(), &tell));
     tell("one run first, for the rows to copy");
     let source = Database::migrated();
     let numbers = count(&backlog, &source, 1, Duration::ZERO).numbers;
@@ -75,13 +75,21 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
             tell(&format!("round {round}: {workers} of ingest {:.1} s", run.seconds));
             of_workers.push(run);
         }
-        if let Some(base) = &base {
-            let run = count(&backlog, &Database::like(base), 1, Duration::ZERO);
+        if let Some(held) = &held {
+            let run = count(&backlog, &Database::like(&held.database), 1, Duration::ZERO);
             tell(&format!("round {round}: onto {} events {:.1} s", plan.onto.unwrap_or(0), run.seconds));
             runs[3].push(run);
         }
     }
-    report(plan, &copied, &runs)
+    report(plan, &copied, &runs, held.map(|held| held.peak_mib))
+}
+
+/// A database with events, and what filling it took.
+pub struct Held {
+    /// The database.
+    pub database: Database,
+    /// The most memory that ingest took, in MiB, with a backlog of thirty days.
+    pub peak_mib: f64,
 }
 
 /// A database that holds so many events of the thirty days before `end`, as it is while the service
@@ -90,17 +98,17 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
 /// # Panics
 /// Where a process fails.
 #[must_use]
-pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Database {
+pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Held {
     tell(&format!("filling a database with {events} events of thirty days"));
     let database = Database::migrated();
     let backlog = Backlog::of(events, 2, end, chrono::Duration::days(30));
     let run = count(&backlog, &database, 1, Duration::ZERO);
-    tell(&format!("it took {:.0} s; indexing the partitions that are over", run.seconds));
+    tell(&format!("it took {:.0} s and {:.0} MiB; indexing the partitions that are over", run.seconds, run.peak_mib));
     let began = Instant::now();
     partitions::index_quiet(&mut database.connect(), end, |_| {}).expect("indexes");
     database.execute("VACUUM ANALYZE");
     tell(&format!("it took {:.0} s", began.elapsed().as_secs_f64()));
-    database
+    Held { database, peak_mib: run.peak_mib }
 }
 
 /// Has so many processes count the backlog into a database.
@@ -153,7 +161,12 @@ fn counted(connection: &mut Connection) -> i64 {
     number(connection, "SELECT sum(events + duplicates + rejected) FROM ingest_offsets").unwrap_or(0)
 }
 
-fn report(plan: &Plan, copied: &(Vec<f64>, Vec<f64>), runs: &[Vec<Run>; 4]) -> (Value, Vec<Bar>) {
+fn report(
+    plan: &Plan,
+    copied: &(Vec<f64>, Vec<f64>),
+    runs: &[Vec<Run>; 4],
+    held_peak: Option<f64>,
+) -> (Value, Vec<Bar>) {
     let figures = |runs: &[Run], of: fn(&Run) -> f64| runs.iter().map(of).collect::<Vec<_>>();
     let of_runs = |runs: &[Run], of: fn(&Run) -> f64| median(&figures(runs, of));
     let events = to_f64(i64::try_from(plan.events).unwrap_or(i64::MAX));
@@ -162,7 +175,7 @@ fn report(plan: &Plan, copied: &(Vec<f64>, Vec<f64>), runs: &[Vec<Run>; 4]) -> (
     let (a, b) = (median(&copied.0), median(&copied.1));
     let (c, d2, d4) = (of_runs(one, |r| r.seconds), of_runs(two, |r| r.seconds), of_runs(four, |r| r.seconds));
     let all = || runs.iter().flatten();
-    let peak = all().map(|run| run.peak_mib).fold(0.0, f64::max);
+    let peak = all().map(|run| run.peak_mib).chain(held_peak).fold(0.0, f64::max);
     let (retries, deadlocks) = (all().map(|run| run.retries).sum::<f64>(), all().map(|run| run.deadlocks).sum::<i64>());
     let millions = events / 1e6;
 
@@ -205,6 +218,9 @@ fn report(plan: &Plan, copied: &(Vec<f64>, Vec<f64>), runs: &[Vec<Run>; 4]) -> (
     );
     note("cpuSecondsPerMillionEvents", json!(rounded(of_runs(one, |r| r.cpu_seconds) / millions)));
     note("peakMiB", json!(rounded(peak)));
+    if let Some(held_peak) = held_peak {
+        note("peakMiBOfThirtyDays", json!(rounded(held_peak)));
+    }
     note("walBytesPerEvent", json!(rounded(of_runs(one, |r| r.wal_bytes) / events)));
     note("commitMilliseconds", json!(rounded(of_runs(one, |r| r.commit_seconds) * 1e3)));
     note("retries", json!(retries));

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use actix_web::web;
 use analytics_db::audit::proofs;
+use analytics_db::connection::{self, Plans, Session};
 use analytics_db::read::ReadableMetric;
 use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::freshness::{self, TopicFreshness};
 use analytics_db::read::metrics::Metric;
 use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{Connection, DbError, Pool, connection, migrations};
+use analytics_db::{Connection, DbError, Pool, migrations};
 use analytics_process::probes::Readiness;
 use analytics_process::shutdown::Shutdown;
 use chrono::{DateTime, Utc};
@@ -51,13 +52,21 @@ pub(crate) struct Vitals {
 impl Database {
     pub(crate) fn new(settings: &ApiSettings) -> Self {
         let ApiSettings { database_url, access, pool_size, statement_timeout, .. } = settings;
-        let pool = connection::pool(database_url, "analytics-api", *access, *statement_timeout, *pool_size);
+        let session = |plans| Session { access: *access, plans, statement_timeout: *statement_timeout };
+        let pool = connection::pool(
+            database_url,
+            "analytics-api",
+            session(Plans::ForValues),
+            pool_size.saturating_sub(Lookups::CONNECTIONS),
+        );
+        let lookups =
+            Lookups::new(connection::pool(database_url, "analytics-api", session(Plans::Once), Lookups::CONNECTIONS));
         let seen = Seen {
             usable: Err("the database was not asked yet".into()),
             freshness: Vec::new(),
             vitals: Vitals::default(),
         };
-        Self { pool, lookups: Lookups::default(), seen: Arc::new(Mutex::new(seen)) }
+        Self { pool, lookups, seen: Arc::new(Mutex::new(seen)) }
     }
 
     /// Asks something, on a thread that may wait.
@@ -82,7 +91,7 @@ impl Database {
 
     /// A metric, if it was ever counted.
     pub(crate) async fn metric(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
-        self.lookups.one(&self.pool, metric).await
+        self.lookups.one(metric).await
     }
 
     /// What ingest last said, as of the last look.
@@ -97,8 +106,9 @@ impl Database {
 
     /// Connections in use and idle.
     pub(crate) fn connections(&self) -> (u32, u32) {
-        let state = self.pool.state();
-        (state.connections.saturating_sub(state.idle_connections), state.idle_connections)
+        let (busy, idle) = connection::busy_and_idle(&self.pool);
+        let (looking_up, waiting) = self.lookups.connections();
+        (busy + looking_up, idle + waiting)
     }
 
     /// Looks at the database again and again, until the process stops.

@@ -2,29 +2,31 @@
 //! next query asks for all of them. A query begins after every request that it answers came in, so
 //! nobody reads anything older than by a query of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix_web::web;
 use analytics_db::read::ReadableMetric;
 use analytics_db::read::metrics::{self, Metric};
-use analytics_db::{Connection, DbError, Pool};
+use analytics_db::{Connection, DbError, Pool, connection};
 use tokio::sync::oneshot;
 
 use crate::problem::Problem;
 
 /// The most metrics in one query.
 const MOST_TOGETHER: usize = 256;
-/// The most queries under way, so that one that is slow does not hold up all.
-const MOST_QUERIES: usize = 1;
 
-/// Requests that wait, and queries that are under way. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Lookups(Arc<Mutex<Queue>>);
+/// Requests that wait, and the query that is under way. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Lookups {
+    pool: Pool,
+    queue: Arc<Mutex<Queue>>,
+}
 
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    queries: usize,
+    /// Whether a query is under way.
+    asking: bool,
 }
 
 /// A request that waits. Without an answer it learns that there is none by the end of its sender.
@@ -34,25 +36,40 @@ struct Waiting {
 }
 
 impl Lookups {
+    /// How many connections they need: one query at a time.
+    pub(crate) const CONNECTIONS: u32 = 1;
+
+    /// Lookups with connections of their own, which plan the one statement once.
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self { pool, queue: Arc::default() }
+    }
+
+    /// Connections in use and idle.
+    pub(crate) fn connections(&self) -> (u32, u32) {
+        connection::busy_and_idle(&self.pool)
+    }
+
     /// The metric, if it was ever counted.
-    pub(crate) async fn one(&self, pool: &Pool, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
+    pub(crate) async fn one(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
         let (answer, answered) = oneshot::channel();
         if let Some(asking) = self.wait(Waiting { metric, answer }) {
-            let pool = pool.clone();
-            // It goes on by itself; whoever began it gives its answer no sooner than others'.
-            drop(web::block(move || asking.go_on(&pool)));
+            // It goes on by itself; whoever began it gets its answer no sooner than others.
+            drop(web::block(move || asking.go_on()));
         }
         answered.await.map_err(|_| Problem::database_unavailable())
     }
 
-    /// Waits in the queue; whoever finds too few queries under way is to begin another.
+    /// Waits in the queue; whoever finds no query under way is to begin one.
     fn wait(&self, waiting: Waiting) -> Option<Asking> {
-        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.lock();
         queue.waiting.push(waiting);
-        (queue.queries < MOST_QUERIES).then(|| {
-            queue.queries += 1;
-            Asking { lookups: self.clone(), over: false }
-        })
+        let begins = !std::mem::replace(&mut queue.asking, true);
+        drop(queue);
+        begins.then(|| Asking { lookups: self.clone(), over: false })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,13 +81,13 @@ struct Asking {
 
 impl Asking {
     /// Asks for all who wait, until nobody does.
-    fn go_on(mut self, pool: &Pool) {
+    fn go_on(mut self) {
         // A connection is tested when it is borrowed, and lent for as long as it works.
         let mut borrowed = None;
         while let Some(waiting) = self.next() {
             let connection = match borrowed.take() {
                 Some(connection) => Ok(connection),
-                None => pool.get(),
+                None => self.lookups.pool.get(),
             };
             match connection.map_err(DbError::from).and_then(|mut connection| {
                 answer(&mut connection, waiting)?;
@@ -85,9 +102,9 @@ impl Asking {
     /// Those who wait. The right ends with the look that finds nobody: whoever comes after it
     /// begins anew.
     fn next(&mut self) -> Option<Vec<Waiting>> {
-        let mut queue = self.lookups.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.lookups.lock();
         if queue.waiting.is_empty() {
-            queue.queries -= 1;
+            queue.asking = false;
             self.over = true;
             return None;
         }
@@ -100,8 +117,8 @@ impl Drop for Asking {
     /// After a panic: nobody is to wait for who does not ask any more.
     fn drop(&mut self) {
         if !self.over {
-            let mut queue = self.lookups.0.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.queries -= 1;
+            let mut queue = self.lookups.lock();
+            queue.asking = false;
             queue.waiting.clear();
         }
     }

@@ -48,8 +48,8 @@ impl ApiSettings {
                 _ => Err("it is read-only or read-write"),
             })?,
             pool_size: settings.parse("API_POOL_SIZE", |size| match size.parse() {
-                Ok(size @ 1..=1000) => Ok(size),
-                _ => Err("it is a number of connections from 1 to 1000"),
+                Ok(size @ 2..=1000) => Ok(size),
+                _ => Err("it is a number of connections from 2 to 1000"),
             })?,
             statement_timeout: settings.parse("API_STATEMENT_TIMEOUT_MS", |millis| match millis.parse() {
                 Ok(millis @ 1..=600_000) => Ok(Duration::from_millis(millis)),

@@ -28,13 +28,20 @@ pub fn connect(url: &str, application: &str) -> Result<Connection, DbError> {
 
 /// Makes a pool that opens connections when they are first needed.
 #[must_use]
-pub fn pool(url: &str, application: &str, access: Access, statement_timeout: Duration, size: u32) -> Pool {
+pub fn pool(url: &str, application: &str, session: Session, size: u32) -> Pool {
     r2d2::Pool::builder()
         .max_size(size)
         .min_idle(Some(0))
         .connection_timeout(Duration::from_secs(5))
-        .connection_customizer(Box::new(Session { access, statement_timeout }))
+        .connection_customizer(Box::new(session))
         .build_unchecked(ConnectionManager::new(with_defaults(url, application)))
+}
+
+/// How many of a pool's connections are in use, and how many are idle.
+#[must_use]
+pub fn busy_and_idle(pool: &Pool) -> (u32, u32) {
+    let state = pool.state();
+    (state.connections.saturating_sub(state.idle_connections), state.idle_connections)
 }
 
 /// What a pool's sessions may do.
@@ -46,21 +53,37 @@ pub enum Access {
     ReadWrite,
 }
 
+/// How a pool's sessions plan their statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plans {
+    /// For the values that are asked for: how often something occurs decides how it is found.
+    ForValues,
+    /// Once, for whatever values: everything is found by its key.
+    Once,
+}
+
 /// How a pool's sessions are set up.
-#[derive(Debug)]
-struct Session {
-    access: Access,
-    statement_timeout: Duration,
+#[derive(Debug, Clone, Copy)]
+pub struct Session {
+    /// What they may do.
+    pub access: Access,
+    /// How they plan.
+    pub plans: Plans,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
 }
 
 impl r2d2::CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
         let read_only = self.access == Access::ReadOnly;
         let timeout = self.statement_timeout.as_millis();
-        // How often something occurs decides how it is found, so that no plan fits every value.
+        let plans = match self.plans {
+            Plans::ForValues => "force_custom_plan",
+            Plans::Once => "force_generic_plan",
+        };
         let settings = format!(
             "SET default_transaction_read_only = {read_only}; SET statement_timeout = '{timeout}ms'; \
-             SET idle_in_transaction_session_timeout = '15s'; SET plan_cache_mode = force_custom_plan"
+             SET idle_in_transaction_session_timeout = '15s'; SET plan_cache_mode = {plans}"
         );
         connection.batch_execute(&settings).map_err(diesel::r2d2::Error::QueryError)
     }

@@ -69,7 +69,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),
     setting("API_BASE_PATH", Some(""), "what all paths of the API begin with, such as /analytics"),
     setting("API_CORS_ORIGINS", Some(""), "origins whose pages may read answers, comma separated; * is any"),
-    setting("API_POOL_SIZE", Some("8"), "the most connections to PostgreSQL of one API process"),
+    setting(
+        "API_POOL_SIZE",
+        Some("8"),
+        "the most connections to PostgreSQL of one API process, at least 2: one is for single metrics",
+    ),
     setting("API_STATEMENT_TIMEOUT_MS", Some("10000"), "how long a statement may take before the answer is a 503"),
     secret("JWT_SECRET", "the HS256 key of the marketplace's tokens, 32 bytes or more"),
     setting("JWT_PUBLIC_KEY", None, "a PEM public key for RS256, ES256 or EdDSA tokens, or @file"),

@@ -112,12 +112,13 @@ fn events_come_newest_first_and_page_by_page() {
 
 #[test]
 fn the_session_of_a_read_only_api_cannot_write() {
-    use analytics_db::connection::{Access, pool};
+    use analytics_db::connection::{Access, Plans, Session, pool};
     use diesel::connection::SimpleConnection;
+    let session = |access| Session { access, plans: Plans::ForValues, statement_timeout: PATIENCE };
     let service = Service::new(1);
-    let read_only = pool(&service.database.url, "test", Access::ReadOnly, PATIENCE, 1);
+    let read_only = pool(&service.database.url, "test", session(Access::ReadOnly), 1);
     let refused = read_only.get().unwrap().batch_execute("DELETE FROM metrics").unwrap_err().to_string();
     assert!(refused.contains("read-only"), "{refused}");
-    let read_write = pool(&service.database.url, "test", Access::ReadWrite, PATIENCE, 1);
+    let read_write = pool(&service.database.url, "test", session(Access::ReadWrite), 1);
     read_write.get().unwrap().batch_execute("DELETE FROM metrics").unwrap();
 }

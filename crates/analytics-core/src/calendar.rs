@@ -123,18 +123,19 @@ mod tests {
 
     #[test]
     fn since_2000_every_clock_is_put_at_full_minutes_by_full_minutes() {
-        const STEP: i64 = 6 * 60 * 60;
+        const STEP: u16 = 6 * 60 * 60;
         let offset = |zone: Tz, second: i64| {
             let utc = DateTime::from_timestamp(second, 0).unwrap().naive_utc();
             i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
         };
         let mut changes = 0;
         for zone in chrono_tz::TZ_VARIANTS {
-            for from in (946_684_800_i64..2_145_916_800).step_by(6 * 60 * 60) {
-                let (before, after) = (offset(zone, from), offset(zone, from + STEP));
+            for from in (946_684_800_i64..2_145_916_800).step_by(STEP.into()) {
+                let to = from + i64::from(STEP);
+                let (before, after) = (offset(zone, from), offset(zone, to));
                 assert_eq!(before % 60, 0, "{zone} {from}");
                 if before != after {
-                    let (mut old, mut new) = (from, from + STEP);
+                    let (mut old, mut new) = (from, to);
                     while new - old > 1 {
                         let between = i64::midpoint(old, new);
                         *if offset(zone, between) == before { &mut old } else { &mut new } = between;

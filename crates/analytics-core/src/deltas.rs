@@ -177,8 +177,8 @@ pub struct Deltas {
     pub adjustments: HashMap<String, i128>,
     /// How many events there were of each type in each business day.
     pub events: HashMap<(NaiveDate, EventType), i64>,
-    /// The moments of events by the minute in which they lie: to look into a timezone for each event
-    /// takes a tenth of all counting.
+    /// The moments of events by the minute in which they lie, so that not each event has to be looked
+    /// up in a timezone. All are of one calendar: the business has only one.
     moments: HashMap<i64, Moment>,
 }
 

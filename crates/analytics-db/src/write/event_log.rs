@@ -54,9 +54,7 @@ fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<(), Wri
         seal_column,
     );
     diesel::copy_from(table)
-        .from_raw_data(columns, |out| {
-            Rows::send(out, |rows| events.iter().try_for_each(|event| event_row(rows, event)))
-        })
+        .from_raw_data(columns, |out| Rows::send(out, events, |rows, event| event_row(rows, event)))
         .with_format(CopyFormat::Binary)
         .execute(connection)?;
     Ok(())
@@ -89,9 +87,7 @@ fn copy_lines(connection: &mut Connection, events: &[&Event]) -> Result<(), Writ
     use order_lines::{amount, currency, event_id, line, product_id, quantity, table, vendor_id, vendor_learned};
     let columns = (event_id, line, product_id, vendor_id, vendor_learned, quantity, amount, currency);
     diesel::copy_from(table)
-        .from_raw_data(columns, |out| {
-            Rows::send(out, |rows| events.iter().try_for_each(|event| line_rows(rows, event)))
-        })
+        .from_raw_data(columns, |out| Rows::send(out, events, |rows, event| line_rows(rows, event)))
         .with_format(CopyFormat::Binary)
         .execute(connection)?;
     Ok(())

@@ -35,10 +35,18 @@ pub(super) trait Field {
 pub(super) struct Json<'a>(pub(super) &'a str);
 
 impl<'a> Rows<'a> {
-    /// Sends the rows that `write` makes.
-    pub(super) fn send(out: &'a mut dyn Write, write: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), Error> {
+    /// Sends the rows that `write` makes of each item: one, several or none.
+    pub(super) fn send<T>(
+        out: &'a mut dyn Write,
+        items: &[T],
+        write: impl Fn(&mut Self, &T) -> io::Result<()>,
+    ) -> Result<(), Error> {
         let mut rows = Self { out, unsent: HEADER.to_vec() };
-        write(&mut rows).and_then(|()| rows.end()).map_err(|error| Error::SerializationError(Box::new(error)))
+        items
+            .iter()
+            .try_for_each(|item| write(&mut rows, item))
+            .and_then(|()| rows.end())
+            .map_err(|error| Error::SerializationError(Box::new(error)))
     }
 
     /// One row: a field for each column that the COPY names.

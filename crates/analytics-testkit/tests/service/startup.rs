@@ -26,6 +26,7 @@ fn a_bad_setting_stops_every_binary_with_one_sentence() {
         ("analytics-api", "JWT_SECRET", "", "JWT_SECRET is not set, and neither is JWT_PUBLIC_KEY or JWT_JWKS"),
         ("analytics-api", "JWT_PUBLIC_KEY", "@/no/such/file", "JWT_PUBLIC_KEY cannot be"),
         ("analytics-api", "API_BASE_PATH", "analytics/", "API_BASE_PATH cannot be"),
+        ("analytics-api", "API_POOL_SIZE", "0", "API_POOL_SIZE cannot be"),
         ("analytics-api", "API_POOL_SIZE", "1", "API_POOL_SIZE cannot be"),
         ("analytics-api", "LOG_FORMAT", "xml", "LOG_FORMAT cannot be \"xml\""),
     ] {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// The most digits that an amount may be written with (design, section 3).
+/// The most digits that an amount may have, without zeros at either end (design, section 3).
 const MAX_DIGITS: usize = 28;
 
 /// The largest amount of one line, in minor units.
@@ -40,28 +40,88 @@ impl Quantity {
     }
 }
 
-/// A currency of ISO 4217.
+/// A currency of ISO 4217, also one that was withdrawn in 2000 or later: events go back as far.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Currency(iso_currency::Currency);
+pub struct Currency {
+    code: &'static str,
+    minor_digits: u8,
+}
+
+/// Currencies withdrawn since 2000 that `iso_currency`, which has the present ones and the latest of
+/// these, lacks: code and decimal places of the minor unit, as Java's `Currency` has them.
+const WITHDRAWN: [(&str, u8); 45] = [
+    ("ADP", 0),
+    ("AFA", 2),
+    ("ANG", 2),
+    ("ATS", 2),
+    ("AZM", 2),
+    ("BEF", 0),
+    ("BYB", 0),
+    ("BYR", 0),
+    ("CSD", 2),
+    ("CYP", 2),
+    ("DEM", 2),
+    ("EEK", 2),
+    ("ESP", 0),
+    ("FIM", 2),
+    ("FRF", 2),
+    ("GHC", 2),
+    ("GRD", 0),
+    ("IEP", 2),
+    ("ITL", 0),
+    ("LTL", 2),
+    ("LUF", 0),
+    ("LVL", 2),
+    ("MGF", 0),
+    ("MRO", 2),
+    ("MTL", 2),
+    ("MZM", 2),
+    ("NLG", 2),
+    ("PTE", 0),
+    ("ROL", 0),
+    ("RUR", 2),
+    ("SDD", 2),
+    ("SIT", 2),
+    ("SKK", 2),
+    ("SRG", 2),
+    ("STD", 2),
+    ("TMM", 2),
+    ("TRL", 0),
+    ("USS", 2),
+    ("VEB", 2),
+    ("VEF", 2),
+    ("YUM", 2),
+    ("ZMK", 2),
+    ("ZWD", 2),
+    ("ZWN", 2),
+    ("ZWR", 2),
+];
 
 impl Currency {
-    /// The currency of an alphabetic code, in any case; `None` where ISO 4217 lacks it.
+    /// The currency of an alphabetic code, in any case; `None` where ISO 4217 has had none of it since
+    /// 2000.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
-        iso_currency::Currency::from_code(&code.trim().to_ascii_uppercase()).map(Self)
+        let code = code.trim().to_ascii_uppercase();
+        if let Some(known) = iso_currency::Currency::from_code(&code) {
+            // What ISO 4217 gives no minor unit (gold, test codes) is counted in whole units.
+            let minor_digits = known.exponent().and_then(|digits| u8::try_from(digits).ok()).unwrap_or(0);
+            return Some(Self { code: known.code(), minor_digits });
+        }
+        let withdrawn = WITHDRAWN.into_iter().find(|(withdrawn, _)| *withdrawn == code);
+        withdrawn.map(|(code, minor_digits)| Self { code, minor_digits })
     }
 
     /// The code in capitals, such as `USD`.
     #[must_use]
-    pub fn code(self) -> &'static str {
-        self.0.code()
+    pub const fn code(self) -> &'static str {
+        self.code
     }
 
-    /// How many decimal places its minor unit has: USD 2, JPY 0, KWD 3. What ISO 4217 gives
-    /// none (gold, test codes) is counted in whole units.
+    /// How many decimal places its minor unit has: USD 2, JPY 0, KWD 3.
     #[must_use]
     pub fn minor_digits(self) -> i32 {
-        self.0.exponent().map_or(0, i32::from)
+        self.minor_digits.into()
     }
 }
 
@@ -98,7 +158,7 @@ pub enum InvalidMoney {
     /// Below zero.
     #[error("is negative")]
     Negative,
-    /// Written with more than 28 digits.
+    /// More than 28 digits, without zeros at either end.
     #[error("has more than {MAX_DIGITS} digits")]
     TooManyDigits,
     /// More than 10^12 minor units.
@@ -124,18 +184,25 @@ impl Amount {
     /// [`InvalidMoney`] naming what is wrong.
     pub fn parse(text: &str) -> Result<Self, InvalidMoney> {
         let decimal = Decimal::split(text.trim()).ok_or(InvalidMoney::NotANumber)?;
-        let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes()).skip_while(|b| *b == b'0');
-        if digits().count() > MAX_DIGITS {
-            return Err(InvalidMoney::TooManyDigits);
+        let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes());
+        let written = decimal.whole.len() + decimal.fraction.len();
+        let leading = digits().take_while(|digit| *digit == b'0').count();
+        if leading == written {
+            return Ok(Self { coefficient: 0, exponent: 0 });
         }
-        let coefficient = digits().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
-        if decimal.negative && coefficient != 0 {
+        if decimal.negative {
             return Err(InvalidMoney::Negative);
         }
-        if coefficient == 0 {
-            return Ok(Self { coefficient, exponent: 0 });
+        // Zeros at the end are no digits of the amount: databases write 19.99 with as many as a column has.
+        let trailing = digits().rev().take_while(|digit| *digit == b'0').count();
+        let significant = written - leading - trailing;
+        if significant > MAX_DIGITS {
+            return Err(InvalidMoney::TooManyDigits);
         }
-        let places = i32::try_from(decimal.fraction.len()).map_err(|_| InvalidMoney::TooManyDigits)?;
+        let coefficient =
+            digits().skip(leading).take(significant).fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+        let length = |length: usize| i32::try_from(length).map_err(|_| InvalidMoney::TooManyDigits);
+        let places = length(decimal.fraction.len())?.saturating_sub(length(trailing)?);
         Ok(Self { coefficient, exponent: decimal.exponent.saturating_sub(places) })
     }
 
@@ -252,6 +319,10 @@ mod tests {
             ("10000000000.00", "1", "USD", MAX_LINE_MINOR),
             ("0.0000000000000000000000000001", "1000000", "USD", 0),
             ("00000000000000000000000000000000001", "1", "USD", 100),
+            ("19.990000000000000000000000000000", "1", "USD", 1999),
+            ("19.9900000000000000000000000000000000000000000000000000000000000000", "3", "USD", 5997),
+            ("1999000000000000000000000000000000e-32", "1", "USD", 1999),
+            ("1.000000000000000000000000000000000e2", "1", "USD", 10000),
         ] {
             assert_eq!(minor(text, quantity, currency), Ok(expected), "{text} x {quantity} {currency}");
         }
@@ -269,6 +340,8 @@ mod tests {
             ("٣", InvalidMoney::NotANumber),
             ("-0.01", InvalidMoney::Negative),
             ("12345678901234567890123456789", InvalidMoney::TooManyDigits),
+            ("0.00012345678901234567890123456789", InvalidMoney::TooManyDigits),
+            ("1000000000000000000000000000000000", InvalidMoney::TooLarge),
             ("10000000000.01", InvalidMoney::TooLarge),
             ("99999999999999999999", InvalidMoney::TooLarge),
             ("1e400", InvalidMoney::TooLarge),
@@ -290,11 +363,23 @@ mod tests {
 
     #[test]
     fn currencies_are_those_of_iso_4217_in_any_case() {
-        for (code, digits) in [("usd", 2), ("JPY", 0), ("Kwd", 3), (" EUR ", 2), ("CLF", 4)] {
+        for (code, digits) in [("usd", 2), ("JPY", 0), ("Kwd", 3), (" EUR ", 2), ("CLF", 4), ("XAU", 0)] {
             assert_eq!(Currency::parse(code).unwrap().minor_digits(), digits);
         }
         for code in ["XYZ", "US", "DOLLAR", ""] {
             assert_eq!(Currency::parse(code), None);
+        }
+    }
+
+    #[test]
+    fn withdrawn_currencies_are_treated_alike() {
+        for (code, digits) in [("HRK", 2), ("BGN", 2), ("EEK", 2), ("lvl", 2), ("ITL", 0), ("ZWL", 2), ("ANG", 2)] {
+            assert_eq!(Currency::parse(code).map(Currency::minor_digits), Some(digits), "{code}");
+        }
+        // None is in both lists, and the list is sorted, so that none is in it twice.
+        assert!(WITHDRAWN.is_sorted());
+        for (code, _) in WITHDRAWN {
+            assert_eq!(iso_currency::Currency::from_code(code), None, "{code}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Times as producers write them: RFC 3339, a date, an epoch number.
 
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 
 use crate::calendar::Calendar;
 use crate::time::{EventTime, InvalidTime};
@@ -15,7 +15,12 @@ const SECONDS_BELOW: f64 = 1e11;
 pub(super) fn text(text: &str, calendar: Calendar) -> Result<EventTime, InvalidTime> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc().into());
+        let time = time.to_utc();
+        return if is_leap_second(time) && !may_be_leap_second(time) {
+            Err(InvalidTime::Unreadable)
+        } else {
+            Ok(time.into())
+        };
     }
     if text.len() == "YYYY-MM-DD".len()
         && let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
@@ -23,6 +28,18 @@ pub(super) fn text(text: &str, calendar: Calendar) -> Result<EventTime, InvalidT
         return Ok(calendar.day_start(date).into());
     }
     epoch(text)
+}
+
+/// Whether it was written with 60 seconds, which the parser takes in any minute.
+fn is_leap_second(time: DateTime<Utc>) -> bool {
+    time.nanosecond() >= 1_000_000_000
+}
+
+/// Leap seconds end June or December, in UTC (RFC 3339, appendix D). They are the first of the next
+/// day for every clock that does not have them, PostgreSQL's and ours included.
+fn may_be_leap_second(time: DateTime<Utc>) -> bool {
+    let end_of_half_year = matches!((time.month(), time.day()), (6, 30) | (12, 31));
+    end_of_half_year && (time.hour(), time.minute()) == (23, 59)
 }
 
 /// Reads epoch seconds (below 1e11) or milliseconds, fractions allowed.
@@ -51,8 +68,6 @@ pub(super) fn epoch(text: &str) -> Result<EventTime, InvalidTime> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
-
     use super::*;
 
     #[test]
@@ -71,6 +86,9 @@ mod tests {
             (" 1793240159 ", 1_793_240_159_000_000),
             ("1.793240159e9", 1_793_240_159_000_000),
             ("2026-10-29", 1_793_228_400_000_000),
+            ("2016-12-31T23:59:60Z", 1_483_228_800_000_000),
+            ("2017-01-01T05:29:60.5+05:30", 1_483_228_800_500_000),
+            ("2015-06-30T23:59:60Z", 1_435_708_800_000_000),
         ] {
             assert_eq!(super::text(text, vienna), Ok(EventTime::from_micros(micros)), "{text}");
         }
@@ -78,7 +96,22 @@ mod tests {
 
     #[test]
     fn everything_else_is_not() {
-        for text in ["yesterday", "2026-10-29T02:15:59", "2026-13-01", "2026-1-1", "", "inf", "NaN", "0x10", "12:30"] {
+        for text in [
+            "yesterday",
+            "2026-10-29T02:15:59",
+            "2026-13-01",
+            "2026-1-1",
+            "",
+            "inf",
+            "NaN",
+            "0x10",
+            "12:30",
+            "2026-11-20T10:00:60Z",
+            "2016-12-31T23:59:60+01:00",
+            "2016-12-30T23:59:60Z",
+            "2016-12-31T23:58:60Z",
+            "2016-12-31T23:59:61Z",
+        ] {
             assert_eq!(super::text(text, Calendar::utc()), Err(InvalidTime::Unreadable), "{text}");
         }
         for text in ["9223372036854775807", "1e300", "-1e300"] {

@@ -1,6 +1,8 @@
 //! Days and hours as the business sees them: cut in `BUSINESS_TIMEZONE`.
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveTime, TimeZone, Timelike, Utc};
+use std::ops::Range;
+
+use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use crate::time::EventTime;
@@ -46,37 +48,95 @@ impl Calendar {
         time.utc().with_timezone(&self.timezone).date_naive()
     }
 
-    /// The first instant of a business day. Where the clock jumps over midnight it is the
-    /// first instant after the jump; where midnight comes twice, the first of the two.
+    /// The first instant of a business day. Where the clock jumps over midnight it is the first instant
+    /// after the jump; where midnight comes twice, the first of the two. A day that never was starts with
+    /// the next one.
     #[must_use]
     pub fn day_start(self, day: NaiveDate) -> DateTime<Utc> {
         let midnight = day.and_time(NaiveTime::MIN);
-        // Jumps end on a quarter of an hour; a whole day was skipped once (Samoa, 2011).
-        for quarter in 0..=4 * 25 {
-            let local = midnight + Duration::minutes(15 * quarter);
-            if let Some(start) = self.timezone.from_local_datetime(&local).earliest() {
-                return start.to_utc();
-            }
+        if let Some(start) = self.timezone.from_local_datetime(&midnight).earliest() {
+            return start.to_utc();
         }
-        midnight.and_utc()
+        let own = self.day_ranges(day).into_iter().next().map(|range| range.start);
+        own.or_else(|| Some(self.day_start(day.succ_opt()?))).unwrap_or_else(|| midnight.and_utc())
     }
 
-    /// The start of the business hour in which `time` lies. Hours begin at full hours of the
-    /// local clock, so that they nest in days also where the offset is half an hour.
+    /// All instants of a business day, in order. It is one stretch of time, unless the clock is put back
+    /// over midnight after midnight: then the day before comes back, and the day is two stretches (St
+    /// John's, 2010-11-07). A day that never was has none (Samoa, 2011-12-30).
+    #[must_use]
+    pub fn day_ranges(self, day: NaiveDate) -> Vec<Range<DateTime<Utc>>> {
+        // Clocks are up to 14 hours ahead of UTC and 12 behind.
+        let (ahead, behind) = (Duration::hours(16), Duration::hours(14));
+        let midnight = day.and_time(NaiveTime::MIN).and_utc();
+        let (first, last) = (midnight - ahead, midnight + Duration::days(1) + behind);
+        let mut changes = self.changes(first, last);
+        changes.push(last);
+        let mut ranges: Vec<Range<DateTime<Utc>>> = Vec::new();
+        let mut from = first;
+        for to in changes {
+            let midnight = midnight - self.offset(from);
+            let range = from.max(midnight)..to.min(midnight + Duration::days(1));
+            match ranges.last_mut() {
+                Some(earlier) if earlier.end == range.start => earlier.end = earlier.end.max(range.end),
+                _ if range.is_empty() => {}
+                _ => ranges.push(range),
+            }
+            from = to;
+        }
+        ranges
+    }
+
+    /// The start of the business hour in which `time` lies. Hours begin at full hours of the local clock,
+    /// so that they nest in days also where the offset is half an hour; one that the clock is put into
+    /// begins at that instant.
     #[must_use]
     pub fn hour_start(self, time: EventTime) -> DateTime<Utc> {
         let local = time.utc().with_timezone(&self.timezone);
         let past = Duration::minutes(local.minute().into())
             + Duration::seconds(local.second().into())
             + Duration::nanoseconds(local.nanosecond().into());
-        (local - past).to_utc()
+        let full_hour = (local - past).to_utc();
+        if self.offset(full_hour) == self.offset(time.utc()) { full_hour } else { self.change(full_hour, time.utc()) }
+    }
+
+    /// How far the local clock is ahead of UTC.
+    fn offset(self, time: DateTime<Utc>) -> Duration {
+        let offset = self.timezone.offset_from_utc_datetime(&time.naive_utc()).fix();
+        Duration::seconds(offset.local_minus_utc().into())
+    }
+
+    /// The instants from `first` to `last` at which the clock is put forward or back. Two of them are
+    /// never within hours of each other.
+    fn changes(self, first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        let mut changes = Vec::new();
+        let mut from = first;
+        while from < last {
+            let to = (from + Duration::hours(3)).min(last);
+            if self.offset(from) != self.offset(to) {
+                changes.push(self.change(from, to));
+            }
+            from = to;
+        }
+        changes
+    }
+
+    /// The instant after `before` and up to `after` at which the one change between them happens: on a
+    /// full minute.
+    fn change(self, before: DateTime<Utc>, after: DateTime<Utc>) -> DateTime<Utc> {
+        let old = self.offset(before);
+        let (mut old_minute, mut new_minute) = (before.timestamp().div_euclid(60), after.timestamp().div_euclid(60));
+        let at = |minute: i64| DateTime::from_timestamp(minute.saturating_mul(60), 0).unwrap_or_default();
+        while new_minute - old_minute > 1 {
+            let between = i64::midpoint(old_minute, new_minute);
+            *if self.offset(at(between)) == old { &mut old_minute } else { &mut new_minute } = between;
+        }
+        at(new_minute)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::Offset;
-
     use super::*;
 
     fn at(text: &str) -> EventTime {
@@ -119,33 +179,91 @@ mod tests {
         let samoa = Calendar::new(Tz::Pacific__Apia);
         let skipped = NaiveDate::from_ymd_opt(2011, 12, 30).unwrap();
         assert_eq!(samoa.day_start(skipped), samoa.day_start(skipped.succ_opt().unwrap()));
+        assert_eq!(samoa.day_ranges(skipped), []);
+    }
+
+    /// The instants from 2000 to 2037 at which a zone's clock is put forward or back.
+    fn changes(zone: Tz) -> Vec<DateTime<Utc>> {
+        Calendar::new(zone).changes(at("2000-01-01T00:00:00Z").utc(), at("2038-01-01T00:00:00Z").utc())
     }
 
     #[test]
-    fn since_2000_every_clock_is_put_at_full_minutes_by_full_minutes() {
-        const STEP: u16 = 6 * 60 * 60;
+    fn since_2000_every_clock_is_put_at_full_minutes_by_full_minutes_hours_apart() {
         let offset = |zone: Tz, second: i64| {
-            let utc = DateTime::from_timestamp(second, 0).unwrap().naive_utc();
-            i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
+            Calendar::new(zone).offset(DateTime::from_timestamp(second, 0).unwrap()).num_seconds()
         };
-        let mut changes = 0;
+        let mut seen = 0;
         for zone in chrono_tz::TZ_VARIANTS {
-            for from in (946_684_800_i64..2_145_916_800).step_by(STEP.into()) {
-                let to = from + i64::from(STEP);
-                let (before, after) = (offset(zone, from), offset(zone, to));
-                assert_eq!(before % 60, 0, "{zone} {from}");
-                if before != after {
-                    let (mut old, mut new) = (from, to);
-                    while new - old > 1 {
-                        let between = i64::midpoint(old, new);
-                        *if offset(zone, between) == before { &mut old } else { &mut new } = between;
-                    }
-                    assert_eq!(new % 60, 0, "{zone} {new}");
-                    changes += 1;
-                }
+            let mut last = i64::MIN;
+            for change in changes(zone).iter().map(DateTime::timestamp) {
+                assert_ne!(offset(zone, change - 1), offset(zone, change), "{zone} {change}");
+                assert_eq!(offset(zone, change) % 60, 0, "{zone} {change}");
+                assert!(change.saturating_sub(last) > 6 * 60 * 60, "{zone} {change}");
+                last = change;
+                seen += 1;
             }
         }
-        assert!(changes > 10_000, "{changes}");
+        assert!(seen > 10_000, "{seen}");
+    }
+
+    #[test]
+    fn around_every_change_of_every_clock_days_and_hours_agree() {
+        for zone in chrono_tz::TZ_VARIANTS {
+            let calendar = Calendar::new(zone);
+            for change in changes(zone) {
+                for minutes in
+                    [-1500, -1440, -720, -61, -60, -59, -31, -30, -29, -1, 0, 1, 29, 30, 31, 59, 60, 61, 1440]
+                {
+                    for nanos in [-1000, 0] {
+                        let time = change + Duration::minutes(minutes) + Duration::nanoseconds(nanos);
+                        let say = || format!("{zone} {time}");
+                        let day = calendar.day(time.into());
+                        let ranges = calendar.day_ranges(day);
+                        assert_eq!(ranges.iter().filter(|range| range.contains(&time)).count(), 1, "{}", say());
+                        assert_eq!(calendar.day_start(day), ranges[0].start, "{}", say());
+                        assert!(ranges.is_sorted_by(|a, b| a.end < b.start), "{}", say());
+                        let hour = calendar.hour_start(time.into());
+                        assert!(hour <= time && time - hour < Duration::hours(1), "{}", say());
+                        assert_eq!(calendar.hour_start(hour.into()), hour, "{}", say());
+                        assert_eq!(calendar.day(hour.into()), day, "{}", say());
+                        assert_eq!(calendar.offset(hour), calendar.offset(time), "an hour has one offset: {}", say());
+                    }
+                }
+                days_are_all_of_time(calendar, calendar.day(change.into()));
+            }
+        }
+    }
+
+    /// The days around this one leave nothing out, and no two of them overlap.
+    fn days_are_all_of_time(calendar: Calendar, day: NaiveDate) {
+        let days = (-2..=2).map(|offset| day + Duration::days(offset));
+        let mut ranges: Vec<_> = days.flat_map(|day| calendar.day_ranges(day)).collect();
+        ranges.sort_by_key(|range| range.start);
+        assert!(ranges.is_sorted_by(|a, b| a.end == b.start), "{} {day}: {ranges:?}", calendar.name());
+    }
+
+    #[test]
+    fn a_day_may_come_back() {
+        let calendar = Calendar::new(Tz::America__St_Johns);
+        let utc = |text: &str| at(text).utc();
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        assert_eq!(calendar.day(at("2010-11-07T02:31:30Z")), day("2010-11-06"));
+        assert_eq!(
+            calendar.day_ranges(day("2010-11-06")),
+            [
+                utc("2010-11-06T02:30:00Z")..utc("2010-11-07T02:30:00Z"),
+                utc("2010-11-07T02:31:00Z")..utc("2010-11-07T03:30:00Z"),
+            ]
+        );
+        assert_eq!(
+            calendar.day_ranges(day("2010-11-07")),
+            [
+                utc("2010-11-07T02:30:00Z")..utc("2010-11-07T02:31:00Z"),
+                utc("2010-11-07T03:30:00Z")..utc("2010-11-08T03:30:00Z"),
+            ]
+        );
+        assert_eq!(calendar.hour_start(at("2010-11-07T02:31:30Z")), utc("2010-11-07T02:31:00Z"));
+        assert_eq!(calendar.hour_start(at("2010-11-07T02:30:30Z")), utc("2010-11-07T02:30:00Z"));
     }
 
     proptest::proptest! {

@@ -4,20 +4,11 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
 use crate::decode::fields::identifier;
 use crate::identity::Explicit;
 use crate::json::{self, Object, Value};
 use crate::record::Record;
 use crate::rejection::{Faults, Reason, Rejection};
-
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// A record without its wrapping.
 pub(crate) struct Envelope<'a> {
@@ -93,8 +84,7 @@ fn cloud_event_data<'a>(
         (Some(Value::Object(text)), _) => return Ok((json::object(text)?, text)),
         (Some(_), _) => return Err(not_an_object()),
         (None, Some(Value::Text(encoded))) => {
-            let bytes = BASE64
-                .decode(encoded.trim().as_bytes())
+            let bytes = json::from_base64(&encoded)
                 .map_err(|error| Rejection::new(Reason::NotJson, format!("data_base64 is not base64: {error}")))?;
             json::text(decoded.get_or_init(|| bytes))?
         }

@@ -10,16 +10,37 @@ mod storable;
 pub(crate) use object::{Object, Value};
 pub use redact::Redaction;
 
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::IgnoredAny;
 
 use crate::rejection::{Reason, Rejection};
+
+/// What some producers write before JSON.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Base64 with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The bytes that base64 text stands for.
+pub(crate) fn from_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    BASE64.decode(text.trim().as_bytes())
+}
+
+fn to_base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
 
 /// Takes a record's or an embedded payload's bytes as text, without a leading byte-order mark.
 ///
 /// # Errors
 /// `empty` for white space, `not_json` for what is not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Rejection> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
         return Err(Rejection::new(Reason::Empty, "the record has no content"));
     }

@@ -1,11 +1,18 @@
-//! Removing fields that must not be stored from valid JSON, whatever the depth.
+//! Removing fields that must not be stored from JSON, whatever the depth.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use json_event_parser::{JsonEvent, LowLevelJsonSerializer, SliceJsonParser};
+
+use super::{from_base64, to_base64};
+
 /// The names in `REDACT_FIELDS`: these keys, with their values, leave every payload at every depth.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redaction(BTreeSet<String>);
+
+/// Where a structured CloudEvent may hold its data: JSON again, inside a string.
+const DATA_BASE64: &str = "data_base64";
 
 impl Redaction {
     /// Reads a comma list of field names.
@@ -14,94 +21,119 @@ impl Redaction {
         Self(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
-    /// The JSON without the named fields; borrowed where there is nothing to remove.
-    pub(crate) fn apply<'a>(&self, json: &'a str) -> Cow<'a, str> {
-        if self.0.is_empty() { Cow::Borrowed(json) } else { Cow::Owned(self.strip(json)) }
+    /// Whether a field of this name must not be stored.
+    #[must_use]
+    pub fn names(&self, field: &str) -> bool {
+        self.0.contains(field)
     }
 
-    /// Copies valid JSON token by token, without recursion, leaving out named keys and their values.
-    fn strip(&self, json: &str) -> String {
-        let mut out = String::with_capacity(json.len());
-        // For each open container: is it an object?
-        let mut open: Vec<bool> = Vec::new();
-        let mut at_key = false;
-        let mut rest = json;
-        while let Some(byte) = rest.bytes().next() {
-            let token = rest.get(..token_length(rest, byte)).unwrap_or(rest);
-            rest = rest.get(token.len()..).unwrap_or_default();
-            match byte {
-                b'{' | b'[' => {
-                    open.push(byte == b'{');
-                    at_key = byte == b'{';
+    /// The JSON without the named fields; borrowed where there is nothing to remove. The text must have
+    /// passed [`super::object`]: what cannot be parsed comes back as an empty object rather than whole.
+    pub(crate) fn apply<'a>(&self, json: &'a str) -> Cow<'a, str> {
+        if self.0.is_empty() {
+            return Cow::Borrowed(json);
+        }
+        match self.strip(json.as_bytes()) {
+            Some(Stripped::Nothing) => Cow::Borrowed(json),
+            Some(Stripped::To(rest)) => Cow::Owned(String::from_utf8(rest).unwrap_or_else(|_| "{}".into())),
+            None => Cow::Borrowed("{}"),
+        }
+    }
+
+    /// A whole record's bytes without the named fields, for the dead letter that keeps it. Bytes that are
+    /// not JSON stay as they are; `None` for JSON that cannot be parsed to its end (half a surrogate
+    /// pair), of which nothing can be kept.
+    #[must_use]
+    pub fn record<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        if self.0.is_empty() || !is_json(bytes) {
+            return Some(Cow::Borrowed(bytes));
+        }
+        Some(match self.strip(bytes)? {
+            Stripped::Nothing => Cow::Borrowed(bytes),
+            Stripped::To(rest) => Cow::Owned(rest),
+        })
+    }
+
+    /// Copies JSON event by event, leaving out named keys and their values. `None` where it cannot be
+    /// parsed.
+    fn strip(&self, json: &[u8]) -> Option<Stripped> {
+        let mut parser = SliceJsonParser::new(json);
+        let mut out = Vec::with_capacity(json.len());
+        let mut writer = LowLevelJsonSerializer::new();
+        let (mut depth, mut changed, mut at_data) = (0_usize, false, false);
+        loop {
+            let mut event = parser.parse_next().ok()?;
+            match &event {
+                JsonEvent::Eof => return Some(if changed { Stripped::To(out) } else { Stripped::Nothing }),
+                JsonEvent::ObjectKey(key) if self.names(key) => {
+                    skip_value(&mut parser)?;
+                    changed = true;
+                    continue;
                 }
-                b'}' | b']' => {
-                    open.pop();
-                    // Where the last field left, its comma stays behind.
-                    let kept = out.trim_ascii_end().trim_end_matches(',').len();
-                    out.truncate(kept);
-                }
-                b',' => at_key = open.last() == Some(&true),
-                b'"' if at_key => {
-                    at_key = false;
-                    if self.names(token) {
-                        rest = skip_value(rest);
-                        continue;
+                JsonEvent::ObjectKey(key) => at_data = depth == 1 && key == DATA_BASE64,
+                JsonEvent::String(text) if std::mem::take(&mut at_data) => {
+                    if let Some(inner) = self.strip_base64(text) {
+                        event = JsonEvent::String(inner.into());
+                        changed = true;
                     }
                 }
-                _ => {}
+                JsonEvent::StartObject | JsonEvent::StartArray => depth += 1,
+                JsonEvent::EndObject | JsonEvent::EndArray => depth = depth.saturating_sub(1),
+                _ => at_data = false,
             }
-            out.push_str(token);
+            writer.serialize_event(event, &mut out).ok()?;
         }
-        out
     }
 
-    fn names(&self, key: &str) -> bool {
-        serde_json::from_str::<String>(key).is_ok_and(|key| self.0.contains(&key))
+    /// The JSON inside of base64 without the named fields; `None` where nothing has to leave.
+    fn strip_base64(&self, text: &str) -> Option<String> {
+        let inner = from_base64(text).ok().filter(|inner| is_json(inner))?;
+        match self.strip(&inner) {
+            Some(Stripped::Nothing) => None,
+            Some(Stripped::To(rest)) => Some(to_base64(&rest)),
+            None => Some(String::new()),
+        }
     }
 }
 
-/// Skips `: value` and the comma after it, if there is one.
-fn skip_value(mut rest: &str) -> &str {
+/// What is left of JSON.
+enum Stripped {
+    /// All of it.
+    Nothing,
+    /// This.
+    To(Vec<u8>),
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    super::text(bytes).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+}
+
+/// Skips the value after a key.
+fn skip_value(parser: &mut SliceJsonParser<'_>) -> Option<()> {
     let mut depth = 0_usize;
-    while let Some(byte) = rest.bytes().next() {
-        let after = rest.get(token_length(rest, byte)..).unwrap_or_default();
-        match byte {
-            b'{' | b'[' => depth += 1,
-            // The end of the object that holds the field.
-            b'}' | b']' if depth == 0 => return rest,
-            b'}' | b']' => depth -= 1,
-            b',' if depth == 0 => return after,
+    loop {
+        match parser.parse_next().ok()? {
+            JsonEvent::StartObject | JsonEvent::StartArray => depth += 1,
+            JsonEvent::EndObject | JsonEvent::EndArray => depth = depth.checked_sub(1)?,
+            JsonEvent::Eof => return None,
             _ => {}
         }
-        rest = after;
-    }
-    rest
-}
-
-/// How many bytes the token at the start takes: a whole string, else one byte or, outside
-/// strings, one character.
-fn token_length(rest: &str, first: u8) -> usize {
-    if first != b'"' {
-        return rest.chars().next().map_or(1, char::len_utf8);
-    }
-    let bytes = rest.as_bytes();
-    let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|tail| memchr::memchr2(b'"', b'\\', tail)) {
-        at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return at + 1;
+        if depth == 0 {
+            return Some(());
         }
-        at += 2;
     }
-    bytes.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> serde_json::Value {
+        serde_json::from_str(text).expect(text)
+    }
+
     #[test]
-    fn named_fields_leave_at_every_depth() {
+    fn named_fields_leave_at_every_depth_and_in_every_order() {
         let redaction = Redaction::parse("email, phone");
         for (json, expected) in [
             (r#"{"email":"a@b"}"#, r#"{}"#),
@@ -112,15 +144,45 @@ mod tests {
             (r#"{"a":["email","phone"]}"#, r#"{"a":["email","phone"]}"#),
             (r#"{ "a" : 1 , "email" : 2 , "b" : 3 }"#, r#"{ "a" : 1 ,  "b" : 3 }"#),
             (r#"{"emails":"é\"","Email":1}"#, r#"{"emails":"é\"","Email":1}"#),
+            (r#"{"userId":"u","email":"a","phone":"b"}"#, r#"{"userId":"u"}"#),
+            (r#"{"email":"a","email":"b","phone":"c","phone":{}}"#, r#"{}"#),
+            (r#"{"u":{"email":{"phone":1},"phone":[],"email":2,"k":{"phone":"1","email":null}}}"#, r#"{"u":{"k":{}}}"#),
+            (r#"{"email":[[[]]],"phone":1e400,"x":1e400}"#, r#"{"x":1}"#),
         ] {
-            let stripped = redaction.strip(json);
-            let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect(text);
+            let stripped = redaction.apply(json).replace("1e400", "1");
             assert_eq!(parse(&stripped), parse(expected), "{json} became {stripped}");
         }
     }
 
     #[test]
-    fn without_names_nothing_is_copied() {
+    fn where_nothing_has_to_leave_nothing_is_copied() {
         assert!(matches!(Redaction::default().apply("{}"), Cow::Borrowed(_)));
+        assert!(matches!(Redaction::parse("email").apply(r#"{ "a" : 1 }"#), Cow::Borrowed(r#"{ "a" : 1 }"#)));
+    }
+
+    #[test]
+    fn of_a_record_what_is_not_json_stays() {
+        let redaction = Redaction::parse("email");
+        let kept = |bytes: &[u8]| redaction.record(bytes).map(|kept| String::from_utf8_lossy(&kept).into_owned());
+        for (bytes, expected) in [
+            (&b"{\"email\":\"a\""[..], Some("{\"email\":\"a\"")),
+            (b"\xEF\xBB\xBF{\"email\":\"a\",\"n\":1}", Some("{\"n\":1}")),
+            (b"[{\"email\":\"a\"},1.50]", Some("[{},1.50]")),
+            (b"{\"email\":\"a\",\"x\":\"\\ud800\"}", None),
+            (b"", Some("")),
+        ] {
+            assert_eq!(kept(bytes).as_deref(), expected, "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn of_a_cloud_event_the_encoded_data_is_looked_into() {
+        let redaction = Redaction::parse("email");
+        let record = |data: &str| format!(r#"{{"specversion":"1.0","data_base64":"{}"}}"#, to_base64(data.as_bytes()));
+        let kept = |record: &str| String::from_utf8(redaction.record(record.as_bytes()).unwrap().into_owned()).unwrap();
+        assert_eq!(kept(&record(r#"{"email":"a","n":1}"#)), record(r#"{"n":1}"#));
+        assert_eq!(kept(&record("text")), record("text"));
+        let lone = record(r#"{"email":"\ud800"}"#);
+        assert_eq!(kept(&lone), r#"{"specversion":"1.0","data_base64":""}"#);
     }
 }

@@ -4,6 +4,8 @@
 //! `analytics-db` hold the numbers against a real server. What a server with a smaller stack
 //! refuses all the same is found by the writer and becomes the same dead letter.
 
+use json_event_parser::{JsonEvent, SliceJsonParser};
+
 use super::storable::Fault::{LoneSurrogate, Nul, Number, TooDeep};
 
 /// Levels of nesting that are accepted. PostgreSQL itself gave up between 13,090 and 14,543.
@@ -14,14 +16,14 @@ const MAX_WHOLE_DIGITS: i64 = 131_072;
 /// ... and this many after it.
 const MAX_FRACTION_DIGITS: i64 = 16_383;
 /// Exponents of this size and more are refused whatever the digits.
-const EXPONENT_BELOW: i64 = 1_073_741_823;
+const EXPONENT_BELOW: u64 = 1_073_741_823;
 
 /// Why valid JSON cannot be stored.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("a string holds the character U+0000, which PostgreSQL cannot store")]
     Nul,
-    #[error("a string holds half of a surrogate pair, which is no character")]
+    #[error("a string holds half of a surrogate pair, which is not a character")]
     LoneSurrogate,
     #[error("the number {0} is past the limits of PostgreSQL's numeric")]
     Number(String),
@@ -29,71 +31,43 @@ pub(crate) enum Fault {
     TooDeep,
 }
 
-/// Looks through valid JSON for what cannot be stored, in one pass and without recursion.
+/// Looks through valid JSON for what cannot be stored, without recursion.
 pub(super) fn check(json: &str) -> Result<(), Fault> {
-    let mut rest = json.as_bytes();
+    if is_plain(json) {
+        return Ok(());
+    }
+    let mut parser = SliceJsonParser::new(json.as_bytes());
     let mut depth = 0_usize;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = match byte {
-            b'"' => string(after)?,
-            b'{' | b'[' => {
+    loop {
+        match parser.parse_next() {
+            Ok(JsonEvent::String(text) | JsonEvent::ObjectKey(text)) if text.contains('\0') => return Err(Nul),
+            Ok(JsonEvent::Number(number)) if !fits_numeric(&number) => {
+                return Err(Number(number.chars().take(40).collect()));
+            }
+            Ok(JsonEvent::StartObject | JsonEvent::StartArray) => {
                 depth += 1;
                 if depth > MAX_DEPTH {
                     return Err(TooDeep);
                 }
-                after
             }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                after
-            }
-            b'-' | b'0'..=b'9' => number(rest)?,
-            _ => after,
-        };
-    }
-    Ok(())
-}
-
-/// Checks a string whose opening quote is behind us, and returns what follows its closing one.
-fn string(mut rest: &[u8]) -> Result<&[u8], Fault> {
-    loop {
-        let Some(at) = memchr::memchr2(b'"', b'\\', rest) else { return Ok(&[]) };
-        let (found, after) = rest.get(at..).and_then(<[u8]>::split_first).unwrap_or((&b'"', &[]));
-        if *found == b'"' {
-            return Ok(after);
+            Ok(JsonEvent::EndObject | JsonEvent::EndArray) => depth = depth.saturating_sub(1),
+            Ok(JsonEvent::Eof) => return Ok(()),
+            Ok(_) => {}
+            // The syntax was checked before, by a parser that does not look at surrogates.
+            Err(_) => return Err(LoneSurrogate),
         }
-        rest = match after.split_first() {
-            Some((b'u', digits)) => match (code_unit(digits), digits.get(4..).unwrap_or_default()) {
-                (0, _) => return Err(Nul),
-                (0xD800..=0xDBFF, after) => match after.strip_prefix(b"\\u") {
-                    Some(low) if (0xDC00..=0xDFFF).contains(&code_unit(low)) => low.get(4..).unwrap_or_default(),
-                    _ => return Err(LoneSurrogate),
-                },
-                (0xDC00..=0xDFFF, _) => return Err(LoneSurrogate),
-                (_, after) => after,
-            },
-            Some((_, after)) => after,
-            None => &[],
-        };
     }
 }
 
-/// The four hexadecimal digits of a `\u` escape; valid JSON has them.
-fn code_unit(digits: &[u8]) -> u32 {
-    let digits = digits.get(..4).and_then(|digits| std::str::from_utf8(digits).ok());
-    digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(u32::MAX)
-}
-
-/// Checks a number and returns what follows it.
-fn number(rest: &[u8]) -> Result<&[u8], Fault> {
-    let length = rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
-    let (number, after) = rest.split_at(length);
-    // The usual number is short and has no exponent: nothing to check.
-    if length < 1000 && !number.iter().any(|b| matches!(b, b'e' | b'E')) {
-        return Ok(after);
-    }
-    let number = std::str::from_utf8(number).unwrap_or_default();
-    if fits_numeric(number) { Ok(after) } else { Err(Number(number.chars().take(40).collect())) }
+/// Whether the text is of the usual kind, which needs no parsing: too short to be nested too deep or
+/// to hold a number of too many digits, without exponents (a digit comes before each), and without
+/// the only escape that can stand for NUL or for a surrogate.
+fn is_plain(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let is_exponent = |pair: &[u8]| matches!(pair, [b'0'..=b'9', b'e' | b'E']);
+    bytes.len() < MAX_DEPTH
+        && !bytes.windows(2).any(is_exponent)
+        && !memchr::memchr_iter(b'\\', bytes).any(|at| bytes.get(at + 1) == Some(&b'u'))
 }
 
 fn fits_numeric(number: &str) -> bool {
@@ -104,8 +78,8 @@ fn fits_numeric(number: &str) -> bool {
     let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
     let leading_zeros = whole.bytes().chain(fraction.bytes()).take_while(|b| *b == b'0').count();
     let zero = leading_zeros == whole.len() + fraction.len();
-    let whole_digits = length(whole) - i64::try_from(leading_zeros).unwrap_or(i64::MAX);
-    exponent.abs() < EXPONENT_BELOW
+    let whole_digits = length(whole).saturating_sub(i64::try_from(leading_zeros).unwrap_or(i64::MAX));
+    exponent.unsigned_abs() < EXPONENT_BELOW
         && length(fraction).saturating_sub(exponent) <= MAX_FRACTION_DIGITS
         && (zero || whole_digits.saturating_add(exponent) <= MAX_WHOLE_DIGITS)
 }
@@ -133,6 +107,10 @@ mod tests {
             ("0e1073741822", true),
             ("0e1073741823", false),
             ("1e99999999999999999999", false),
+            ("1e9223372036854775807", false),
+            ("1e-9223372036854775807", false),
+            ("1e-9223372036854775808", false),
+            ("1e-9223372036854775809", false),
             ("-0", true),
         ] {
             assert_eq!(check(&format!("[{number}]")).is_ok(), storable, "{number}");
@@ -145,8 +123,10 @@ mod tests {
     fn only_real_escapes_count() {
         assert_eq!(check(r#"{"a\\":"\\u0000","b":"\"\u0041"}"#), Ok(()));
         assert_eq!(check(r#"{"a":"\\\u0000"}"#), Err(Nul));
+        assert_eq!(check(r#"{"\u0000":1}"#), Err(Nul));
         assert_eq!(check(r#"["\uD83D\uDE00"]"#), Ok(()));
-        assert_eq!(check(r#"["\uD83Dx"]"#), Err(LoneSurrogate));
-        assert_eq!(check(r#"["\uD83D\n"]"#), Err(LoneSurrogate));
+        for lone in [r#"["\uD83Dx"]"#, r#"["\uD83D\n"]"#, r#"["\uDE00"]"#, r#"{"\uD83D":1}"#, r#"["\uD83D\uD83D"]"#] {
+            assert_eq!(check(lone), Err(LoneSurrogate), "{lone}");
+        }
     }
 }

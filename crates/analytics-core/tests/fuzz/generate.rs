@@ -1,0 +1,411 @@
+//! Records as producers could send them: well-formed ones of every family and envelope with hostile
+//! values, the recorded stream, and mutations of both.
+
+use std::sync::LazyLock;
+
+use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
+use fastrand::Rng;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../analytics-testkit/fixtures/recorded");
+
+pub(crate) const TOPICS: [&str; 6] =
+    ["product.viewed", "order.created", "rating.updated", "user.registered", "extra.topic", "never.mapped"];
+
+/// Every name that a decoder looks for, and some that it does not.
+const NAMES: &[&str] = &[
+    "userId",
+    "user_id",
+    "buyerId",
+    "customerId",
+    "id",
+    "productId",
+    "product_id",
+    "vendorId",
+    "sellerId",
+    "vendor_id",
+    "seller_id",
+    "orderId",
+    "order_id",
+    "ratingId",
+    "targetId",
+    "targetType",
+    "rating",
+    "score",
+    "stars",
+    "value",
+    "role",
+    "source",
+    "occurredAt",
+    "viewedAt",
+    "placedAt",
+    "registeredAt",
+    "updatedAt",
+    "createdAt",
+    "timestamp",
+    "items",
+    "orderItems",
+    "lines",
+    "totalPrice",
+    "lineTotal",
+    "unitPrice",
+    "price",
+    "quantity",
+    "qty",
+    "totalAmount",
+    "total",
+    "amount",
+    "currency",
+    "eventId",
+    "eventType",
+    "type",
+    "event",
+    "payload",
+    "data",
+    "data_base64",
+    "specversion",
+    "time",
+    "email",
+    "phone",
+    "_declaredType",
+    "",
+    "x",
+];
+
+/// Values that were trouble somewhere, as JSON text.
+const VALUES: &[&str] = &[
+    "0",
+    "-0",
+    "1",
+    "5",
+    "6",
+    "2.0",
+    "1e3",
+    "1.5",
+    "-1",
+    "1e400",
+    "1e-400",
+    "1e131071",
+    "1e131072",
+    "1e-16383",
+    "1e-16384",
+    "1e9223372036854775807",
+    "1e-9223372036854775807",
+    "1e-9223372036854775808",
+    "1e9223372036854775808",
+    "1E+2",
+    "-1e-0",
+    "0e-99999999999999999999",
+    "123456789012345678901234567890",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "0.1e1",
+    "1793240159",
+    "1793240159591",
+    "99999999999",
+    "100000000000",
+    "1e11",
+    "253402300799",
+    "1793240159591.25",
+    "10000000000.00",
+    "10000000000.01",
+    "1000000",
+    "1000001",
+    "19.990000000000000000000000000000",
+    "0.0000000000000000000000000001",
+    "null",
+    "true",
+    "false",
+    "\"\"",
+    "\" \"",
+    "\"p-1\"",
+    "\" p-2 \\t\"",
+    "\"a:b%c\"",
+    "\"%3A\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "\"\\udc00\\ud800\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\u00e9\"",
+    "\"\\\\u0000\"",
+    "\"\u{feff}\"",
+    "\"\u{2028}\"",
+    "\"USD\"",
+    "\"usd\"",
+    "\"JPY\"",
+    "\"KWD\"",
+    "\"XYZ\"",
+    "\"EEK\"",
+    "\"PRODUCT\"",
+    "\"seller\"",
+    "\"5\"",
+    "\" 4 \"",
+    "\"1.5e1\"",
+    "\"+3\"",
+    "\"1_000\"",
+    "\"0x10\"",
+    "\"NaN\"",
+    "\"inf\"",
+    "\".5\"",
+    "\".\"",
+    "\"-\"",
+    "\"٣\"",
+    "\"2026-11-20T10:00:00Z\"",
+    "\"2026-11-20T10:00:60Z\"",
+    "\"2016-12-31T23:59:60Z\"",
+    "\"2026-11-20\"",
+    "\"2011-12-30\"",
+    "\"2010-11-07\"",
+    "\"2000-01-01T00:00:00Z\"",
+    "\"1999-12-31T23:59:59.999999Z\"",
+    "\"+262143-01-01T00:00:00Z\"",
+    "\"-262144-01-01T00:00:00Z\"",
+    "\"9999-12-31\"",
+    "\"2026-11-20T10:00:00+23:59\"",
+    "\"0000-00-00\"",
+    "[]",
+    "{}",
+    "[[]]",
+    "[{}]",
+    "[null]",
+    "[1,\"a\",{\"price\":1}]",
+    "{\"a\":{\"email\":1,\"phone\":[2],\"k\":3}}",
+    "{\"email\":1,\"email\":2}",
+    "{\"\\u0065mail\":\"x\"}",
+];
+
+/// What mutations splice in, as bytes.
+const SPLICES: &[&[u8]] = &[
+    b"\"",
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\\u0000",
+    b"\\ud800",
+    b"\\u",
+    b"e-9223372036854775808",
+    b"1e400",
+    b"\x00",
+    b"\x1f",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xef\xbb\xbf",
+    b"null",
+    b"-",
+    b"0",
+    b".",
+    b"e",
+    b" ",
+    b"\n",
+    b"\"email\":\"a\",",
+    b"\"phone\":{\"email\":1},",
+    b"[[[[[[[[",
+    b"{\"a\":{\"a\":{\"a\":",
+];
+
+static RECORDED: LazyLock<Vec<Record>> = LazyLock::new(|| {
+    let text = ["part-1", "part-2"].map(|part| std::fs::read_to_string(format!("{FIXTURES}/{part}.ndjson")).unwrap());
+    text.iter().flat_map(|text| text.lines()).map(recorded).collect()
+});
+
+fn recorded(line: &str) -> Record {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let header = |(name, value): (&String, &serde_json::Value)| Header {
+        name: name.clone(),
+        value: value.as_str().map(|text| text.as_bytes().to_vec()),
+    };
+    let headers = line["headers"].as_object().unwrap().iter().map(header).collect();
+    let payload = line["value"].as_str().map(|text| text.as_bytes().to_vec());
+    record(line["topic"].as_str().unwrap(), line["timestamp"].as_i64(), headers, payload)
+}
+
+fn record(topic: &str, timestamp: Option<i64>, headers: Vec<Header>, payload: Option<Vec<u8>>) -> Record {
+    let partition = TopicPartition { topic: topic.into(), partition: 0 };
+    Record { place: Place { partition, offset: Offset(7), timestamp }, key: None, headers, payload }
+}
+
+/// Makes the record of one case.
+pub(crate) struct Generator(Rng);
+
+impl Generator {
+    pub(crate) fn new(seed: u64, case: u64) -> Self {
+        Self(Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ case))
+    }
+
+    pub(crate) fn record(&mut self) -> Record {
+        let mut record = match self.0.u8(0..10) {
+            0..3 => RECORDED[self.0.usize(..RECORDED.len())].clone(),
+            3 => self.of_fields(),
+            _ => self.of_family(),
+        };
+        if self.0.u8(0..3) == 0 {
+            let payload = record.payload.get_or_insert_default();
+            for _ in 0..self.0.u8(1..4) {
+                mutate(&mut self.0, payload);
+            }
+        }
+        record
+    }
+
+    /// Any fields with any values.
+    fn of_fields(&mut self) -> Record {
+        let count = self.0.usize(0..9);
+        let fields: Vec<String> = (0..count).map(|_| self.any_field()).collect();
+        self.enveloped(&fields)
+    }
+
+    /// The fields that a family needs, of which one or two may be hostile.
+    fn of_family(&mut self) -> Record {
+        let topic = TOPICS[self.0.usize(..TOPICS.len())];
+        let mut fields: Vec<String> = match topic {
+            "product.viewed" => vec![self.field(&["productId", "product_id"], "\"p-1\"")],
+            "order.created" => vec![self.field(&["orderId", "order_id", "id"], "\"o-1\""), self.items()],
+            "rating.updated" => vec![
+                self.field(&["userId", "buyerId"], "\"u-1\""),
+                self.field(&["productId", "vendorId"], "\"t-1\""),
+                self.field(&["rating", "stars"], "4"),
+            ],
+            _ => vec![self.field(&["userId", "user_id", "id"], "7")],
+        };
+        if self.0.bool() {
+            fields.push(self.field(&["occurredAt", "createdAt", "updatedAt"], "\"2026-11-20T10:00:00.123Z\""));
+        }
+        for _ in 0..self.0.u8(0..4) {
+            let field = self.any_field();
+            fields.insert(self.0.usize(..=fields.len()), field);
+        }
+        Record { place: record(topic, self.timestamp(), vec![], None).place, ..self.enveloped(&fields) }
+    }
+
+    fn items(&mut self) -> String {
+        let lines: Vec<String> = (0..self.0.usize(0..4))
+            .map(|_| {
+                let mut line = vec![self.field(&["unitPrice", "price", "totalPrice", "lineTotal"], "\"19.99\"")];
+                for _ in 0..self.0.u8(0..4) {
+                    line.push(match self.0.u8(0..4) {
+                        0 => self.field(&["productId"], "\"p-2\""),
+                        1 => self.field(&["vendorId", "sellerId"], "\"v-1\""),
+                        2 => self.field(&["quantity", "qty"], "3"),
+                        _ => self.any_field(),
+                    });
+                }
+                format!("{{{}}}", line.join(","))
+            })
+            .collect();
+        self.field(&["items", "orderItems", "lines"], &format!("[{}]", lines.join(",")))
+    }
+
+    /// One of the names with its usual value, or seldom with another.
+    fn field(&mut self, names: &[&str], usual: &str) -> String {
+        let name = names[self.0.usize(..names.len())];
+        let value = if self.0.u8(0..8) == 0 { self.value() } else { usual.to_owned() };
+        format!("\"{name}\":{value}")
+    }
+
+    fn any_field(&mut self) -> String {
+        let name = NAMES[self.0.usize(..NAMES.len())];
+        let space = if self.0.u8(0..10) == 0 { " \n\t" } else { "" };
+        format!("{space}\"{name}\"{space}:{space}{}", self.value())
+    }
+
+    fn value(&mut self) -> String {
+        if self.0.u8(..) == 0 {
+            return format!("\"{}\"", "y".repeat(4_000));
+        }
+        match self.0.u8(0..20) {
+            0 => format!("\"{}\"", "x".repeat(self.0.usize(60..70))),
+            1 => format!("\"{}\"", "é".repeat(self.0.usize(250..260))),
+            2 => {
+                let depth = self.0.usize(1..40);
+                format!("{}{}{}", "[".repeat(depth), self.value(), "]".repeat(depth))
+            }
+            3 => self.0.i64(..).to_string(),
+            4 => format!("{}.{}e{}", self.0.u32(..), self.0.u64(..), self.0.i32(-50..50)),
+            5 => format!("{{{}}}", self.any_field()),
+            _ => VALUES[self.0.usize(..VALUES.len())].to_owned(),
+        }
+    }
+
+    fn timestamp(&mut self) -> Option<i64> {
+        match self.0.u8(0..10) {
+            0 => None,
+            1 => Some(self.0.i64(..)),
+            2 => Some([-1, 0, i64::MIN, i64::MAX, 946_684_799_999, 253_402_300_800_000][self.0.usize(..6)]),
+            _ => Some(1_795_000_000_000),
+        }
+    }
+
+    /// The fields in one of the envelopes.
+    fn enveloped(&mut self, fields: &[String]) -> Record {
+        let payload = format!("{{{}}}", fields.join(","));
+        let mut headers = Vec::new();
+        let text = match self.0.u8(0..10) {
+            0 => {
+                headers.push(self.header("content-type", "application/cloudevents+json; charset=utf-8"));
+                let id = self.value();
+                format!(
+                    r#"{{"specversion":"1.0","id":{id},"source":"/s","type":"t","time":{},"data":{payload}}}"#,
+                    self.value()
+                )
+            }
+            1 => {
+                use base64::Engine;
+                let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&payload);
+                format!(
+                    r#"{{"specversion":"1.0","id":"e","source":"s","data_base64":"{encoded}","x":{}}}"#,
+                    self.value()
+                )
+            }
+            2 => {
+                headers.push(self.header("ce_id", "e-1"));
+                headers.push(self.header("Ce_Source", "/s"));
+                headers.push(self.header("ce_time", "2026-11-20T10:00:00Z"));
+                payload
+            }
+            3 => {
+                let (kind, id) = (self.value(), self.value());
+                format!(r#"{{"eventType":{kind},"eventId":{id},"timestamp":{},"payload":{payload}}}"#, self.value())
+            }
+            4 => format!(r#"{{"type":"x","data":{payload},"payload":{}}}"#, self.value()),
+            _ => payload,
+        };
+        if self.0.u8(0..10) == 0 {
+            headers.push(self.header("event-id", "h-1"));
+        }
+        let topic = TOPICS[self.0.usize(..TOPICS.len())];
+        record(topic, self.timestamp(), headers, Some(text.into_bytes()))
+    }
+
+    /// A header with its usual value, or seldom with any bytes.
+    fn header(&mut self, name: &str, usual: &str) -> Header {
+        let value = match self.0.u8(0..8) {
+            0 => None,
+            1 => Some((0..self.0.usize(0..12)).map(|_| self.0.u8(..)).collect()),
+            2 => Some(vec![b'y'; self.0.usize(0..2_000)]),
+            _ => Some(usual.as_bytes().to_vec()),
+        };
+        Header { name: name.into(), value }
+    }
+}
+
+/// Changes bytes somewhere.
+fn mutate(random: &mut Rng, bytes: &mut Vec<u8>) {
+    let at = random.usize(..=bytes.len());
+    let end = (at + random.usize(0..12)).min(bytes.len());
+    match random.u8(0..7) {
+        0 => bytes.truncate(at),
+        1 => drop(bytes.drain(at..end)),
+        2 => {
+            let piece = bytes[at..end].to_vec();
+            let to = random.usize(..=bytes.len());
+            bytes.splice(to..to, piece);
+        }
+        3 if at < bytes.len() => bytes[at] ^= 1 << random.u8(0..8),
+        4 if at < bytes.len() => bytes[at] = random.u8(..),
+        _ => drop(bytes.splice(at..at, SPLICES[random.usize(..SPLICES.len())].iter().copied())),
+    }
+}

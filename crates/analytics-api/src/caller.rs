@@ -1,12 +1,11 @@
 //! Who asks, and for whom: the one place where a principal becomes a tenant.
 
 use analytics_core::ids::VendorId;
-use analytics_db::connection::Access;
 use analytics_db::read::{EventLogAccess, Tenant};
 use shared_auth::{Permission, Principal, Role};
 
 use crate::problem::Problem;
-use crate::settings::ApiSettings;
+use crate::settings::{ApiSettings, Mode};
 
 /// For whom the principal reads metrics.
 ///
@@ -44,7 +43,7 @@ pub(crate) fn need(principal: &Principal, permission: Permission) -> Result<(), 
 /// 403 for everybody but admins; for them where the API is read-only.
 pub(crate) fn may_write(principal: &Principal, settings: &ApiSettings) -> Result<(), Problem> {
     need(principal, Permission::Write)?;
-    if settings.access == Access::ReadOnly { Err(Problem::read_only_mode()) } else { Ok(()) }
+    if settings.mode == Mode::ReadOnly { Err(Problem::read_only_mode()) } else { Ok(()) }
 }
 
 /// Who acts, for traces.

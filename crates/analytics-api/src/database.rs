@@ -1,42 +1,55 @@
-//! The database behind the API: a pool off the async threads, whether it can be used, and how
+//! The database behind the API: reads and writes off the async threads, whether it can be used, and how
 //! fresh what it holds is.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use actix_web::web;
+use actix_web::rt::time::sleep;
+use analytics_core::freshness::TopicReport;
 use analytics_db::audit::proofs;
-use analytics_db::connection::{self, Plans, Session};
-use analytics_db::read::ReadableMetric;
+use analytics_db::connection::{Plans, Reading, View, end, test};
 use analytics_db::read::dead_letters::{self, Waiting};
-use analytics_db::read::freshness::{self, TopicFreshness};
 use analytics_db::read::metrics::Metric;
+use analytics_db::read::{ReadableMetric, freshness};
 use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{Connection, DbError, Pool, migrations};
+use analytics_db::write::STATEMENT_SECONDS;
+use analytics_db::{Connection, DbError, migrations};
 use analytics_process::probes::Readiness;
-use analytics_process::shutdown::Shutdown;
 use chrono::{DateTime, Utc};
 
+use crate::connections::Connections;
 use crate::lookups::Lookups;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Every so many looks also at what changes slowly.
-const VITALS_EVERY: u32 = 5;
+/// How long a look may take.
+const LOOK: Duration = Duration::from_secs(5);
+/// Without a look for this long the process is not ready.
+const BLIND: Duration = Duration::from_secs(10);
+/// How often what changes slowly is looked at.
+const VITALS_EVERY: Duration = Duration::from_secs(10);
+/// How much longer than a statement may take an answer is waited for: what the server stops is told by the
+/// server, and a server that says nothing is given up.
+const PATIENCE: Duration = Duration::from_millis(600);
 
-/// Clones share the pool.
+/// Clones share the connections.
 #[derive(Clone)]
 pub(crate) struct Database {
-    pool: Pool,
+    connections: Connections,
     lookups: Lookups,
+    reading: Reading,
     seen: Arc<Mutex<Seen>>,
 }
 
 /// What the last look at the database showed.
 struct Seen {
-    usable: Result<(), String>,
-    freshness: Vec<TopicFreshness>,
+    /// Since the last look that succeeded, or why the database cannot be used.
+    usable: Result<Instant, String>,
+    reports: Vec<TopicReport>,
+    /// The database's clock at a moment of ours.
+    clock: Option<(DateTime<Utc>, Instant)>,
     vitals: Vitals,
 }
 
@@ -51,42 +64,51 @@ pub(crate) struct Vitals {
 
 impl Database {
     pub(crate) fn new(settings: &ApiSettings) -> Self {
-        let ApiSettings { database_url, access, pool_size, statement_timeout, .. } = settings;
-        let session = |plans| Session { access: *access, plans, statement_timeout: *statement_timeout };
-        let pool = connection::pool(
-            database_url,
-            "analytics-api",
-            session(Plans::ForValues),
-            pool_size.saturating_sub(Lookups::CONNECTIONS),
+        let ApiSettings { database_url, pool_size, statement_timeout, .. } = settings;
+        let reading = |view, plans| Reading { view, plans, statement_timeout: *statement_timeout };
+        let lookups = Lookups::new(
+            database_url.clone(),
+            reading(View::EachStatement, Plans::Once),
+            *statement_timeout + PATIENCE,
         );
-        let lookups =
-            Lookups::new(connection::pool(database_url, "analytics-api", session(Plans::Once), Lookups::CONNECTIONS));
         let seen = Seen {
             usable: Err("the database was not asked yet".into()),
-            freshness: Vec::new(),
+            reports: Vec::new(),
+            clock: None,
             vitals: Vitals::default(),
         };
-        Self { pool, lookups, seen: Arc::new(Mutex::new(seen)) }
+        Self {
+            connections: Connections::new(database_url.clone(), pool_size.saturating_sub(Lookups::CONNECTIONS)),
+            lookups,
+            reading: reading(View::OneMoment, Plans::ForValues),
+            seen: Arc::new(Mutex::new(seen)),
+        }
     }
 
-    /// Asks something, on a thread that may wait.
-    pub(crate) async fn ask<T: Send + 'static, E: std::fmt::Display + From<DbError> + Send + 'static>(
+    /// Reads something, all of it at one moment.
+    pub(crate) async fn read<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
         &self,
-        ask: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+        read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Problem> {
-        let pool = self.pool.clone();
-        let answer = web::block(move || ask(&mut *pool.get().map_err(DbError::from)?)).await;
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                log::warn!("a request failed: {error}");
-                Err(Problem::database_unavailable())
-            }
-            Err(stopping) => {
-                log::warn!("a request came too late: {stopping}");
-                Err(Problem::database_unavailable())
-            }
-        }
+        answered(self.read_within(self.reading.statement_timeout + PATIENCE, read).await)
+    }
+
+    /// Writes something, in transactions of its own.
+    pub(crate) async fn write<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let at_most = Duration::from_secs(STATEMENT_SECONDS) + PATIENCE;
+        answered(self.connections.lend(at_most, test, write, |_| {}).await)
+    }
+
+    async fn read_within<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
+        &self,
+        at_most: Duration,
+        read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, String> {
+        let reading = self.reading;
+        self.connections.lend(at_most, move |connection| reading.begin(connection), read, end).await
     }
 
     /// A metric, if it was ever counted.
@@ -95,69 +117,96 @@ impl Database {
     }
 
     /// What ingest last said, as of the last look.
-    pub(crate) fn freshness(&self) -> Vec<TopicFreshness> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).freshness.clone()
+    pub(crate) fn reports(&self) -> Vec<TopicReport> {
+        self.seen().reports.clone()
+    }
+
+    /// The time by the database's clock, as far as it was ever seen.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.seen().clock.map_or_else(Utc::now, |(time, seen)| time + seen.elapsed())
     }
 
     /// The last proof and the open dead letters, as of a look at most seconds ago.
     pub(crate) fn vitals(&self) -> Vitals {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).vitals.clone()
+        self.seen().vitals.clone()
     }
 
     /// Connections in use and idle.
     pub(crate) fn connections(&self) -> (u32, u32) {
-        let (busy, idle) = connection::busy_and_idle(&self.pool);
-        let (looking_up, waiting) = self.lookups.connections();
+        let (busy, idle) = self.connections.busy_and_idle();
+        let (looking_up, waiting) = self.lookups.busy_and_idle();
         (busy + looking_up, idle + waiting)
     }
 
-    /// Looks at the database again and again, until the process stops.
+    /// Looks at the database again and again, for as long as it is one to work with.
     ///
     /// # Errors
-    /// A schema or settings that this version does not work with.
-    pub(crate) fn watch(&self, settings: &ApiSettings, shutdown: &Shutdown) -> Result<(), DbError> {
-        for look in 0_u32.. {
-            let looked = self.look(settings);
-            let vitals = if look % VITALS_EVERY == 0 { self.look_at_vitals() } else { None };
-            if let Err(error @ DbError::Unusable(_)) = looked {
-                return Err(error);
-            }
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Why it is not: a schema or settings that this version does not work with.
+    pub(crate) async fn watch(&self, settings: &ApiSettings) -> Result<(), String> {
+        let service = ServiceSettings::from(settings.business);
+        loop {
+            let service = service.clone();
+            let looked = self.read_within(LOOK, move |connection| look_at(connection, &service)).await;
+            let mut seen = self.seen();
             match looked {
-                Ok(freshness) => {
-                    (seen.usable, seen.freshness) = (Ok(()), freshness);
+                Ok(Ok((reports, time))) => {
+                    let now = Instant::now();
+                    (seen.usable, seen.reports, seen.clock) = (Ok(now), reports, Some((time, now)));
                 }
+                Ok(Err(unusable)) => return Err(unusable),
                 // What was seen last stays, and grows old.
-                Err(error) => seen.usable = Err(error.to_string()),
+                Err(why) => seen.usable = Err(why),
             }
-            seen.vitals = vitals.unwrap_or_else(|| seen.vitals.clone());
             drop(seen);
-            if shutdown.wait(LOOK_EVERY) {
-                break;
-            }
+            sleep(LOOK_EVERY).await;
         }
-        Ok(())
     }
 
-    fn look_at_vitals(&self) -> Option<Vitals> {
-        let connection = &mut *self.pool.get().ok()?;
-        let before = self.vitals();
-        // Each for itself: a flood of dead letters must not hide the drift.
-        let proof = proofs::known_drift(connection).unwrap_or(before.proof);
-        let waiting = dead_letters::waiting(connection).unwrap_or(before.waiting);
-        Some(Vitals { proof, waiting })
+    /// Looks at what operators are told, again and again.
+    pub(crate) async fn watch_vitals(&self) {
+        loop {
+            // Each for itself: a flood of dead letters must not hide the drift.
+            let proof = self.read_within(LOOK, proofs::known_drift).await;
+            let waiting = self.read_within(LOOK, dead_letters::waiting).await;
+            let mut seen = self.seen();
+            seen.vitals.proof = proof.unwrap_or(seen.vitals.proof);
+            if let Ok(waiting) = waiting {
+                seen.vitals.waiting = waiting;
+            }
+            drop(seen);
+            sleep(VITALS_EVERY).await;
+        }
     }
 
-    fn look(&self, settings: &ApiSettings) -> Result<Vec<TopicFreshness>, DbError> {
-        let connection = &mut *self.pool.get()?;
-        migrations::check(connection)?;
-        ServiceSettings::from(settings.business).check(connection)?;
-        freshness::by_topic(connection)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is known of the topics, and the time; or why the database is none to work with.
+type Look = Result<(Vec<TopicReport>, DateTime<Utc>), String>;
+
+fn look_at(connection: &mut Connection, service: &ServiceSettings) -> Result<Look, DbError> {
+    match migrations::check(connection).and_then(|()| service.check(connection)) {
+        Ok(()) => freshness::reports(connection).map(Ok),
+        Err(DbError::Unusable(why)) => Ok(Err(why)),
+        Err(error) => Err(error),
+    }
+}
+
+fn answered<T>(answer: Result<T, String>) -> Result<T, Problem> {
+    answer.map_err(|why| {
+        log::warn!("a request failed: {why}");
+        Problem::database_unavailable()
+    })
 }
 
 impl Readiness for Database {
     fn ready(&self) -> Result<(), String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).usable.clone()
+        match &self.seen().usable {
+            Ok(looked) if looked.elapsed() < BLIND => Ok(()),
+            Ok(looked) => Err(format!("the database has not answered for {} s", looked.elapsed().as_secs())),
+            Err(why) => Err(why.clone()),
+        }
     }
 }

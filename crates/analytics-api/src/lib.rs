@@ -11,6 +11,8 @@ mod caller;
 
 mod query;
 
+mod connections;
+
 mod database;
 
 mod lookups;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use analytics_api::settings::ApiSettings;
-use analytics_process::entry;
+use analytics_process::entry::{self, CommonArguments};
 use clap::Parser;
 
 /// Serves the marketplace's metrics over REST to whoever has a valid token.
@@ -12,11 +12,17 @@ use clap::Parser;
 /// has the table of all.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {}
+struct Arguments {
+    #[command(flatten)]
+    common: CommonArguments,
+}
 
 fn main() -> ExitCode {
-    Arguments::parse();
-    entry::run("analytics-api", |settings, shutdown| {
-        analytics_api::run(ApiSettings::from_settings(settings)?, shutdown)
-    })
+    let arguments = Arguments::parse();
+    entry::run(
+        "analytics-api",
+        arguments.common,
+        |settings| Ok(ApiSettings::from_settings(settings)?),
+        |settings, shutdown| analytics_api::run(settings, &shutdown),
+    )
 }

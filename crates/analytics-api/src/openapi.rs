@@ -9,7 +9,18 @@ use crate::routes::{adjustments, dead_letter_actions, dead_letters, events, expl
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    info(title = "Marketplace analytics", description = "Views, signups, orders, revenue, conversion and ratings, exact."),
+    info(
+        title = "Marketplace analytics",
+        description = "Views, signups, orders, revenue, conversion and ratings, exact.",
+        license(name = "MIT", identifier = "MIT"),
+    ),
+    tags(
+        (name = "metrics", description = "Numbers, and what they are made of"),
+        (name = "events", description = "The log of every event"),
+        (name = "freshness", description = "Up to when the numbers are complete"),
+        (name = "dead letters", description = "Records that could not be counted"),
+        (name = "proofs", description = "The numbers counted again from the log"),
+    ),
     paths(metrics::one, metrics::list, explain::list, adjustments::upsert, events::list, events::one, freshness::show,
         dead_letters::list, dead_letters::one, dead_letter_actions::replay_one, dead_letter_actions::discard_one,
         dead_letter_actions::replay_many, dead_letter_actions::discard_many, proofs::list,
@@ -43,8 +54,7 @@ impl Modify for Codes {
 #[must_use]
 pub fn document(base_path: &str) -> OpenApi {
     let mut document = Document::openapi();
-    if !base_path.is_empty() {
-        document.servers = Some(vec![Server::new(base_path)]);
-    }
+    let server = if base_path.is_empty() { "/" } else { base_path };
+    document.servers = Some(vec![Server::new(server)]);
     document
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 /// The codes, each with its status and what it means. A code never changes its meaning.
-pub(crate) const CODES: [(&str, StatusCode, &str); 12] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 13] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -25,6 +25,11 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 12] = [
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such dead letter, or it is not open any more"),
     (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such route"),
     (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED, "The route has no such method; `Allow` names those it has"),
+    (
+        NUMBER_CHANGED,
+        StatusCode::CONFLICT,
+        "The number changed between two pages, and a replica cannot tell what the first one saw; begin again",
+    ),
     (
         BODY_TOO_LARGE,
         StatusCode::PAYLOAD_TOO_LARGE,
@@ -43,6 +48,7 @@ const EVENT_NOT_FOUND: &str = "event_not_found";
 const DEAD_LETTER_NOT_FOUND: &str = "dead_letter_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+const NUMBER_CHANGED: &str = "number_changed";
 const BODY_TOO_LARGE: &str = "body_too_large";
 const DATABASE_UNAVAILABLE: &str = "database_unavailable";
 
@@ -97,6 +103,16 @@ pub(crate) enum Failures {
 #[expect(dead_code, reason = "it describes an answer and is none")]
 pub(crate) struct NotFound(ProblemBody);
 
+/// What a later page of an explanation may answer besides.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    content_type = "application/problem+json",
+    description = "The number changed since the first page was read, and this replica cannot tell what it saw"
+)]
+#[expect(dead_code, reason = "it describes an answer and is none")]
+pub(crate) struct Changed(ProblemBody);
+
 /// What routes that take a body may answer besides.
 #[derive(IntoResponses)]
 #[response(
@@ -149,6 +165,11 @@ impl Problem {
         Self { allow: Some(allow), ..Self::new(METHOD_NOT_ALLOWED, format!("this route takes {allow}")) }
     }
 
+    /// A later page that cannot be told from what came since the first.
+    pub(crate) fn number_changed() -> Self {
+        Self::new(NUMBER_CHANGED, "the number changed since the first page was read: begin again without a cursor")
+    }
+
     pub(crate) fn forbidden() -> Self {
         Self::new(FORBIDDEN, "your role may not do this")
     }
@@ -167,7 +188,7 @@ impl Problem {
             JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
                 Self::new(BODY_TOO_LARGE, "the body is larger than this route takes")
             }
-            JsonPayloadError::ContentType => Self::invalid_body("the body is not application/json"),
+            JsonPayloadError::ContentType => Self::invalid_body("the body must be application/json"),
             error => Self::invalid_body(error.to_string()),
         }
         .into()

@@ -37,7 +37,7 @@ impl Query {
                 return Err(Problem::invalid_parameter(name, format!("there is no such parameter; {there_are}")));
             }
             if !lists.contains(&name) && parameters.iter().any(|(earlier, _)| earlier == name) {
-                return Err(Problem::invalid_parameter(name, "it is given twice"));
+                return Err(Problem::invalid_parameter(name, "must be given once"));
             }
             parameters.push((name.to_owned(), value));
         }
@@ -66,7 +66,7 @@ impl Query {
     pub(crate) fn limit(&self) -> Result<u16, Problem> {
         let read = |text: &str| {
             let limit = text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
-            limit.ok_or_else(|| format!("it is a number from 1 to {LARGEST_LIMIT}"))
+            limit.ok_or_else(|| format!("must be a number from 1 to {LARGEST_LIMIT}"))
         };
         Ok(self.optional("limit", read)?.unwrap_or(DEFAULT_LIMIT))
     }
@@ -74,22 +74,22 @@ impl Query {
     /// The key after which the page begins.
     pub(crate) fn cursor(&self) -> Result<Option<String>, Problem> {
         self.optional("cursor", |text| {
-            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "it is no cursor of this API")?;
-            String::from_utf8(bytes).ok().filter(|key| !key.contains('\0')).ok_or("it is no cursor of this API")
+            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "must be a cursor that this API gave")?;
+            String::from_utf8(bytes).ok().filter(|key| !key.contains('\0')).ok_or("must be a cursor that this API gave")
         })
     }
 
     /// The same where the key is a number or an id.
     pub(crate) fn cursor_key<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let key = self.cursor()?.map(|key| key.parse()).transpose();
-        key.map_err(|_| Problem::invalid_parameter("cursor", "it is no cursor of this route"))
+        key.map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor that this route gave"))
     }
 
     /// A text of 1 to `longest` characters, such as an id.
     pub(crate) fn text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
         self.optional(name, |text| match text.chars().count() {
             length if (1..=longest).contains(&length) && !text.contains('\0') => Ok(text.to_owned()),
-            _ => Err(format!("it is a text of 1 to {longest} characters")),
+            _ => Err(format!("must be a text of 1 to {longest} characters")),
         })
     }
 
@@ -98,7 +98,7 @@ impl Query {
         self.optional(name, |text| {
             let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
             let in_range = |time: &DateTime<Utc>| (0..253_402_300_800).contains(&time.timestamp());
-            time.filter(in_range).ok_or("it is no time of RFC 3339, such as 2026-11-01T00:00:00Z")
+            time.filter(in_range).ok_or("must be an RFC 3339 time such as 2026-11-01T00:00:00Z")
         })
     }
 }
@@ -138,5 +138,5 @@ fn decode(text: &str, parameter: &str) -> Result<String, Problem> {
     percent_encoding::percent_decode_str(&spaced)
         .decode_utf8()
         .map(std::borrow::Cow::into_owned)
-        .map_err(|_| Problem::invalid_parameter(parameter, "it is not UTF-8"))
+        .map_err(|_| Problem::invalid_parameter(parameter, "must be UTF-8"))
 }

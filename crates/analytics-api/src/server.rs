@@ -1,27 +1,31 @@
 //! The application and its server.
 
-use std::sync::Arc;
-use std::thread;
+use std::future::ready;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::{io, thread};
 
 use actix_cors::Cors;
+use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, Condition, from_fn};
-use actix_web::web::{Data, JsonConfig, PathConfig, redirect, scope, to};
+use actix_web::web::{Data, Json, JsonConfig, PathConfig, redirect, resource, scope, to};
 use actix_web::{App, HttpServer, rt};
 use analytics_process::probes;
 use analytics_process::shutdown::Shutdown;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::database::Database;
 use crate::manners::{conditional, fresh, request_id};
 use crate::openapi;
 use crate::problem::Problem;
-use crate::routes::{nowhere, routes};
+use crate::routes::{nowhere, read, routes};
 use crate::settings::ApiSettings;
 use crate::telemetry::{Telemetry, measure};
 
 /// How long requests under way may take when the process is to stop, in seconds.
 const GRACE: u64 = 8;
+/// What then still waits for the database is not waited for.
+const ENFORCED: Duration = Duration::from_secs(GRACE + 1);
 /// The largest body that is read.
 const LARGEST_BODY: usize = 64 << 10;
 /// How long a client may take to send its request's head.
@@ -32,16 +36,19 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// A port that is taken, a schema of another version, settings that the database was not made
 /// with.
-pub fn run(settings: ApiSettings, shutdown: Shutdown) -> anyhow::Result<()> {
+pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
+    shutdown.enforce(ENFORCED)?;
     let database = Database::new(&settings);
     let telemetry = Telemetry::new(&database)?;
-    let bind = settings.bind;
+    let (bind, keep_alive) = (settings.bind, settings.keep_alive);
     rt::System::new().block_on(async move {
-        let (watched, watched_settings, watching) = (database.clone(), settings.clone(), shutdown.clone());
+        let (watched, watched_settings) = (database.clone(), settings.clone());
         let app = move || {
             let base = settings.base_path.as_str();
-            let docs = SwaggerUi::new(format!("{base}/api/docs/{{_:.*}}"))
-                .url(format!("{base}/api/openapi.json"), openapi::document(base));
+            let document = format!("{base}/api/openapi.json");
+            let docs = SwaggerUi::new(format!("{base}/api/docs/{{_:.*}}")).config(Config::from(document.clone()));
+            let openapi = openapi::document(base);
+            let to_docs = |from: String| redirect(from, format!("{base}/api/docs/"));
             App::new()
                 .app_data(Data::new(telemetry.clone()))
                 .app_data(Data::new(database.clone()))
@@ -50,8 +57,11 @@ pub fn run(settings: ApiSettings, shutdown: Shutdown) -> anyhow::Result<()> {
                 .app_data(JsonConfig::default().limit(LARGEST_BODY).error_handler(Problem::of_json))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))
-                .service(redirect(format!("{base}/api/docs"), format!("{base}/api/docs/")))
+                .service(to_docs("/".into()))
+                .service(to_docs(format!("{base}/")))
+                .service(to_docs(format!("{base}/api/docs")))
                 .service(docs)
+                .service(resource(document).route(read().to(move || ready(Json(openapi.clone())))))
                 .service(
                     scope(base)
                         .wrap(from_fn(conditional))
@@ -68,23 +78,37 @@ pub fn run(settings: ApiSettings, shutdown: Shutdown) -> anyhow::Result<()> {
         let server = HttpServer::new(app)
             .disable_signals()
             .client_request_timeout(HEAD_TIMEOUT)
+            .keep_alive(keep_alive)
             .shutdown_timeout(GRACE)
             .bind(bind)
             .map_err(|error| anyhow::anyhow!("cannot listen on {bind}: {error}"))?
             .run();
         log::info!("listening on {bind}");
-        let handle = server.handle();
-        let watcher = thread::spawn(move || {
-            let watched = watched.watch(&watched_settings, &watching);
-            // Either the process was asked to stop, or the database is none to work with.
-            drop(handle.stop(true));
-            watched
+        stop_when_asked(server.handle(), shutdown.clone())?;
+        let (handle, vitals) = (server.handle(), watched.clone());
+        rt::spawn(async move { vitals.watch_vitals().await });
+        let unusable = Arc::new(OnceLock::new());
+        let found = Arc::clone(&unusable);
+        rt::spawn(async move {
+            if let Err(why) = watched.watch(&watched_settings).await {
+                drop(found.set(why));
+                handle.stop(true).await;
+            }
         });
         server.await?;
         log::info!("stopped");
-        watcher.join().map_err(|_| anyhow::anyhow!("the watcher of the database panicked"))??;
-        Ok(())
+        unusable.get().map_or(Ok(()), |why| Err(anyhow::anyhow!("{why}")))
     })
+}
+
+/// Stops the server when the process is asked to stop.
+fn stop_when_asked(server: ServerHandle, shutdown: Shutdown) -> io::Result<()> {
+    thread::Builder::new().name("stopper".into()).spawn(move || {
+        while !shutdown.wait(Duration::from_secs(3600)) {}
+        // The server stops whether that is waited for or not.
+        drop(server.stop(true));
+    })?;
+    Ok(())
 }
 
 /// Pages of these origins may read answers.

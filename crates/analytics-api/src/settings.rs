@@ -5,21 +5,32 @@ use std::time::Duration;
 
 use analytics_core::business::Business;
 use analytics_core::decode::Decoder;
-use analytics_db::connection::Access;
+use analytics_db::DatabaseUrl;
 use analytics_process::settings::{Settings, SettingsError};
 use shared_auth::{Keys, Verifier};
+
+/// Whether the process has writing routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It reads only.
+    ReadOnly,
+    /// It serves admins who write, too.
+    ReadWrite,
+}
 
 /// Everything that the API can be told.
 #[derive(Clone)]
 pub struct ApiSettings {
     /// PostgreSQL.
-    pub database_url: String,
-    /// What its sessions may do, by `API_MODE`.
-    pub access: Access,
-    /// How many sessions there are at most.
+    pub database_url: DatabaseUrl,
+    /// Whether it writes.
+    pub mode: Mode,
+    /// How many connections there are at most.
     pub pool_size: u32,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// How long an idle connection of a client is kept open.
+    pub keep_alive: Duration,
     /// Where it listens.
     pub bind: SocketAddr,
     /// What all paths begin with; empty, or `/` and a name.
@@ -41,22 +52,21 @@ impl ApiSettings {
     /// The first setting that is missing or cannot be used, in a sentence.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         Ok(Self {
-            database_url: settings.required("DATABASE_URL")?.to_owned(),
-            access: settings.parse("API_MODE", |mode| match mode {
-                "read-only" => Ok(Access::ReadOnly),
-                "read-write" => Ok(Access::ReadWrite),
-                _ => Err("it is read-only or read-write"),
+            database_url: settings.parse("DATABASE_URL", DatabaseUrl::parse)?,
+            mode: settings.parse("API_MODE", |mode| match mode {
+                "read-only" => Ok(Mode::ReadOnly),
+                "read-write" => Ok(Mode::ReadWrite),
+                _ => Err("must be read-only or read-write"),
             })?,
-            pool_size: settings.parse("API_POOL_SIZE", |size| match size.parse() {
-                Ok(size @ 2..=1000) => Ok(size),
-                _ => Err("it is a number of connections from 2 to 1000"),
-            })?,
-            statement_timeout: settings.parse("API_STATEMENT_TIMEOUT_MS", |millis| match millis.parse() {
-                Ok(millis @ 1..=600_000) => Ok(Duration::from_millis(millis)),
-                _ => Err("it is a number of milliseconds from 1 to 600000"),
-            })?,
+            pool_size: settings.number("API_POOL_SIZE", 2..=1000, "connections")?,
+            statement_timeout: Duration::from_millis(settings.number(
+                "API_STATEMENT_TIMEOUT_MS",
+                1..=600_000,
+                "milliseconds",
+            )?),
+            keep_alive: Duration::from_secs(settings.number("API_KEEP_ALIVE_SECONDS", 0..=3600, "seconds")?),
             bind: settings.parse("API_BIND", |bind| {
-                bind.parse().map_err(|_| "it is an address and a port, such as 0.0.0.0:8080")
+                bind.parse().map_err(|_| "must be an address and a port, such as 0.0.0.0:8080")
             })?,
             base_path: settings.parse("API_BASE_PATH", base_path)?,
             cors_origins: list(settings.get("API_CORS_ORIGINS").unwrap_or_default()),
@@ -74,7 +84,7 @@ fn list(text: &str) -> Vec<String> {
 fn base_path(path: &str) -> Result<String, &'static str> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-_.~".contains(&b);
     let valid = path.is_empty() || (path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
-    if valid && path.bytes().all(allowed) { Ok(path.to_owned()) } else { Err("it is a path such as /analytics") }
+    if valid && path.bytes().all(allowed) { Ok(path.to_owned()) } else { Err("must be a path such as /analytics") }
 }
 
 /// The keys of tokens: at least one of secret, PEM key and JWKS document.
@@ -86,8 +96,11 @@ fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
     if settings.get("JWT_PUBLIC_KEY").is_some() {
         keys = settings.parse("JWT_PUBLIC_KEY", |key| {
             let pem = match key.strip_prefix('@') {
-                Some(path) => std::fs::read(path).map_err(|error| format!("the file {path}: {error}"))?,
-                None => key.as_bytes().to_vec(),
+                Some(path) => {
+                    std::fs::read(path).map_err(|error| format!("the file after @ cannot be read: {}", error.kind()))?
+                }
+                // Environments that hold one line only have the line breaks of a PEM file written out.
+                None => key.replace("\\n", "\n").into_bytes(),
             };
             keys.pem(&pem).map_err(|error| error.to_string())
         })?;
@@ -103,8 +116,8 @@ fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
     }
     keys.verifier().map_err(|error| match error {
         shared_auth::InvalidKey::None => SettingsError::Sentence(
-            "JWT_SECRET is not set, and neither is JWT_PUBLIC_KEY or JWT_JWKS: there would be no valid token".into(),
+            "one of JWT_SECRET, JWT_PUBLIC_KEY and JWT_JWKS must be set: without them no token is valid".into(),
         ),
-        error => SettingsError::invalid("JWT_JWKS", format!("cannot be used: {error}")),
+        error => SettingsError::invalid("JWT_JWKS", error),
     })
 }

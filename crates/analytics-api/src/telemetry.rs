@@ -98,7 +98,7 @@ impl Collector for VitalsCollector {
 
     #[expect(clippy::cast_precision_loss, reason = "ages in milliseconds are small")]
     fn collect(&self) -> Vec<MetricFamily> {
-        let (vitals, now) = (self.database.vitals(), Utc::now());
+        let (vitals, now) = (self.database.vitals(), self.database.now());
         let age = |time: DateTime<Utc>| (now - time).num_milliseconds().max(0) as f64 / 1000.0;
         let mut families = Vec::new();
         // Without a proof there is nothing to tell: 0 would say that all is well.

@@ -1,6 +1,7 @@
 //! What the numbers depend on and may never change under them.
 
 use crate::calendar::Calendar;
+use crate::excerpt::got;
 use crate::money::Currency;
 
 /// How this marketplace does business: set once, the same for every process.
@@ -25,13 +26,13 @@ impl Business {
     }
 }
 
-/// Why a business cannot be done like that.
+/// Why the settings of a business cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBusiness {
     /// ISO 4217 lacks the currency.
-    #[error("BASE_CURRENCY cannot be {0:?}: it is no currency code of ISO 4217, such as USD")]
+    #[error("BASE_CURRENCY: must be a currency code of ISO 4217, such as USD{}", got(.0))]
     Currency(String),
     /// The IANA database lacks the timezone.
-    #[error("BUSINESS_TIMEZONE cannot be {0:?}: it is no IANA timezone, such as Europe/Vienna")]
+    #[error("BUSINESS_TIMEZONE: must be an IANA timezone, such as Europe/Vienna{}", got(.0))]
     Timezone(String),
 }

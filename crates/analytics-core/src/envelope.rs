@@ -79,7 +79,7 @@ fn cloud_event_data<'a>(
     outer: &Object<'a>,
     decoded: &'a OnceCell<Vec<u8>>,
 ) -> Result<(Object<'a>, &'a str), Rejection> {
-    let not_an_object = || Rejection::new(Reason::NotAnObject, "the CloudEvent's data is no JSON object");
+    let not_an_object = || Rejection::new(Reason::NotAnObject, "the CloudEvent's data must be a JSON object");
     let text = match (outer.get("data"), outer.get("data_base64")) {
         (Some(Value::Object(text)), _) => return Ok((json::object(text)?, text)),
         (Some(_), _) => return Err(not_an_object()),
@@ -110,6 +110,6 @@ fn text_of(value: Option<Value<'_>>) -> Option<Cow<'_, str>> {
     }
 }
 
-fn explicit_id<'a>(object: &Object<'a>, name: &str) -> Result<Option<Cow<'a, str>>, Rejection> {
+fn explicit_id<'a>(object: &Object<'a>, name: &'static str) -> Result<Option<Cow<'a, str>>, Rejection> {
     object.get(name).map(|value| identifier(name, value)).transpose()
 }

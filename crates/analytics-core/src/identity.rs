@@ -122,19 +122,38 @@ pub(crate) enum Explicit<'a> {
     EventId(&'a str),
 }
 
-impl Explicit<'_> {
-    pub(crate) fn key(&self, event_type: &EventType) -> IdentityKey {
-        let named = |namespace| Fingerprint::new(namespace).text(event_type.name());
-        IdentityKey(match self {
-            Self::CloudEvent { id, source } => named("cloudevent").text(source).text(id).finish(),
-            Self::EventId(id) => named("event-id").text(id).finish(),
-        })
-    }
+/// Within what identities are told apart: the event type and, where the mapping of topics gives one, the
+/// topic's namespace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Realm<'a> {
+    pub(crate) event_type: &'a EventType,
+    pub(crate) namespace: Option<&'a str>,
 }
 
-/// The start of a natural identity; the family adds the parts that make it one.
-pub(crate) fn natural(event_type: &EventType) -> Fingerprint {
-    Fingerprint::new("natural").text(event_type.name())
+impl Realm<'_> {
+    /// The start of an identity of some kind.
+    fn fingerprint(self, kind: &str) -> Fingerprint {
+        let purpose = Fingerprint::new(kind);
+        let purpose = match self.namespace {
+            Some(namespace) => purpose.text("namespace").text(namespace),
+            None => purpose,
+        };
+        purpose.text(self.event_type.name())
+    }
+
+    /// The identity that a producer gave. CloudEvents bring a namespace of their own, their source.
+    pub(crate) fn explicit(self, explicit: &Explicit<'_>) -> IdentityKey {
+        let of_source = Self { namespace: None, ..self };
+        IdentityKey(match explicit {
+            Explicit::CloudEvent { id, source } => of_source.fingerprint("cloudevent").text(source).text(id).finish(),
+            Explicit::EventId(id) => self.fingerprint("event-id").text(id).finish(),
+        })
+    }
+
+    /// The start of a natural identity; the family adds the parts that make it one.
+    pub(crate) fn natural(self) -> Fingerprint {
+        self.fingerprint("natural")
+    }
 }
 
 /// The identity of a record that has no other.

@@ -13,6 +13,7 @@
 
 pub mod business;
 pub mod calendar;
+mod excerpt;
 pub mod ids;
 pub mod metric_type;
 pub mod money;
@@ -42,7 +43,12 @@ pub mod rules;
 
 pub mod deltas;
 
+pub mod freshness;
+
 pub mod maps;
+
+pub use excerpt::harmless;
+pub use json::storable_object;
 
 /// The version of the rules in this crate, frozen with each event that they decided.
 ///

@@ -153,7 +153,7 @@ impl Ord for Currency {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMoney {
     /// Not a decimal number.
-    #[error("is no decimal number")]
+    #[error("is not a decimal number")]
     NotANumber,
     /// Below zero.
     #[error("is negative")]
@@ -165,7 +165,7 @@ pub enum InvalidMoney {
     #[error("is over {MAX_LINE_MINOR} minor units")]
     TooLarge,
     /// No integer from 0 to 10^6.
-    #[error("is no integer from 0 to {MAX_QUANTITY}")]
+    #[error("is not an integer from 0 to {MAX_QUANTITY}")]
     Quantity,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A position within one partition of a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub i64);
 
 impl Offset {
@@ -64,7 +64,7 @@ pub struct Record {
 /// One header of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Its name, any case.
+    /// Its name, any case; bytes that are not UTF-8 are replaced, so that it is the name of nothing.
     pub name: String,
     /// Its value, any bytes.
     pub value: Option<Vec<u8>>,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::json::Redaction;
+
 /// Why a record was refused. The variants stand in the order in which they are checked:
 /// of several faults in one record the first in this list is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,12 +86,36 @@ pub struct Rejection {
     pub reason: Reason,
     /// Names the field and what is wrong with it.
     pub detail: String,
+    /// The field whose value the detail quotes, if it quotes one.
+    quoted: Option<&'static str>,
 }
 
 impl Rejection {
     /// A rejection for `reason` with its sentence.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), quoted: None }
+    }
+
+    /// The same; its detail quotes the value of this field.
+    pub(crate) fn quoting(self, field: &'static str) -> Self {
+        Self { quoted: Some(field), ..self }
+    }
+
+    /// The same about a part of the record.
+    pub(crate) fn within(self, part: impl fmt::Display) -> Self {
+        Self { detail: format!("{part}: {}", self.detail), ..self }
+    }
+
+    /// The same without the value that it quotes, if that must not be stored.
+    pub(crate) fn redacted(self, redaction: &Redaction) -> Self {
+        match self.quoted {
+            Some(field) if redaction.names(field) => {
+                // What comes before the field's name is the part of the record.
+                let part = self.detail.find(field).and_then(|at| self.detail.get(..at)).unwrap_or_default();
+                Self::new(self.reason, format!("{part}{field} cannot be used; its value is redacted"))
+            }
+            _ => self,
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::excerpt::got;
+
 /// The four families of events that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -75,42 +77,56 @@ const MAX_EXTRA_TOPIC: usize = 100;
 /// Why a mapping of topics cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTopics {
-    /// The part before `=` is no family.
+    /// The part before `=` is not a family.
     #[error(
-        "{0:?} is no event family; the families are user.registered, product.viewed, order.created and rating.updated"
+        "must name an event family before '=' (user.registered, product.viewed, order.created or rating.updated){}",
+        got(.0)
     )]
     UnknownFamily(String),
     /// A name that Kafka would refuse.
-    #[error("{0:?} is no topic name: 1 to 249 of the characters A-Z a-z 0-9 . _ -")]
+    #[error("must name topics by 1 to 249 of the characters A-Z a-z 0-9 . _ -{}", got(.0))]
     BadName(String),
+    /// What follows `@` is not a namespace.
+    #[error("must give a namespace after '@' as 1 to 64 of the characters A-Z a-z 0-9 . _ -{}", got(.0))]
+    BadNamespace(String),
     /// An extra topic's name is its event type, which has room for 100 characters.
-    #[error("the extra topic {0:?} has more than {MAX_EXTRA_TOPIC} characters")]
+    #[error("must name extra topics by {MAX_EXTRA_TOPIC} characters or fewer")]
     ExtraTooLong(String),
     /// Its events could not be told from those that are counted.
-    #[error("the extra topic {0:?} has the name of events that are counted")]
+    #[error("must not name an extra topic like events that are counted{}", got(.0))]
     ExtraCounted(String),
     /// One topic for two purposes.
-    #[error("the topic {0:?} is named twice")]
+    #[error("must name a topic once{}", got(.0))]
     Twice(String),
 }
 
 /// The topics to consume, and what each carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topics(BTreeMap<Arc<str>, EventType>);
+pub struct Topics(BTreeMap<Arc<str>, Topic>);
+
+/// What a topic carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Topic {
+    event_type: EventType,
+    /// What sets the identities of its events apart from those of other topics of the family.
+    namespace: Option<String>,
+}
 
 impl Topics {
-    /// Reads `KAFKA_TOPICS` (`family=topic`, comma separated; several topics may name one
-    /// family) and `KAFKA_EXTRA_TOPICS` (topics, comma separated). A family that the mapping
-    /// does not name keeps its default topic, which has the family's name.
+    /// Reads `KAFKA_TOPICS` (`family=topic`, comma separated; several topics may name one family) and
+    /// `KAFKA_EXTRA_TOPICS` (topics, comma separated). A family that the mapping does not name keeps its
+    /// default topic, which has the family's name. In `family=topic@namespace` the ids of orders, users,
+    /// ratings and events are told apart from the same ids in topics of another namespace.
     ///
     /// # Errors
     /// [`InvalidTopics`] naming the entry that cannot be used.
     pub fn parse(mapping: &str, extra: &str) -> Result<Self, InvalidTopics> {
         let mut topics = BTreeMap::new();
-        let mut add = |topic: &str, event_type: EventType| {
-            let topic = topic_name(topic)?;
-            match topics.insert(topic.clone(), event_type) {
-                Some(_) => Err(InvalidTopics::Twice(topic.to_string())),
+        let mut add = |name: &str, event_type: EventType, namespace: Option<&str>| {
+            let name = topic_name(name)?;
+            let namespace = namespace.map(namespace_name).transpose()?;
+            match topics.insert(name.clone(), Topic { event_type, namespace }) {
+                Some(_) => Err(InvalidTopics::Twice(name.to_string())),
                 None => Ok(()),
             }
         };
@@ -122,17 +138,21 @@ impl Topics {
                 .find(|family| family.name() == name.trim())
                 .ok_or_else(|| InvalidTopics::UnknownFamily(name.trim().to_owned()))?;
             unnamed.retain(|other| *other != family);
-            add(topic.trim(), EventType::Counted(family))?;
+            let (topic, namespace) = match topic.split_once('@') {
+                Some((topic, namespace)) => (topic, Some(namespace.trim())),
+                None => (topic, None),
+            };
+            add(topic.trim(), EventType::Counted(family), namespace)?;
         }
         for family in unnamed {
-            add(family.name(), EventType::Counted(family))?;
+            add(family.name(), EventType::Counted(family), None)?;
         }
         for topic in entries(extra) {
             if topic.len() > MAX_EXTRA_TOPIC {
                 return Err(InvalidTopics::ExtraTooLong(topic.to_owned()));
             }
             let name = topic_name(topic)?;
-            add(topic, EventType::Extra(name))?;
+            add(topic, EventType::Extra(name), None)?;
             if !matches!(EventType::of_name(topic), EventType::Extra(_)) {
                 return Err(InvalidTopics::ExtraCounted(topic.to_owned()));
             }
@@ -143,7 +163,13 @@ impl Topics {
     /// What a topic carries; `None` for a topic that nobody asked for.
     #[must_use]
     pub fn event_type(&self, topic: &str) -> Option<&EventType> {
-        self.0.get(topic)
+        self.0.get(topic).map(|topic| &topic.event_type)
+    }
+
+    /// The namespace of the identities in a topic, if the mapping gives it one.
+    #[must_use]
+    pub fn namespace(&self, topic: &str) -> Option<&str> {
+        self.0.get(topic)?.namespace.as_deref()
     }
 
     /// The names to subscribe to.
@@ -154,7 +180,8 @@ impl Topics {
 
 impl Default for Topics {
     fn default() -> Self {
-        let own = |family: Family| (Arc::from(family.name()), EventType::Counted(family));
+        let topic = |family| Topic { event_type: EventType::Counted(family), namespace: None };
+        let own = |family: Family| (Arc::from(family.name()), topic(family));
         Self(Family::ALL.into_iter().map(own).collect())
     }
 }
@@ -169,9 +196,18 @@ fn entries(list: &str) -> impl Iterator<Item = &str> {
     list.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-fn topic_name(name: &str) -> Result<Arc<str>, InvalidTopics> {
+/// Whether a name has the characters that Kafka allows, and at most so many.
+fn is_name(name: &str, longest: usize) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    let valid = (1..=249).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != "..";
+    (1..=longest).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn namespace_name(name: &str) -> Result<String, InvalidTopics> {
+    if is_name(name, 64) { Ok(name.to_owned()) } else { Err(InvalidTopics::BadNamespace(name.to_owned())) }
+}
+
+fn topic_name(name: &str) -> Result<Arc<str>, InvalidTopics> {
+    let valid = is_name(name, 249) && name != "." && name != "..";
     if valid { Ok(Arc::from(name)) } else { Err(InvalidTopics::BadName(name.to_owned())) }
 }
 
@@ -180,7 +216,7 @@ mod tests {
     use super::*;
 
     fn names(topics: &Topics) -> Vec<(String, String)> {
-        topics.0.iter().map(|(topic, kind)| (topic.to_string(), kind.name().to_owned())).collect()
+        topics.0.iter().map(|(topic, kind)| (topic.to_string(), kind.event_type.name().to_owned())).collect()
     }
 
     #[test]
@@ -200,11 +236,27 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_may_have_a_namespace() {
+        let topics =
+            Topics::parse("order.created=orders.eu@eu, order.created=orders.us@us,order.created=old", "").unwrap();
+        assert_eq!(topics.namespace("orders.eu"), Some("eu"));
+        assert_eq!(topics.namespace("orders.us"), Some("us"));
+        assert_eq!(topics.namespace("old"), None);
+        assert_eq!(
+            topics.names().collect::<Vec<_>>(),
+            ["old", "orders.eu", "orders.us", "product.viewed", "rating.updated", "user.registered"]
+        );
+    }
+
+    #[test]
     fn a_mapping_that_cannot_be_used_names_its_entry() {
         for (mapping, extra, expected) in [
             ("orders=x", "", InvalidTopics::UnknownFamily("orders".into())),
             ("order.created=a b", "", InvalidTopics::BadName("a b".into())),
             ("order.created=", "", InvalidTopics::BadName(String::new())),
+            ("order.created=a@", "", InvalidTopics::BadNamespace(String::new())),
+            ("order.created=a@b@c", "", InvalidTopics::BadNamespace("b@c".into())),
+            ("", "a@b", InvalidTopics::BadName("a@b".into())),
             ("order.created=product.viewed", "", InvalidTopics::Twice("product.viewed".into())),
             ("", "order.created", InvalidTopics::Twice("order.created".into())),
         ] {

@@ -31,17 +31,22 @@ pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result
     Ok(rows.into_iter().map(|row| row.dead_letter_id).collect())
 }
 
-/// Forgets dead letters that were refused more than so many days ago, at most `limit` at once.
-/// Returns how many.
+/// Forgets dead letters that were refused more than `days` ago, at most `limit` at once; of those whose
+/// events were counted less than `dedupe_days` ago only the contents, so that their records are
+/// recognised if they are read again. Returns how many were forgotten.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn forget(connection: &mut Connection, days: u32, limit: i64) -> Result<usize, DbError> {
-    Ok(sql_query(
-        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters \
-         WHERE created_at < now() - make_interval(days => $1::integer) ORDER BY created_at LIMIT $2)",
-    )
-    .bind::<BigInt, _>(i64::from(days))
-    .bind::<BigInt, _>(limit)
-    .execute(connection)?)
+pub fn forget(connection: &mut Connection, days: u32, dedupe_days: u32, limit: i64) -> Result<usize, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        letters: i64,
+    }
+    let row: Row = sql_query(include_str!("sql/forget_dead_letters.sql"))
+        .bind::<BigInt, _>(i64::from(days))
+        .bind::<BigInt, _>(i64::from(dedupe_days))
+        .bind::<BigInt, _>(limit)
+        .get_result(connection)?;
+    Ok(usize::try_from(row.letters).unwrap_or(0))
 }

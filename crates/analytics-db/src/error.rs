@@ -29,12 +29,6 @@ impl From<Error> for DbError {
     }
 }
 
-impl From<r2d2::Error> for DbError {
-    fn from(error: r2d2::Error) -> Self {
-        Self::Unreachable(error.to_string())
-    }
-}
-
 impl From<diesel::ConnectionError> for DbError {
     fn from(error: diesel::ConnectionError) -> Self {
         Self::Unreachable(error.to_string().trim().to_owned())

@@ -5,6 +5,7 @@
 
 pub mod connection;
 pub mod error;
+pub mod locks;
 pub mod migrations;
 pub mod partitions;
 pub mod service_settings;
@@ -15,6 +16,8 @@ pub mod write;
 
 pub mod offsets;
 
+pub mod topics;
+
 pub mod dead_letters;
 
 pub mod logged;
@@ -23,5 +26,19 @@ pub mod audit;
 
 pub mod read;
 
-pub use connection::{Connection, Pool};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::Timestamptz;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+
+pub use connection::{Connection, DatabaseUrl};
 pub use error::DbError;
+
+/// The time of the current transaction, by the database's clock.
+pub(crate) fn now(connection: &mut Connection) -> Result<DateTime<Utc>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Timestamptz)]
+        now: DateTime<Utc>,
+    }
+    Ok(sql_query("SELECT now() AS now").get_result::<Row>(connection)?.now)
+}

@@ -1,10 +1,11 @@
 //! `ingest_offsets` outside the one transaction: where to start, where things stand, and repairs.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use analytics_core::record::{Offset, TopicPartition};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use crate::{Connection, DbError};
@@ -24,9 +25,12 @@ pub struct StoredOffset {
     /// The first offset that is not counted yet.
     #[diesel(sql_type = BigInt)]
     pub next_offset: i64,
-    /// The end of the partition as ingest last saw it.
+    /// The end of the partition as the broker last told it.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub high_watermark: Option<i64>,
+    /// All below this offset is consumed; offsets without records may lie between it and `next_offset`.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub consumed_to: Option<i64>,
     /// The latest event time that was counted.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_event_time: Option<DateTime<Utc>>,
@@ -50,11 +54,45 @@ pub struct StoredOffset {
     pub rejected: i64,
 }
 
+/// What a worker knows of a partition that it owns, besides the stored offset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The end of the partition, and when the broker was asked for it.
+    pub end: Option<(Offset, Instant)>,
+    /// All below this offset is consumed, those without records too.
+    pub consumed_to: Option<Offset>,
+    /// Everything that was in the partition at this moment is counted.
+    pub caught_up: Option<Instant>,
+}
+
+/// How long ago a moment was, in seconds, for the database's own clock to take away.
+pub(crate) fn age(moment: Option<Instant>) -> Option<f64> {
+    moment.map(|moment| moment.elapsed().as_secs_f64())
+}
+
+/// Records that were gone before they could be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The stored offset, where the gap begins.
+    pub from: Offset,
+    /// Where it ends, in the log that it is in.
+    pub to: Offset,
+    /// Where counting goes on.
+    pub resume_at: Offset,
+}
+
 impl StoredOffset {
+    /// How many messages are in the partition and not consumed, as far as its end is known.
+    #[must_use]
+    pub fn lag(&self) -> Option<i64> {
+        let consumed = self.next_offset.max(self.consumed_to.unwrap_or(0));
+        self.high_watermark.map(|end| (end - consumed).max(0))
+    }
+
     /// The timestamp of the record before the next one, if that is the last that was counted:
     /// not where an operator set the offset, or after a gap.
     #[must_use]
-    pub fn witness(&self) -> Option<i64> {
+    pub fn last_counted_timestamp(&self) -> Option<i64> {
         self.last_record_timestamp.filter(|_| self.last_record_offset == Some(self.next_offset - 1))
     }
 }
@@ -123,8 +161,8 @@ pub fn start(
     Ok(())
 }
 
-/// Records that what lies between two offsets is gone, and moves the stored offset over it.
-/// Returns whether the offset still stood where the gap begins.
+/// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where the
+/// gap begins.
 ///
 /// # Errors
 /// [`DbError`].
@@ -132,15 +170,16 @@ pub fn record_gap(
     connection: &mut Connection,
     consumer_group: &str,
     partition: &TopicPartition,
-    (from, to): (Offset, Offset),
+    gap: Gap,
     reason: &str,
 ) -> Result<bool, DbError> {
     let recorded = sql_query(include_str!("sql/record_gap.sql"))
         .bind::<Text, _>(consumer_group)
         .bind::<Text, _>(&*partition.topic)
         .bind::<Integer, _>(partition.partition)
-        .bind::<BigInt, _>(from.0)
-        .bind::<BigInt, _>(to.0)
+        .bind::<BigInt, _>(gap.from.0)
+        .bind::<BigInt, _>(gap.to.0)
+        .bind::<BigInt, _>(gap.resume_at.0)
         .bind::<Text, _>(reason)
         .execute(connection)?;
     Ok(recorded == 1)
@@ -158,7 +197,8 @@ pub fn set(
     to: Offset,
 ) -> Result<bool, DbError> {
     let set = sql_query(
-        "UPDATE ingest_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
+        "UPDATE ingest_offsets SET next_offset = $4, consumed_to = $4 \
+         WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
     )
     .bind::<Text, _>(consumer_group)
     .bind::<Text, _>(&*partition.topic)
@@ -168,27 +208,55 @@ pub fn set(
     Ok(set == 1)
 }
 
-/// Says that a worker is alive and where the ends of its partitions are. Only for rows that
-/// stand where the worker believes them to be; returns how many did.
+/// Says that a worker is alive and what it knows of its partitions. Only for rows that stand where the
+/// worker believes them to be; returns how many did.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn heartbeat(
     connection: &mut Connection,
     consumer_group: &str,
-    partitions: &[(TopicPartition, Offset, Option<Offset>)],
+    partitions: &[(TopicPartition, Offset, Progress)],
 ) -> Result<usize, DbError> {
-    let beat = sql_query(
-        "UPDATE ingest_offsets o SET high_watermark = coalesce(p.high_watermark, o.high_watermark), updated_at = now() \
-         FROM unnest($2, $3, $4, $5) AS p (topic, partition, next_offset, high_watermark) \
-         WHERE o.consumer_group = $1 AND o.topic = p.topic AND o.partition = p.partition \
-           AND o.next_offset = p.next_offset",
+    let of = |known: fn(&Progress) -> Option<i64>| partitions.iter().map(|(.., p)| known(p)).collect::<Vec<_>>();
+    let ages = |known: fn(&Progress) -> Option<f64>| partitions.iter().map(|(.., p)| known(p)).collect::<Vec<_>>();
+    let beat = sql_query(include_str!("sql/heartbeat.sql"))
+        .bind::<Text, _>(consumer_group)
+        .bind::<Array<Text>, _>(partitions.iter().map(|(p, ..)| &*p.topic).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(partitions.iter().map(|(p, ..)| p.partition).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(partitions.iter().map(|(_, next, _)| next.0).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(of(|p| p.end.map(|(end, _)| end.0)))
+        .bind::<Array<Nullable<Double>>, _>(ages(|p| age(p.end.map(|(_, asked)| asked))))
+        .bind::<Array<Nullable<BigInt>>, _>(of(|p| p.consumed_to.map(|offset| offset.0)))
+        .bind::<Array<Nullable<Double>>, _>(ages(|p| age(p.caught_up)))
+        .execute(connection)?;
+    Ok(beat)
+}
+
+/// Forgets how far a group counted a topic, or one partition of it, that is retired. Returns how many
+/// partitions were forgotten.
+///
+/// # Errors
+/// [`DbError`].
+pub fn forget(
+    connection: &mut Connection,
+    consumer_group: &str,
+    topic: &str,
+    partition: Option<i32>,
+) -> Result<usize, DbError> {
+    let forgotten = sql_query(
+        "DELETE FROM ingest_offsets WHERE consumer_group = $1 AND topic = $2 AND ($3 IS NULL OR partition = $3)",
     )
     .bind::<Text, _>(consumer_group)
-    .bind::<Array<Text>, _>(partitions.iter().map(|(p, ..)| &*p.topic).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(partitions.iter().map(|(p, ..)| p.partition).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(partitions.iter().map(|(_, next, _)| next.0).collect::<Vec<_>>())
-    .bind::<Array<Nullable<BigInt>>, _>(partitions.iter().map(|(.., end)| end.map(|end| end.0)).collect::<Vec<_>>())
+    .bind::<Text, _>(topic)
+    .bind::<Nullable<Integer>, _>(partition)
     .execute(connection)?;
-    Ok(beat)
+    sql_query(
+        "DELETE FROM ingest_topics t WHERE consumer_group = $1 AND topic = $2 AND NOT EXISTS \
+         (SELECT FROM ingest_offsets o WHERE o.consumer_group = t.consumer_group AND o.topic = t.topic)",
+    )
+    .bind::<Text, _>(consumer_group)
+    .bind::<Text, _>(topic)
+    .execute(connection)?;
+    Ok(forgotten)
 }

@@ -3,15 +3,19 @@
 //! A partition that events stream into is hot: each index on it costs every event. One whose days are
 //! over is quiet: the same indexes, made at once, cost a fraction, and nobody waits for them.
 
+use std::thread;
+use std::time::Duration as StdDuration;
+
 use analytics_core::identity::EventId;
 use chrono::{DateTime, Duration, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use crate::{Connection, DbError};
+use crate::locks::{Guard, Lock};
+use crate::{Connection, DatabaseUrl, DbError};
 
 /// How many days a partition has, counted from 1970. Longer, and pages of a hot one take longer to
 /// find; shorter, and there are more to look into for what is rare.
@@ -23,8 +27,11 @@ const AHEAD: i64 = 16;
 /// So long after its last day a partition is quiet. What comes later still goes there.
 const QUIET_AFTER: Duration = Duration::days(1);
 
-/// Held by whoever makes indexes; an arbitrary number, fixed for ever.
-const INDEXING_LOCK: i64 = 0x6578_696e_6465_7865;
+/// How long a partition waits to be attached at a time. Whoever comes meanwhile waits behind it.
+const ATTACH_TIMEOUT: &str = "1s";
+/// How often that is tried, and what lies between two attempts.
+const ATTEMPTS: u32 = 20;
+const PAUSE: StdDuration = StdDuration::from_secs(2);
 
 /// A partitioned table, by the event id in its first key column.
 struct Partitioned {
@@ -59,27 +66,44 @@ struct Range {
     to: Uuid,
 }
 
-/// Makes the partitions around `now` that are missing and returns how many. Days whose events
-/// are in the default partition already stay there. To be called
+/// What became of the partitions that were missing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Ensured {
+    /// So many were made.
+    pub made: usize,
+    /// So many are left for the next run: somebody was reading the log's default partition all the time.
+    pub postponed: usize,
+}
+
+/// Makes the partitions around `now` that are missing, without holding up who reads or writes the log.
+/// Days whose events are in the default partition already stay there. To be called
 /// [`exclusively`](crate::migrations::exclusively).
 ///
 /// # Errors
 /// [`DbError`] of the statements.
-pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<usize, DbError> {
+pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<Ensured, DbError> {
     let today = now.timestamp().div_euclid(24 * 60 * 60);
     let present = today - today.rem_euclid(DAYS);
-    let mut made = 0;
+    let mut ensured = Ensured::default();
     for table in &TABLES {
         let taken: Vec<Range> = existing(connection, table)?.into_iter().map(|partition| partition.range()).collect();
         for number in -BEHIND..=AHEAD {
             let first = present + number * DAYS;
             let wanted = Range { from: lowest_id(first), to: lowest_id(first + DAYS) };
-            if let Some(free) = free(wanted, &taken) {
-                made += usize::from(make(connection, table, free)?);
+            let Some(free) = free(wanted, &taken) else { continue };
+            // Where one could not be attached in all that time, neither can the next.
+            if ensured.postponed > 0 {
+                ensured.postponed += 1;
+                continue;
+            }
+            match make(connection, table, free)? {
+                Made::Attached => ensured.made += 1,
+                Made::LeftInDefault => {}
+                Made::Postponed => ensured.postponed += 1,
             }
         }
     }
-    Ok(made)
+    Ok(ensured)
 }
 
 /// What of a range no partition has yet: from the end of those that reach into it. Partitions were
@@ -93,33 +117,56 @@ fn free(wanted: Range, taken: &[Range]) -> Option<Range> {
     (from < to).then_some(Range { from, to })
 }
 
-fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Result<bool, DbError> {
+/// What became of one partition.
+enum Made {
+    Attached,
+    /// The default partition has events of its range already.
+    LeftInDefault,
+    /// The locks for it could not be had.
+    Postponed,
+}
+
+/// Makes a partition: as a table of its own first, which nobody waits for, and then attached to the
+/// others, which takes a moment but needs the default partition for itself. What a crash leaves between
+/// the two is taken up by the next run.
+fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Result<Made, DbError> {
     let (table_name, name) = (table.name, name(table, range));
     let statistics = table.subjects.iter().map(|column| format!("ALTER COLUMN {column} SET STATISTICS 300"));
+    let statistics = statistics.collect::<Vec<_>>().join(", ");
     // What was inserted is vacuumed by its number, not by its share of the partition: the filters of
     // new ranges are made then.
-    let statements = format!(
-        "BEGIN; \
-         CREATE TABLE {name} PARTITION OF {table_name} FOR VALUES FROM ('{}') TO ('{}') \
+    connection.batch_execute(&format!(
+        "CREATE TABLE IF NOT EXISTS {name} (LIKE {table_name} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) \
          WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000); \
-         ALTER TABLE {name} {}; \
-         COMMIT",
-        range.from,
-        range.to,
-        statistics.collect::<Vec<_>>().join(", "),
+         ALTER TABLE {name} {statistics}"
+    ))?;
+    let attach = format!(
+        "BEGIN; SET LOCAL lock_timeout = '{ATTACH_TIMEOUT}'; \
+         ALTER TABLE {table_name} ATTACH PARTITION {name} FOR VALUES FROM ('{}') TO ('{}'); COMMIT",
+        range.from, range.to
     );
-    match connection.batch_execute(&statements) {
-        Ok(()) => Ok(true),
-        Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
+    for attempt in 1..=ATTEMPTS {
+        let attached = connection.batch_execute(&attach);
+        if attached.is_err() {
             connection.batch_execute("ROLLBACK")?;
-            log::warn!("{table_name} keeps events of {name} in its default partition, where they already are");
-            Ok(false)
         }
-        Err(error) => {
-            connection.batch_execute("ROLLBACK")?;
-            Err(error.into())
+        match attached {
+            Ok(()) => return Ok(Made::Attached),
+            Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
+                connection.batch_execute(&format!("DROP TABLE {name}"))?;
+                log::warn!("{table_name} keeps events of {name} in its default partition, where they already are");
+                return Ok(Made::LeftInDefault);
+            }
+            Err(error) if attempt == ATTEMPTS => {
+                log::warn!("{name} could not be attached, the next run tries again: {error}");
+            }
+            Err(error) => {
+                log::debug!("{name} is not attached yet: {error}");
+                thread::sleep(PAUSE);
+            }
         }
     }
+    Ok(Made::Postponed)
 }
 
 /// Named by the day it begins with.
@@ -163,16 +210,13 @@ fn existing(connection: &mut Connection, table: &Partitioned) -> Result<Vec<Part
 /// [`DbError`] of the statements.
 pub fn index_quiet(
     connection: &mut Connection,
+    url: &DatabaseUrl,
     now: DateTime<Utc>,
     tell: impl Fn(&str),
 ) -> Result<Option<usize>, DbError> {
-    // Waiting for the lock would hold a snapshot that making an index waits for.
-    if !flag(connection, &format!("SELECT pg_try_advisory_lock({INDEXING_LOCK}) AS flag"))? {
-        return Ok(None);
-    }
-    let made = index_each(connection, now, tell);
-    sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(INDEXING_LOCK).execute(connection)?;
-    made.map(Some)
+    // Waiting for the right would hold a snapshot that making an index waits for.
+    let Some(_guard) = Guard::at_once(url, Lock::Indexing)? else { return Ok(None) };
+    index_each(connection, now, tell).map(Some)
 }
 
 fn index_each(connection: &mut Connection, now: DateTime<Utc>, tell: impl Fn(&str)) -> Result<usize, DbError> {
@@ -223,15 +267,6 @@ fn valid(connection: &mut Connection, name: &str) -> Result<Option<bool>, DbErro
         .get_result(connection)
         .optional()?;
     Ok(row.and_then(|row| row.valid))
-}
-
-fn flag(connection: &mut Connection, query: &str) -> Result<bool, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        flag: bool,
-    }
-    Ok(sql_query(query).get_result::<Row>(connection)?.flag)
 }
 
 #[cfg(test)]

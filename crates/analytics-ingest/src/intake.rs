@@ -5,15 +5,20 @@
 //! bounded: when it is used up, [`Intake::push`] waits. A session of group membership ends by
 //! [`Intake::end`], with the first reason that anyone gives.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod progress;
+mod state;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, Record, TopicPartition};
+use analytics_db::offsets::Progress;
 use analytics_db::write::Span;
 use analytics_process::shutdown::Shutdown;
 
 use crate::kafka::Begin;
+use state::{Partition, State};
 
 /// How batches are cut.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +38,6 @@ pub(crate) struct Limits {
     /// Among how many writers the partitions are shared.
     pub(crate) writers: usize,
 }
-
-/// Below this many waiting records one writer takes all: two small transactions cost more than one.
-const TOO_FEW_TO_SHARE: usize = 2_000;
 
 /// How often whoever waits for room looks whether the process is to stop.
 const LOOK_UP: Duration = Duration::from_millis(100);
@@ -60,17 +62,24 @@ pub(crate) enum End {
 pub(crate) enum Work {
     /// Write these records.
     Batch { turn: Turn, spans: Vec<Span>, records: Vec<Record> },
-    /// Tell the database that these partitions stand where they stood.
-    Heartbeat { turn: Turn, partitions: Vec<(TopicPartition, Offset, Option<Offset>)> },
+    /// Tell the database how these partitions are doing, and which topics there are, if that is to be
+    /// told.
+    Heartbeat { turn: Turn, partitions: Vec<(TopicPartition, Offset, Progress)>, topics: Option<Topics> },
     /// Nothing any more.
     Stop,
 }
 
-/// Which assignment some work belongs to. Work may outlive its assignment: a transaction that
+/// The topics of the mapping, each with the number of its partitions; 0 where it does not exist.
+pub(crate) type Topics = BTreeMap<String, i32>;
+
+/// Some work, and which assignment it belongs to. Work may outlive its assignment: a transaction that
 /// hangs while the partitions are given away and given back. What comes of it then says nothing
 /// about the partitions as they were given back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Turn(u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn {
+    assignment: u64,
+    number: u64,
+}
 
 /// What became of a fetched record.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,39 +91,6 @@ pub(crate) enum Pushed {
     /// It stands where the last counted record should, and is another one: the topic was deleted
     /// and made again.
     AnotherLog { partition: TopicPartition, stored: Offset },
-}
-
-#[derive(Debug)]
-struct Partition {
-    /// The offset that the database has.
-    stored: Offset,
-    /// The offset after the last record that was pushed.
-    next: Offset,
-    /// The timestamp that the record before `stored` must have, until it was looked at.
-    witness: Option<i64>,
-    /// Records with the order of their arrival.
-    waiting: VecDeque<(u64, Record)>,
-    oldest: Option<Instant>,
-    in_work: bool,
-    high_watermark: Option<Offset>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    partitions: HashMap<TopicPartition, Partition>,
-    arrived: u64,
-    turn: Turn,
-    waiting_records: usize,
-    waiting_bytes: usize,
-    in_work: usize,
-    last_heartbeat: Option<Instant>,
-    /// The partitions are being given up.
-    revoking: bool,
-    /// Everything that waits is to be written at once.
-    draining: bool,
-    /// No further work is handed out.
-    closed: bool,
-    end: Option<End>,
 }
 
 #[derive(Debug)]
@@ -137,25 +113,18 @@ impl Intake {
         self.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Takes partitions over, each from its stored offset.
-    pub(crate) fn assign(&self, partitions: HashMap<TopicPartition, Begin>) {
+    /// Takes partitions over, each from its stored offset; and those that cannot be read before they reach
+    /// some offset.
+    pub(crate) fn assign(
+        &self,
+        partitions: HashMap<TopicPartition, Begin>,
+        unreadable: HashMap<TopicPartition, Offset>,
+    ) {
         let mut state = self.lock();
-        state.partitions = partitions
-            .into_iter()
-            .map(|(partition, Begin { stored, witness })| {
-                let fresh = Partition {
-                    stored,
-                    next: stored,
-                    witness,
-                    waiting: VecDeque::new(),
-                    oldest: None,
-                    in_work: false,
-                    high_watermark: None,
-                };
-                (partition, fresh)
-            })
-            .collect();
-        state.turn.0 += 1;
+        state.partitions =
+            partitions.into_iter().map(|(partition, begin)| (partition, Partition::from(begin))).collect();
+        state.unreadable = unreadable;
+        state.assignment += 1;
         state.last_heartbeat = None;
     }
 
@@ -170,10 +139,11 @@ impl Intake {
         (state.waiting_records, state.waiting_bytes) = (0, 0);
         state.revoking = true;
         self.changed.notify_all();
-        while state.in_work > 0 && Instant::now() < deadline {
+        while !state.in_hand.is_empty() && Instant::now() < deadline {
             state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
         state.partitions.clear();
+        state.unreadable.clear();
         state.revoking = false;
     }
 
@@ -196,14 +166,14 @@ impl Intake {
         // The first record that comes is the one before the stored offset, unless it was compacted
         // away.
         if let Some(partition) = &partition
-            && let Some(witness) = partition.witness
+            && let Some(last_timestamp) = partition.last_timestamp
             && record.place.offset.next() == partition.next
-            && record.place.timestamp != Some(witness)
+            && record.place.timestamp != Some(last_timestamp)
         {
             return Pushed::AnotherLog { partition: record.place.partition, stored: partition.next };
         }
         if let Some(partition) = partition.filter(|partition| record.place.offset >= partition.next) {
-            partition.witness = None;
+            partition.last_timestamp = None;
             partition.next = record.place.offset.next();
             partition.oldest.get_or_insert_with(Instant::now);
             *arrived += 1;
@@ -224,21 +194,60 @@ impl Intake {
         self.lock().is_full(&self.limits)
     }
 
-    /// Notes where partitions end, as the client's statistics say.
-    pub(crate) fn note_ends(&self, ends: &HashMap<TopicPartition, Offset>) {
-        let mut state = self.lock();
-        for (partition, end) in ends {
-            if let Some(partition) = state.partitions.get_mut(partition) {
-                partition.high_watermark = Some(*end);
-            }
+    /// Notes where a partition ended when the broker was asked.
+    pub(crate) fn note_end(&self, partition: &TopicPartition, end: Offset, asked: Instant) {
+        if let Some(partition) = self.lock().partitions.get_mut(partition) {
+            partition.followed.ended(end, asked);
         }
     }
 
-    /// How many messages of each partition are not counted yet, as far as its end is known.
+    /// Notes that everything below an offset was delivered, records or not.
+    pub(crate) fn note_delivered(&self, partition: &TopicPartition, to: Offset) {
+        if let Some(partition) = self.lock().partitions.get_mut(partition) {
+            partition.followed.delivered(to);
+        }
+    }
+
+    /// Notes which topics there are.
+    pub(crate) fn note_topics(&self, topics: Topics) {
+        let mut state = self.lock();
+        if state.topics != topics {
+            (state.topics, state.topics_told) = (topics, None);
+            // The next heartbeat tells.
+            state.last_heartbeat = None;
+            self.changed.notify_all();
+        }
+    }
+
+    /// The partitions that are ours, and for those that cannot be read yet the offset that they have to
+    /// reach.
+    pub(crate) fn partitions(&self) -> Vec<(TopicPartition, Option<Offset>)> {
+        let state = self.lock();
+        let readable = state.partitions.keys().map(|partition| (partition.clone(), None));
+        let unreadable = state.unreadable.iter().map(|(partition, from)| (partition.clone(), Some(*from)));
+        readable.chain(unreadable).collect()
+    }
+
+    /// How many messages of each partition are not consumed yet, as far as its end is known.
     pub(crate) fn lag(&self) -> BTreeMap<TopicPartition, i64> {
         let state = self.lock();
-        let lag = |partition: &Partition| Some((partition.high_watermark?.0 - partition.stored.0).max(0));
+        let lag = |partition: &Partition| partition.followed.lag(partition.consumed_to());
         state.partitions.iter().filter_map(|(name, partition)| Some((name.clone(), lag(partition)?))).collect()
+    }
+
+    /// Since when nothing came of what some writer has in hand, if that is so of any.
+    pub(crate) fn stuck_for(&self) -> Duration {
+        self.lock().in_hand.values().min().map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    /// Waits this long; tells whether the session still lasts.
+    pub(crate) fn goes_on(&self, after: Duration) -> bool {
+        let deadline = Instant::now() + after;
+        let mut state = self.lock();
+        while state.lasts() && Instant::now() < deadline {
+            state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
+        }
+        state.lasts()
     }
 
     /// The stored offsets of the partitions that are ours.
@@ -250,7 +259,7 @@ impl Intake {
     pub(crate) fn take(&self) -> Work {
         let mut state = self.lock();
         loop {
-            if state.closed {
+            if !state.lasts() {
                 return Work::Stop;
             }
             if let Some(work) = state.heartbeat_due(&self.limits) {
@@ -266,18 +275,48 @@ impl Intake {
         }
     }
 
-    /// Takes back what a writer was given: the offsets that are stored now, or `None` where
-    /// nothing was written (the session then ends).
-    pub(crate) fn finish(&self, turn: Turn, partitions: &[(TopicPartition, Option<Offset>)]) {
+    /// Something came of the work: a writer that says so is not stuck.
+    pub(crate) fn goes_forward(&self, turn: Turn) {
+        if let Some(last) = self.lock().in_hand.get_mut(&turn) {
+            *last = Instant::now();
+        }
+    }
+
+    /// Some of a batch is stored. Its partitions stay in the writer's hands.
+    pub(crate) fn advance(&self, turn: Turn, spans: &[Span]) {
         let mut state = self.lock();
-        let current = if state.turn == turn { partitions } else { &[] };
-        for (name, stored) in current {
-            if let Some(partition) = state.partitions.get_mut(name) {
-                partition.in_work = false;
-                partition.stored = stored.unwrap_or(partition.stored);
+        if let Some(last) = state.in_hand.get_mut(&turn) {
+            *last = Instant::now();
+        }
+        if state.assignment == turn.assignment {
+            for span in spans {
+                if let Some(partition) = state.partitions.get_mut(&span.partition) {
+                    partition.stored = span.next;
+                    let consumed_to = partition.consumed_to();
+                    partition.followed.consumed(consumed_to);
+                }
             }
         }
-        state.in_work = state.in_work.saturating_sub(1);
+    }
+
+    /// Takes partitions back of which everything is stored that a writer was given.
+    pub(crate) fn finish(&self, turn: Turn, partitions: &[TopicPartition]) {
+        let mut state = self.lock();
+        state.in_hand.remove(&turn);
+        if state.assignment == turn.assignment {
+            for name in partitions {
+                if let Some(partition) = state.partitions.get_mut(name) {
+                    partition.in_work = false;
+                }
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// A writer gives up what it has not stored. Those partitions stay out of work until they are assigned
+    /// anew: their next records must not be counted before the ones that were given up.
+    pub(crate) fn give_up(&self, turn: Turn) {
+        self.lock().in_hand.remove(&turn);
         self.changed.notify_all();
     }
 
@@ -287,13 +326,13 @@ impl Intake {
         let mut state = self.lock();
         state.draining = true;
         self.changed.notify_all();
-        while (state.in_work > 0 || state.waiting_records > 0)
+        while (!state.in_hand.is_empty() || state.waiting_records > 0)
             && matches!(state.end, None | Some(End::Shutdown))
             && Instant::now() < deadline
         {
             state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
-        state.in_work == 0 && state.waiting_records == 0
+        state.in_hand.is_empty() && state.waiting_records == 0
     }
 
     /// Lets a writer wait before it tries again; tells whether its batch is still wanted.
@@ -316,7 +355,7 @@ impl Intake {
     /// anyway.
     pub(crate) fn fenced(&self, turn: Turn) {
         let mut state = self.lock();
-        if state.turn == turn {
+        if state.assignment == turn.assignment {
             state.end.get_or_insert(End::Fenced);
         }
         drop(state);
@@ -332,91 +371,6 @@ impl Intake {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
-    }
-}
-
-impl State {
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.waiting_records >= limits.waiting_records || self.waiting_bytes >= limits.waiting_bytes
-    }
-
-    /// Whether what writers have in hand can still be of use.
-    fn wants_batches(&self) -> bool {
-        !self.closed && !self.revoking && matches!(self.end, None | Some(End::Shutdown))
-    }
-
-    /// Cuts a batch, or says how long it is until one may be due.
-    fn batch(&mut self, limits: &Limits) -> Result<Work, Duration> {
-        let now = Instant::now();
-        let mut due: Vec<(&TopicPartition, usize, Instant)> = self
-            .partitions
-            .iter()
-            .filter(|(_, partition)| !partition.in_work)
-            .filter_map(|(name, partition)| Some((name, partition.waiting.len(), partition.oldest?)))
-            .collect();
-        let Some(oldest) = due.iter().map(|(.., oldest)| *oldest).min() else { return Err(limits.heartbeat) };
-        let records: usize = due.iter().map(|(_, records, _)| records).sum();
-        let full = records >= limits.batch_records || self.waiting_bytes >= limits.batch_bytes;
-        let ripe_at = oldest + limits.linger;
-        if !full && !self.draining && now < ripe_at {
-            return Err(ripe_at - now);
-        }
-        // Every other partition by size goes to this writer, the rest is for the next one.
-        due.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        let busy_writers = self.in_work + 1;
-        let stride = if records < TOO_FEW_TO_SHARE || busy_writers >= limits.writers { 1 } else { limits.writers };
-        let chosen: Vec<TopicPartition> = due.iter().step_by(stride).map(|(name, ..)| (*name).clone()).collect();
-        Ok(self.cut(&chosen, limits))
-    }
-
-    /// Takes records of these partitions, as many as a batch holds, at least one of each turn.
-    fn cut(&mut self, chosen: &[TopicPartition], limits: &Limits) -> Work {
-        let share = limits.batch_records.div_ceil(chosen.len().max(1));
-        let (mut spans, mut records) = (Vec::new(), Vec::new());
-        let mut bytes = 0;
-        for name in chosen {
-            let Some(partition) = self.partitions.get_mut(name) else { continue };
-            let before = records.len();
-            while records.len() - before < share && bytes < limits.batch_bytes {
-                let Some((arrival, record)) = partition.waiting.pop_front() else { break };
-                bytes += record.footprint();
-                records.push((arrival, record));
-            }
-            let Some((_, last)) = records.get(before..).and_then(<[(u64, Record)]>::last) else { continue };
-            spans.push(Span {
-                partition: name.clone(),
-                expected: partition.stored,
-                next: last.place.offset.next(),
-                last_timestamp: last.place.timestamp,
-                high_watermark: partition.high_watermark,
-            });
-            partition.in_work = true;
-            partition.oldest = if partition.waiting.is_empty() { None } else { partition.oldest };
-            // Each partition would keep room for all that ever waits, one after the other.
-            partition.waiting.shrink_to_fit();
-        }
-        self.waiting_records = self.waiting_records.saturating_sub(records.len());
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
-        self.in_work += 1;
-        // What arrived earlier is counted earlier, across partitions too: it may teach a vendor.
-        records.sort_unstable_by_key(|(arrival, _)| *arrival);
-        Work::Batch { turn: self.turn, spans, records: records.into_iter().map(|(_, record)| record).collect() }
-    }
-
-    /// The partitions that nobody is writing, if it is time to report them.
-    fn heartbeat_due(&mut self, limits: &Limits) -> Option<Work> {
-        let due = self.last_heartbeat.is_none_or(|last| last.elapsed() >= limits.heartbeat);
-        if !due || self.partitions.is_empty() || self.end.is_some() || self.draining {
-            return None;
-        }
-        let mut idle = Vec::new();
-        for (name, partition) in self.partitions.iter_mut().filter(|(_, partition)| !partition.in_work) {
-            partition.in_work = true;
-            idle.push((name.clone(), partition.stored, partition.high_watermark));
-        }
-        self.last_heartbeat = Some(Instant::now());
-        self.in_work += usize::from(!idle.is_empty());
-        (!idle.is_empty()).then_some(Work::Heartbeat { turn: self.turn, partitions: idle })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use analytics_ingest::settings::IngestSettings;
-use analytics_process::entry;
+use analytics_process::entry::{self, CommonArguments};
 use clap::Parser;
 
 /// Counts the marketplace's events from Kafka into PostgreSQL, each of them once.
@@ -13,11 +13,17 @@ use clap::Parser;
 /// drains and commits within 10 seconds.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {}
+struct Arguments {
+    #[command(flatten)]
+    common: CommonArguments,
+}
 
 fn main() -> ExitCode {
-    Arguments::parse();
-    entry::run("analytics-ingest", |settings, shutdown| {
-        analytics_ingest::run(&IngestSettings::from_settings(settings)?, &shutdown)
-    })
+    let arguments = Arguments::parse();
+    entry::run(
+        "analytics-ingest",
+        arguments.common,
+        |settings| Ok(IngestSettings::from_settings(settings)?),
+        |settings, shutdown| analytics_ingest::run(&settings, &shutdown),
+    )
 }

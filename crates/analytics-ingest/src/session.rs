@@ -6,14 +6,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, TopicPartition};
+use analytics_db::write::STATEMENT_SECONDS;
 use analytics_process::shutdown::Shutdown;
+use anyhow::Context as _;
+use kafka_events::{Event, Events, Failure, Message, Place};
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::intake::{End, Intake, Limits, Pushed};
-use crate::kafka::{self, Consumer, Membership};
+use crate::kafka::{self, Consumer, Membership, Regressions};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 use crate::writer::Writer;
@@ -35,8 +37,13 @@ const NO_ROOM: Duration = Duration::from_secs(20);
 /// How long the last batches may take when the process is to stop.
 const DRAIN: Duration = Duration::from_secs(7);
 const POLL: Duration = Duration::from_millis(100);
+/// How long a writer may have no answer, before the others of the group are to have its partitions. Longer
+/// than any statement may take.
+const STUCK: Duration = Duration::from_secs(STATEMENT_SECONDS + 10);
 /// How often Kafka is told the offsets, for lag tools.
 const TELL_KAFKA: Duration = Duration::from_secs(5);
+/// How long leaving the group may take. A client that is not gone by then goes on leaving on its own.
+const LEAVE: Duration = Duration::from_secs(60);
 /// How long threads may take to notice that they are to stop.
 const JOIN: Duration = Duration::from_millis(700);
 
@@ -44,25 +51,30 @@ const JOIN: Duration = Duration::from_millis(700);
 ///
 /// # Errors
 /// What no new session can mend: a property that the client refuses, a fatal error.
-pub(crate) fn run(settings: &Arc<IngestSettings>, telemetry: &Telemetry, shutdown: &Shutdown) -> anyhow::Result<End> {
+pub(crate) fn run(
+    settings: &Arc<IngestSettings>,
+    regressions: &Regressions,
+    telemetry: &Telemetry,
+    shutdown: &Shutdown,
+) -> anyhow::Result<End> {
     let intake = Arc::new(Intake::new(LIMITS));
-    let consumer = kafka::consumer(Membership {
-        settings: Arc::clone(settings),
-        intake: Arc::clone(&intake),
-        telemetry: telemetry.clone(),
-    })?;
+    let membership = Membership::new(Arc::clone(settings), Arc::clone(&intake), telemetry.clone(), regressions.clone());
+    let consumer = kafka::consumer(membership)?;
     let topics: Vec<&str> = settings.decoder.topics.names().collect();
     consumer.subscribe(&topics)?;
-    telemetry.session_started();
+    telemetry.session_started(&intake);
     telemetry.waiting("joining the consumer group");
-    let writers = (0..WRITERS)
+    let mut threads = (0..WRITERS)
         .map(|number| {
             let writer = Writer::new(Arc::clone(settings), Arc::clone(&intake), telemetry.clone());
             thread::Builder::new().name(format!("writer-{number}")).spawn(move || writer.run())
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let (follower, followed, regressions) = (Arc::clone(settings), Arc::clone(&intake), regressions.clone());
+    let follow = move || kafka::follow(&follower, &followed, &regressions);
+    threads.push(thread::Builder::new().name("ends".into()).spawn(follow)?);
 
-    let polled = poll(&consumer, &intake, settings, telemetry, shutdown);
+    let polled = Poll::of(&consumer, &intake, settings, telemetry).and_then(|mut poll| poll.until_the_end(shutdown));
     let end = intake.ended().unwrap_or(End::Shutdown);
     if end == End::Shutdown && !intake.drain(DRAIN) {
         log::warn!("not everything could be written in time; it will be read again from the stored offsets");
@@ -70,84 +82,149 @@ pub(crate) fn run(settings: &Arc<IngestSettings>, telemetry: &Telemetry, shutdow
     tell_kafka(&consumer, &intake, &mut BTreeMap::new());
     intake.close();
     leave(consumer, &end)?;
-    join(writers);
+    join(threads);
     polled.map(|()| end)
 }
 
-/// Polls until the session is to end.
-fn poll(
-    consumer: &Consumer,
-    intake: &Intake,
-    settings: &IngestSettings,
-    telemetry: &Telemetry,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
-    let mut told = BTreeMap::new();
-    let mut told_at = Instant::now();
-    let mut topics: Vec<Arc<str>> = Vec::new();
-    loop {
-        if shutdown.requested() {
-            intake.end(End::Shutdown);
-        }
-        if intake.ended().is_some() {
-            return Ok(());
-        }
-        match consumer.poll(POLL) {
-            None => {}
-            Some(Ok(message)) => {
-                let topic = shared_name(&mut topics, message.topic());
-                telemetry.intake_full(intake.is_full());
-                match intake.push(kafka::record(&message, topic), NO_ROOM, shutdown) {
-                    Pushed::Taken => {}
-                    Pushed::NoRoom if shutdown.requested() => {}
-                    Pushed::NoRoom => {
-                        intake.end(End::DatabaseAway("nothing could be written for too long".into()));
-                    }
-                    Pushed::AnotherLog { partition, stored } => {
-                        let recorded = kafka::record_remade(consumer, settings, telemetry, &partition, stored);
-                        intake.end(recorded.map_or_else(End::from, |()| {
-                            End::Kafka(format!("{partition} was deleted and made again"))
-                        }));
-                    }
-                }
+/// The one thread that polls.
+struct Poll<'a> {
+    events: Events<'a, Membership>,
+    consumer: &'a Consumer,
+    intake: &'a Intake,
+    settings: &'a IngestSettings,
+    telemetry: &'a Telemetry,
+    /// The names of the topics, each as one string for all its records.
+    topics: Vec<Arc<str>>,
+    told: BTreeMap<TopicPartition, Offset>,
+    told_at: Instant,
+}
+
+impl<'a> Poll<'a> {
+    fn of(
+        consumer: &'a Consumer,
+        intake: &'a Intake,
+        settings: &'a IngestSettings,
+        telemetry: &'a Telemetry,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            events: Events::of(consumer).context("the Kafka client has no queue to poll")?,
+            consumer,
+            intake,
+            settings,
+            telemetry,
+            topics: Vec::new(),
+            told: BTreeMap::new(),
+            told_at: Instant::now(),
+        })
+    }
+
+    /// Polls until the session is to end.
+    fn until_the_end(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        loop {
+            if shutdown.requested() {
+                self.intake.end(End::Shutdown);
             }
-            Some(Err(error)) => failed(&error, intake, telemetry)?,
-        }
-        if told_at.elapsed() > TELL_KAFKA {
-            tell_kafka(consumer, intake, &mut told);
-            told_at = Instant::now();
+            if self.intake.ended().is_some() {
+                return Ok(());
+            }
+            if let Some(event) = self.events.poll(POLL) {
+                self.heard(event, shutdown)?;
+            }
+            self.telemetry.lag(&self.intake.lag());
+            if self.intake.stuck_for() > STUCK {
+                self.intake.end(End::DatabaseAway("a writer has had no answer for too long".into()));
+            }
+            if self.told_at.elapsed() > TELL_KAFKA {
+                tell_kafka(self.consumer, self.intake, &mut self.told);
+                self.told_at = Instant::now();
+            }
         }
     }
-}
 
-/// The topic's name, as one string for all records of the topic.
-fn shared_name(known: &mut Vec<Arc<str>>, name: &str) -> Arc<str> {
-    if let Some(found) = known.iter().find(|topic| &***topic == name) {
-        return Arc::clone(found);
-    }
-    let name: Arc<str> = name.into();
-    known.push(Arc::clone(&name));
-    name
-}
-
-/// Judges an error that came out of poll: most pass by themselves.
-fn failed(error: &KafkaError, intake: &Intake, telemetry: &Telemetry) -> anyhow::Result<()> {
-    match error {
-        KafkaError::MessageConsumptionFatal(code) => anyhow::bail!("the Kafka client cannot go on: {code}"),
-        KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-            // A new session finds out which partition it is, and records the gap.
-            intake.end(End::Kafka(format!("an offset is gone: {error}")));
+    fn heard(&mut self, event: Event, shutdown: &Shutdown) -> anyhow::Result<()> {
+        match event {
+            Event::Message(message) => self.message(&message, shutdown),
+            Event::EndOfPartition(Place { topic, partition, offset }) => {
+                let partition = TopicPartition { topic: self.shared_name(&topic), partition };
+                self.intake.note_delivered(&partition, Offset(offset));
+            }
+            Event::Assigned(partitions) => self.consumer.context().assign(self.consumer, &partitions),
+            Event::Revoked => self.consumer.context().revoke(self.consumer),
+            Event::Failure(failure) => self.failed(failure)?,
+            Event::Log(level, line) => self.consumer.context().log(level, &line),
+            Event::Statistics(_) => {}
         }
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::Resolve
-            | RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::UnknownTopicOrPartition,
-        ) if intake.stored().is_empty() => telemetry.waiting(&format!("Kafka: {error}")),
-        _ => log::warn!("Kafka: {error}"),
+        Ok(())
     }
-    Ok(())
+
+    fn message(&mut self, message: &Message, shutdown: &Shutdown) {
+        let topic = message.with_topic(|name| self.shared_name(name));
+        let record = kafka::record(message, topic);
+        self.telemetry.intake_full(self.intake.is_full());
+        match self.intake.push(record, NO_ROOM, shutdown) {
+            Pushed::Taken => {}
+            Pushed::NoRoom if shutdown.requested() => {}
+            Pushed::NoRoom => self.intake.end(End::DatabaseAway("nothing could be written for too long".into())),
+            Pushed::AnotherLog { partition, stored } => {
+                let recorded = kafka::record_remade(self.settings, self.telemetry, &partition, stored);
+                let why = || End::Kafka(format!("{partition} was deleted and made again"));
+                self.intake.end(recorded.map_or_else(End::from, |()| why()));
+            }
+        }
+    }
+
+    /// Damaged records were met in a partition: has what is before them counted, finds out where they end,
+    /// and ends the session. The next one goes on after them.
+    fn damaged(&self, partition: &TopicPartition, text: &str) {
+        log::error!("{partition}: records cannot be read: {text}");
+        let drained = self.intake.drain(DRAIN);
+        let stored = self.intake.stored().get(partition).copied();
+        let Some(stored) = stored.filter(|_| drained) else {
+            self.intake.end(End::DatabaseAway("what is before damaged records could not be written".into()));
+            return;
+        };
+        let recorded = kafka::record_damage(self.settings, self.telemetry, partition, stored);
+        let why = || End::Kafka(format!("{partition} has damaged records"));
+        self.intake.end(recorded.map_or_else(End::from, |()| why()));
+    }
+
+    /// The topic's name, as one string for all records of the topic.
+    fn shared_name(&mut self, name: &str) -> Arc<str> {
+        if let Some(found) = self.topics.iter().find(|topic| &***topic == name) {
+            return Arc::clone(found);
+        }
+        let name: Arc<str> = name.into();
+        self.topics.push(Arc::clone(&name));
+        name
+    }
+
+    /// Judges an error that was polled: most pass by themselves.
+    fn failed(&mut self, failure: Failure) -> anyhow::Result<()> {
+        let Failure { code, text, fatal, place } = failure;
+        if fatal {
+            anyhow::bail!("the Kafka client cannot go on: {text}");
+        }
+        match (code, place) {
+            (RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange, _) => {
+                // A new session finds out which partition it is, and records the gap.
+                self.intake.end(End::Kafka(format!("an offset is gone: {text}")));
+            }
+            (code, Some(Place { topic, partition, .. })) if kafka::is_damage(code) => {
+                let partition = TopicPartition { topic: self.shared_name(&topic), partition };
+                self.damaged(&partition, &text);
+            }
+            (
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::UnknownTopicOrPartition,
+                _,
+            ) if self.intake.stored().is_empty() => self.telemetry.waiting(&format!("Kafka: {text}")),
+            _ => log::warn!("Kafka: {text}"),
+        }
+        Ok(())
+    }
 }
 
 /// Tells Kafka how far the database is. Nothing is ever read back from there.
@@ -169,20 +246,14 @@ fn tell_kafka(consumer: &Consumer, intake: &Intake, told: &mut BTreeMap<TopicPar
 /// waited for when the process is to stop.
 fn leave(consumer: Consumer, end: &End) -> anyhow::Result<()> {
     let leaving = thread::Builder::new().name("leaving".into()).spawn(move || drop(consumer))?;
-    if *end == End::Shutdown {
-        finished(&leaving, JOIN);
-    } else if leaving.join().is_err() {
-        log::error!("leaving the consumer group panicked");
-    }
+    finished(&leaving, if *end == End::Shutdown { JOIN } else { LEAVE });
     Ok(())
 }
 
-/// Waits for the writers; one that hangs in a database that does not answer is left behind, fenced.
-fn join(writers: Vec<JoinHandle<()>>) {
-    for writer in writers {
-        if finished(&writer, JOIN) && writer.join().is_err() {
-            log::error!("a writer panicked; its batch will be read again from the stored offsets");
-        }
+/// Waits for the threads; one that hangs in a database that does not answer is left behind, fenced.
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        finished(&thread, JOIN);
     }
 }
 

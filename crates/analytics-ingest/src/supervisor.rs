@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{DbError, connection, migrations};
-use analytics_process::probes;
+use analytics_db::{DbError, connection, migrations, topics};
 use analytics_process::shutdown::Shutdown;
+use analytics_process::{deadline, probes};
 
 use crate::intake::End;
+use crate::kafka::{self, Regressions};
 use crate::session;
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
-/// Between two attempts to reach the database, and between two sessions.
+/// Between two attempts to reach the database or the broker, and between two sessions.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long the database and the broker may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Runs ingest until it is asked to stop.
 ///
@@ -27,8 +30,9 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     probes::serve(settings.bind, Arc::new(telemetry.clone()), telemetry.registry.clone())?;
     log::info!("consuming {} as {}", settings.decoder.topics, settings.group_id);
     let settings = Arc::new(settings.clone());
-    while wait_for_database(&settings, &telemetry, shutdown)? {
-        match session::run(&settings, &telemetry, shutdown)? {
+    let regressions = Regressions::default();
+    while wait_until_usable(&settings, &telemetry, shutdown)? {
+        match session::run(&settings, &regressions, &telemetry, shutdown)? {
             End::Shutdown => break,
             End::Fenced => {}
             End::DatabaseAway(why) => telemetry.waiting(&format!("the database: {why}")),
@@ -42,13 +46,18 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Waits until the database can be used; `false` where the process is to stop first.
-fn wait_for_database(settings: &IngestSettings, telemetry: &Telemetry, shutdown: &Shutdown) -> anyhow::Result<bool> {
+/// Waits until the database and the broker can be used; `false` where the process is to stop first.
+fn wait_until_usable(
+    settings: &Arc<IngestSettings>,
+    telemetry: &Telemetry,
+    shutdown: &Shutdown,
+) -> anyhow::Result<bool> {
     loop {
         match usable(settings) {
             Ok(()) => return Ok(true),
-            Err(error @ DbError::Unusable(_)) => return Err(error.into()),
-            Err(error) => telemetry.waiting(&error.to_string()),
+            Err(Away::Database(error @ DbError::Unusable(_))) => return Err(error.into()),
+            Err(Away::Database(error)) => telemetry.waiting(&error.to_string()),
+            Err(Away::Broker(why)) => telemetry.waiting(&format!("Kafka: {why}")),
         }
         if shutdown.wait(PAUSE) {
             return Ok(false);
@@ -56,8 +65,32 @@ fn wait_for_database(settings: &IngestSettings, telemetry: &Telemetry, shutdown:
     }
 }
 
-fn usable(settings: &IngestSettings) -> Result<(), DbError> {
-    let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
-    migrations::check(connection)?;
-    ServiceSettings::from(settings.decoder.business).check(connection)
+enum Away {
+    Database(DbError),
+    Broker(String),
+}
+
+/// Checks that the database is one to work with, and stores which topics there are before the first of
+/// their partitions is assigned: whatever comes into being later is counted from its beginning.
+fn usable(settings: &Arc<IngestSettings>) -> Result<(), Away> {
+    in_time(settings, |settings| {
+        let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
+        migrations::check(connection)?;
+        ServiceSettings::from(settings.decoder.business).check(connection)
+    })?;
+    let known = kafka::topics(settings, ANSWER).map_err(|error| Away::Broker(error.to_string()))?;
+    in_time(settings, move |settings| {
+        let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
+        topics::register(connection, &settings.group_id, &known)
+    })
+}
+
+fn in_time(
+    settings: &Arc<IngestSettings>,
+    work: impl FnOnce(&IngestSettings) -> Result<(), DbError> + Send + 'static,
+) -> Result<(), Away> {
+    let settings = Arc::clone(settings);
+    deadline::within(ANSWER, move || work(&settings))
+        .unwrap_or_else(|| Err(DbError::Unreachable("it does not answer".into())))
+        .map_err(Away::Database)
 }

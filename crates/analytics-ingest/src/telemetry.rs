@@ -1,14 +1,20 @@
 //! What ingest tells Prometheus, its probes and its log: each happening in one place.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use analytics_core::record::{Offset, TopicPartition};
+use analytics_core::record::TopicPartition;
 use analytics_core::rejection::Reason;
+use analytics_db::offsets::Gap;
 use analytics_db::write::Written;
 use analytics_process::probes::Readiness;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::intake::Intake;
+
+/// A process whose writers get no answer for longer than this is not ready.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// The counters of one process. Clones share them.
 #[derive(Clone)]
@@ -17,6 +23,7 @@ pub(crate) struct Telemetry {
     events: IntCounterVec,
     duplicates: IntCounter,
     rejected: IntCounterVec,
+    overflowed: IntCounter,
     batches: IntCounter,
     batch_records: Histogram,
     commit: Histogram,
@@ -32,9 +39,11 @@ pub(crate) struct Telemetry {
 }
 
 /// What the process is doing, for its readiness.
-enum State {
-    Working,
-    Waiting(String),
+struct State {
+    /// What it waits for, if it cannot work.
+    waiting: Option<String>,
+    /// The session that it is in.
+    intake: Weak<Intake>,
 }
 
 impl Telemetry {
@@ -44,6 +53,10 @@ impl Telemetry {
             events: IntCounterVec::new(Opts::new("events_total", "Events counted"), &["type"])?,
             duplicates: IntCounter::new("duplicates_total", "Records that repeated an event and were ignored")?,
             rejected: IntCounterVec::new(Opts::new("rejected_total", "Records that became dead letters"), &["reason"])?,
+            overflowed: IntCounter::new(
+                "dead_letters_not_kept_total",
+                "Rejected records of which no dead letter was kept, because there was no room for more",
+            )?,
             batches: IntCounter::new("batches_total", "Batches committed")?,
             batch_records: Histogram::with_opts(
                 HistogramOpts::new("batch_records", "Records in a batch")
@@ -64,16 +77,17 @@ impl Telemetry {
                 Opts::new("lag_messages", "Messages that are in a partition and not counted"),
                 &["topic", "partition"],
             )?,
-            state: Arc::new(Mutex::new(State::Waiting("starting".into()))),
+            state: Arc::new(Mutex::new(State { waiting: Some("starting".into()), intake: Weak::new() })),
             registry,
         };
         for reason in Reason::ALL {
             telemetry.rejected.with_label_values(&[reason.code()]);
         }
-        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(telemetry.events.clone()),
             Box::new(telemetry.duplicates.clone()),
             Box::new(telemetry.rejected.clone()),
+            Box::new(telemetry.overflowed.clone()),
             Box::new(telemetry.batches.clone()),
             Box::new(telemetry.batch_records.clone()),
             Box::new(telemetry.commit.clone()),
@@ -103,6 +117,13 @@ impl Telemetry {
         for (reason, records) in &written.rejected {
             self.rejected.with_label_values(&[reason.code()]).inc_by(*records);
         }
+        if written.overflowed > 0 {
+            self.overflowed.inc_by(written.overflowed);
+            log::error!(
+                "{} dead letters were not kept: all together take DEAD_LETTER_MAX_TOTAL_BYTES already",
+                written.overflowed
+            );
+        }
         self.batches.inc();
         #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^52 records")]
         self.batch_records.observe(records as f64);
@@ -114,7 +135,7 @@ impl Telemetry {
     pub(crate) fn retrying(&self, error: &impl std::fmt::Display) {
         self.retries.inc();
         log::warn!("the database failed, trying again: {error}");
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Waiting(error.to_string());
+        self.state().waiting = Some(error.to_string());
     }
 
     /// A batch was dropped because the stored offset was not where it should be.
@@ -124,15 +145,25 @@ impl Telemetry {
     }
 
     /// Records were gone before they could be counted.
-    pub(crate) fn gap(&self, partition: &TopicPartition, (from, to): (Offset, Offset), reason: &str) {
+    pub(crate) fn gap(&self, partition: &TopicPartition, gap: Gap, reason: &str) {
         self.gaps.inc();
-        self.gap_records.inc_by(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0));
-        log::error!("{partition}: offset {from} is gone, going on from {to}: {reason}");
+        self.gap_records.inc_by(u64::try_from(gap.to.0 - gap.from.0).unwrap_or(0));
+        let Gap { from, to, resume_at } = gap;
+        log::error!(
+            "{partition}: the offsets from {from} to before {to} are gone, going on from {resume_at}: {reason}"
+        );
+    }
+
+    /// All partitions of a topic start over.
+    pub(crate) fn remade(&self, topic: &str, reason: &str) {
+        self.gaps.inc();
+        log::error!("{topic}: all partitions start over: {reason}");
     }
 
     /// The group was joined.
-    pub(crate) fn session_started(&self) {
+    pub(crate) fn session_started(&self, intake: &Arc<Intake>) {
         self.sessions.inc();
+        self.state().intake = Arc::downgrade(intake);
     }
 
     /// Whether fetching waits for writing.
@@ -166,24 +197,32 @@ impl Telemetry {
 
     /// The process cannot work until something outside comes back. Logged when it changes.
     pub(crate) fn waiting(&self, why: &str) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(&*state, State::Waiting(known) if known == why) {
+        let mut state = self.state();
+        if state.waiting.as_deref() != Some(why) {
             log::warn!("waiting: {why}");
-            *state = State::Waiting(why.to_owned());
+            state.waiting = Some(why.to_owned());
         }
     }
 
     /// The process does its work.
     pub(crate) fn working(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Working;
+        self.state().waiting = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Readiness for Telemetry {
     fn ready(&self) -> Result<(), String> {
-        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::Working => Ok(()),
-            State::Waiting(why) => Err(why.clone()),
+        let state = self.state();
+        if let Some(why) = &state.waiting {
+            return Err(why.clone());
+        }
+        match state.intake.upgrade().map(|intake| intake.stuck_for()) {
+            Some(stuck) if stuck > STUCK => Err(format!("the database has not answered for {} s", stuck.as_secs())),
+            _ => Ok(()),
         }
     }
 }

@@ -1,15 +1,18 @@
 //! A writer: takes batches from the intake, decodes them, and has them counted, for as long as it
 //! takes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, Record, TopicPartition};
-use analytics_db::write::{self, Batch, Item, Reread, Span, WriteError, refusal};
-use analytics_db::{Connection, DbError, connection, offsets};
+use analytics_db::offsets::Progress;
+use analytics_db::write::refusal::{self, Fault};
+use analytics_db::write::{self, Batch, Item, Reread, STATEMENT_SECONDS, Span, WriteError, frozen};
+use analytics_db::{Connection, DbError, connection, offsets, topics};
 use chrono::Utc;
 
-use crate::intake::{End, Intake, Turn, Work};
+use crate::intake::{End, Intake, Topics, Turn, Work};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
@@ -23,10 +26,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// After so many failures of a statement on a living connection the records are suspected.
 const SUSPICIOUS: u32 = 3;
 
-/// What became of a batch.
+/// About how many bytes decoded records and what they come to may take, for one transaction.
+const PART_BYTES: usize = 32 << 20;
+/// About what a record takes once it is decoded, besides its payload.
+const ITEM_BYTES: usize = 256;
+/// About what a line of an order comes to: itself, its row, and the metrics of its product.
+const LINE_BYTES: usize = 1_000;
+
+/// A statement that fails after this time was stopped because it took too long.
+const TOO_LONG: Duration = Duration::from_secs(STATEMENT_SECONDS);
+/// A statement that fails after this time may have waited for a lock.
+const WAITED: Duration = Duration::from_secs(4);
+
+/// What became of a part of a batch.
 enum Outcome {
     Stored,
     GivenUp,
+    /// A statement of it took too long.
+    TooLarge,
 }
 
 pub(crate) struct Writer {
@@ -36,48 +53,102 @@ pub(crate) struct Writer {
     connection: Option<Connection>,
     failing_since: Option<Instant>,
     reread: Reread,
+    /// The most records of one transaction. Fewer where statements took too long.
+    most_records: usize,
+}
+
+/// What is left of a batch.
+struct Left {
+    spans: Vec<Span>,
+    records: VecDeque<Record>,
 }
 
 impl Writer {
     pub(crate) fn new(settings: Arc<IngestSettings>, intake: Arc<Intake>, telemetry: Telemetry) -> Self {
-        Self { settings, intake, telemetry, connection: None, failing_since: None, reread: Reread::Unlikely }
+        Self {
+            settings,
+            intake,
+            telemetry,
+            connection: None,
+            failing_since: None,
+            reread: Reread::Unlikely,
+            most_records: usize::MAX,
+        }
     }
 
-    /// Works until the intake is closed.
+    /// Works until the session is over.
     pub(crate) fn run(mut self) {
         loop {
             match self.intake.take() {
-                Work::Batch { turn, spans, records } => self.batch(turn, spans, records),
-                Work::Heartbeat { turn, partitions } => self.heartbeat(turn, &partitions),
+                Work::Batch { turn, spans, records } => self.batch(turn, Left { spans, records: records.into() }),
+                Work::Heartbeat { turn, partitions, topics } => self.heartbeat(turn, &partitions, topics.as_ref()),
                 Work::Stop => return,
             }
         }
     }
 
-    fn batch(&mut self, turn: Turn, spans: Vec<Span>, records: Vec<Record>) {
-        let now = Utc::now();
-        let decoder = &self.settings.decoder;
-        let item = |record: Record| Item { decoded: decoder.decode(&record, now), record };
-        let items = records.into_iter().map(item).collect();
-        let mut batch = Batch {
-            consumer_group: self.settings.group_id.clone(),
-            spans,
-            items,
-            dead_letter_bytes: self.settings.dead_letter_bytes,
-        };
-        let outcome = self.write(turn, &mut batch);
-        let stored = |span: &Span| matches!(outcome, Outcome::Stored).then_some(span.next);
-        let finished: Vec<_> = batch.spans.iter().map(|span| (span.partition.clone(), stored(span))).collect();
-        self.intake.finish(turn, &finished);
+    fn batch(&mut self, turn: Turn, mut left: Left) {
+        let partitions: Vec<TopicPartition> = left.spans.iter().map(|span| span.partition.clone()).collect();
+        while let Some(part) = self.part(&mut left) {
+            if !self.count(turn, part) {
+                self.intake.give_up(turn);
+                return;
+            }
+        }
+        self.intake.finish(turn, &partitions);
     }
 
-    /// Writes a batch, however often it takes.
+    /// Decodes the next records, as many as one transaction should have.
+    fn part(&self, left: &mut Left) -> Option<Batch> {
+        let (now, decoder) = (Utc::now(), &self.settings.decoder);
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while bytes < PART_BYTES && items.len() < self.most_records {
+            let Some(record) = left.records.pop_front() else { break };
+            let item = Item { decoded: decoder.decode(&record, now), record };
+            bytes += item.decoded.as_ref().map_or(0, |event| event.metadata.len() + event.lines().len() * LINE_BYTES);
+            bytes += ITEM_BYTES;
+            items.push(item);
+        }
+        if items.is_empty() {
+            return None;
+        }
+        let (spans, rest) = write::cut(std::mem::take(&mut left.spans), &items);
+        left.spans = rest;
+        let consumer_group = self.settings.group_id.clone();
+        Some(Batch { consumer_group, spans, items, keeping: self.settings.keeping.clone() })
+    }
+
+    /// Counts a part, in however many smaller ones; tells whether all of it is stored.
+    fn count(&mut self, turn: Turn, part: Batch) -> bool {
+        let mut parts = vec![part];
+        while let Some(mut part) = parts.pop() {
+            let began = Instant::now();
+            match self.write(turn, &mut part) {
+                Outcome::Stored => {
+                    self.intake.advance(turn, &part.spans);
+                    if began.elapsed() < TOO_LONG / 4 {
+                        self.most_records = self.most_records.saturating_mul(2);
+                    }
+                }
+                Outcome::GivenUp => return false,
+                Outcome::TooLarge => {
+                    self.most_records = part.items.len().div_ceil(2);
+                    match part.halves() {
+                        Ok((first, second)) => parts.extend([second, first]),
+                        Err(whole) => parts.push(whole),
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Writes a part, however often it takes.
     fn write(&mut self, turn: Turn, batch: &mut Batch) -> Outcome {
         let business = self.settings.decoder.business;
         let (mut failures, mut answer_lost) = (0, false);
         loop {
-            let began = Instant::now();
-            let reread = self.reread;
+            let (began, reread) = (Instant::now(), self.reread);
             let error = match self.connected(|connection| write::write(connection, batch, business, reread)) {
                 Ok(written) => {
                     self.recovered();
@@ -87,8 +158,16 @@ impl Writer {
                     self.telemetry.committed(batch.items.len(), &written, began.elapsed());
                     return Outcome::Stored;
                 }
-                Err(WriteError::AlreadyLogged) => {
+                Err(WriteError::AlreadyLogged) if self.reread == Reread::Unlikely => {
                     self.reread = Reread::Possible;
+                    continue;
+                }
+                Err(WriteError::Busy) => {
+                    log::info!("others are counting, waiting for longer");
+                    self.intake.goes_forward(turn);
+                    if !self.intake.pause(Duration::ZERO) {
+                        return Outcome::GivenUp;
+                    }
                     continue;
                 }
                 Err(WriteError::Fenced) if answer_lost && self.was_stored(batch) => return Outcome::Stored,
@@ -101,35 +180,71 @@ impl Writer {
                     failures = SUSPICIOUS;
                     DbError::Unusable("a sum does not fit".into())
                 }
+                Err(error @ WriteError::AlreadyLogged) => DbError::Unusable(error.to_string()),
                 Err(WriteError::Database(error)) => error,
             };
             failures += 1;
-            match &error {
+            let took = began.elapsed();
+            let error = match error {
                 // Whether the commit happened is known when the connection is back.
-                DbError::Unreachable(_) => answer_lost = true,
-                DbError::Statement(failure) if refusal::violates_a_rule(failure) => {
-                    self.suspect(batch);
-                    failures = 0;
+                DbError::Unreachable(_) => {
+                    answer_lost = true;
+                    error
                 }
-                DbError::Statement(_) | DbError::Unusable(_) if failures >= SUSPICIOUS => {
-                    self.suspect(batch);
-                    failures = 0;
+                DbError::Statement(_) if took >= TOO_LONG && batch.items.len() > 1 => {
+                    self.failed(&format!("a statement of {} records took too long", batch.items.len()));
+                    return Outcome::TooLarge;
                 }
-                DbError::Statement(_) | DbError::Unusable(_) => {}
-            }
+                DbError::Statement(failure) => match refusal::fault(&failure) {
+                    Fault::Record => self.suspect(batch, &mut failures, DbError::Statement(failure)),
+                    Fault::Operator => DbError::Unusable(format!(
+                        "a unique index that is not this service's refuses good records, and has to be dropped: {failure}"
+                    )),
+                    Fault::Unclear => {
+                        if took >= WAITED {
+                            self.end_frozen();
+                        }
+                        self.suspect_in_time(batch, &mut failures, DbError::Statement(failure))
+                    }
+                },
+                DbError::Unusable(_) => self.suspect_in_time(batch, &mut failures, error),
+            };
+            self.intake.goes_forward(turn);
             if !self.may_try_again(&error, failures) {
                 return Outcome::GivenUp;
             }
         }
     }
 
-    /// Turns what the database refuses into dead letters of the batch.
-    fn suspect(&mut self, batch: &mut Batch) {
+    /// Suspects the records where the database fails again and again.
+    fn suspect_in_time(&mut self, batch: &mut Batch, failures: &mut u32, error: DbError) -> DbError {
+        if *failures >= SUSPICIOUS { self.suspect(batch, failures, error) } else { error }
+    }
+
+    /// Turns what the database refuses into dead letters of the batch. Returns what is the matter.
+    fn suspect(&mut self, batch: &mut Batch, failures: &mut u32, error: DbError) -> DbError {
         let business = self.settings.decoder.business;
-        let refused = self.connected(|connection| Ok(refusal::reject_refused(connection, batch, business)?));
-        match refused {
-            Ok(0) | Err(_) => {}
-            Ok(records) => log::warn!("the database refuses {records} records, they become dead letters"),
+        match self.connected(|connection| Ok(refusal::reject_refused(connection, batch, business)?)) {
+            Ok(0) => error,
+            Ok(records) => {
+                log::warn!("the database refuses {records} records, they become dead letters");
+                *failures = 0;
+                error
+            }
+            Err(WriteError::Database(why @ DbError::Unusable(_))) => why,
+            Err(why) => {
+                log::warn!("whether a record is at fault cannot be found out: {why}");
+                error
+            }
+        }
+    }
+
+    /// Ends workers that froze while they held what this one waits for.
+    fn end_frozen(&mut self) {
+        match self.connected(|connection| Ok(frozen::end_frozen(connection)?)) {
+            Ok(0) => {}
+            Ok(ended) => log::warn!("{ended} workers froze in mid-COPY; their connections were ended"),
+            Err(error) => log::debug!("whether another worker froze cannot be found out: {error}"),
         }
     }
 
@@ -141,9 +256,14 @@ impl Writer {
         stored.is_ok_and(|stored| batch.spans.iter().all(|span| stored.get(&span.partition) == Some(&span.next)))
     }
 
-    fn heartbeat(&mut self, turn: Turn, partitions: &[(TopicPartition, Offset, Option<Offset>)]) {
-        let group = Arc::clone(&self.settings);
-        let beat = self.connected(|connection| Ok(offsets::heartbeat(connection, &group.group_id, partitions)?));
+    fn heartbeat(&mut self, turn: Turn, partitions: &[(TopicPartition, Offset, Progress)], topics: Option<&Topics>) {
+        let settings = Arc::clone(&self.settings);
+        let beat = self.connected(|connection| {
+            if let Some(topics) = topics {
+                topics::register(connection, &settings.group_id, topics)?;
+            }
+            Ok(offsets::heartbeat(connection, &settings.group_id, partitions)?)
+        });
         match beat {
             Ok(beat) if beat == partitions.len() => self.recovered(),
             Ok(_) => {
@@ -152,8 +272,8 @@ impl Writer {
             }
             Err(error) => self.failed(&error),
         }
-        let finished: Vec<_> = partitions.iter().map(|(name, stored, _)| (name.clone(), Some(*stored))).collect();
-        self.intake.finish(turn, &finished);
+        let partitions: Vec<TopicPartition> = partitions.iter().map(|(name, ..)| name.clone()).collect();
+        self.intake.finish(turn, &partitions);
     }
 
     /// Does something with a connection, made anew if the last one broke.

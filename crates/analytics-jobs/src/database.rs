@@ -3,22 +3,30 @@
 use std::time::Duration;
 
 use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{Connection, DbError, connection, migrations};
-use analytics_process::settings::Settings;
+use analytics_db::{Connection, DatabaseUrl, DbError, connection, migrations};
+use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 
 /// Between two attempts to reach the database.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the database is.
+///
+/// # Errors
+/// What is wrong with `DATABASE_URL`.
+pub(super) fn url(settings: &Settings) -> Result<DatabaseUrl, SettingsError> {
+    settings.parse("DATABASE_URL", DatabaseUrl::parse)
+}
 
 /// Connects, for as long as it takes: a database that is away comes back.
 ///
 /// # Errors
 /// Where the process is to stop first.
 pub(super) fn reach(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
-    let url = settings.required("DATABASE_URL")?;
+    let url = url(settings)?;
     let mut said = None;
     loop {
-        match connection::connect(url, "analytics-jobs") {
+        match connection::connect(&url, "analytics-jobs") {
             Ok(connection) => return Ok(connection),
             Err(DbError::Unreachable(why)) => {
                 if said.as_ref() != Some(&why) {

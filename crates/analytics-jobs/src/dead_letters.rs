@@ -8,7 +8,7 @@ use analytics_db::read::Tenant;
 use analytics_db::read::dead_letters::{Action, DeadLetter, LetterFilter, newest, one};
 use analytics_db::write::replay::replay;
 use analytics_db::{Connection, dead_letters};
-use analytics_process::settings::Settings;
+use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -261,14 +261,16 @@ fn discard_chosen(connection: &mut Connection, chosen: Chosen, shutdown: &Shutdo
     Ok(())
 }
 
+/// How many days dead letters are kept, and how many the places of replayed ones stay known after that.
+pub(super) fn days(settings: &Settings) -> Result<(u32, u32), SettingsError> {
+    Ok((settings.number("DEAD_LETTER_DAYS", 1..=36_500, "days")?, settings.number("DEDUPE_DAYS", 1..=36_500, "days")?))
+}
+
 fn purge(connection: &mut Connection, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let days = settings.parse("DEAD_LETTER_DAYS", |days| match days.parse() {
-        Ok(days @ 1..=36_500) => Ok(days),
-        _ => Err("it is a number of days from 1 to 36500"),
-    })?;
+    let (days, dedupe_days) = days(settings)?;
     let mut forgotten = 0;
     while !shutdown.requested() {
-        let piece = dead_letters::forget(connection, days, PIECE * 10)?;
+        let piece = dead_letters::forget(connection, days, dedupe_days, PIECE * 10)?;
         forgotten += piece;
         if piece == 0 {
             break;

@@ -48,6 +48,17 @@ pub enum Command {
     Token(token::Token),
 }
 
+/// Checks every setting that some job reads.
+///
+/// # Errors
+/// The first that is missing or cannot be used, in a sentence.
+pub fn check(settings: &Settings) -> anyhow::Result<()> {
+    database::url(settings)?;
+    settings.decoder()?;
+    dead_letters::days(settings)?;
+    Ok(())
+}
+
 /// Does it.
 ///
 /// # Errors

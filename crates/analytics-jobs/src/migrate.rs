@@ -11,15 +11,20 @@ use crate::database;
 pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let service = ServiceSettings::from(settings.business()?);
     let connection = &mut database::reach(settings, shutdown)?;
-    let applied = migrations::exclusively(connection, |connection| {
+    let (applied, ensured) = migrations::exclusively(connection, &database::url(settings)?, |connection| {
         let applied = migrations::migrate(connection)?;
         service.store_or_check(connection)?;
-        partitions::ensure(connection, Utc::now())?;
-        Ok(applied)
+        Ok((applied, partitions::ensure(connection, Utc::now())?))
     })?;
     match applied.as_slice() {
         [] => println!("the schema is up to date"),
         applied => println!("applied {} migrations: {}", applied.len(), applied.join(", ")),
+    }
+    if ensured.postponed > 0 {
+        log::warn!(
+            "{} partitions were not made, because the log is being read; `partitions` makes them",
+            ensured.postponed
+        );
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! `analytics-jobs offsets show|set`
+//! `analytics-jobs offsets show|set|forget`
 
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_db::offsets;
-use analytics_process::settings::Settings;
+use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
 use chrono::{SecondsFormat, Utc};
@@ -20,6 +20,25 @@ pub enum Offsets {
     /// already are recognised and change no number, so setting back is always safe; setting
     /// forward skips records.
     Set(Set),
+    /// Forget how far a topic is counted that is retired
+    ///
+    /// What was counted stays counted. A topic of the mapping is taken up again from its beginning, or
+    /// where KAFKA_START says, once a worker has it assigned anew: its records are recognised and counted
+    /// once, as far as DEDUPE_DAYS reaches.
+    Forget(Forget),
+}
+
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// The consumer group; KAFKA_GROUP_ID if it is not given
+    #[arg(long)]
+    group: Option<String>,
+    /// The topic
+    #[arg(long)]
+    topic: String,
+    /// The partition; all that the group has read if it is not given
+    #[arg(long)]
+    partition: Option<i32>,
 }
 
 #[derive(Debug, Args)]
@@ -44,14 +63,11 @@ pub(super) fn run(command: Offsets, settings: &Settings, shutdown: &Shutdown) ->
     match command {
         Offsets::Show => show(&stored),
         Offsets::Set(Set { group, topic, partition, offset }) => {
-            let group = group.map_or_else(|| settings.required("KAFKA_GROUP_ID").map(str::to_owned), Ok)?;
+            let group = group_of(group, settings)?;
             let of_group = stored.iter().filter(|row| row.consumer_group == group && row.topic == topic);
             let rows: Vec<_> = of_group.filter(|row| partition.is_none_or(|number| number == row.partition)).collect();
             if rows.is_empty() {
-                bail!(
-                    "the group {group} has never read {topic} {}",
-                    partition.map_or(String::new(), |p| p.to_string())
-                );
+                bail!("{}", never_read(&group, &topic, partition));
             }
             for row in rows {
                 let partition = TopicPartition { topic: row.topic.as_str().into(), partition: row.partition };
@@ -59,8 +75,24 @@ pub(super) fn run(command: Offsets, settings: &Settings, shutdown: &Shutdown) ->
                 println!("{group} {partition}: {} -> {offset}", row.next_offset);
             }
         }
+        Offsets::Forget(Forget { group, topic, partition }) => {
+            let group = group_of(group, settings)?;
+            match offsets::forget(connection, &group, &topic, partition)? {
+                0 => bail!("{}", never_read(&group, &topic, partition)),
+                forgotten => println!("{group} {topic}: {forgotten} partitions forgotten"),
+            }
+        }
     }
     Ok(())
+}
+
+fn group_of(named: Option<String>, settings: &Settings) -> Result<String, SettingsError> {
+    named.map_or_else(|| settings.required("KAFKA_GROUP_ID").map(str::to_owned), Ok)
+}
+
+fn never_read(group: &str, topic: &str, partition: Option<i32>) -> String {
+    let partition = partition.map_or(String::new(), |number| format!("/{number}"));
+    format!("the group {group} has never read {topic}{partition}")
 }
 
 fn show(stored: &[offsets::StoredOffset]) {
@@ -69,7 +101,7 @@ fn show(stored: &[offsets::StoredOffset]) {
         "GROUP", "TOPIC", "PARTITION", "NEXT OFFSET", "LAG", "EVENTS", "DUPLICATES", "REJECTED", "LAST EVENT"
     );
     for row in stored {
-        let lag = row.high_watermark.map_or("?".to_owned(), |end| (end - row.next_offset).max(0).to_string());
+        let lag = row.lag().map_or("?".to_owned(), |lag| lag.to_string());
         let last = row.last_event_time.map_or("-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
         let seen = (Utc::now() - row.updated_at).num_seconds().max(0);
         println!(

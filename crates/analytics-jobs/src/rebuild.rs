@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use analytics_core::identity::EventId;
 use analytics_db::Connection;
-use analytics_db::audit::{Difference, Extent, audit, repair};
+use analytics_db::audit::{Difference, Extent, Watcher, audit, repair};
+use analytics_db::locks::{Guard, Lock};
 use analytics_db::write::reattribution::reattribute;
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
@@ -38,13 +39,14 @@ pub struct Rebuild {
 pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let business = settings.business()?;
     let connection = &mut database::ready(settings, shutdown)?;
-    if !repair::claim(connection)? {
+    let Some(mut guard) = Guard::at_once(&database::url(settings)?, Lock::Repair)? else {
         bail!("another rebuild is at work on this database");
-    }
+    };
     if rebuild.reattribute {
         give_vendors(connection, rebuild.dry_run, settings, shutdown)?;
     }
-    let audit = audit(connection, business, Extent::Everything, &mut verify::progress())?;
+    let mut watcher = Watcher { progress: &mut verify::progress(), wanted: &|| !shutdown.requested() };
+    let audit = audit(connection, business, Extent::Everything, &mut watcher)?;
     let (repairable, beyond): (Vec<_>, Vec<_>) = audit
         .differences
         .into_iter()
@@ -67,7 +69,7 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
         (0, _) => println!("nothing to rebuild: {} numbers are as the log says", audit.keys_checked),
         (found, true) => println!("{found} numbers would change; nothing was changed"),
         (found, false) => {
-            repair::repair(connection, business, &repairable)?;
+            repair::repair(connection, &mut guard, business, &repairable)?;
             println!("{found} numbers were set right");
         }
     }

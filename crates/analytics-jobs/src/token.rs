@@ -35,7 +35,7 @@ pub(super) fn run(token: &Token, settings: &Settings) -> anyhow::Result<()> {
     let expires = chrono::Utc::now() + chrono::Duration::hours(i64::try_from(token.hours)?);
     let claims = Claims {
         user_id: Some(token.user.clone()),
-        role: Some(token.role.clone()),
+        role: vec![token.role.clone()],
         vendor_id: token.vendor.clone(),
         exp: u64::try_from(expires.timestamp())?,
         ..Claims::default()

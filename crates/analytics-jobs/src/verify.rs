@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use analytics_db::audit::{Audit, Extent, audit, proofs};
+use analytics_db::audit::{Audit, Day, Extent, Watcher, audit, proofs};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
@@ -31,7 +31,8 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
         (false, None) => Extent::Unproved,
     };
     let connection = &mut database::ready(settings, shutdown)?;
-    let audit = audit(connection, settings.business()?, extent, &mut progress())?;
+    let mut watcher = Watcher { progress: &mut progress(), wanted: &|| !shutdown.requested() };
+    let audit = audit(connection, settings.business()?, extent, &mut watcher)?;
     let proof = proofs::store(connection, &audit)?;
     for difference in audit.differences.iter().take(SHOWN) {
         println!("{difference}");
@@ -48,7 +49,7 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
 }
 
 /// Says on stderr how far it is, every few seconds.
-pub(super) fn progress() -> impl FnMut(&analytics_db::audit::Day) {
+pub(super) fn progress() -> impl FnMut(&Day) {
     let (mut said, mut events, mut days) = (Instant::now(), 0, 0);
     move |day| {
         events += day.events;

@@ -1,25 +1,65 @@
 //! How a process begins and ends: settings, logs, signals, an exit code.
 
+use std::panic;
 use std::process::ExitCode;
 
+use clap::Args;
+
 use crate::logging;
-use crate::settings::Settings;
+use crate::settings::{Settings, masked};
 use crate::shutdown::Shutdown;
 
+/// The arguments that every process has.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CommonArguments {
+    /// Check all settings, say what is wrong with the first that cannot be used, and exit
+    #[arg(long, global = true)]
+    pub check_settings: bool,
+}
+
 /// Runs a process until it is asked to stop or cannot go on; then says why, in one line.
-pub fn run(name: &str, work: impl FnOnce(&Settings, Shutdown) -> anyhow::Result<()>) -> ExitCode {
-    let ended = prepare().and_then(|(settings, shutdown)| work(&settings, shutdown));
+///
+/// `validate` turns the settings into what `work` needs; with `--check-settings` nothing else is done.
+pub fn run<S>(
+    name: &str,
+    arguments: CommonArguments,
+    validate: impl FnOnce(&Settings) -> anyhow::Result<S>,
+    work: impl FnOnce(S, Shutdown) -> anyhow::Result<()>,
+) -> ExitCode {
+    end_at_any_panic();
+    let ended = prepare(validate).and_then(|(settings, shutdown)| {
+        if arguments.check_settings {
+            println!("the settings can be used");
+            return Ok(());
+        }
+        work(settings, shutdown)
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            eprintln!("{name}: {}", masked(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
 }
 
-fn prepare() -> anyhow::Result<(Settings, Shutdown)> {
+fn prepare<S>(validate: impl FnOnce(&Settings) -> anyhow::Result<S>) -> anyhow::Result<(S, Shutdown)> {
     let settings = Settings::load()?;
     logging::start(&settings)?;
-    Ok((settings, Shutdown::on_signals()?))
+    for warning in settings.warnings() {
+        log::warn!("{warning}");
+    }
+    Ok((validate(&settings)?, Shutdown::on_signals()?))
+}
+
+/// A process that has lost a thread does half of its work and looks whole. Whoever runs it starts it
+/// again; what was not committed is done again.
+fn end_at_any_panic() {
+    panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        log::error!("the thread {:?} panicked at {place}, the process ends: {message}", thread.name().unwrap_or("?"));
+        std::process::abort();
+    }));
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, masked};
 
 /// Starts logging by `LOG_FORMAT` and `RUST_LOG`.
 ///
@@ -15,20 +15,23 @@ pub fn start(settings: &Settings) -> Result<(), SettingsError> {
     let json = settings.parse("LOG_FORMAT", |format| match format {
         "text" => Ok(false),
         "json" => Ok(true),
-        _ => Err("it is text or json"),
+        _ => Err("must be text or json"),
+    })?;
+    settings.parse("RUST_LOG", |filters| {
+        let parsed = env_filter::Builder::new().try_parse(filters).map(drop);
+        parsed.map_err(|_| "must be log filters, such as info or warn,analytics_ingest=debug")
     })?;
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(settings.get("RUST_LOG").unwrap_or("info"));
     builder.format(move |out, record| {
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let (level, target) = (record.level(), record.target());
+        let message = masked(&record.args().to_string());
         if json {
-            let line = json!({
-                "time": time, "level": level.as_str(), "target": target, "message": record.args().to_string(),
-            });
+            let line = json!({ "time": time, "level": level.as_str(), "target": target, "message": message });
             writeln!(out, "{line}")
         } else {
-            writeln!(out, "{time} {level:<5} {target}: {}", record.args())
+            writeln!(out, "{time} {level:<5} {target}: {message}")
         }
     });
     // Tests start several processes' worth of settings in one; the first one's logger stays.

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
+use actix_web::guard::{Any, Get, Head};
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, ServiceConfig, get};
-use actix_web::{App, HttpResponse, HttpServer, rt};
+use actix_web::web::{Data, ServiceConfig, route};
+use actix_web::{App, HttpResponse, HttpServer, Route, rt};
 use prometheus::{Registry, TextEncoder};
 
 /// Tells whether the process can do its work now, else why not. Must answer at once.
@@ -22,10 +23,15 @@ pub fn routes(readiness: Arc<dyn Readiness>, registry: Registry) -> impl FnOnce(
         config
             .app_data(Data::from(readiness))
             .app_data(Data::new(registry))
-            .route("/health/live", get().to(|| async { HttpResponse::Ok().body("live\n") }))
-            .route("/health/ready", get().to(ready))
-            .route("/metrics", get().to(metrics));
+            .route("/health/live", read().to(|| async { HttpResponse::Ok().body("live\n") }))
+            .route("/health/ready", read().to(ready))
+            .route("/metrics", read().to(metrics));
     }
+}
+
+/// HEAD is GET without the body.
+fn read() -> Route {
+    route().guard(Any(Get()).or(Head()))
 }
 
 async fn ready(readiness: Data<dyn Readiness>) -> HttpResponse {

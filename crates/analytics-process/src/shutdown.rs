@@ -44,6 +44,22 @@ impl Shutdown {
         self.state.1.notify_all();
     }
 
+    /// Ends the process if it is still there so long after it was asked to stop: for work that stops between
+    /// two statements, and a statement that takes longer. Its transaction is taken back.
+    ///
+    /// # Errors
+    /// Where no thread can be had.
+    pub fn enforce(&self, grace: Duration) -> io::Result<()> {
+        let shutdown = self.clone();
+        thread::Builder::new().name("enforcer".into()).spawn(move || {
+            while !shutdown.wait(Duration::from_secs(3600)) {}
+            thread::sleep(grace);
+            log::warn!("stopped in the middle of a statement, which is taken back");
+            std::process::exit(130);
+        })?;
+        Ok(())
+    }
+
     /// Whether it has been asked.
     #[must_use]
     pub fn requested(&self) -> bool {

@@ -72,7 +72,7 @@ fn tokens(criterion: &mut Criterion) {
         minted.set(minted.get() + 1);
         let exp = (Utc::now().timestamp() + 3600).unsigned_abs();
         let user_id = Some(minted.get().to_string());
-        let claims = Claims { user_id, role: Some("admin".into()), exp, ..Claims::default() };
+        let claims = Claims { user_id, role: vec!["admin".into()], exp, ..Claims::default() };
         mint(SECRET.as_bytes(), &claims).expect("a token")
     };
     criterion.bench_function("a new token", |bencher| {

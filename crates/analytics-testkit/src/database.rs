@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use analytics_core::business::Business;
 use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{Connection, connection, migrations, partitions};
+use analytics_db::{Connection, DatabaseUrl, DbError, connection, migrations, partitions};
 use diesel::connection::SimpleConnection;
 use diesel::deserialize::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::{RunQueryDsl, sql_query};
 
 use crate::wait;
+
+fn connect(url: &str) -> Result<Connection, DbError> {
+    connection::connect(&DatabaseUrl::parse(url).expect("a URL"), "test")
+}
 
 /// A database of one's own, dropped at the end.
 pub struct Database {
@@ -50,7 +54,7 @@ impl Database {
 
     fn made(server_url: &str, how: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::new_v8(unique()).simple());
-        let mut server = connection::connect(server_url, "test").expect("the tests' PostgreSQL");
+        let mut server = connect(server_url).expect("the tests' PostgreSQL");
         server.batch_execute(&format!("CREATE DATABASE {name} {how}")).expect("a new database");
         let (base, _) = server_url.rsplit_once('/').expect("a URL with a database");
         Self { url: format!("{base}/{name}"), server_url: server_url.to_owned(), name }
@@ -80,13 +84,22 @@ impl Database {
         partitions::ensure(connection, chrono::Utc::now()).expect("the partitions");
     }
 
+    /// Where it is, as the service reads it.
+    ///
+    /// # Panics
+    /// Never with the tests' own URLs.
+    #[must_use]
+    pub fn address(&self) -> DatabaseUrl {
+        DatabaseUrl::parse(&self.url).expect("a URL")
+    }
+
     /// A connection.
     ///
     /// # Panics
     /// Where there is none to be had.
     #[must_use]
     pub fn connect(&self) -> Connection {
-        connection::connect(&self.url, "test").expect("a connection")
+        connect(&self.url).expect("a connection")
     }
 
     /// The one number that a query gives; `None` for NULL.
@@ -143,7 +156,7 @@ impl Drop for Database {
         if self.name.is_empty() {
             return;
         }
-        if let Ok(mut server) = connection::connect(&self.server_url, "test") {
+        if let Ok(mut server) = connect(&self.server_url) {
             let _left_behind = server.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }
     }
@@ -241,7 +254,7 @@ impl Server {
             .stderr(log)
             .spawn();
         self.child = Some(child.expect("postgres"));
-        wait::until("PostgreSQL to answer", Duration::from_secs(60), || connection::connect(&self.url(), "test").ok());
+        wait::until("PostgreSQL to answer", Duration::from_secs(60), || connect(&self.url()).ok());
     }
 
     /// Where it is.

@@ -12,19 +12,17 @@ pub struct Claims {
     /// The user, by the registered name.
     #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// The user's address; kept for logs of who did what.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
-    /// One role.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// Several roles; the one that may do most counts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Roles; the one that may do most counts. A text, or a list.
+    #[serde(deserialize_with = "one_or_several", skip_serializing_if = "Vec::is_empty")]
+    pub role: Vec<String>,
+    /// More roles, in the same forms.
+    #[serde(deserialize_with = "one_or_several", skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
     /// The seller that the user acts for.
     #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
     pub vendor_id: Option<String>,
     /// When the token ends, in seconds since the epoch.
+    #[serde(deserialize_with = "numeric_date")]
     pub exp: u64,
 }
 
@@ -40,6 +38,40 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
         Id::Text(text) => text,
         Id::Number(number) => number.to_string(),
     }))
+}
+
+/// A text, a list of texts, or null.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Option::<Names>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Names::One(name)) => vec![name],
+        Some(Names::Several(names)) => names,
+    })
+}
+
+/// Seconds since the epoch, whole or not (RFC 7519, section 2).
+fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Date {
+        Whole(u64),
+        Real(f64),
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what does not fit is as early or late as can be"
+    )]
+    Ok(match Date::deserialize(deserializer)? {
+        Date::Whole(seconds) => seconds,
+        Date::Real(seconds) => seconds as u64,
+    })
 }
 
 /// In which role a principal asks. Ordered by how much it may do.
@@ -68,7 +100,7 @@ impl Principal {
     #[must_use]
     pub fn of(claims: Claims) -> Self {
         let vendor = claims.vendor_id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
-        let named: Vec<String> = claims.role.into_iter().chain(claims.roles).collect();
+        let named: Vec<String> = [claims.role, claims.roles].concat();
         let role = |name: &String| match (name.trim().to_ascii_lowercase().as_str(), &vendor) {
             ("admin" | "super_admin", _) => Role::Admin,
             ("seller" | "vendor" | "buyer_seller", Some(vendor)) => Role::Vendor(vendor.clone()),
@@ -100,6 +132,12 @@ mod tests {
             (r#"{"vendorId":7}"#, Role::Vendor("7".into())),
             (r#"{"roles":["buyer","seller"],"vendorId":"v-1"}"#, vendor()),
             (r#"{"roles":["seller","admin"],"vendorId":"v-1"}"#, Role::Admin),
+            (r#"{"role":["admin"]}"#, Role::Admin),
+            (r#"{"role":["buyer","seller"],"vendorId":"v-1"}"#, vendor()),
+            (r#"{"roles":"admin"}"#, Role::Admin),
+            (r#"{"role":"admin","roles":null}"#, Role::Admin),
+            (r#"{"role":null,"roles":["admin"]}"#, Role::Admin),
+            (r#"{"role":[],"roles":[]}"#, Role::Buyer),
             (r#"{"role":"buyer","vendorId":"v-1"}"#, Role::Buyer),
             (r#"{"role":"seller"}"#, Role::Buyer),
             (r#"{"role":"seller","vendorId":" "}"#, Role::Buyer),
@@ -108,6 +146,20 @@ mod tests {
         ] {
             let claims: Claims = serde_json::from_str(json).unwrap();
             assert_eq!(Principal::of(claims).role, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_token_ends_at_a_numeric_date() {
+        for (exp, expected) in [
+            ("1795579745", 1_795_579_745),
+            ("1795579745.5", 1_795_579_745),
+            ("2.1e9", 2_100_000_000),
+            ("-1.5", 0),
+            ("1e300", u64::MAX),
+        ] {
+            let claims: Claims = serde_json::from_str(&format!(r#"{{"exp":{exp}}}"#)).unwrap();
+            assert_eq!(claims.exp, expected, "{exp}");
         }
     }
 

@@ -34,7 +34,7 @@ impl Jwks {
         let jwks = Arc::new(Self { keys: RwLock::default(), wanted: (Mutex::new(false), Condvar::new()) });
         match read(&source) {
             Ok(document) => jwks.store(Key::jwks(&document)?),
-            Err(error) => log::error!("no token is valid before the keys at {source} can be read: {error}"),
+            Err(why) => log::error!("no token is valid before the published keys can be read: {why}"),
         }
         let watched = Arc::downgrade(&jwks);
         // Without the thread keys would never rotate; that it cannot be made is for the log.
@@ -77,18 +77,30 @@ fn follow(jwks: &Weak<Jwks>, source: &str) {
         jwks.wait(patience);
         thread::sleep(AT_MOST_EVERY.saturating_sub(last.elapsed()));
         last = Instant::now();
-        match read(source).map_err(|error| error.to_string()).and_then(|d| Key::jwks(&d).map_err(|e| e.to_string())) {
+        match read(source).and_then(|document| Key::jwks(&document).map_err(|error| error.to_string())) {
             Ok(keys) => jwks.store(keys),
-            Err(error) => log::warn!("the keys at {source} stay as they are: {error}"),
+            Err(why) => log::warn!("the published keys stay as they are: {why}"),
         }
     }
 }
 
-fn read(source: &str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+/// Reads the document. What goes wrong is told without the source, which may hold a password.
+fn read(source: &str) -> Result<Vec<u8>, String> {
     if source.starts_with("http://") || source.starts_with("https://") {
         let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).build().into();
-        let mut answer = agent.get(source).call()?;
-        return Ok(answer.body_mut().with_config().limit(LARGEST).read_to_vec()?);
+        let answered = agent
+            .get(source)
+            .call()
+            .and_then(|mut answer| answer.body_mut().with_config().limit(LARGEST).read_to_vec());
+        return answered.map_err(|error| match error {
+            ureq::Error::StatusCode(status) => format!("the server answered {status}"),
+            ureq::Error::Timeout(_) => "the server did not answer in time".into(),
+            ureq::Error::HostNotFound => "there is no such host".into(),
+            ureq::Error::Io(error) => format!("the server cannot be reached: {}", error.kind()),
+            ureq::Error::BodyExceedsLimit(_) => "the document is too large".into(),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => "it is not a URL that can be fetched".into(),
+            _ => "the server cannot be reached".into(),
+        });
     }
-    Ok(std::fs::read(source)?)
+    std::fs::read(source).map_err(|error| format!("the file cannot be read: {}", error.kind()))
 }

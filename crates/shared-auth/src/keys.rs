@@ -1,23 +1,37 @@
 //! Keys, each with the one algorithm that it may be used with.
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
+use openssl::nid::Nid;
+use openssl::pkey::{Id, PKey, Public};
+use openssl::rsa::Rsa;
+use openssl::x509::X509;
+use serde_json::Value;
 
 /// HS256 keys shorter than its hash can be guessed (RFC 7518, section 3.2).
 const SHORTEST_SECRET: usize = 32;
+
+/// Shorter RSA keys are not to be used (RFC 7518, section 3.3).
+const SHORTEST_RSA: u32 = 2048;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidKey {
     /// An HS256 secret under 32 bytes.
-    #[error("it has {0} bytes, HS256 needs {SHORTEST_SECRET} or more")]
+    #[error("must have {SHORTEST_SECRET} bytes or more for HS256, got {0}")]
     TooShort(usize),
+    /// A private key: whoever verifies must not be able to sign.
+    #[error("must be a public key, got a private one: give the public half of it")]
+    Private,
+    /// A public key of another kind.
+    #[error("must be an RSA key of {SHORTEST_RSA} bits or more, a P-256 key or an Ed25519 key, got {0}")]
+    Kind(String),
     /// No public key in PEM form.
-    #[error("it is no public key in PEM form for RS256, ES256 or EdDSA")]
+    #[error("must be a public key in PEM form, as in -----BEGIN PUBLIC KEY-----, for RS256, ES256 or EdDSA")]
     Pem,
-    /// No JWKS document.
-    #[error("it is no JWKS document: {0}")]
-    Jwks(String),
+    /// No JWKS document, and why.
+    #[error("must be a JWKS document: {0}")]
+    Jwks(&'static str),
     /// There is nothing to verify tokens with.
     #[error("no key is configured")]
     None,
@@ -41,13 +55,25 @@ impl Key {
         Ok(Self { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) })
     }
 
-    /// A public key in PEM form; its kind says the algorithm.
+    /// A public key in PEM form, or a certificate with one; its kind says the algorithm.
     pub(crate) fn pem(pem: &[u8]) -> Result<Self, InvalidKey> {
-        let key = |algorithm| move |key| Self { id: None, algorithm, key };
-        let rsa = DecodingKey::from_rsa_pem(pem).map(key(Algorithm::RS256));
-        let ec = || DecodingKey::from_ec_pem(pem).map(key(Algorithm::ES256));
-        let ed = || DecodingKey::from_ed_pem(pem).map(key(Algorithm::EdDSA));
-        rsa.or_else(|_| ec()).or_else(|_| ed()).map_err(|_| InvalidKey::Pem)
+        let text = String::from_utf8_lossy(pem);
+        if text.contains("PRIVATE KEY-----") {
+            return Err(InvalidKey::Private);
+        }
+        let key = PKey::public_key_from_pem(pem)
+            .or_else(|_| PKey::from_rsa(Rsa::public_key_from_pem_pkcs1(pem)?))
+            .or_else(|_| X509::from_pem(pem)?.public_key())
+            .map_err(|_| InvalidKey::Pem)?;
+        let algorithm = algorithm(&key)?;
+        // In the one form that is read for every kind.
+        let pem = key.public_key_to_pem().map_err(|_| InvalidKey::Pem)?;
+        let key = match algorithm {
+            Algorithm::RS256 => DecodingKey::from_rsa_pem(&pem),
+            Algorithm::ES256 => DecodingKey::from_ec_pem(&pem),
+            _ => DecodingKey::from_ed_pem(&pem),
+        };
+        Ok(Self { id: None, algorithm, key: key.map_err(|_| InvalidKey::Pem)? })
     }
 
     /// A key of a JWKS document; `None` for keys of other uses and algorithms, which such a
@@ -70,13 +96,96 @@ impl Key {
         Some(Self { id: jwk.common.key_id.clone(), algorithm, key: DecodingKey::from_jwk(jwk).ok()? })
     }
 
-    /// The keys of a JWKS document.
+    /// The keys of a JWKS document. Those that cannot be used are passed over.
     pub(crate) fn jwks(document: &[u8]) -> Result<Vec<Self>, InvalidKey> {
-        let set: JwkSet = serde_json::from_slice(document).map_err(|error| InvalidKey::Jwks(error.to_string()))?;
-        let keys: Vec<Self> = set.keys.iter().filter_map(Self::jwk).collect();
+        #[derive(serde::Deserialize)]
+        struct Document {
+            keys: Vec<Value>,
+        }
+        let document: Document =
+            serde_json::from_slice(document).map_err(|_| InvalidKey::Jwks("it is not a JSON object with keys"))?;
+        let read = |mut key: Value| {
+            // An id is a text (RFC 7517, section 4.5); a key with another one has none.
+            if let Some(key) = key.as_object_mut() {
+                key.retain(|name, value| name != "kid" || value.is_string());
+            }
+            Self::jwk(&serde_json::from_value(key).ok()?)
+        };
+        let keys: Vec<Self> = document.keys.into_iter().filter_map(read).collect();
         if keys.is_empty() {
-            return Err(InvalidKey::Jwks("it has no key for RS256, ES256 or EdDSA signatures".into()));
+            return Err(InvalidKey::Jwks("it has no key for RS256, ES256 or EdDSA signatures"));
         }
         Ok(keys)
+    }
+}
+
+/// The one algorithm that a key is for.
+fn algorithm(key: &PKey<Public>) -> Result<Algorithm, InvalidKey> {
+    match key.id() {
+        Id::RSA if key.bits() >= SHORTEST_RSA => Ok(Algorithm::RS256),
+        Id::RSA => Err(InvalidKey::Kind(format!("an RSA key of {} bits", key.bits()))),
+        Id::EC => match key.ec_key().ok().and_then(|key| key.group().curve_name()) {
+            Some(Nid::X9_62_PRIME256V1) => Ok(Algorithm::ES256),
+            curve => {
+                let curve = curve.and_then(|curve| curve.short_name().ok()).unwrap_or("another curve");
+                Err(InvalidKey::Kind(format!("a key on {curve}")))
+            }
+        },
+        Id::ED25519 => Ok(Algorithm::EdDSA),
+        _ => Err(InvalidKey::Kind("a key of another kind".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openssl::ec::{EcGroup, EcKey};
+
+    use super::*;
+
+    fn refused(pem: &[u8]) -> String {
+        Key::pem(pem).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_key_that_could_verify_nothing_is_refused() {
+        let rsa = |bits| PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
+        let ec = |curve| {
+            let group = EcGroup::from_curve_name(curve).unwrap();
+            PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+        };
+        let p256 = ec(Nid::X9_62_PRIME256V1);
+        assert_eq!(Key::pem(&p256.public_key_to_pem().unwrap()).unwrap().algorithm, Algorithm::ES256);
+        let pkcs1 = rsa(2048).rsa().unwrap().public_key_to_pem_pkcs1().unwrap();
+        assert_eq!(Key::pem(&pkcs1).unwrap().algorithm, Algorithm::RS256);
+        let ed = PKey::generate_ed25519().unwrap();
+        assert_eq!(Key::pem(&ed.public_key_to_pem().unwrap()).unwrap().algorithm, Algorithm::EdDSA);
+        for (pem, says) in [
+            (ec(Nid::SECP384R1).public_key_to_pem().unwrap(), "got a key on secp384r1"),
+            (ec(Nid::SECP256K1).public_key_to_pem().unwrap(), "got a key on secp256k1"),
+            (rsa(1024).public_key_to_pem().unwrap(), "got an RSA key of 1024 bits"),
+            (PKey::generate_ed448().unwrap().public_key_to_pem().unwrap(), "got a key of another kind"),
+            (p256.private_key_to_pem_pkcs8().unwrap(), "got a private one"),
+            (p256.ec_key().unwrap().private_key_to_pem().unwrap(), "got a private one"),
+            (rsa(2048).private_key_to_pem_pkcs8().unwrap(), "got a private one"),
+            (b"nonsense".to_vec(), "must be a public key in PEM form"),
+        ] {
+            let sentence = refused(&pem);
+            assert!(sentence.contains(says), "{says}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_document_that_cannot_be_used_are_passed_over() {
+        let good = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let with = |kid: &str| good.replace("{", &format!(r#"{{"kid":{kid},"#));
+        let ids = |document: String| {
+            let keys = Key::jwks(document.as_bytes());
+            keys.map(|keys| keys.into_iter().map(|key| key.id).collect::<Vec<_>>()).map_err(|error| error.to_string())
+        };
+        assert_eq!(ids(format!(r#"{{"keys":[{}]}}"#, with("\"a\""))), Ok(vec![Some("a".into())]));
+        assert_eq!(ids(format!(r#"{{"keys":[{}]}}"#, with("7"))), Ok(vec![None]));
+        assert_eq!(ids(format!(r#"{{"keys":[7,{{"kty":"new"}},{good}]}}"#)), Ok(vec![None]));
+        assert!(ids(r#"{"keys":[{"kty":"new"}]}"#.into()).unwrap_err().contains("no key for RS256"));
+        assert!(ids("SECRET".into()).is_err_and(|sentence| !sentence.contains("SECRET")));
     }
 }

@@ -27,6 +27,9 @@ pub enum Rejected {
     /// The token brings its own key, or says where to fetch one.
     #[error("the token names a key of its own")]
     OwnKey,
+    /// The token says that something has to be understood that is not (RFC 7515, section 4.1.11).
+    #[error("the token has critical header parameters")]
+    Critical,
     /// No key of ours has this id and algorithm.
     #[error("no key for algorithm {algorithm} and id {id:?}")]
     UnknownKey {
@@ -162,6 +165,9 @@ impl Inner {
         let header = jsonwebtoken::decode_header(token)?;
         if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
             return Err(Rejected::OwnKey);
+        }
+        if header.crit.is_some() {
+            return Err(Rejected::Critical);
         }
         let named = |key: &&Key| match (&key.id, &header.kid) {
             (Some(own), Some(wanted)) => own == wanted,

@@ -4,7 +4,7 @@ use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
-use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
@@ -43,6 +43,8 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     };
     let body = if unchanged {
         *head.status_mut() = StatusCode::NOT_MODIFIED;
+        // As the answer itself has it, which is compressed after this (RFC 9110, section 15.4.5).
+        head.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
         Bytes::new()
     } else {
         body

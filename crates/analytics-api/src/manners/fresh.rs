@@ -3,24 +3,25 @@
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 
 use crate::database::Database;
-use crate::routes::freshness::Freshness;
+use crate::routes::freshness::FreshnessBody;
 
 const AS_OF: HeaderName = HeaderName::from_static("data-as-of");
 const LAG: HeaderName = HeaderName::from_static("data-lag-seconds");
 
 pub(crate) async fn fresh<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let database = request.app_data::<Data<Database>>().cloned();
-    let read = request.method() == Method::GET;
+    let read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut answer = next.call(request).await?;
-    if let (Some(database), true) = (database, read && answer.status().is_success()) {
-        let freshness = Freshness::judge(database.freshness(), Utc::now());
+    let told = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
+    if let (Some(database), true) = (database, read && told) {
+        let freshness = FreshnessBody::of(&database);
         if let Some(as_of) = freshness.counted_up_to {
             let texts = [
                 (AS_OF, as_of.to_rfc3339_opts(SecondsFormat::Millis, true)),

@@ -2,12 +2,13 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
+use analytics_core::storable_object;
 use analytics_db::DbError;
-use analytics_db::read::{Tenant, metrics};
+use analytics_db::read::{RawJson, Tenant, metrics};
 use analytics_db::write::WriteError;
 use analytics_db::write::adjustment::{Adjustment, adjust};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use shared_auth::Principal;
 use utoipa::ToSchema;
 
@@ -34,7 +35,7 @@ pub(crate) struct Upsert {
     value: Option<i64>,
     /// The metadata that it is to have; left as it is if not given.
     #[schema(value_type = Option<Object>)]
-    metadata: Option<serde_json::Map<String, Value>>,
+    metadata: Option<Box<RawValue>>,
     /// Why.
     #[schema(max_length = 1000)]
     reason: Option<String>,
@@ -46,9 +47,9 @@ pub(crate) struct Upsert {
 /// why, so that recomputing gives the same. Rates, averages and totals over sellers follow from
 /// other metrics and cannot be set.
 #[utoipa::path(
-    post, path = "/api/metrics/upsert", tag = "metrics", security(("bearer" = [])),
+    post, path = "/api/metrics/upsert", operation_id = "upsertMetric", tag = "metrics", security(("bearer" = [])),
     request_body = Upsert,
-    responses((status = 200, body = MetricBody), Failures, TooLarge)
+    responses((status = 200, description = "The metric as it is now", body = MetricBody), Failures, TooLarge)
 )]
 pub(crate) async fn upsert(
     principal: Principal,
@@ -63,7 +64,7 @@ pub(crate) async fn upsert(
     let business = settings.business;
     let metric = Tenant::Marketplace.custom_metric(&adjustment.metric_type);
     let (adjusted, found) = database
-        .ask(move |connection| {
+        .write(move |connection| {
             let adjusted = match adjust(connection, &adjustment, business) {
                 Ok(event) => Ok(event),
                 Err(WriteError::Refused) => Err(()),
@@ -90,21 +91,22 @@ fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Re
         return Err(Problem::invalid_body("give a value, metadata, or both"));
     }
     if body.value.is_some_and(|value| value.unsigned_abs() > LARGEST_VALUE) {
-        return Err(Problem::invalid_body(format!("value: it lies between -{LARGEST_VALUE} and {LARGEST_VALUE}")));
+        return Err(Problem::invalid_body(format!("value: must be between -{LARGEST_VALUE} and {LARGEST_VALUE}")));
     }
-    let metadata = body.metadata.map(Value::Object);
+    if let Some(metadata) = &body.metadata {
+        storable_object(metadata.get()).map_err(|why| Problem::invalid_body(format!("metadata: {why}")))?;
+    }
     let text = body.reason.as_deref().unwrap_or_default();
     if text.chars().count() > LONGEST_REASON {
-        return Err(Problem::invalid_body(format!("reason: it has more than {LONGEST_REASON} characters")));
+        return Err(Problem::invalid_body(format!("reason: must have at most {LONGEST_REASON} characters")));
     }
-    let said = metadata.as_ref().map(ToString::to_string).unwrap_or_default();
-    if text.contains('\0') || said.contains("\\u0000") {
-        return Err(Problem::invalid_body("the character U+0000 cannot be stored"));
+    if text.contains('\0') {
+        return Err(Problem::invalid_body("reason: must not hold the character U+0000"));
     }
     Ok(Adjustment {
         metric_type: known.map_or(body.r#type, |known| known.to_string()),
         value: body.value,
-        metadata,
+        metadata: body.metadata.map(RawJson::from),
         reason: body.reason,
         actor: caller::actor(principal),
     })

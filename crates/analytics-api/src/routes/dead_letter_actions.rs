@@ -85,10 +85,10 @@ pub(crate) struct OutcomeBody {
 /// By the ordinary decoding and counting, as if it were read again; with another payload, if one is
 /// given. It counts once, however often it is replayed.
 #[utoipa::path(
-    post, path = "/api/dead-letters/{id}/replay", tag = "dead letters", security(("bearer" = [])),
+    post, path = "/api/dead-letters/{id}/replay", operation_id = "replayDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
     request_body = Replay,
-    responses((status = 200, body = OutcomeBody), Failures, NotFound, TooLarge)
+    responses((status = 200, description = "What became of it", body = OutcomeBody), Failures, NotFound, TooLarge)
 )]
 pub(crate) async fn replay_one(
     principal: Principal,
@@ -114,9 +114,9 @@ pub(crate) async fn replay_one(
 ///
 /// It is not to be counted: its bytes go, a trace of who decided stays.
 #[utoipa::path(
-    delete, path = "/api/dead-letters/{id}", tag = "dead letters", security(("bearer" = [])),
+    delete, path = "/api/dead-letters/{id}", operation_id = "discardDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
-    responses((status = 200, body = OutcomeBody), Failures, NotFound)
+    responses((status = 200, description = "What became of it", body = OutcomeBody), Failures, NotFound)
 )]
 pub(crate) async fn discard_one(
     principal: Principal,
@@ -129,15 +129,15 @@ pub(crate) async fn discard_one(
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
     let actor = caller::actor(&principal);
-    let discarded = database.ask(move |connection| letters::discard(connection, &[id], &actor)).await?;
+    let discarded = database.write(move |connection| letters::discard(connection, &[id], &actor)).await?;
     discarded.first().copied().map(discarded_body).map(Json).ok_or_else(Problem::dead_letter_not_found)
 }
 
 /// Replay many open dead letters
 #[utoipa::path(
-    post, path = "/api/dead-letters/replay", tag = "dead letters", security(("bearer" = [])),
+    post, path = "/api/dead-letters/replay", operation_id = "replayDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,
-    responses((status = 200, body = Outcomes), Failures, TooLarge)
+    responses((status = 200, description = "What became of each", body = Outcomes), Failures, TooLarge)
 )]
 pub(crate) async fn replay_many(
     principal: Principal,
@@ -155,9 +155,9 @@ pub(crate) async fn replay_many(
 
 /// Discard many open dead letters
 #[utoipa::path(
-    post, path = "/api/dead-letters/discard", tag = "dead letters", security(("bearer" = [])),
+    post, path = "/api/dead-letters/discard", operation_id = "discardDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,
-    responses((status = 200, body = Outcomes), Failures, TooLarge)
+    responses((status = 200, description = "What became of each", body = Outcomes), Failures, TooLarge)
 )]
 pub(crate) async fn discard_many(
     principal: Principal,
@@ -170,7 +170,7 @@ pub(crate) async fn discard_many(
     Query::of(&request, &[], &[])?;
     let (ids, next) = select(&principal, selection.into_inner(), &database).await?;
     let actor = caller::actor(&principal);
-    let discarded = database.ask(move |connection| letters::discard(connection, &ids, &actor)).await?;
+    let discarded = database.write(move |connection| letters::discard(connection, &ids, &actor)).await?;
     Ok(Json(Outcomes { items: discarded.into_iter().map(discarded_body).collect(), next }))
 }
 
@@ -187,21 +187,21 @@ async fn select(
         return Err(Problem::invalid_body("give ids, a reason, a topic, from or to"));
     }
     if ids.len() > MOST {
-        return Err(Problem::invalid_body(format!("ids: there may be {MOST} at most")));
+        return Err(Problem::invalid_body(format!("ids: must be {MOST} at most")));
     }
     if topic.as_ref().is_some_and(|topic| topic.is_empty() || topic.len() > LONGEST_TOPIC || topic.contains('\0')) {
-        return Err(Problem::invalid_body(format!("topic: it is a text of 1 to {LONGEST_TOPIC} characters")));
+        return Err(Problem::invalid_body(format!("topic: must be a text of 1 to {LONGEST_TOPIC} characters")));
     }
     let in_range = |time: &DateTime<Utc>| (0..253_402_300_800).contains(&time.timestamp());
     if !from.iter().chain(&to).all(in_range) {
-        return Err(Problem::invalid_body("from, to: times lie between the years 1970 and 9999"));
+        return Err(Problem::invalid_body("from, to: must be times between the years 1970 and 9999"));
     }
     let reason =
         code.as_deref().map(reason).transpose().map_err(|why| Problem::invalid_body(format!("reason: {why}")))?;
     let filter = LetterFilter { ids, state: Some("open".into()), reason, topic, from, to };
     let most = i64::try_from(MOST).unwrap_or(i64::MAX);
     let found =
-        database.ask(move |connection| dead_letters::newest(connection, access, &filter, before, most + 1)).await?;
+        database.read(move |connection| dead_letters::newest(connection, access, &filter, before, most + 1)).await?;
     let mut ids: Vec<Uuid> = found.into_iter().map(|letter| letter.id).collect();
     let more = ids.len() > MOST;
     ids.truncate(MOST);
@@ -218,7 +218,7 @@ async fn replay_all(
 ) -> Result<Vec<Replayed>, Problem> {
     let (decoder, actor) = (settings.decoder.clone(), caller::actor(principal));
     database
-        .ask(move |connection| {
+        .write(move |connection| {
             replay::replay(connection, &ids, payload.as_deref(), &decoder, &actor).map_err(|error| match error {
                 WriteError::Database(error) => error,
                 other => DbError::Unusable(other.to_string()),

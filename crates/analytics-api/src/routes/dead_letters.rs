@@ -95,7 +95,7 @@ pub(crate) struct DeadLettersPage {
 ///
 /// Newest records first. Payloads come with the single dead letter.
 #[utoipa::path(
-    get, path = "/api/dead-letters", tag = "dead letters", security(("bearer" = [])),
+    get, path = "/api/dead-letters", operation_id = "listDeadLetters", tag = "dead letters", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query, description = "`open`, `replayed` or `discarded`"),
         ("reason" = Option<String>, Query, description = "Such as `invalid_amount`"),
@@ -105,7 +105,7 @@ pub(crate) struct DeadLettersPage {
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, body = DeadLettersPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of dead letters", body = DeadLettersPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -119,7 +119,7 @@ pub(crate) async fn list(
     let filter = LetterFilter {
         ids: Vec::new(),
         state: query.optional("state", |state| {
-            STATES.contains(&state).then(|| state.to_owned()).ok_or("it is open, replayed or discarded")
+            STATES.contains(&state).then(|| state.to_owned()).ok_or("must be open, replayed or discarded")
         })?,
         reason: query.optional("reason", reason)?,
         topic: query.text("topic", LONGEST_TOPIC)?,
@@ -128,7 +128,7 @@ pub(crate) async fn list(
     };
     let more = i64::from(limit) + 1;
     let mut found =
-        database.ask(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
+        database.read(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
     let next_cursor = cut(&mut found, limit, |letter| letter.id.to_string());
     let mut answer = page(&request, next_cursor.as_deref());
     Ok(answer.json(DeadLettersPage { items: found.iter().map(body).collect(), next_cursor }))
@@ -136,9 +136,9 @@ pub(crate) async fn list(
 
 /// One dead letter, its payload, and what was done with it
 #[utoipa::path(
-    get, path = "/api/dead-letters/{id}", tag = "dead letters", security(("bearer" = [])),
+    get, path = "/api/dead-letters/{id}", operation_id = "getDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
-    responses((status = 200, body = DeadLetterDetails), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "The dead letter", body = DeadLetterDetails), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
@@ -149,14 +149,14 @@ pub(crate) async fn one(
     let access = caller::event_log(&principal)?;
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
-    let found = database.ask(move |connection| dead_letters::one(connection, access, id)).await?;
+    let found = database.read(move |connection| dead_letters::one(connection, access, id)).await?;
     let (letter, contents, actions) = found.ok_or_else(Problem::dead_letter_not_found)?;
     Ok(Json(details(&letter, contents, actions)))
 }
 
 /// A dead letter's id in a path.
 pub(super) fn id(path: &str) -> Result<Uuid, Problem> {
-    path.parse().map_err(|_| Problem::invalid_parameter("id", "it is no UUID"))
+    path.parse().map_err(|_| Problem::invalid_parameter("id", "must be a UUID"))
 }
 
 /// A reason by its code.

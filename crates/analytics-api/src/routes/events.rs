@@ -49,7 +49,7 @@ pub(crate) struct EventsPage {
 /// Newest first by event time. Pages stay right while new events arrive: none is shown twice, and
 /// none that was there at the start is missed.
 #[utoipa::path(
-    get, path = "/api/events", tag = "events", security(("bearer" = [])),
+    get, path = "/api/events", operation_id = "listEvents", tag = "events", security(("bearer" = [])),
     params(
         ("type" = Option<String>, Query, description = "Such as `order.created`", min_length = 1, max_length = 100),
         ("userId" = Option<String>, Query, description = "About this user", min_length = 1, max_length = 255),
@@ -60,7 +60,7 @@ pub(crate) struct EventsPage {
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, body = EventsPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of events", body = EventsPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -81,7 +81,7 @@ pub(crate) async fn list(
         before: query.cursor_key()?,
     };
     let more = i64::from(limit) + 1;
-    let mut found = database.ask(move |connection| events::newest(connection, access, &filter, more)).await?;
+    let mut found = database.read(move |connection| events::newest(connection, access, &filter, more)).await?;
     let next_cursor = cut(&mut found, limit, |event| event.id.to_string());
     let mut answer = page(&request, next_cursor.as_deref());
     Ok(answer.json(EventsPage { items: found.into_iter().map(body).collect(), next_cursor }))
@@ -89,9 +89,9 @@ pub(crate) async fn list(
 
 /// One event
 #[utoipa::path(
-    get, path = "/api/events/{id}", tag = "events", security(("bearer" = [])),
+    get, path = "/api/events/{id}", operation_id = "getEvent", tag = "events", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The event's id")),
-    responses((status = 200, body = EventBody), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "The event", body = EventBody), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
@@ -101,8 +101,8 @@ pub(crate) async fn one(
 ) -> Result<Json<EventBody>, Problem> {
     let access = caller::event_log(&principal)?;
     Query::of(&request, &[], &[])?;
-    let id: Uuid = path.parse().map_err(|_| Problem::invalid_parameter("id", "it is no UUID"))?;
-    let found = database.ask(move |connection| events::by_id(connection, access, id)).await?;
+    let id: Uuid = path.parse().map_err(|_| Problem::invalid_parameter("id", "must be a UUID"))?;
+    let found = database.read(move |connection| events::by_id(connection, access, id)).await?;
     Ok(Json(body(found.ok_or_else(Problem::event_not_found)?)))
 }
 

@@ -6,9 +6,10 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::deltas::{Histogram, Rated};
 use analytics_core::event::{Body, Line, Vendor};
-use analytics_db::read::explain::{Contribution, Delta, explain};
+use analytics_db::DbError;
+use analytics_db::read::basis::{Basis, Later};
+use analytics_db::read::explain::{Contribution, Delta, Explanation, explain};
 use analytics_db::read::{Snapshot, metrics};
-use analytics_db::{Connection, DbError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use super::metrics::{readable, unit_and_currency};
 use crate::caller;
 use crate::database::Database;
-use crate::problem::{Failures, NotFound, Problem, Unchanged};
+use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
 use crate::query::{Query, encode, page};
 use crate::settings::ApiSettings;
 
@@ -142,6 +143,7 @@ struct Cursor {
     r#type: String,
     before: Uuid,
     snapshot: String,
+    state: Option<String>,
     value: Option<i64>,
     metadata: Option<Value>,
 }
@@ -150,16 +152,17 @@ struct Cursor {
 ///
 /// Every event that is a part of the metric, newest first, each with what it added. Over all pages
 /// the deltas sum to `value`, or, for a rate or an average, to the components in `metadata`, as of
-/// the moment of the first page. Sellers see their own metrics, and of orders their own lines; they
+/// the moment of the first page; where a replica cannot tell what could be seen then, a later page is 409
+/// `number_changed`, and the first has to be asked for again. Sellers see their own metrics, and of orders their own lines; they
 /// see neither buyers nor payloads. A `/` in a type is written `%2F`.
 #[utoipa::path(
-    get, path = "/api/metrics/{type}/events", tag = "metrics", security(("bearer" = [])),
+    get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
     params(
         ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, body = ExplanationPage), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "A page of events", body = ExplanationPage), Unchanged, Failures, NotFound, Changed)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -180,33 +183,38 @@ pub(crate) async fn list(
     let (metric, known) = readable(&named, &tenant, &settings)?;
     let metric = metric.ok_or_else(Problem::metric_not_found)?;
     if cursor.as_ref().is_some_and(|(cursor, _)| cursor.r#type != metric.as_str()) {
-        return Err(Problem::invalid_parameter("cursor", "it is of another metric"));
+        return Err(Problem::invalid_parameter("cursor", "must be a cursor of this metric"));
     }
     let (r#type, business) = (metric.as_str().to_owned(), settings.business);
     let found = database
-        .ask(move |connection| {
-            in_snapshot(connection, |connection| {
-                let first = match cursor {
-                    Some((cursor, snapshot)) => Some((Some(cursor.before), snapshot, cursor.value, cursor.metadata)),
-                    None => metrics::one(connection, &metric)?
-                        .map(|found| {
-                            // A sum has no components; what an adjustment said besides is none.
-                            let derived = metric.known().is_some_and(|known| !known.metric.unit().is_counter());
-                            let components = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
-                            Ok::<_, DbError>((None, Snapshot::of(connection)?, found.value, components))
-                        })
-                        .transpose()?,
-                };
-                let Some((before, snapshot, value, metadata)) = first else { return Ok(None) };
-                let page = explain(connection, &metric, business, &snapshot, before, limit.into())?;
-                Ok(Some((page, snapshot, value, metadata)))
-            })
+        .read(move |connection| {
+            let (before, basis, value, metadata) = match cursor {
+                Some((cursor, basis)) => (Some(cursor.before), basis, cursor.value, cursor.metadata),
+                None => {
+                    let Some(found) = metrics::one(connection, &metric)? else { return Ok(Read::Nothing) };
+                    // A sum has no components; what an adjustment said besides is none.
+                    let derived = metric.known().is_some_and(|known| !known.metric.unit().is_counter());
+                    let components = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
+                    (None, Basis::of(connection, &metric)?, found.value, components)
+                }
+            };
+            let snapshot = match before.map(|_| basis.later(connection, &metric)).transpose()? {
+                None | Some(Later::All) => None,
+                Some(Later::SeenIn(snapshot)) => Some(snapshot),
+                Some(Later::Changed) => return Ok(Read::Changed),
+            };
+            let page = explain(connection, &metric, business, snapshot, before, limit.into())?;
+            Ok::<_, DbError>(Read::Page(Box::new((page, basis, value, metadata))))
         })
         .await?;
-    let (explanation, snapshot, value, metadata) = found.ok_or_else(Problem::metric_not_found)?;
+    let (explanation, Basis { snapshot, state }, value, metadata) = match found {
+        Read::Page(page) => *page,
+        Read::Nothing => return Err(Problem::metric_not_found()),
+        Read::Changed => return Err(Problem::number_changed()),
+    };
     let next_cursor = explanation.next.map(|before| {
         let (metadata, snapshot) = (metadata.clone(), snapshot.to_string());
-        encode(&json!(Cursor { r#type: r#type.clone(), before, snapshot, value, metadata }).to_string())
+        encode(&json!(Cursor { r#type: r#type.clone(), before, snapshot, state, value, metadata }).to_string())
     });
     let mut answer = page(&request, next_cursor.as_deref());
     let admin = principal.role == Role::Admin;
@@ -223,20 +231,22 @@ pub(crate) async fn list(
     }))
 }
 
-/// Reads everything at one moment.
-fn in_snapshot<T>(
-    connection: &mut Connection,
-    read: impl FnOnce(&mut Connection) -> Result<T, DbError>,
-) -> Result<T, DbError> {
-    connection.build_transaction().repeatable_read().read_only().run(read)
+/// What was read.
+enum Read {
+    Page(Box<(Explanation, Basis, Option<i64>, Option<Value>)>),
+    /// The metric was never counted.
+    Nothing,
+    /// What the first page was a part of cannot be told any more.
+    Changed,
 }
 
 impl Cursor {
-    fn parse(text: &str) -> Result<(Self, Snapshot), Problem> {
-        let wrong = || Problem::invalid_parameter("cursor", "it is no cursor of this route");
+    fn parse(text: &str) -> Result<(Self, Basis), Problem> {
+        let wrong = || Problem::invalid_parameter("cursor", "must be a cursor that this route gave");
         let cursor: Self = serde_json::from_str(text).map_err(|_| wrong())?;
         let snapshot = Snapshot::from_str(&cursor.snapshot).map_err(|()| wrong())?;
-        Ok((cursor, snapshot))
+        let basis = Basis { snapshot, state: cursor.state.clone() };
+        Ok((cursor, basis))
     }
 }
 

@@ -59,9 +59,9 @@ pub(crate) struct MetricsPage {
 /// `daily_signups` without a day is today's. Another seller's metric is as absent as one that was
 /// never counted.
 #[utoipa::path(
-    get, path = "/api/metrics/{type}", tag = "metrics", security(("bearer" = [])),
+    get, path = "/api/metrics/{type}", operation_id = "getMetric", tag = "metrics", security(("bearer" = [])),
     params(("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views")),
-    responses((status = 200, body = MetricBody), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "The metric", body = MetricBody), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
@@ -83,14 +83,14 @@ pub(crate) async fn one(
 /// With `type` (up to 100 times) those metrics, as far as they were counted; with `name` all
 /// metrics of that name, page by page.
 #[utoipa::path(
-    get, path = "/api/metrics", tag = "metrics", security(("bearer" = [])),
+    get, path = "/api/metrics", operation_id = "listMetrics", tag = "metrics", security(("bearer" = [])),
     params(
         ("type" = Option<Vec<String>>, Query, description = "A metric's type; may be given several times", max_items = 100),
         ("name" = Option<String>, Query, description = "A metric's name, such as `seller_revenue`"),
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, body = MetricsPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of metrics", body = MetricsPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -106,14 +106,14 @@ pub(crate) async fn list(
         (None, []) => return Err(Problem::invalid_parameter("type", "give types, or a name")),
         (Some(_), [_, ..]) => return Err(Problem::invalid_parameter("name", "give a name, or types, not both")),
         (None, types) if types.len() > MOST_TYPES => {
-            return Err(Problem::invalid_parameter("type", format!("there may be {MOST_TYPES} at most")));
+            return Err(Problem::invalid_parameter("type", format!("must be given at most {MOST_TYPES} times")));
         }
         (None, types) => {
             let mut wanted: Vec<ReadableMetric> = Vec::with_capacity(types.len());
             for text in types {
                 wanted.extend(readable(text, &tenant, &settings)?.0);
             }
-            database.ask(move |connection| metrics::several(connection, &wanted)).await?
+            database.read(move |connection| metrics::several(connection, &wanted)).await?
         }
         (Some(name), []) => {
             let metric = metric_type::Metric::named(name)
@@ -122,7 +122,7 @@ pub(crate) async fn list(
                 return Ok(HttpResponse::Ok().json(MetricsPage { items: Vec::new(), next_cursor: None }));
             };
             let more = i64::from(limit) + 1;
-            database.ask(move |connection| metrics::range(connection, &range, cursor.as_deref(), more)).await?
+            database.read(move |connection| metrics::range(connection, &range, cursor.as_deref(), more)).await?
         }
     };
     // Named types come all at once.
@@ -148,7 +148,7 @@ pub(crate) fn readable(
 /// The type as the catalogue has it; `None` for a name that it does not have.
 pub(crate) fn parse(text: &str, settings: &ApiSettings) -> Result<Option<MetricType>, Problem> {
     if text.is_empty() || text.chars().count() > LONGEST || text.contains('\0') {
-        return Err(Problem::invalid_parameter("type", format!("it is a text of 1 to {LONGEST} characters")));
+        return Err(Problem::invalid_parameter("type", format!("must be a text of 1 to {LONGEST} characters")));
     }
     let today = settings.business.calendar.day(Utc::now().into());
     match MetricType::parse(text, today, settings.business.base_currency) {

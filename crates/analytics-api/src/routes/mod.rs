@@ -9,20 +9,21 @@ pub(crate) mod freshness;
 pub(crate) mod metrics;
 pub(crate) mod proofs;
 
-use actix_web::Resource;
-use actix_web::web::{JsonConfig, ServiceConfig, delete, get, post, resource, to};
+use actix_web::guard::{Any, Get, Head};
+use actix_web::web::{JsonConfig, ServiceConfig, delete, post, resource, route, to};
+use actix_web::{Resource, Route};
 
 use crate::problem::Problem;
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(only("GET, HEAD", resource("/api/metrics").route(get().to(metrics::list))))
+        .service(only("GET, HEAD", resource("/api/metrics").route(read().to(metrics::list))))
         .service(only("POST", resource("/api/metrics/upsert").route(post().to(adjustments::upsert))))
-        .service(only("GET, HEAD", resource("/api/metrics/{type:.+}/events").route(get().to(explain::list))))
-        .service(only("GET, HEAD", resource("/api/metrics/{type:.+}").route(get().to(metrics::one))))
-        .service(only("GET, HEAD", resource("/api/events").route(get().to(events::list))))
-        .service(only("GET, HEAD", resource("/api/events/{id}").route(get().to(events::one))))
-        .service(only("GET, HEAD", resource("/api/dead-letters").route(get().to(dead_letters::list))))
+        .service(only("GET, HEAD", resource("/api/metrics/{type:.+}/events").route(read().to(explain::list))))
+        .service(only("GET, HEAD", resource("/api/metrics/{type:.+}").route(read().to(metrics::one))))
+        .service(only("GET, HEAD", resource("/api/events").route(read().to(events::list))))
+        .service(only("GET, HEAD", resource("/api/events/{id}").route(read().to(events::one))))
+        .service(only("GET, HEAD", resource("/api/dead-letters").route(read().to(dead_letters::list))))
         .service(only("POST", resource("/api/dead-letters/replay").route(post().to(dead_letter_actions::replay_many))))
         .service(only(
             "POST",
@@ -31,7 +32,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(only(
             "GET, HEAD, DELETE",
             resource("/api/dead-letters/{id}")
-                .route(get().to(dead_letters::one))
+                .route(read().to(dead_letters::one))
                 .route(delete().to(dead_letter_actions::discard_one)),
         ))
         .service(only(
@@ -42,8 +43,13 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 )
                 .route(post().to(dead_letter_actions::replay_one)),
         ))
-        .service(only("GET, HEAD", resource("/api/proofs").route(get().to(proofs::list))))
-        .service(only("GET, HEAD", resource("/api/freshness").route(get().to(freshness::show))));
+        .service(only("GET, HEAD", resource("/api/proofs").route(read().to(proofs::list))))
+        .service(only("GET, HEAD", resource("/api/freshness").route(read().to(freshness::show))));
+}
+
+/// A route that reads: HEAD is GET without the body.
+pub(crate) fn read() -> Route {
+    route().guard(Any(Get()).or(Head()))
 }
 
 /// Says which methods a route has to whoever tries another.

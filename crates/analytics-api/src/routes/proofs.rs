@@ -61,12 +61,12 @@ pub(crate) struct ProofsPage {
 /// Each is a run of `analytics-jobs verify`: all numbers counted again from the event log, at one
 /// snapshot.
 #[utoipa::path(
-    get, path = "/api/proofs", tag = "proofs", security(("bearer" = [])),
+    get, path = "/api/proofs", operation_id = "listProofs", tag = "proofs", security(("bearer" = [])),
     params(
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, body = ProofsPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of proofs", body = ProofsPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -78,7 +78,7 @@ pub(crate) async fn list(
     let limit = query.limit()?;
     let before: Option<i64> = query.cursor_key()?;
     let more = i64::from(limit) + 1;
-    let mut found = database.ask(move |connection| proofs::newest(connection, before, more)).await?;
+    let mut found = database.read(move |connection| proofs::newest(connection, before, more)).await?;
     let next_cursor = cut(&mut found, limit, |proof| proof.id.to_string());
     let mut answer = page(&request, next_cursor.as_deref());
     Ok(answer.json(ProofsPage { items: found.into_iter().map(body).collect(), next_cursor }))

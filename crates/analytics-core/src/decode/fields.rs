@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::excerpt::excerpt;
 use crate::ids::InvalidId;
 use crate::json::{Object, Value};
 use crate::rejection::{Reason, Rejection};
@@ -42,13 +43,13 @@ pub(super) enum TimeSource {
 }
 
 /// The text of an id: a trimmed string, or an integer as written.
-pub(crate) fn identifier<'a>(name: &str, value: Value<'a>) -> Result<Cow<'a, str>, Rejection> {
-    let wrong = |what: &str| invalid_id(name, format!("is {what}, where a string or an integer is needed"));
+pub(crate) fn identifier<'a>(name: &'static str, value: Value<'a>) -> Result<Cow<'a, str>, Rejection> {
+    let wrong = |what: &str| invalid_id(name, format!("must be a string or an integer, is {what}"));
     match value {
         Value::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
         Value::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
         Value::Number(number) if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') => Ok(Cow::Borrowed(number)),
-        Value::Number(number) => Err(wrong(&format!("the number {}", excerpt(number)))),
+        Value::Number(number) => Err(wrong(&format!("the number {}", excerpt(number))).quoting(name)),
         Value::Bool => Err(wrong("a boolean")),
         Value::Array(_) => Err(wrong("an array")),
         Value::Object(_) => Err(wrong("an object")),
@@ -118,14 +119,5 @@ fn parse_time(input: &Input<'_>, value: &Value<'_>) -> Result<EventTime, Invalid
         Value::Text(text) => time::text(text, input.decoder.business.calendar),
         Value::Number(number) => time::epoch(number),
         _ => Err(InvalidTime::Unreadable),
-    }
-}
-
-/// As much of a hostile value as a sentence has room for.
-pub(super) fn excerpt(text: &str) -> String {
-    const ROOM: usize = 40;
-    match text.char_indices().nth(ROOM) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }

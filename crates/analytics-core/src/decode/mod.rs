@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use crate::business::Business;
 use crate::envelope::Envelope;
 use crate::event::{Body, Event};
-use crate::identity::{self, Digest, Fingerprint};
+use crate::identity::{self, Digest, Fingerprint, Realm};
 use crate::ids::{ProductId, UserId, VendorId};
 use crate::json;
 pub use crate::json::Redaction;
@@ -58,6 +58,10 @@ impl Decoder {
     /// # Errors
     /// The [`Rejection`] with which the record becomes a dead letter.
     pub fn decode(&self, record: &Record, now: DateTime<Utc>) -> Result<Event, Rejection> {
+        self.read(record, now).map_err(|rejection| rejection.redacted(&self.redaction))
+    }
+
+    fn read(&self, record: &Record, now: DateTime<Utc>) -> Result<Event, Rejection> {
         let bytes = record.payload.as_deref().unwrap_or_default();
         if bytes.len() > self.max_record_bytes && !bytes.trim_ascii().is_empty() {
             let detail = format!("the record has {} bytes, {} are allowed", bytes.len(), self.max_record_bytes);
@@ -87,7 +91,7 @@ impl Decoder {
 
     fn event(&self, input: &Input<'_>, decoded: Decoded) -> Event {
         let Decoded { user, time, told, body, natural } = decoded;
-        let explicit = input.envelope.explicit().map(|explicit| explicit.key(input.event_type));
+        let explicit = input.envelope.explicit().map(|explicit| input.realm().explicit(&explicit));
         let natural = natural.map(|parts| identity::IdentityKey(parts.finish()));
         let mut keys: Vec<_> = explicit.into_iter().chain(natural).collect();
         let place = identity::place_key(&input.record.place);
@@ -130,6 +134,18 @@ struct Input<'a> {
     envelope: &'a Envelope<'a>,
     event_type: &'a EventType,
     now: DateTime<Utc>,
+}
+
+impl Input<'_> {
+    fn realm(&self) -> Realm<'_> {
+        let namespace = self.decoder.topics.namespace(&self.record.place.partition.topic);
+        Realm { event_type: self.event_type, namespace }
+    }
+
+    /// The start of the natural identity of the record's event.
+    fn natural(&self) -> Fingerprint {
+        self.realm().natural()
+    }
 }
 
 fn extra(input: &Input<'_>) -> Result<Decoded, Rejection> {

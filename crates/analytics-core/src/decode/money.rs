@@ -1,13 +1,12 @@
 //! Amounts, quantities and currencies as producers write them.
 
+use crate::excerpt::excerpt;
 use crate::json::{Object, Value};
 use crate::money::{Amount, Currency, InvalidMoney, Quantity};
 use crate::rejection::{Reason, Rejection};
 
-use super::fields::excerpt;
-
-pub(super) fn invalid(name: &str, value: &str, why: impl std::fmt::Display) -> Rejection {
-    Rejection::new(Reason::InvalidAmount, format!("{name} {:?} {why}", excerpt(value)))
+fn invalid(name: &'static str, value: &str, why: impl std::fmt::Display) -> Rejection {
+    Rejection::new(Reason::InvalidAmount, format!("{name} {:?} {why}", excerpt(value))).quoting(name)
 }
 
 /// An amount under one of several names, where the object has one.
@@ -29,17 +28,21 @@ pub(super) fn currency(object: &Object<'_>) -> Result<Option<Currency>, Rejectio
     match object.get("currency") {
         None => Ok(None),
         Some(Value::Text(code)) => {
-            Currency::parse(&code).map(Some).ok_or_else(|| invalid("currency", &code, "is no currency of ISO 4217"))
+            Currency::parse(&code).map(Some).ok_or_else(|| invalid("currency", &code, "is not a currency of ISO 4217"))
         }
-        Some(_) => Err(Rejection::new(Reason::InvalidAmount, "currency is no text")),
+        Some(_) => Err(Rejection::new(Reason::InvalidAmount, "currency must be a text")),
     }
 }
 
-fn parse<T>(name: &str, value: &Value<'_>, read: impl Fn(&str) -> Result<T, InvalidMoney>) -> Result<T, Rejection> {
+fn parse<T>(
+    name: &'static str,
+    value: &Value<'_>,
+    read: impl Fn(&str) -> Result<T, InvalidMoney>,
+) -> Result<T, Rejection> {
     let text = match value {
         Value::Text(text) => text,
         Value::Number(number) => *number,
-        _ => return Err(Rejection::new(Reason::InvalidAmount, format!("{name} is neither a number nor a text"))),
+        _ => return Err(Rejection::new(Reason::InvalidAmount, format!("{name} must be a number or a text"))),
     };
     read(text).map_err(|error| invalid(name, text, error))
 }

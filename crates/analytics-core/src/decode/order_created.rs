@@ -1,7 +1,6 @@
 //! `order.created`: an order of one or more lines. Its identity is the order.
 
 use crate::event::{Body, Line, Vendor};
-use crate::identity::natural;
 use crate::ids::{OrderId, ProductId, UserId, VendorId};
 use crate::json::{Object, Value};
 use crate::money::{Amount, Currency, Quantity};
@@ -45,7 +44,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     };
     let time = faults.keep(fields::event_time(input, &fields::TIME));
     let decoded = order.zip(lines).zip(time).map(|((order, lines), time)| Decoded {
-        natural: Some(natural(input.event_type).text(order.as_str())),
+        natural: Some(input.natural().text(order.as_str())),
         user,
         time,
         told: vec![Some(order.to_string())],
@@ -57,7 +56,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
 /// The order's items; none at all where it lists none.
 fn items<'a>(payload: &Object<'a>) -> Result<Vec<Value<'a>>, Rejection> {
     let Some((name, value)) = payload.first(&ITEMS) else { return Ok(Vec::new()) };
-    value.items().ok_or_else(|| Rejection::new(Reason::MissingField, format!("{name} is no list of lines")))
+    value.items().ok_or_else(|| Rejection::new(Reason::MissingField, format!("{name} must be a list of lines")))
 }
 
 /// The order's total as one line of one unit, which is what it is where there are no items.
@@ -73,12 +72,11 @@ fn lines(items: &[Value<'_>], defaults: &Defaults, faults: &mut Faults) -> Optio
         let line = match item.object() {
             Some(object) => line(&object, defaults, &mut of_line),
             None => {
-                of_line.add(Rejection::new(Reason::MissingField, "it is no object"));
+                of_line.add(Rejection::new(Reason::MissingField, "must be an object"));
                 None
             }
         };
-        let named = |fault: Rejection| Rejection::new(fault.reason, format!("line {}: {}", index + 1, fault.detail));
-        faults.keep(of_line.finish(line).map_err(named))
+        faults.keep(of_line.finish(line).map_err(|fault| fault.within(format_args!("line {}", index + 1))))
     };
     // All lines are looked at before any is given up: the first reason in order is to be named.
     let read: Vec<_> = items.iter().enumerate().map(read).collect();

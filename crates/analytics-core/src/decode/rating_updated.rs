@@ -5,13 +5,13 @@
 //! with such a time the content is no identity.
 
 use crate::event::{Body, Stars};
-use crate::identity::natural;
+use crate::excerpt::excerpt;
 use crate::ids::{ProductId, RatingId, UserId, VendorId};
 use crate::json::{Object, Value};
 use crate::money::Amount;
 use crate::rejection::{Faults, Reason, Rejection};
 
-use super::fields::{CREATED_AT, TimeSource, excerpt};
+use super::fields::{CREATED_AT, TimeSource};
 use super::{Decoded, Input, fields};
 
 const RATING: [&str; 2] = ["ratingId", "id"];
@@ -37,7 +37,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
         let tells_edits_apart =
             !matches!(time.source, TimeSource::Payload(CREATED_AT) | TimeSource::Record | TimeSource::Clock);
         let natural = tells_edits_apart.then(|| {
-            let edit = natural(input.event_type).number(time.at.micros());
+            let edit = input.natural().number(time.at.micros());
             match &rating {
                 Some(rating) => edit.text("rating").text(rating.as_str()),
                 None => edit
@@ -96,7 +96,7 @@ fn stars(payload: &Object<'_>) -> Result<Stars, Rejection> {
     };
     let number = Amount::parse(text).ok().and_then(|number| number.quantity().ok());
     number.and_then(|number| Stars::new(number.units())).ok_or_else(|| {
-        let detail = format!("{name} {:?} is no integer from 1 to 5", excerpt(text));
-        Rejection::new(Reason::InvalidRating, detail)
+        let detail = format!("{name} {:?} is not an integer from 1 to 5", excerpt(text));
+        Rejection::new(Reason::InvalidRating, detail).quoting(name)
     })
 }

@@ -450,3 +450,40 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_namespace_sets_the_same_ids_apart() {
+    let decoder = Decoder {
+        topics: Topics::parse("order.created=eu@eu,order.created=us@us,order.created=old", "").unwrap(),
+        ..decoder()
+    };
+    let keys = |topic: &str, payload: Value, headers: &[(&str, &str)]| {
+        decoder.decode(&record(topic, &payload.to_string(), headers), NOW.parse().unwrap()).unwrap().keys
+    };
+    let order = || json!({ "orderId": 7, "total": 1 });
+    assert_ne!(keys("eu", order(), &[]), keys("us", order(), &[]));
+    assert_ne!(keys("eu", order(), &[]), keys("old", order(), &[]));
+    assert_eq!(keys("old", order(), &[]), decode("order.created", &order()).keys, "without one they are as ever");
+    let with_id = &[("event-id", "1")];
+    assert_ne!(keys("eu", order(), with_id)[0], keys("us", order(), with_id)[0]);
+    let cloud_event = &[("ce_id", "1"), ("ce_source", "/shop")];
+    assert_eq!(keys("eu", order(), cloud_event)[0], keys("us", order(), cloud_event)[0], "a source is a namespace");
+}
+
+#[test]
+fn a_rejection_quotes_no_redacted_value() {
+    let decoder = Decoder { redaction: Redaction::parse("total, price, id, stars"), ..decoder() };
+    for (topic, payload, expected) in [
+        ("order.created", json!({ "orderId": 7, "total": "secret" }), "total cannot be used; its value is redacted"),
+        (
+            "order.created",
+            json!({ "orderId": 7, "items": [{ "price": "secret" }] }),
+            "line 1: price cannot be used; its value is redacted",
+        ),
+        ("user.registered", json!({ "id": 1.5 }), "id cannot be used; its value is redacted"),
+        ("order.created", json!({ "orderId": 7, "amount": "shown" }), "amount \"shown\" is not a decimal number"),
+    ] {
+        let record = record(topic, &payload.to_string(), &[]);
+        assert_eq!(decoder.decode(&record, NOW.parse().unwrap()).unwrap_err().detail, expected);
+    }
+}

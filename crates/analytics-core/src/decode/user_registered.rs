@@ -1,7 +1,6 @@
 //! `user.registered`: a new account. Its identity is the user.
 
 use crate::event::Body;
-use crate::identity::natural;
 use crate::ids::UserId;
 use crate::rejection::{Faults, Rejection};
 
@@ -16,7 +15,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let time = faults.keep(fields::event_time(input, &fields::TIME));
     let told = vec![fields::label(payload, "role"), fields::label(payload, "source")];
     faults.finish(user.zip(time).map(|(user, time)| Decoded {
-        natural: Some(natural(input.event_type).text(user.as_str())),
+        natural: Some(input.natural().text(user.as_str())),
         user: Some(user),
         time,
         told,

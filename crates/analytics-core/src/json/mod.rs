@@ -62,13 +62,25 @@ pub(crate) fn object(text: &str) -> Result<Object<'_>, Rejection> {
                 return Err(Rejection::new(Reason::NotJson, format!("the record is not JSON: {syntax}")));
             }
             if !text.trim_ascii_start().starts_with('{') {
-                return Err(Rejection::new(Reason::NotAnObject, "the record is JSON, but no object"));
+                return Err(Rejection::new(Reason::NotAnObject, "the record must be a JSON object"));
             }
             return Err(Rejection::new(Reason::Unstorable, format!("a key cannot be stored: {error}")));
         }
     };
     storable::check(text).map_err(|fault| Rejection::new(Reason::Unstorable, fault.to_string()))?;
     Ok(object)
+}
+
+/// Checks that a text is a JSON object which PostgreSQL can hold as `jsonb`, as it checks the payloads of
+/// records.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn storable_object(text: &str) -> Result<(), String> {
+    object(text).map(drop).map_err(|rejection| match rejection.reason {
+        Reason::Unstorable => rejection.detail,
+        _ => "must be a JSON object".into(),
+    })
 }
 
 #[cfg(test)]

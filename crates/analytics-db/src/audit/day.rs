@@ -1,18 +1,18 @@
 //! One business day: its events counted again, against its rollups and its count of events.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use analytics_core::business::Business;
-use analytics_core::calendar::Calendar;
 use analytics_core::deltas::{Bucket, Deltas, Granularity, Measures};
 use analytics_core::identity::EventId;
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::sql_types::{BigInt, Date, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Date, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::proofs::ProvedDay;
-use super::{AuditError, Day, Difference, Findings, ratings, recount};
+use super::{AuditError, Day, Difference, Findings, Watcher, ratings, recount};
 use crate::{Connection, DbError};
 
 /// Granularity, start of the bucket, metric type: what one rollup is known by.
@@ -37,37 +37,36 @@ pub(super) fn audit(
     business: Business,
     day: NaiveDate,
     proved: Option<&ProvedDay>,
+    watcher: &Watcher<'_>,
     findings: &mut Findings,
 ) -> Result<Day, AuditError> {
-    let (start, end) = bounds(business.calendar, day);
-    let digest = digest(connection, start, end)?;
+    let ranges = business.calendar.day_ranges(day);
+    let digest = digest(connection, &ranges)?;
     let counted = counted(connection, day)?;
     let events = counted.values().sum();
     if proved.is_some_and(|proved| proved.events == events && proved.digest == digest) {
         return Ok(Day { day, events, digest, read: false, holds: true });
     }
     let before = findings.differences.len();
-    let deltas = recount(connection, business, day, findings)?;
+    let deltas = recount(connection, business, day, watcher, findings)?;
     compare_events(day, &counted, &deltas, findings);
-    let found = found(connection, start, end)?;
+    let found = found(connection, &ranges)?;
     let expected = expected(day, &deltas);
     check_hours(day, &expected, findings);
     compare(found, expected, findings);
     Ok(Day { day, events, digest, read: true, holds: findings.differences.len() == before })
 }
 
-fn bounds(calendar: Calendar, day: NaiveDate) -> (DateTime<Utc>, DateTime<Utc>) {
-    (calendar.day_start(day), calendar.day_start(day.succ_opt().unwrap_or(day)))
-}
-
 fn recount(
     connection: &mut Connection,
     business: Business,
     day: NaiveDate,
+    watcher: &Watcher<'_>,
     findings: &mut Findings,
 ) -> Result<Deltas, AuditError> {
     let mut deltas = Deltas::default();
     recount::pieces(connection, business, day, |connection, piece| {
+        watcher.check()?;
         for logged in &piece {
             let problem = logged.event.as_ref().err().cloned().or(logged.tampered.map(str::to_owned));
             findings.differences.extend(problem.map(|problem| Difference::Event { id: logged.id, problem }));
@@ -79,15 +78,21 @@ fn recount(
     Ok(deltas)
 }
 
-fn digest(connection: &mut Connection, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<String, DbError> {
+/// Stretches of time, as the database takes them: beginnings and ends.
+fn starts_and_ends(ranges: &[Range<DateTime<Utc>>]) -> (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
+    ranges.iter().map(|range| (range.start, range.end)).unzip()
+}
+
+fn digest(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<String, DbError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
         digest: String,
     }
+    let (starts, ends) = starts_and_ends(ranges);
     let row: Row = sql_query(include_str!("../sql/digest_of_rollups.sql"))
-        .bind::<Timestamptz, _>(start)
-        .bind::<Timestamptz, _>(end)
+        .bind::<Array<Timestamptz>, _>(starts)
+        .bind::<Array<Timestamptz>, _>(ends)
         .get_result(connection)?;
     Ok(row.digest)
 }
@@ -121,13 +126,14 @@ fn compare_events(day: NaiveDate, counted: &BTreeMap<String, i64>, deltas: &Delt
     }
 }
 
-fn found(connection: &mut Connection, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<BTreeMap<Key, i64>, DbError> {
+fn found(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<BTreeMap<Key, i64>, DbError> {
+    let (starts, ends) = starts_and_ends(ranges);
     let rows: Vec<RollupRow> = sql_query(
-        "SELECT metric_type, granularity, bucket_start, value FROM metric_rollups \
-         WHERE bucket_start >= $1 AND bucket_start < $2",
+        "SELECT r.metric_type, r.granularity, r.bucket_start, r.value FROM unnest($1, $2) AS s (first, last) \
+         JOIN metric_rollups r ON r.bucket_start >= s.first AND r.bucket_start < s.last",
     )
-    .bind::<Timestamptz, _>(start)
-    .bind::<Timestamptz, _>(end)
+    .bind::<Array<Timestamptz>, _>(starts)
+    .bind::<Array<Timestamptz>, _>(ends)
     .load(connection)?;
     Ok(rows.into_iter().map(|row| ((row.granularity, row.bucket_start, row.metric_type), row.value)).collect())
 }

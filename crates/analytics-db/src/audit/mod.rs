@@ -16,13 +16,15 @@ mod totals;
 pub use difference::{Difference, Figures};
 
 use analytics_core::business::Business;
+use analytics_core::calendar::Calendar;
 use analytics_core::deltas::Histogram;
 use analytics_core::identity::Fingerprint;
 use analytics_core::maps::{HashMap, HashSet};
 use analytics_core::rules::UnknownRules;
 use chrono::{DateTime, NaiveDate, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Date, Nullable, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use crate::{Connection, DbError, offsets};
@@ -83,6 +85,9 @@ pub enum AuditError {
     /// An event was decided by rules that this program does not have.
     #[error(transparent)]
     Rules(#[from] UnknownRules),
+    /// The process was asked to stop.
+    #[error("stopped before everything was counted again; nothing was changed")]
+    Stopped,
 }
 
 impl From<diesel::result::Error> for AuditError {
@@ -114,7 +119,21 @@ struct Findings {
     histograms: HashMap<String, Histogram>,
 }
 
-/// Counts everything again. `progress` hears of every day that was read.
+/// Who waits for an audit.
+pub struct Watcher<'a> {
+    /// Hears of every day that was read.
+    pub progress: &'a mut dyn FnMut(&Day),
+    /// Tells whether the audit is still wanted; asked every moment.
+    pub wanted: &'a dyn Fn() -> bool,
+}
+
+impl Watcher<'_> {
+    fn check(&self) -> Result<(), AuditError> {
+        if (self.wanted)() { Ok(()) } else { Err(AuditError::Stopped) }
+    }
+}
+
+/// Counts everything again.
 ///
 /// # Errors
 /// [`AuditError`].
@@ -122,36 +141,46 @@ pub fn audit(
     connection: &mut Connection,
     business: Business,
     extent: Extent,
-    progress: &mut dyn FnMut(&Day),
+    watcher: &mut Watcher<'_>,
 ) -> Result<Audit, AuditError> {
     let mut transaction = connection.build_transaction().repeatable_read().read_only();
-    transaction.run(|connection| in_snapshot(connection, business, extent, progress))
+    transaction.run(|connection| {
+        // Long statements belong to it, and whoever started it may go away.
+        connection.batch_execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SET LOCAL client_connection_check_interval = '5s'",
+        )?;
+        in_snapshot(connection, business, extent, watcher)
+    })
 }
 
 fn in_snapshot(
     connection: &mut Connection,
     business: Business,
     extent: Extent,
-    progress: &mut dyn FnMut(&Day),
+    watcher: &mut Watcher<'_>,
 ) -> Result<Audit, AuditError> {
     let began = std::time::Instant::now();
-    let at = now(connection)?;
+    let at = crate::now(connection)?;
     let offsets = offsets::all(connection)?;
     let proved = proofs::proved_days(connection)?;
     let mut findings = Findings::default();
     let mut days = Vec::new();
     let mut next = next_day(connection, business, None)?;
     while let Some(day) = next {
-        let audited =
-            day::audit(connection, business, day, proved.get(&day).filter(|_| !extent.reads(day)), &mut findings)?;
+        watcher.check()?;
+        let proved = proved.get(&day).filter(|_| !extent.reads(day));
+        let audited = day::audit(connection, business, day, proved, watcher, &mut findings)?;
         if audited.read {
-            progress(&audited);
+            (watcher.progress)(&audited);
         }
         days.push(audited);
         next = next_day(connection, business, Some(day))?;
     }
     let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();
+    watcher.check()?;
     ratings::check_standing(connection, business, extent, &read, &mut findings)?;
+    watcher.check()?;
     if extent == Extent::Everything {
         day::check_identities(connection, &mut findings)?;
     }
@@ -172,15 +201,6 @@ impl Extent {
     }
 }
 
-fn now(connection: &mut Connection) -> Result<DateTime<Utc>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Timestamptz)]
-        now: DateTime<Utc>,
-    }
-    Ok(sql_query("SELECT now() AS now").get_result::<Row>(connection)?.now)
-}
-
 /// The next day after `after` that has events, rollups or a count of events.
 fn next_day(
     connection: &mut Connection,
@@ -188,11 +208,17 @@ fn next_day(
     after: Option<NaiveDate>,
 ) -> Result<Option<NaiveDate>, DbError> {
     #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<SqlUuid>)]
-        event: Option<Uuid>,
-        #[diesel(sql_type = Nullable<Timestamptz>)]
-        rollup: Option<DateTime<Utc>>,
+    struct Event {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    #[derive(QueryableByName)]
+    struct Rollup {
+        #[diesel(sql_type = Timestamptz)]
+        bucket_start: DateTime<Utc>,
+    }
+    #[derive(QueryableByName)]
+    struct Counted {
         #[diesel(sql_type = Nullable<Date>)]
         day: Option<NaiveDate>,
     }
@@ -201,17 +227,80 @@ fn next_day(
         None => Some(NaiveDate::default()),
     };
     let Some(first) = first else { return Ok(None) };
-    let start = business.calendar.day_start(first);
-    let row: Row = sql_query(
-        "SELECT (SELECT id FROM event_logs WHERE id >= $1 ORDER BY id LIMIT 1) AS event, \
-                (SELECT bucket_start FROM rollups WHERE bucket_start >= $2 ORDER BY bucket_start LIMIT 1) AS rollup, \
-                (SELECT day FROM event_days WHERE day >= $3 ORDER BY day LIMIT 1) AS day",
-    )
-    .bind::<SqlUuid, _>(recount::first_id(start).0)
-    .bind::<Timestamptz, _>(start)
-    .bind::<Date, _>(first)
-    .get_result(connection)?;
-    let of_event = row.event.map(|id| business.calendar.day(recount::time_of(id)));
-    let of_rollup = row.rollup.map(|start| business.calendar.day(start.into()));
-    Ok(of_event.into_iter().chain(of_rollup).chain(row.day).min())
+    let of_event = day_of_next(business.calendar, first, |from| {
+        let event: Option<Event> = sql_query("SELECT id FROM event_logs WHERE id >= $1 ORDER BY id LIMIT 1")
+            .bind::<SqlUuid, _>(recount::first_id(from).0)
+            .get_result(connection)
+            .optional()?;
+        Ok(event.map(|event| recount::time_of(event.id).utc()))
+    })?;
+    let of_rollup = day_of_next(business.calendar, first, |from| {
+        let query = "SELECT bucket_start FROM rollups WHERE bucket_start >= $1 ORDER BY bucket_start LIMIT 1";
+        let rollup: Option<Rollup> = sql_query(query).bind::<Timestamptz, _>(from).get_result(connection).optional()?;
+        Ok(rollup.map(|rollup| rollup.bucket_start))
+    })?;
+    let counted: Counted = sql_query("SELECT min(day) AS day FROM event_days WHERE day >= $1")
+        .bind::<Date, _>(first)
+        .get_result(connection)?;
+    Ok(of_event.into_iter().chain(of_rollup).chain(counted.day).min())
+}
+
+/// The earliest day from `first` on in which something lies; `next` gives the first moment at which
+/// something lies from a moment on.
+fn day_of_next(
+    calendar: Calendar,
+    first: NaiveDate,
+    mut next: impl FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError>,
+) -> Result<Option<NaiveDate>, DbError> {
+    let mut from = calendar.day_start(first);
+    loop {
+        let Some(time) = next(from)? else { return Ok(None) };
+        let day = calendar.day(time.into());
+        if day < first {
+            // An earlier day that has come back: what follows it may be of interest.
+            let stretch = calendar.day_ranges(day).into_iter().find(|range| range.contains(&time));
+            from = stretch.map_or(time + chrono::Duration::minutes(1), |range| range.end);
+            continue;
+        }
+        // The day before this one may still come back.
+        let before = day.pred_opt().filter(|before| *before >= first);
+        for range in before.into_iter().flat_map(|before| calendar.day_ranges(before)) {
+            if range.start > time && next(range.start)?.is_some_and(|time| time < range.end) {
+                return Ok(before);
+            }
+        }
+        return Ok(Some(day));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_that_come_back_are_neither_missed_nor_met_twice() {
+        let business = Business::parse("CAD", "America/St_Johns").unwrap();
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let days = |times: &[&str]| {
+            let times: Vec<DateTime<Utc>> = times.iter().map(|time| time.parse().unwrap()).collect();
+            let next = |from| Ok(times.iter().copied().filter(|time| *time >= from).min());
+            let mut found = Vec::new();
+            let mut first = day("2010-11-01");
+            while let Some(day) = day_of_next(business.calendar, first, next).unwrap() {
+                found.push(day.to_string());
+                first = day.succ_opt().unwrap();
+            }
+            found
+        };
+        for (times, expected) in [
+            (&["2010-11-07T02:31:30Z"][..], &["2010-11-06"][..]),
+            (&["2010-11-07T02:30:30Z"], &["2010-11-07"]),
+            (&["2010-11-07T02:30:30Z", "2010-11-07T02:31:30Z"], &["2010-11-06", "2010-11-07"]),
+            (&["2010-11-07T02:31:30Z", "2010-11-07T04:00:00Z"], &["2010-11-06", "2010-11-07"]),
+            (&["2010-11-07T02:00:00Z", "2010-11-07T02:31:30Z", "2010-11-09T12:00:00Z"], &["2010-11-06", "2010-11-09"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(days(times), expected, "{times:?}");
+        }
+    }
 }

@@ -87,8 +87,7 @@ pub(super) fn check_standing(
 ) -> Result<(), AuditError> {
     let ranges: Vec<(EventId, EventId)> = match extent {
         Extent::Everything => vec![(EventId(Uuid::nil()), EventId(Uuid::max()))],
-        _ => read.iter().fold(Vec::new(), |mut ranges: Vec<(EventId, EventId)>, day| {
-            let (from, to) = recount::ids_of(business, *day);
+        _ => read.iter().flat_map(|day| recount::ids_of(business, *day)).fold(Vec::new(), |mut ranges, (from, to)| {
             match ranges.last_mut() {
                 Some((_, end)) if *end == from => *end = to,
                 _ => ranges.push((from, to)),

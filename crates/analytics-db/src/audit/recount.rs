@@ -25,10 +25,10 @@ pub(super) fn time_of(id: Uuid) -> EventTime {
     EventTime::from_micros(EventId(id).millis() * 1000)
 }
 
-/// The ids of a business day: from the first on, before the second.
-pub(super) fn ids_of(business: Business, day: NaiveDate) -> (EventId, EventId) {
-    let start = |day| first_id(business.calendar.day_start(day));
-    (start(day), start(day.succ_opt().unwrap_or(day)))
+/// The ids of a business day, in stretches: from the first on, before the second.
+pub(super) fn ids_of(business: Business, day: NaiveDate) -> Vec<(EventId, EventId)> {
+    let ranges = business.calendar.day_ranges(day);
+    ranges.into_iter().map(|range| (first_id(range.start), first_id(range.end))).collect()
 }
 
 /// Hands every event of a day over, a piece at a time.
@@ -41,18 +41,20 @@ pub(super) fn pieces<E: From<DbError>>(
     day: NaiveDate,
     mut work: impl FnMut(&mut Connection, Vec<Logged>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let (mut from, to) = ids_of(business, day);
-    loop {
-        let piece = logged::range(connection, from, to, PIECE)?;
-        let Some(last) = piece.last() else { return Ok(()) };
-        let next = EventId(Uuid::from_u128(last.id.0.as_u128() + 1));
-        let complete = i64::try_from(piece.len()).is_ok_and(|length| length < PIECE);
-        work(connection, piece)?;
-        if complete {
-            return Ok(());
+    for (mut from, to) in ids_of(business, day) {
+        loop {
+            let piece = logged::range(connection, from, to, PIECE)?;
+            let Some(last) = piece.last() else { break };
+            let next = EventId(Uuid::from_u128(last.id.0.as_u128() + 1));
+            let complete = i64::try_from(piece.len()).is_ok_and(|length| length < PIECE);
+            work(connection, piece)?;
+            if complete {
+                break;
+            }
+            from = next;
         }
-        from = next;
     }
+    Ok(())
 }
 
 /// Counts one logged event by the rules that decided it. What cannot be read counts for nothing.

@@ -13,17 +13,13 @@ use analytics_core::maps::HashMap;
 use analytics_core::metric_type::{Metric, MetricType};
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
-use diesel::connection::SimpleConnection;
-use diesel::sql_types::{Array, Bool, Text};
-use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
+use diesel::sql_types::{Array, Text};
+use diesel::{Connection as _, RunQueryDsl, sql_query};
 
 use super::{AuditError, Difference, Figures, ratings};
-use crate::write::{LIMITS, WriteError, event_days, fence, metrics, ratings as standing, rollups};
-use crate::{Connection, DbError};
-
-/// Held by whoever repairs, from before the snapshot to the commit: two repairs at once would both
-/// add what is missing.
-const REPAIR_LOCK: i64 = 0x7265_7061_6972_0001;
+use crate::Connection;
+use crate::locks::Guard;
+use crate::write::{WriteError, event_days, fence, limit, metrics, ratings as standing, rollups};
 
 /// Why nothing was repaired.
 #[derive(Debug, thiserror::Error)]
@@ -42,22 +38,6 @@ impl From<diesel::result::Error> for RepairError {
     }
 }
 
-/// Claims the right to repair for as long as the connection lives; `false` where another has it.
-///
-/// # Errors
-/// [`DbError`].
-pub fn claim(connection: &mut Connection) -> Result<bool, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        claimed: bool,
-    }
-    let row: Row = sql_query("SELECT pg_try_advisory_lock($1) AS claimed")
-        .bind::<diesel::sql_types::BigInt, _>(REPAIR_LOCK)
-        .get_result(connection)?;
-    Ok(row.claimed)
-}
-
 /// What is to be added and set.
 #[derive(Default)]
 struct Repair {
@@ -70,19 +50,28 @@ struct Repair {
     averages: BTreeSet<String>,
 }
 
-/// Adds what the differences say is missing, in one transaction.
+/// Adds what the differences say is missing, in one transaction. `guard` is the right to
+/// [repair](crate::locks::Lock::Repair), held since before the differences were found.
 ///
 /// # Errors
 /// [`RepairError`]; nothing is changed then.
-pub fn repair(connection: &mut Connection, business: Business, differences: &[Difference]) -> Result<(), RepairError> {
+pub fn repair(
+    connection: &mut Connection,
+    guard: &mut Guard,
+    business: Business,
+    differences: &[Difference],
+) -> Result<(), RepairError> {
     let mut repair = Repair::default();
     for difference in differences {
         repair.plan(difference, business);
     }
     connection.transaction(|connection| {
-        connection.batch_execute(LIMITS)?;
+        limit(connection).map_err(WriteError::from)?;
         fence::lock_counting(connection)?;
-        repair.apply(connection, business)
+        repair.apply(connection, business)?;
+        // What is missing must not have been added by another repair since the snapshot.
+        guard.check().map_err(WriteError::from)?;
+        Ok(())
     })
 }
 

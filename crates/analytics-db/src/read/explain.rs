@@ -3,7 +3,7 @@
 //! What an event added is what the rules say of it alone. Of ratings only the last of each user
 //! counts: each rating adds its stars and takes away those of the one that it followed in time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use analytics_core::business::Business;
 use analytics_core::deltas::{Deltas, Histogram, Rated};
@@ -13,7 +13,7 @@ use analytics_core::ids::UserId;
 use analytics_core::metric_type::{Metric, MetricType, Subject, Unit};
 use analytics_core::rules;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
@@ -65,13 +65,15 @@ pub enum Delta {
 }
 
 /// Where events of a number are found: SQL that gives ids. $5 to $1 (exclusive) is a window of ids, $2
-/// how many, $3 the subject, $4 the currency, $6 the metric's type, $7 to $8 (exclusive) the ids of a
-/// day.
+/// how many, $3 the subject, $4 the currency, $6 the metric's type, $7 to $8 (exclusive) the ids of the
+/// stretches of a day.
 type Source = &'static str;
 
 const SIGNUPS: Source = "SELECT id FROM event_logs WHERE event_type = 'user.registered' AND id >= $5 AND id < $1 \
-                         AND id >= $7 AND id < $8 \
                          ORDER BY id DESC LIMIT $2";
+const SIGNUPS_OF_DAY: Source = "SELECT e.id FROM unnest($7, $8) AS s (first, last) JOIN event_logs e \
+                                ON e.id >= s.first AND e.id < s.last AND e.event_type = 'user.registered' \
+                                WHERE e.id >= $5 AND e.id < $1 ORDER BY e.id DESC LIMIT $2";
 const VIEWS: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND id >= $5 AND id < $1 \
                        ORDER BY id DESC LIMIT $2";
 const VIEWS_OF_PRODUCT: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND product_id = $3 \
@@ -104,7 +106,8 @@ fn sources(metric: Option<Metric>) -> &'static [Source] {
         Some(Metric::TotalViews) => &[VIEWS, ADJUSTMENTS],
         Some(Metric::ProductViews) => &[VIEWS_OF_PRODUCT, ADJUSTMENTS],
         Some(Metric::SellerViews) => &[VIEWS_OF_VENDOR, ADJUSTMENTS],
-        Some(Metric::DailySignups | Metric::TotalSignups) => &[SIGNUPS, ADJUSTMENTS],
+        Some(Metric::DailySignups) => &[SIGNUPS_OF_DAY, ADJUSTMENTS],
+        Some(Metric::TotalSignups) => &[SIGNUPS, ADJUSTMENTS],
         Some(Metric::TotalOrders | Metric::TotalUnits) => &[ORDERS, ADJUSTMENTS],
         Some(Metric::TotalRevenue) => &[ORDERS_IN_CURRENCY, ADJUSTMENTS],
         Some(Metric::UnattributedRevenue) => &[ORDERS_OF_NOBODY, ADJUSTMENTS],
@@ -126,8 +129,8 @@ struct Row {
     said: Option<RawJson>,
 }
 
-/// A page of the events behind a metric: at most `limit`, older than the event `before`, as far as
-/// they could be seen in `snapshot`.
+/// A page of the events behind a metric: at most `limit`, older than the event `before`; only those that
+/// could be seen in a snapshot, if one is given.
 ///
 /// # Errors
 /// [`DbError`].
@@ -135,7 +138,7 @@ pub fn explain(
     connection: &mut Connection,
     metric: &ReadableMetric,
     business: Business,
-    snapshot: &Snapshot,
+    snapshot: Option<&Snapshot>,
     before: Option<Uuid>,
     limit: usize,
 ) -> Result<Explanation, DbError> {
@@ -144,7 +147,7 @@ pub fn explain(
     rows.truncate(limit);
     let next = rows.last().map(|row| row.id).filter(|_| more);
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let unseen = snapshot.unseen(connection, &ids)?;
+    let unseen = unseen(connection, snapshot, &ids)?;
     let mut logged: HashMap<Uuid, Logged> =
         logged::by_ids(connection, &ids)?.into_iter().map(|logged| (logged.id.0, logged)).collect();
     let followed = match metric.known() {
@@ -165,6 +168,10 @@ pub fn explain(
     Ok(Explanation { contributions: rows.into_iter().filter_map(contribution).collect(), next })
 }
 
+fn unseen(connection: &mut Connection, snapshot: Option<&Snapshot>, ids: &[Uuid]) -> Result<HashSet<Uuid>, DbError> {
+    snapshot.map_or_else(|| Ok(HashSet::new()), |snapshot| snapshot.unseen(connection, ids))
+}
+
 fn candidates(
     connection: &mut Connection,
     metric: &ReadableMetric,
@@ -173,14 +180,11 @@ fn candidates(
     limit: usize,
 ) -> Result<Vec<Row>, DbError> {
     let known = metric.known();
-    let (mut subject, mut day) = (None, Window::ALL);
+    let (mut subject, mut stretches) = (None, Vec::new());
     match known.map(|known| &known.subject) {
         Some(Subject::Product(id)) => subject = Some(id.as_str()),
         Some(Subject::Vendor(id)) => subject = Some(id.as_str()),
-        Some(Subject::Day(date)) => {
-            let first = |date| EventId::lowest_at(business.calendar.day_start(date).into()).0;
-            day = Window { from: first(*date), to: first(date.succ_opt().unwrap_or(*date)) };
-        }
+        Some(Subject::Day(date)) => stretches = business.calendar.day_ranges(*date),
         Some(Subject::Marketplace) | None => {}
     }
     let money = known.filter(|known| known.metric.unit() == Unit::MinorUnits);
@@ -194,6 +198,9 @@ fn candidates(
          ORDER BY e.id DESC LIMIT $2",
         sources.join(" UNION ")
     );
+    let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
+    let first: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.start)).collect();
+    let last: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.end)).collect();
     // An adjustment of a day may have been made on any other.
     let range = Window { to: before.unwrap_or(Window::ALL.to), ..Window::ALL };
     newest_first(range, limit, |window, limit| {
@@ -204,8 +211,8 @@ fn candidates(
             .bind::<Nullable<Text>, _>(currency)
             .bind::<SqlUuid, _>(window.from)
             .bind::<Text, _>(metric.as_str())
-            .bind::<SqlUuid, _>(day.from)
-            .bind::<SqlUuid, _>(day.to)
+            .bind::<Array<SqlUuid>, _>(&first)
+            .bind::<Array<SqlUuid>, _>(&last)
             .load(connection)?;
         Ok(rows)
     })
@@ -254,7 +261,7 @@ fn lines(event: &Event, known: &MetricType, business: Business) -> Vec<Line> {
     event.lines().iter().filter(counts).cloned().collect()
 }
 
-const fn is_rating(known: &MetricType) -> bool {
+pub(super) const fn is_rating(known: &MetricType) -> bool {
     matches!(known.metric, Metric::ProductRating | Metric::SellerRating)
 }
 
@@ -268,12 +275,12 @@ impl Followed {
         target: &MetricType,
         events: impl Iterator<Item = &'a Logged>,
         business: Business,
-        snapshot: &Snapshot,
+        snapshot: Option<&Snapshot>,
     ) -> Result<Self, DbError> {
         let users: BTreeSet<&str> =
             events.filter_map(|logged| logged.event.as_ref().ok()?.user.as_ref()).map(UserId::as_str).collect();
         let ratings = logged::ratings_of_target(connection, &users.into_iter().collect::<Vec<_>>(), &target.subject)?;
-        let unseen = snapshot.unseen(connection, &ratings.iter().map(|logged| logged.id.0).collect::<Vec<_>>())?;
+        let unseen = unseen(connection, snapshot, &ratings.iter().map(|logged| logged.id.0).collect::<Vec<_>>())?;
         let mut followed: HashMap<UserId, Vec<Rated>> = HashMap::new();
         for logged in ratings.into_iter().filter(|logged| !unseen.contains(&logged.id.0)) {
             let mut deltas = Deltas::default();

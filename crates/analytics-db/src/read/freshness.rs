@@ -1,33 +1,51 @@
-//! How fresh the numbers are, by what ingest last said of itself.
+//! What ingest last said of the topics that it counts.
 
+use analytics_core::freshness::{PartitionReport, TopicReport};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use crate::{Connection, DbError};
 
-/// What ingest last said of one topic.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct TopicFreshness {
-    /// The topic.
+#[derive(QueryableByName)]
+struct Row {
     #[diesel(sql_type = Text)]
-    pub topic: String,
-    /// The latest event time that was counted.
+    topic: String,
+    #[diesel(sql_type = Integer)]
+    partitions: i32,
     #[diesel(sql_type = Nullable<Timestamptz>)]
-    pub last_event_time: Option<DateTime<Utc>>,
-    /// Messages that were in the topic and not counted, as of `heard_at`.
-    #[diesel(sql_type = BigInt)]
-    pub lag_messages: i64,
-    /// When the partition that was heard of least recently was heard of.
-    #[diesel(sql_type = Timestamptz)]
-    pub heard_at: DateTime<Utc>,
+    last_event_time: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    lag_messages: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    heard_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ends_known_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    caught_up_at: Option<DateTime<Utc>>,
 }
 
-/// The freshness of every topic that was ever read. Of groups that read the same partition, the
-/// one that was heard of last counts: others were renamed or retired.
+/// What is known of every topic that is counted, and the time by the database's clock. Of groups that
+/// count the same topic the one that was heard of last counts: others were renamed or retired.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn by_topic(connection: &mut Connection) -> Result<Vec<TopicFreshness>, DbError> {
-    Ok(sql_query(include_str!("../sql/freshness.sql")).load(connection)?)
+pub fn reports(connection: &mut Connection) -> Result<(Vec<TopicReport>, DateTime<Utc>), DbError> {
+    let rows: Vec<Row> = sql_query(include_str!("../sql/freshness.sql")).load(connection)?;
+    let mut topics: Vec<TopicReport> = Vec::new();
+    for row in rows {
+        let Row { topic, partitions, last_event_time, .. } = row;
+        if topics.last().is_none_or(|last| last.topic != topic) {
+            topics.push(TopicReport { topic, partitions, last_event_time: None, reports: Vec::new() });
+        }
+        let (Some(report), Some(heard_at)) = (topics.last_mut(), row.heard_at) else { continue };
+        report.last_event_time = report.last_event_time.max(last_event_time);
+        report.reports.push(PartitionReport {
+            heard_at,
+            ends_known_at: row.ends_known_at,
+            caught_up_at: row.caught_up_at,
+            lag_messages: row.lag_messages.unwrap_or(0),
+        });
+    }
+    Ok((topics, crate::now(connection)?))
 }

@@ -1,5 +1,6 @@
 //! What the API reads, and what keeps one seller's numbers from another's eyes.
 
+pub mod basis;
 pub mod dead_letters;
 pub mod events;
 pub mod explain;

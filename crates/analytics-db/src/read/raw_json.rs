@@ -1,16 +1,30 @@
 //! `jsonb` handed through as text: numbers past any machine's range stay as they are, and no
 //! tree is built for what nobody looks into.
 
+use std::io::Write;
+
 use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
 use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Jsonb;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// JSON text from the database.
-#[derive(Debug, Clone, Serialize, FromSqlRow)]
+/// The version of jsonb's binary form, before the text.
+const VERSION: u8 = 1;
+
+/// JSON text from the database, or for it.
+#[derive(Debug, Clone, Serialize, FromSqlRow, AsExpression)]
 #[serde(transparent)]
+#[diesel(sql_type = Jsonb)]
 pub struct RawJson(Box<RawValue>);
+
+impl From<Box<RawValue>> for RawJson {
+    fn from(text: Box<RawValue>) -> Self {
+        Self(text)
+    }
+}
 
 impl RawJson {
     /// Its value, for whoever has to look into it.
@@ -22,10 +36,17 @@ impl RawJson {
 
 impl FromSql<Jsonb, Pg> for RawJson {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        // The version of jsonb's binary form, then the text.
         match value.as_bytes().split_first() {
-            Some((1, text)) => Ok(Self(RawValue::from_string(std::str::from_utf8(text)?.to_owned())?)),
+            Some((&VERSION, text)) => Ok(Self(RawValue::from_string(std::str::from_utf8(text)?.to_owned())?)),
             _ => Err("jsonb in an unknown form".into()),
         }
+    }
+}
+
+impl ToSql<Jsonb, Pg> for RawJson {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(&[VERSION])?;
+        out.write_all(self.0.get().as_bytes())?;
+        Ok(IsNull::No)
     }
 }

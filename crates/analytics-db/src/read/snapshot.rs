@@ -1,10 +1,10 @@
-//! What a reader saw first, so that further pages show no more than the first one did.
+//! What a reader saw first, so that further pages show neither more nor less than the first one did.
 
 use std::collections::HashSet;
 use std::str::FromStr;
 
 use chrono::{DateTime, Duration, Utc};
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
@@ -13,6 +13,9 @@ use crate::{Connection, DbError};
 /// No transaction takes as long as this. What was logged earlier than this before a snapshot, and
 /// can be read now, could be read then. (32 bits of a transaction's id tell recent ones apart.)
 const LONGEST_TRANSACTION: Duration = Duration::hours(1);
+
+/// What follows a snapshot that was taken on a replica.
+const REPLICA: &str = "r";
 
 /// The moment of a read, and which transactions were over then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Snapshot {
     next: u64,
     /// Those between that were running.
     running: Vec<u64>,
+    /// Whether that is known: a replica does not tell which transactions are running on its primary.
+    exact: bool,
 }
 
 impl Snapshot {
@@ -39,12 +44,29 @@ impl Snapshot {
             snapshot: String,
             #[diesel(sql_type = Timestamptz)]
             at: DateTime<Utc>,
+            #[diesel(sql_type = Bool)]
+            replica: bool,
         }
         let row: Row =
-            sql_query("SELECT pg_current_snapshot()::text AS snapshot, now() AS at").get_result(connection)?;
-        format!("{}@{}", row.snapshot, row.at.timestamp_micros())
+            sql_query("SELECT pg_current_snapshot()::text AS snapshot, now() AS at, pg_is_in_recovery() AS replica")
+                .get_result(connection)?;
+        let replica = if row.replica { REPLICA } else { "" };
+        format!("{}@{}{replica}", row.snapshot, row.at.timestamp_micros())
             .parse()
             .map_err(|()| DbError::Unusable(format!("the database's snapshot cannot be read: {}", row.snapshot)))
+    }
+
+    /// Whether it is known which transactions were running: not on a replica.
+    #[must_use]
+    pub const fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    /// Whether what could be seen then can be told from the rest by this later snapshot: the earlier one is
+    /// exact, and of what it saw nothing is missing here, as it is on a replica that has not followed yet.
+    #[must_use]
+    pub fn can_be_seen_in(&self, later: &Self) -> bool {
+        self.exact && (later.exact || later.first_running >= self.next)
     }
 
     /// Which of these events were logged by transactions that were not over then.
@@ -86,7 +108,8 @@ impl Snapshot {
 impl std::fmt::Display for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let running: Vec<String> = self.running.iter().map(u64::to_string).collect();
-        write!(f, "{}:{}:{}@{}", self.first_running, self.next, running.join(","), self.at.timestamp_micros())
+        let (running, at) = (running.join(","), self.at.timestamp_micros());
+        write!(f, "{}:{}:{running}@{at}{}", self.first_running, self.next, if self.exact { "" } else { REPLICA })
     }
 }
 
@@ -94,6 +117,7 @@ impl FromStr for Snapshot {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        let (text, exact) = text.strip_suffix(REPLICA).map_or((text, true), |text| (text, false));
         let (transactions, at) = text.split_once('@').ok_or(())?;
         let mut parts = transactions.split(':');
         let mut number = || parts.next().and_then(|part| part.parse().ok()).filter(|n| *n < 1 << 63).ok_or(());
@@ -102,7 +126,7 @@ impl FromStr for Snapshot {
         let running = running.map(|id| id.parse().map_err(drop)).collect::<Result<_, _>>()?;
         let at = at.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or(())?;
         let in_range = (0..253_402_300_800).contains(&DateTime::timestamp(&at));
-        if in_range { Ok(Self { at, first_running, next, running }) } else { Err(()) }
+        if in_range { Ok(Self { at, first_running, next, running, exact }) } else { Err(()) }
     }
 }
 
@@ -119,6 +143,23 @@ mod tests {
             assert_eq!(snapshot.saw(transaction), seen, "{transaction}");
         }
         assert_eq!(snapshot.to_string().parse(), Ok(snapshot));
+    }
+
+    #[test]
+    fn a_snapshot_can_be_told_where_all_that_it_saw_is_there() {
+        for (first, later, can) in [
+            ("10:20:12@0", "10:20:12@1", true),
+            ("10:20:12@0", "15:25:@1", true),
+            ("10:20:12@0", "20:20:@1r", true),
+            ("10:20:12@0", "25:30:@1r", true),
+            ("10:20:12@0", "19:30:@1r", false),
+            ("10:20:@0r", "25:30:@1", false),
+            ("10:20:@0r", "25:30:@1r", false),
+        ] {
+            let snapshot = |text: &str| text.parse::<Snapshot>().unwrap();
+            assert_eq!(snapshot(first).can_be_seen_in(&snapshot(later)), can, "{first} {later}");
+            assert_eq!(snapshot(first).to_string(), first);
+        }
     }
 
     #[test]

@@ -1,12 +1,20 @@
--- Per topic: the latest word of each partition, and the oldest of those words.
-SELECT p.topic,
-    max(p.last_event_time) AS last_event_time,
-    sum(greatest(coalesce(p.high_watermark, p.next_offset) - p.next_offset, 0))::bigint AS lag_messages,
-    min(p.updated_at) AS heard_at
-FROM (
-    SELECT DISTINCT ON (topic, partition) topic, partition, last_event_time, high_watermark, next_offset, updated_at
-    FROM ingest_offsets
-    ORDER BY topic, partition, updated_at DESC
-) AS p
-GROUP BY p.topic
-ORDER BY p.topic
+-- Per topic that is counted: a row for each partition that it has and that was heard of, or one without a
+-- partition. What other groups, retired topics and partitions that are gone left behind says nothing.
+WITH topics AS (
+    SELECT DISTINCT ON (t.topic) t.topic, t.partitions
+    FROM ingest_topics t
+    WHERE t.wanted
+    ORDER BY t.topic, t.updated_at DESC
+),
+partitions AS (
+    SELECT DISTINCT ON (o.topic, o.partition)
+        o.topic, o.partition, o.last_event_time, o.updated_at, o.ends_known_at, o.caught_up_at,
+        greatest(o.high_watermark - greatest(o.next_offset, o.consumed_to), 0) AS lag_messages
+    FROM ingest_offsets o
+    ORDER BY o.topic, o.partition, o.updated_at DESC
+)
+SELECT t.topic, t.partitions, p.last_event_time, p.lag_messages, p.updated_at AS heard_at, p.ends_known_at,
+    p.caught_up_at
+FROM topics t
+LEFT JOIN partitions p ON p.topic = t.topic AND p.partition < t.partitions
+ORDER BY t.topic, p.partition

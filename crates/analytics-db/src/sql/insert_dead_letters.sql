@@ -1,7 +1,7 @@
 -- Dead letters of one batch. Their ids are made from the records' places, so what was read and
 -- refused before is the same row.
 INSERT INTO dead_letters (
-    id, topic, partition, "offset", record_timestamp, key, headers, payload, payload_bytes, reason, detail
+    id, topic, partition, "offset", record_timestamp, key, headers, payload, payload_bytes, reason, detail, redacted
 )
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (id) DO NOTHING

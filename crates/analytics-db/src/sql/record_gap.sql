@@ -1,8 +1,9 @@
 -- A gap is recorded by whoever still stands at its beginning, in the statement that moves on.
 WITH moved AS (
-    UPDATE ingest_offsets SET next_offset = $5, updated_at = now()
+    UPDATE ingest_offsets
+    SET next_offset = $6, consumed_to = $6, last_record_offset = NULL, last_record_timestamp = NULL, updated_at = now()
     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND next_offset = $4
     RETURNING 1
 )
-INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset, reason)
-SELECT $1, $2, $3, $4, $5, $6 FROM moved
+INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset, resumed_at, reason)
+SELECT $1, $2, $3, $4, $5, $6, $7 FROM moved

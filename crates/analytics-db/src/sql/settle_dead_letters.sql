@@ -8,7 +8,7 @@ WITH done AS (
     WHERE a.action <> 'reread' OR d.state = 'open'
 ),
 closed AS (
-    UPDATE dead_letters d SET state = 'replayed'
+    UPDATE dead_letters d SET state = 'replayed', replayed_at = now()
     FROM done WHERE d.id = done.letter AND done.result IN ('counted', 'duplicate')
 )
 INSERT INTO dead_letter_actions (dead_letter_id, action, actor, result, event_id, detail, corrected)

@@ -9,14 +9,14 @@ use analytics_core::rules;
 use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
 use chrono::Utc;
-use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Jsonb, Nullable, Text};
 use diesel::{Connection as _, OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::{LIMITS, WriteError, event_days, event_log, fence};
-use crate::Connection;
+use super::{WriteError, event_days, event_log, fence, limit};
+use crate::read::RawJson;
+use crate::{Connection, DbError};
 
 /// What somebody wants a metric to be.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Adjustment {
     /// Its new value; `None` leaves it.
     pub value: Option<i64>,
     /// Its new metadata; `None` leaves it.
-    pub metadata: Option<Value>,
+    pub metadata: Option<RawJson>,
     /// Why.
     pub reason: Option<String>,
     /// Who.
@@ -45,7 +45,7 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
         value: Option<i64>,
     }
     connection.transaction(|connection| {
-        connection.batch_execute(LIMITS)?;
+        limit(connection)?;
         fence::lock_counting(connection)?;
         let current: Option<Current> = sql_query("SELECT value FROM metrics WHERE type = $1")
             .bind::<Text, _>(&adjustment.metric_type)
@@ -61,10 +61,22 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
         )
         .bind::<Text, _>(&adjustment.metric_type)
         .bind::<Nullable<BigInt>, _>(adjustment.value)
-        .bind::<Nullable<Jsonb>, _>(&adjustment.metadata)
+        .bind::<Nullable<Jsonb>, _>(adjustment.metadata.as_ref())
         .execute(connection)?;
         log(connection, adjustment, delta, before, business)
     })
+}
+
+/// What the event of an adjustment says.
+#[derive(Serialize)]
+struct Said<'a> {
+    r#type: &'a str,
+    delta: Option<i64>,
+    value: Option<i64>,
+    previous: Option<i64>,
+    metadata: Option<&'a RawJson>,
+    reason: Option<&'a str>,
+    actor: &'a str,
 }
 
 /// Logs the adjustment like any other event.
@@ -79,14 +91,18 @@ fn log(
     let time = EventTime::from(Utc::now());
     let id = adjustment_id(time, actor, metric_type);
     let body = Body::Adjustment { metric_type: metric_type.clone(), delta };
-    let said = json!({
-        "type": metric_type, "delta": delta, "value": value, "previous": before,
-        "metadata": metadata, "reason": reason, "actor": actor,
-    });
-    let mut event = Event {
-        metadata: said.to_string(),
-        ..Event::logged(id, EventType::Adjustment, UserId::parse(actor).ok(), time, body)
+    let said = Said {
+        r#type: metric_type,
+        delta,
+        value: *value,
+        previous: before,
+        metadata: metadata.as_ref(),
+        reason: reason.as_deref(),
+        actor,
     };
+    let said = serde_json::to_string(&said).map_err(|error| DbError::Unusable(error.to_string()))?;
+    let mut event =
+        Event { metadata: said, ..Event::logged(id, EventType::Adjustment, UserId::parse(actor).ok(), time, body) };
     let mut deltas = Deltas::default();
     rules::count(&event, business, &mut deltas);
     event_log::copy(connection, &[&mut event])?;

@@ -1,34 +1,100 @@
 //! `dead_letters`: the records that could not be counted, with their original bytes.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use analytics_core::identity::{EventId, record_id};
 use analytics_core::maps::HashSet;
 use analytics_core::record::{Header, Record};
 use analytics_core::rejection::Rejection;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Outcome, Span, WriteError};
+use super::{Keeping, Outcome, Span, WriteError};
 use crate::Connection;
 
-/// Writes them, of each payload at most `kept_bytes`; one that is there already (its record was
-/// read again) stays as it is.
+/// A dead letter as it is kept.
+struct Letter<'a> {
+    record: &'a Record,
+    why: &'a Rejection,
+    headers: Value,
+    payload: Option<Cow<'a, [u8]>>,
+    /// How many bytes the payload has without the fields that must not be kept.
+    payload_bytes: Option<i64>,
+    redacted: bool,
+}
+
+impl<'a> Letter<'a> {
+    fn of((record, why): &'a (&Record, Rejection), keeping: &Keeping) -> Self {
+        let whole = record.payload.as_deref();
+        // Of JSON that cannot be parsed to its end nothing can be kept.
+        let payload = whole.and_then(|payload| keeping.redaction.record(payload));
+        let redacted = payload.as_deref() != whole;
+        // A payload of which nothing is kept was cut, as one is that was too long.
+        let length = payload.as_deref().or(whole).map(<[u8]>::len);
+        let payload = payload.map(|payload| match payload {
+            Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(..keeping.payload_bytes).unwrap_or(bytes)),
+            Cow::Owned(mut bytes) => {
+                bytes.truncate(keeping.payload_bytes);
+                Cow::Owned(bytes)
+            }
+        });
+        let payload_bytes = length.and_then(|length| i64::try_from(length).ok());
+        let headers = headers(&record.headers);
+        Self { record, why, headers, payload, payload_bytes, redacted }
+    }
+
+    /// About what `kept_bytes` will be.
+    fn size(&self) -> u64 {
+        let contents = self.payload.as_deref().map_or(0, <[u8]>::len) + self.record.key.as_ref().map_or(0, Vec::len);
+        let headers: usize =
+            self.record.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Vec::len) + 30).sum();
+        500 + (contents + headers) as u64
+    }
+}
+
+/// Writes them; one that is there already (its record was read again) stays as it is. Where there is no
+/// room for more they are counted only. Returns how many of them were not kept.
 pub(super) fn insert(
     connection: &mut Connection,
     rejected: &[(&Record, Rejection)],
-    kept_bytes: usize,
-) -> Result<(), WriteError> {
+    keeping: &Keeping,
+) -> Result<u64, WriteError> {
     if rejected.is_empty() {
+        return Ok(0);
+    }
+    let mut room = keeping.total_bytes.saturating_sub(used(connection)?);
+    let letters = rejected.iter().map(|rejected| Letter::of(rejected, keeping));
+    let (kept, beyond): (Vec<_>, Vec<_>) = letters.partition(|letter| {
+        let fits = letter.size() <= room;
+        room = if fits { room - letter.size() } else { 0 };
+        fits
+    });
+    keep(connection, &kept)?;
+    count_only(connection, &beyond)?;
+    Ok(beyond.len() as u64)
+}
+
+/// How many bytes dead letters take already.
+fn used(connection: &mut Connection) -> Result<u64, WriteError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        bytes: i64,
+    }
+    let row: Row = sql_query("SELECT bytes FROM dead_letter_usage").get_result(connection)?;
+    Ok(u64::try_from(row.bytes).unwrap_or(0))
+}
+
+fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), WriteError> {
+    if letters.is_empty() {
         return Ok(());
     }
-    let records = || rejected.iter().map(|(record, _)| *record);
+    let records = || letters.iter().map(|letter| letter.record);
     let timestamp = |record: &Record| record.place.timestamp.and_then(DateTime::<Utc>::from_timestamp_millis);
-    let kept = |record: &'_ Record| {
-        record.payload.as_ref().map(|payload| payload.get(..kept_bytes).unwrap_or(payload).to_vec())
-    };
-    let length = |record: &Record| record.payload.as_ref().and_then(|payload| i64::try_from(payload.len()).ok());
     sql_query(include_str!("../sql/insert_dead_letters.sql"))
         .bind::<Array<SqlUuid>, _>(records().map(|record| record_id(&record.place).0).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(records().map(|record| &*record.place.partition.topic).collect::<Vec<_>>())
@@ -36,11 +102,39 @@ pub(super) fn insert(
         .bind::<Array<BigInt>, _>(records().map(|record| record.place.offset.0).collect::<Vec<_>>())
         .bind::<Array<Nullable<Timestamptz>>, _>(records().map(timestamp).collect::<Vec<_>>())
         .bind::<Array<Nullable<Binary>>, _>(records().map(|record| record.key.as_deref()).collect::<Vec<_>>())
-        .bind::<Array<Jsonb>, _>(records().map(|record| headers(&record.headers)).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Binary>>, _>(records().map(kept).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(records().map(length).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(rejected.iter().map(|(_, why)| why.reason.code()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(rejected.iter().map(|(_, why)| storable(&why.detail)).collect::<Vec<_>>())
+        .bind::<Array<Jsonb>, _>(letters.iter().map(|letter| &letter.headers).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Binary>>, _>(letters.iter().map(|letter| letter.payload.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(letters.iter().map(|letter| letter.payload_bytes).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(letters.iter().map(|letter| letter.why.reason.code()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(letters.iter().map(|letter| storable(&letter.why.detail)).collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(letters.iter().map(|letter| letter.redacted).collect::<Vec<_>>())
+        .execute(connection)?;
+    Ok(())
+}
+
+/// What is counted together: topic, partition and reason.
+type Overflow<'a> = (&'a str, i32, &'static str);
+
+/// Counts letters that are not kept, with the stretch of each partition that they come from.
+fn count_only(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), WriteError> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let mut rows: BTreeMap<Overflow<'_>, (i64, i64, i64, &str)> = BTreeMap::new();
+    for Letter { record, why, .. } in letters {
+        let (place, offset) = (&record.place.partition, record.place.offset.0);
+        let key = (&*place.topic, place.partition, why.reason.code());
+        let (first, last, letters, _) = rows.entry(key).or_insert((offset, offset, 0, &why.detail));
+        (*first, *last, *letters) = (offset.min(*first), offset.max(*last), *letters + 1);
+    }
+    sql_query(include_str!("../sql/count_dead_letters.sql"))
+        .bind::<Array<Text>, _>(rows.keys().map(|(topic, ..)| *topic).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(rows.keys().map(|(_, partition, _)| *partition).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.keys().map(|(.., reason)| *reason).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(rows.values().map(|(first, ..)| *first).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(rows.values().map(|(_, last, ..)| *last).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(rows.values().map(|(_, _, letters, _)| *letters).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.values().map(|(.., detail)| storable(detail)).collect::<Vec<_>>())
         .execute(connection)?;
     Ok(())
 }

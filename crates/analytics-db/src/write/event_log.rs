@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::rows::{Json, Rows};
 use super::{Item, WriteError};
-use crate::Connection;
 use crate::schema::{event_logs, order_lines};
+use crate::{Connection, DbError};
 
 const fn is_learned(vendor: &Vendor) -> bool {
     matches!(vendor, Vendor::Learned(_))
@@ -28,14 +28,24 @@ pub(super) fn copy<E: Borrow<Event>>(connection: &mut Connection, events: &[E]) 
     // In the order of the key, so that its index grows at its end.
     let mut events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
     events.sort_unstable_by_key(|event| event.id);
-    copy_events(connection, &events)?;
-    if events.iter().any(|event| !event.lines().is_empty()) {
-        copy_lines(connection, &events)?;
+    let lines = events.iter().map(|event| event.lines().len()).sum();
+    taken(copy_events(connection, &events)?, events.len())?;
+    if lines > 0 {
+        taken(copy_lines(connection, &events)?, lines)?;
     }
     Ok(())
 }
 
-fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<(), WriteError> {
+/// Checks that the log took every row: a trigger or a rule that an operator added can drop some.
+fn taken(rows: usize, of: usize) -> Result<(), WriteError> {
+    if rows == of {
+        return Ok(());
+    }
+    Err(DbError::Unusable(format!("the log took {rows} of {of} rows: a trigger that is not this service's drops some"))
+        .into())
+}
+
+fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<usize, WriteError> {
     use event_logs::{
         created_at, event_type, id, metadata, product_id, rules_version, seal as seal_column, stars, table, user_id,
         vendor_id, vendor_learned,
@@ -53,11 +63,10 @@ fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<(), Wri
         stars,
         seal_column,
     );
-    diesel::copy_from(table)
+    Ok(diesel::copy_from(table)
         .from_raw_data(columns, |out| Rows::send(out, events, |rows, event| event_row(rows, event)))
         .with_format(CopyFormat::Binary)
-        .execute(connection)?;
-    Ok(())
+        .execute(connection)?)
 }
 
 fn event_row(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
@@ -83,14 +92,13 @@ fn event_row(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
     ])
 }
 
-fn copy_lines(connection: &mut Connection, events: &[&Event]) -> Result<(), WriteError> {
+fn copy_lines(connection: &mut Connection, events: &[&Event]) -> Result<usize, WriteError> {
     use order_lines::{amount, currency, event_id, line, product_id, quantity, table, vendor_id, vendor_learned};
     let columns = (event_id, line, product_id, vendor_id, vendor_learned, quantity, amount, currency);
-    diesel::copy_from(table)
+    Ok(diesel::copy_from(table)
         .from_raw_data(columns, |out| Rows::send(out, events, |rows, event| line_rows(rows, event)))
         .with_format(CopyFormat::Binary)
-        .execute(connection)?;
-    Ok(())
+        .execute(connection)?)
 }
 
 fn line_rows(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {

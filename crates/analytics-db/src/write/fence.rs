@@ -1,22 +1,33 @@
-//! The counting lock and the fence: `ingest_offsets` moves only for the worker that knows where
+//! The queue for counting and the fence: `ingest_offsets` moves only for the worker that knows where
 //! it stands.
 
 use std::collections::BTreeMap;
 
 use analytics_core::record::TopicPartition;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
 use diesel::{RunQueryDsl, sql_query};
 
-use super::{Span, Tally, WriteError};
-use crate::Connection;
+use super::{LOCK_TIMEOUT, Span, Tally, WriteError};
+use crate::locks::Lock;
+use crate::offsets::age;
+use crate::{Connection, DbError};
 
-/// One writer counts at a time. Everything that adds to metrics takes this lock, so no two can
-/// wait for each other's rows.
-pub const COUNTING_LOCK: i64 = 0x636f_756e_7469_6e67;
+/// How long a writer stands in the queue for the counting lock before it lets others pass.
+const QUEUE_TIMEOUT: &str = "30s";
 
+/// Waits until this transaction may add to metrics. The queue moves on: waiting in it is no failure.
 pub(crate) fn lock_counting(connection: &mut Connection) -> Result<(), WriteError> {
-    sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(COUNTING_LOCK).execute(connection)?;
-    Ok(())
+    let lock = Lock::Counting as i64;
+    // One message: one round trip.
+    let taken = connection.batch_execute(&format!(
+        "SET LOCAL lock_timeout = '{QUEUE_TIMEOUT}'; SELECT pg_advisory_xact_lock({lock}); \
+         SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+    ));
+    taken.map_err(|error| match error.into() {
+        DbError::Statement(_) => WriteError::Busy,
+        error => WriteError::Database(error),
+    })
 }
 
 /// Moves the offsets of all spans, or finds that one of them is not where it should be.
@@ -29,6 +40,8 @@ pub(super) fn move_offsets(
     let mut spans: Vec<_> =
         spans.iter().map(|span| (span, tallies.get(&span.partition).copied().unwrap_or_default())).collect();
     spans.sort_unstable_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
+    let of = |known: fn(&Span) -> Option<i64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
+    let ages = |known: fn(&Span) -> Option<f64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
     let statement = include_str!("../sql/move_offsets.sql");
     #[cfg(feature = "mutants")]
     let statement = super::mutant::without_fence(statement);
@@ -38,16 +51,17 @@ pub(super) fn move_offsets(
         .bind::<Array<Integer>, _>(spans.iter().map(|(span, _)| span.partition.partition).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(span, _)| span.expected.0).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(span, _)| span.next.0).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(
-            spans.iter().map(|(span, _)| span.high_watermark.map(|end| end.0)).collect::<Vec<_>>(),
-        )
+        .bind::<Array<Nullable<BigInt>>, _>(of(|span| span.progress.end.map(|(end, _)| end.0)))
+        .bind::<Array<Nullable<Double>>, _>(ages(|span| age(span.progress.end.map(|(_, asked)| asked))))
+        .bind::<Array<Nullable<BigInt>>, _>(of(|span| span.progress.consumed_to.map(|offset| offset.0)))
+        .bind::<Array<Nullable<Double>>, _>(ages(|span| age(span.progress.caught_up)))
         .bind::<Array<Nullable<Timestamptz>>, _>(
             spans.iter().map(|(_, tally)| tally.last_event.map(|time| time.utc())).collect::<Vec<_>>(),
         )
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.events).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.duplicates).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.rejected).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(spans.iter().map(|(span, _)| span.last_timestamp).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(of(|span| span.last_timestamp))
         .execute(connection)?;
     if moved == spans.len() {
         return Ok(());

@@ -10,6 +10,7 @@ mod dead_letters;
 pub(crate) mod event_days;
 mod event_log;
 pub(crate) mod fence;
+pub mod frozen;
 mod keys;
 mod lessons;
 pub(crate) mod metrics;
@@ -22,18 +23,17 @@ pub mod replay;
 pub(crate) mod rollups;
 mod rows;
 
-pub use fence::COUNTING_LOCK;
-
 use std::collections::BTreeMap;
 
 use analytics_core::attribution::Lessons;
 use analytics_core::business::Business;
+use analytics_core::decode::Redaction;
 use analytics_core::dedupe::Verdict;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
 use analytics_core::identity::{EventId, record_id};
-use analytics_core::maps::HashSet;
-use analytics_core::record::{Offset, Record, TopicPartition};
+use analytics_core::maps::{HashMap, HashSet};
+use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
 use analytics_core::time::EventTime;
@@ -42,6 +42,7 @@ use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use uuid::Uuid;
 
+use crate::offsets::Progress;
 use crate::{Connection, DbError};
 
 /// Records of one or more partitions, decoded, to be counted together.
@@ -53,8 +54,58 @@ pub struct Batch {
     pub spans: Vec<Span>,
     /// The records, those of a partition in its order.
     pub items: Vec<Item>,
-    /// How many bytes of a payload a dead letter keeps.
-    pub dead_letter_bytes: usize,
+    /// What is kept of records that cannot be counted.
+    pub keeping: Keeping,
+}
+
+/// What dead letters keep.
+#[derive(Debug, Clone, Default)]
+pub struct Keeping {
+    /// The most bytes of one payload.
+    pub payload_bytes: usize,
+    /// The most bytes that all of them take together, about. What comes beyond is counted only.
+    pub total_bytes: u64,
+    /// Fields that must not be kept, where a payload is JSON.
+    pub redaction: Redaction,
+}
+
+impl Batch {
+    /// The batch in two halves, the earlier records first.
+    ///
+    /// # Errors
+    /// The batch itself where it has no two records.
+    pub fn halves(mut self) -> Result<(Self, Self), Self> {
+        let middle = self.items.len() / 2;
+        if middle == 0 {
+            return Err(self);
+        }
+        let later = self.items.split_off(middle);
+        let (spans, rest) = cut(self.spans, &self.items);
+        let consumer_group = self.consumer_group.clone();
+        let later = Self { consumer_group, spans: rest, items: later, keeping: self.keeping.clone() };
+        Ok((Self { spans, ..self }, later))
+    }
+}
+
+/// Cuts stretches of partitions after `items`, their first records: what these cover, and what is left.
+#[must_use]
+pub fn cut(spans: Vec<Span>, items: &[Item]) -> (Vec<Span>, Vec<Span>) {
+    let places = items.iter().map(|item| &item.record.place);
+    let ends: HashMap<&TopicPartition, &Place> = places.map(|place| (&place.partition, place)).collect();
+    let (mut covered, mut rest) = (Vec::new(), Vec::new());
+    for span in spans {
+        match ends.get(&span.partition) {
+            None => rest.push(span),
+            Some(end) if end.offset.next() == span.next => covered.push(span),
+            Some(end) => {
+                let next = end.offset.next();
+                let part = Span { next, last_timestamp: end.timestamp, progress: Progress::default(), ..span.clone() };
+                covered.push(part);
+                rest.push(Span { expected: next, ..span });
+            }
+        }
+    }
+    (covered, rest)
 }
 
 /// A stretch of one partition.
@@ -68,8 +119,8 @@ pub struct Span {
     pub next: Offset,
     /// The timestamp of its last record, in milliseconds, if it has one.
     pub last_timestamp: Option<i64>,
-    /// The end of the partition when the batch was fetched.
-    pub high_watermark: Option<Offset>,
+    /// What is known of the partition once the stretch is counted.
+    pub progress: Progress,
 }
 
 /// One record and what it was decoded to.
@@ -101,6 +152,8 @@ pub struct Written {
     pub reread: u64,
     /// Dead letters, by reason.
     pub rejected: BTreeMap<Reason, u64>,
+    /// Of those, records that were not kept because there was no room for more.
+    pub overflowed: u64,
 }
 
 impl Written {
@@ -147,7 +200,7 @@ impl Outcome {
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match self {
-            Self::Rejected(Rejection { reason, detail }) => Some(format!("{reason}: {detail}")),
+            Self::Rejected(Rejection { reason, detail, .. }) => Some(format!("{reason}: {detail}")),
             Self::Counted(_) | Self::Duplicate(_) => None,
         }
     }
@@ -162,6 +215,9 @@ pub enum WriteError {
     /// An event's id is in the log already: write again with [`Reread::Possible`].
     #[error("events of the batch are in the log already")]
     AlreadyLogged,
+    /// Others were counting all the time: write again.
+    #[error("other writers were counting all the time")]
+    Busy,
     /// A sum does not fit PostgreSQL's `bigint`: some record of the batch is refused.
     #[error("a sum is past the limits of bigint")]
     Refused,
@@ -173,8 +229,10 @@ pub enum WriteError {
 impl From<Error> for WriteError {
     fn from(error: Error) -> Self {
         match error {
+            // Not an index that an operator added: that is theirs to take away.
             Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
-                if info.table_name().is_some_and(|table| table.starts_with("event_logs")) =>
+                if info.table_name().is_some_and(|table| table.starts_with("event_logs"))
+                    && info.constraint_name().is_some_and(|name| name.ends_with("_pkey")) =>
             {
                 Self::AlreadyLogged
             }
@@ -183,11 +241,20 @@ impl From<Error> for WriteError {
     }
 }
 
-/// Limits that let no frozen worker block the others, set for the one transaction only so that
-/// they hold through a pooler too.
-pub(crate) const LIMITS: &str = "SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'; \
-                      SET LOCAL idle_in_transaction_session_timeout = '10s'; \
-                      SET LOCAL client_connection_check_interval = '5s'";
+/// How long a lock is waited for that somebody else has: longer than anybody needs it who is well.
+const LOCK_TIMEOUT: &str = "5s";
+
+/// How long a statement may take, in seconds. A batch that needs longer has to be smaller.
+pub const STATEMENT_SECONDS: u64 = 60;
+
+/// Begins a transaction with limits that let no frozen worker block the others, set for the one
+/// transaction only so that they hold through a pooler too.
+pub(crate) fn limit(connection: &mut Connection) -> Result<(), DbError> {
+    Ok(connection.batch_execute(&format!(
+        "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'; \
+         SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL client_connection_check_interval = '5s'"
+    ))?)
+}
 
 /// Counts a batch. On success everything in it is committed, on any error nothing is; after a
 /// lost answer to COMMIT the next attempt is [`WriteError::Fenced`], and the stored offset says
@@ -204,17 +271,18 @@ pub fn write(
     #[cfg(feature = "mutants")]
     mutant::move_offsets_before_data(connection, batch)?;
     connection.transaction(|connection| {
-        connection.batch_execute(LIMITS)?;
+        limit(connection)?;
         let refused_before = refused_before(connection, batch)?;
         let judged = judge(connection, &mut batch.items, reread)?;
         let counting = log(connection, judged.events, business)?;
-        dead_letters::insert(connection, &judged.rejected, batch.dead_letter_bytes)?;
+        let mut written = judged.written;
+        written.overflowed = dead_letters::insert(connection, &judged.rejected, &batch.keeping)?;
 
         fence::lock_counting(connection)?;
         fence::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
         counting.add(connection)?;
         settle_reread(connection, &refused_before, &judged.outcomes)?;
-        Ok(judged.written)
+        Ok(written)
     })
 }
 

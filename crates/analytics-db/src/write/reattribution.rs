@@ -11,12 +11,11 @@ use analytics_core::identity::EventId;
 use analytics_core::ids::VendorId;
 use analytics_core::rules;
 use analytics_core::seal::seal;
-use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::{LIMITS, WriteError, fence, lessons, metrics, rollups};
+use super::{WriteError, fence, lessons, limit, metrics, rollups};
 use crate::logged::{self, Logged};
 use crate::{Connection, DbError};
 
@@ -46,7 +45,7 @@ pub fn reattribute(
     dry_run: bool,
 ) -> Result<Moved, WriteError> {
     connection.transaction(|connection| {
-        connection.batch_execute(LIMITS)?;
+        limit(connection)?;
         let ids = vendorless(connection, after)?;
         let next = ids.last().filter(|_| i64::try_from(ids.len()).is_ok_and(|n| n == PIECE)).map(|id| EventId(*id));
         if !dry_run {

@@ -27,14 +27,22 @@ use diesel::sql_types::{Array, BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::{Batch, LIMITS, WriteError, event_log};
+use super::{Batch, WriteError, event_log, limit};
 use crate::{Connection, DbError};
 
 /// Turns the records that the database refuses into rejections, and returns how many there were.
 ///
 /// # Errors
 /// [`DbError`] where the database is not well; then nothing was found out.
+/// [`DbError::Unusable`] where an operator's triggers may be what refuses them.
 pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
+    let triggers = foreign_triggers(connection)?;
+    if !triggers.is_empty() {
+        return Err(DbError::Unusable(format!(
+            "triggers that are not this service's may refuse good records, and have to be dropped: {}",
+            triggers.join(", ")
+        )));
+    }
     let mut refused = reject_overflowing(connection, batch, business)?;
     let mut suspects: Vec<_> = batch.items.iter_mut().map(|item| &mut item.decoded).filter(|d| d.is_ok()).collect();
     let mut groups: Vec<&mut [&mut Result<Event, Rejection>]> = vec![&mut suspects];
@@ -99,7 +107,7 @@ enum Attempt {
 /// Writes events and takes that back.
 fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, DbError> {
     let tried = connection.transaction::<(), WriteError, _>(|connection| {
-        connection.batch_execute(LIMITS)?;
+        limit(connection)?;
         // An event that is in the log already, or twice in the batch, is no refusal.
         let mut known = event_log::logged_ids(connection, events.iter().map(|event| event.id.0).collect())?;
         let new: Vec<&Event> = events.iter().copied().filter(|event| known.insert(event.id)).collect();
@@ -110,7 +118,7 @@ fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, Db
         Ok(()) | Err(WriteError::Database(DbError::Statement(Error::RollbackTransaction))) => Ok(Attempt::Taken),
         // Another writer has just logged one of them.
         Err(WriteError::AlreadyLogged) => Ok(Attempt::Taken),
-        Err(WriteError::Database(DbError::Statement(error))) if violates_a_rule(&error) => {
+        Err(WriteError::Database(DbError::Statement(error))) if fault(&error) == Fault::Record => {
             Ok(Attempt::Refused(error.to_string()))
         }
         Err(WriteError::Database(error @ DbError::Unreachable(_))) => Err(error),
@@ -118,14 +126,43 @@ fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, Db
     }
 }
 
-/// Whether the failure can only be a record's, not the database's.
+/// Whose fault a failed statement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A rule of the tables is violated, which only a record can do.
+    Record,
+    /// Good records are refused by an index that an operator added.
+    Operator,
+    /// A record's, the database's, or somebody else's.
+    Unclear,
+}
+
+/// Whose fault a failed statement of a batch is, as far as it says so. What the service's own keys refuse
+/// never comes here: see [`WriteError::AlreadyLogged`].
 #[must_use]
-pub fn violates_a_rule(error: &Error) -> bool {
-    use DatabaseErrorKind::{CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation};
-    matches!(
-        error,
-        Error::DatabaseError(CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation, _)
-    )
+pub fn fault(error: &Error) -> Fault {
+    use DatabaseErrorKind::{
+        CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation,
+    };
+    match error {
+        Error::DatabaseError(CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation, _) => {
+            Fault::Record
+        }
+        Error::DatabaseError(UniqueViolation, _) => Fault::Operator,
+        _ => Fault::Unclear,
+    }
+}
+
+/// Triggers on the tables of counting that no migration made. Whatever fails while they are there may be
+/// their doing.
+fn foreign_triggers(connection: &mut Connection) -> Result<Vec<String>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        named: String,
+    }
+    let rows: Vec<Row> = sql_query(include_str!("../sql/foreign_triggers.sql")).load(connection)?;
+    Ok(rows.into_iter().map(|row| row.named).collect())
 }
 
 /// The same event, in the same place of the log, with as many bytes of text that does not shrink:

@@ -7,13 +7,12 @@ use analytics_core::business::Business;
 use analytics_core::decode::Decoder;
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
 use chrono::{DateTime, Utc};
-use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Item, LIMITS, Outcome, Reread, WriteError, dead_letters, fence, judge, log};
+use super::{Item, Outcome, Reread, WriteError, dead_letters, fence, judge, limit, log};
 use crate::{Connection, DbError};
 
 /// What became of a dead letter that was to be replayed.
@@ -145,7 +144,7 @@ fn replay_piece(
     actor: &str,
 ) -> Result<Vec<Replayed>, WriteError> {
     connection.transaction(|connection| {
-        connection.batch_execute(LIMITS)?;
+        limit(connection)?;
         let rows = load(connection, ids)?;
         let mut replayed: Vec<Replayed> = ids
             .iter()

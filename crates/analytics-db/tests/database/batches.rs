@@ -7,7 +7,8 @@ use analytics_core::decode::{Decoder, Redaction};
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::topics::Topics;
 use analytics_db::offsets;
-use analytics_db::write::{self, Batch, Item, Reread, Span, WriteError, Written};
+use analytics_db::offsets::Progress;
+use analytics_db::write::{self, Batch, Item, Keeping, Reread, Span, WriteError, Written};
 use analytics_testkit::database::Database;
 
 pub(crate) fn business() -> Business {
@@ -34,7 +35,7 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
                 expected: offset,
                 next: offset,
                 last_timestamp: None,
-                high_watermark: None,
+                progress: Progress::default(),
             };
             spans.entry(partition.clone()).or_insert(span).next = offset.next();
             let place = Place { partition, offset, timestamp: Some(1_793_491_200_000) };
@@ -42,7 +43,8 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
             Item { decoded: decoder.decode(&record, chrono::Utc::now()), record }
         })
         .collect();
-    Batch { consumer_group: "group".into(), spans: spans.into_values().collect(), items, dead_letter_bytes: 1 << 20 }
+    let keeping = Keeping { payload_bytes: 1 << 20, total_bytes: 1 << 40, redaction: Redaction::default() };
+    Batch { consumer_group: "group".into(), spans: spans.into_values().collect(), items, keeping }
 }
 
 /// Makes the stored offsets of a batch's partitions, if they are not there yet.

@@ -120,6 +120,7 @@ fn every_filter_gives_what_reading_everything_gives() {
     };
     check();
     // The same once all partitions are quiet, where other indexes find them.
-    partitions::index_quiet(&mut database.connect(), Utc::now() + Duration::weeks(2), |_| {}).unwrap();
+    partitions::index_quiet(&mut database.connect(), &database.address(), Utc::now() + Duration::weeks(2), |_| {})
+        .unwrap();
     check();
 }

@@ -1,5 +1,6 @@
 //! Partitions of the event log: each has its place, and indexes once it is quiet.
 
+use analytics_db::partitions::Ensured;
 use analytics_db::{migrations, partitions};
 use analytics_testkit::database::Database;
 use chrono::{DateTime, Duration, Utc};
@@ -30,8 +31,8 @@ fn partitions_take_the_place_that_months_left_and_leave_no_gap() {
     }
     let made = partitions::ensure(connection, now()).unwrap();
     // 47 of each table; 20 of the log's lie within the two months, one reaches into them.
-    assert_eq!(made, 47 - 20 + 47);
-    assert_eq!(partitions::ensure(connection, now()).unwrap(), 0);
+    assert_eq!(made, Ensured { made: 47 - 20 + 47, postponed: 0 });
+    assert_eq!(partitions::ensure(connection, now()).unwrap(), Ensured::default());
     assert_eq!(database.number(ENDS), Some(1), "one end, that of the last one");
     let next_day = database.lines("SELECT to_regclass('event_logs_2026_12_01') IS NOT NULL");
     assert_eq!(next_day, ["true"], "what is left of the days that November reached into");
@@ -43,7 +44,7 @@ fn quiet_partitions_get_their_indexes_once_and_whole() {
     let connection = &mut database.connect();
     let now = Utc::now();
     partitions::ensure(connection, now).unwrap();
-    let index = |at| partitions::index_quiet(&mut database.connect(), at, |_| {}).unwrap();
+    let index = |at| partitions::index_quiet(&mut database.connect(), &database.address(), at, |_| {}).unwrap();
     let indexes = |suffix: &str| {
         let query =
             format!("SELECT count(*) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indisvalid AND {suffix}");
@@ -69,6 +70,7 @@ fn quiet_partitions_get_their_indexes_once_and_whole() {
     database.execute(
         "DO $$ BEGIN EXECUTE (SELECT 'DROP INDEX ' || min(oid::regclass::text) FROM pg_class WHERE relname LIKE '%\\_by\\_user'); END $$",
     );
-    let made = partitions::index_quiet(holder, working, |_| nested.set(Some(index(working)))).unwrap();
+    let made =
+        partitions::index_quiet(holder, &database.address(), working, |_| nested.set(Some(index(working)))).unwrap();
     assert_eq!((made, nested.take()), (Some(1), Some(None)), "two at once: one works, the other says so");
 }

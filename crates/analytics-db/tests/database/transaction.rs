@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use analytics_core::record::Offset;
 use analytics_core::rejection::Reason;
+use analytics_db::offsets::Gap;
 use analytics_db::write::{Reread, WriteError};
 use analytics_db::{DbError, offsets};
 use analytics_testkit::database::Database;
 use analytics_testkit::wait;
+use diesel::connection::SimpleConnection;
 
 use crate::batches::{batch, start, write};
 
@@ -137,7 +139,8 @@ fn an_old_event_finds_its_place_and_a_gap_is_recorded_once() {
     let partition = batch.spans[0].partition.clone();
     let connection = &mut database.connect();
     let record = |connection: &mut _| {
-        offsets::record_gap(connection, "group", &partition, (Offset(1), Offset(50)), "retention").unwrap()
+        let gap = Gap { from: Offset(1), to: Offset(50), resume_at: Offset(50) };
+        offsets::record_gap(connection, "group", &partition, gap, "retention").unwrap()
     };
     assert!(record(connection));
     assert!(!record(connection), "another worker has recorded it");
@@ -153,7 +156,7 @@ fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
     let mut batch = batch(&[("product.viewed", 0, VIEW)]);
     start(&database, &batch);
     let mut holder = database.connect();
-    diesel_lock(&mut holder);
+    holder.batch_execute("BEGIN; LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE").unwrap();
     let failed = write(&database, &mut batch, Reread::Unlikely).unwrap_err();
     assert!(matches!(failed, WriteError::Database(DbError::Statement(_))), "{failed:?}");
     let refused =
@@ -161,11 +164,6 @@ fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
     assert_eq!(refused.unwrap(), 0);
     drop(holder);
     write(&database, &mut batch, Reread::Unlikely).unwrap();
-}
-
-fn diesel_lock(connection: &mut analytics_db::Connection) {
-    use diesel::connection::SimpleConnection;
-    connection.batch_execute(&format!("SELECT pg_advisory_lock({})", analytics_db::write::COUNTING_LOCK)).unwrap();
 }
 
 /// Statements find their rows by keys, whatever the planner thinks of joins: a batch must not cost

@@ -2,15 +2,14 @@
 //! what was begun with them is over.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use analytics_core::record::{Offset, TopicPartition};
+use analytics_core::record::TopicPartition;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -18,7 +17,8 @@ use crate::intake::{End, Intake};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
-use super::start;
+use super::ends::named;
+use super::start::{self, Regressions, Start};
 
 /// How long partitions are held back for a transaction that is under way.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -31,40 +31,55 @@ pub(crate) struct Membership {
     pub(crate) settings: Arc<IngestSettings>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) regressions: Regressions,
+    /// The ids of the topics, as far as the client has told them.
+    topic_ids: Mutex<HashMap<String, String>>,
 }
 
 /// Makes a consumer that has not joined yet.
 ///
 /// # Errors
-/// A property that librdkafka refuses.
+/// A property that librdkafka refuses only now.
 pub(crate) fn consumer(membership: Membership) -> anyhow::Result<Consumer> {
     let config = membership.settings.kafka.clone();
-    config
-        .create_with_context(membership)
-        .map_err(|error| anyhow::anyhow!("the Kafka client cannot be made, check KAFKA_PROPERTIES: {error}"))
+    let made = config.create_with_context(membership);
+    made.map_err(|error| match error {
+        KafkaError::ClientCreation(why) => {
+            anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client cannot be made with them: {why}")
+        }
+        _ => anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client cannot be made with them"),
+    })
 }
 
 impl Membership {
-    /// Starts every partition at its stored offset. The offsets are part of the assignment
-    /// itself; a seek afterwards would race with the first fetch.
-    fn assign(&self, consumer: &Consumer, partitions: &TopicPartitionList) {
-        let partitions: Vec<TopicPartition> = partitions
-            .elements()
-            .iter()
-            .map(|element| TopicPartition { topic: element.topic().into(), partition: element.partition() })
-            .collect();
-        let started = start::points(consumer, &self.settings, &self.telemetry, &partitions).unwrap_or_else(|error| {
+    pub(crate) fn new(
+        settings: Arc<IngestSettings>,
+        intake: Arc<Intake>,
+        telemetry: Telemetry,
+        regressions: Regressions,
+    ) -> Self {
+        Self { settings, intake, telemetry, regressions, topic_ids: Mutex::default() }
+    }
+
+    /// Starts every partition at its stored offset. The offsets are part of the assignment itself; a seek
+    /// afterwards would race with the first fetch. Partitions that cannot be read yet are left out, and
+    /// looked at again: those that can are counted.
+    pub(crate) fn assign(&self, consumer: &Consumer, partitions: &[(String, i32)]) {
+        let partitions: Vec<TopicPartition> = partitions.iter().map(|(t, p)| named(t, *p)).collect();
+        let topic_ids = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let started = start::points(&self.settings, &self.telemetry, &self.regressions, &topic_ids, &partitions);
+        let Start { begins, waiting } = started.unwrap_or_else(|error| {
             self.intake.end(error.into());
-            HashMap::new()
+            Start::default()
         });
-        let mut list = TopicPartitionList::with_capacity(started.len());
-        for (partition, begin) in &started {
+        let mut list = TopicPartitionList::with_capacity(begins.len());
+        for (partition, begin) in &begins {
             let at = rdkafka::Offset::Offset(begin.fetched_from().0);
             if let Err(error) = list.add_partition_offset(&partition.topic, partition.partition, at) {
                 self.intake.end(End::Kafka(error.to_string()));
             }
         }
-        self.intake.assign(started);
+        self.intake.assign(begins, waiting);
         if let Err(error) = consumer.assign(&list) {
             self.intake.end(End::Kafka(error.to_string()));
         }
@@ -73,39 +88,25 @@ impl Membership {
         }
     }
 
-    fn revoke(&self, consumer: &Consumer) {
+    /// Gives all partitions up.
+    pub(crate) fn revoke(&self, consumer: &Consumer) {
         self.intake.revoke(DRAIN);
         if let Err(error) = consumer.unassign() {
             self.intake.end(End::Kafka(error.to_string()));
         }
         self.telemetry.revoked();
     }
-}
 
-/// Whether librdkafka says that a topic it knew has another id now. It has no other way to say
-/// so, and goes on reading the new topic where it was in the old one.
-fn tells_of_another_topic(message: &str) -> bool {
-    // At first it knows none, nor from a broker that is too old to say.
-    const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
-    let ids = message.split_once(" changed id from ").map(|(_, ids)| ids.trim());
-    ids.is_some_and(|ids| !ids.starts_with(NONE) && !ids.ends_with(NONE))
-}
-
-impl ConsumerContext for Membership {
-    fn rebalance(&self, consumer: &Consumer, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        match event {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
-            _ => self.revoke(consumer),
-        }
-    }
-}
-
-impl ClientContext for Membership {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if tells_of_another_topic(message) {
-            // It would go on at the old offset of the new log. The next session looks at what is
-            // there. Nothing of the new log was fetched yet: fetches name the topic by its id.
-            self.intake.end(End::Kafka("a topic was deleted and made again".into()));
+    /// Passes a line of librdkafka's on to our log, and listens for the ids of topics. It has no other way
+    /// to tell them, and goes on reading a topic that was made again where it was in the old one.
+    pub(crate) fn log(&self, level: RDKafkaLogLevel, line: &str) {
+        if let Some((topic, id)) = topic_id(line) {
+            let mut known = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.insert(topic.to_owned(), id.to_owned()).is_some_and(|before| before != id) {
+                // The next session looks at what is there. Nothing of the new log was fetched yet: fetches
+                // name the topic by its id.
+                self.intake.end(End::Kafka(format!("{topic} was deleted and made again")));
+            }
         }
         let level = match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => log::Level::Error,
@@ -113,40 +114,59 @@ impl ClientContext for Membership {
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => log::Level::Info,
             RDKafkaLogLevel::Debug => log::Level::Debug,
         };
-        log::log!(target: "librdkafka", level, "{facility} {message}");
+        log::log!(target: "librdkafka", level, "{line}");
+    }
+}
+
+/// The topic and the id that a line of librdkafka's debug log tells, if it tells one.
+fn topic_id(line: &str) -> Option<(&str, &str)> {
+    // A broker that is too old to have ids has none, which is written like this.
+    const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    let (before, ids) = line.split_once(" changed id from ")?;
+    let (_, topic) = before.rsplit_once("Topic ")?;
+    let (_, id) = ids.split_once(" to ")?;
+    Some((topic.trim(), id.trim())).filter(|(_, id)| *id != NONE)
+}
+
+impl ConsumerContext for Membership {
+    /// Only while the consumer is closed: before, events are polled.
+    fn rebalance(&self, consumer: &Consumer, event: RDKafkaRespErr, _: &mut TopicPartitionList) {
+        if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
+            self.revoke(consumer);
+        }
+    }
+}
+
+impl ClientContext for Membership {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Self::log(self, level, &format!("{facility} {message}"));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // librdkafka goes on by itself; errors that end a session come out of poll.
+        // librdkafka goes on by itself; errors that end a session come as events.
         log::warn!(target: "librdkafka", "{error}: {reason}");
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let mut ends = HashMap::new();
-        for topic in statistics.topics.values() {
-            for partition in topic.partitions.values().filter(|partition| partition.hi_offset >= 0) {
-                let name = TopicPartition { topic: topic.topic.as_str().into(), partition: partition.partition };
-                ends.insert(name, Offset(partition.hi_offset));
-            }
-        }
-        self.intake.note_ends(&ends);
-        self.telemetry.lag(&self.intake.lag());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::tells_of_another_topic;
+    use super::topic_id;
 
     #[test]
-    fn only_a_topic_that_was_known_can_be_another_one() {
-        for (message, other) in [
-            ("[thrd:main]: Topic t changed id from qFTLVj0nSeyKI9pzyVKJuQ to b1XnzyyzR3mM7Zs8Z3Cq2g", true),
-            ("[thrd:main]: Topic t changed id from AAAAAAAAAAAAAAAAAAAAAA to b1XnzyyzR3mM7Zs8Z3Cq2g", false),
-            ("[thrd:main]: Topic t changed id from qFTLVj0nSeyKI9pzyVKJuQ to AAAAAAAAAAAAAAAAAAAAAA", false),
-            ("[thrd:main]: Topic t partition 1 Leader 1 Epoch 0", false),
+    fn ids_of_topics_are_heard_of() {
+        for (line, told) in [
+            (
+                "[thrd:main]: Topic t changed id from qFTLVj0nSeyKI9pzyVKJuQ to b1XnzyyzR3mM7Zs8Z3Cq2g",
+                Some(("t", "b1XnzyyzR3mM7Zs8Z3Cq2g")),
+            ),
+            (
+                "METADATA [thrd:main]: Topic a.b-c changed id from AAAAAAAAAAAAAAAAAAAAAA to b1XnzyyzR3mM7Zs8Z3Cq2g",
+                Some(("a.b-c", "b1XnzyyzR3mM7Zs8Z3Cq2g")),
+            ),
+            ("[thrd:main]: Topic t changed id from qFTLVj0nSeyKI9pzyVKJuQ to AAAAAAAAAAAAAAAAAAAAAA", None),
+            ("[thrd:main]: Topic t partition 1 Leader 1 Epoch 0", None),
         ] {
-            assert_eq!(tells_of_another_topic(message), other, "{message}");
+            assert_eq!(topic_id(line), told, "{line}");
         }
     }
 }

@@ -1,33 +1,35 @@
-//! The consumer: its membership in the group, and where its partitions start.
+//! The consumer: its membership in the group, where its partitions start, and what the broker says of
+//! topics and their ends.
 
+mod damage;
+mod ends;
 mod membership;
 mod start;
 
+pub(crate) use damage::{is_damage, record_damage};
+pub(crate) use ends::{follow, topics};
 pub(crate) use membership::{Consumer, Membership, consumer};
-pub(crate) use start::{Begin, record_remade};
+pub(crate) use start::{Begin, Regressions, record_remade};
 
 use std::sync::Arc;
 
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use kafka_events::Message;
 
 /// Takes a fetched message over. The topic's name is shared among its records.
-pub(crate) fn record(message: &BorrowedMessage<'_>, topic: Arc<str>) -> Record {
-    let headers = message.headers().map(|headers| {
-        let header = |header: rdkafka::message::Header<'_, &[u8]>| Header {
-            name: header.key.to_owned(),
-            value: header.value.map(<[u8]>::to_vec),
-        };
-        headers.iter().map(header).collect()
-    });
+pub(crate) fn record(message: &Message, topic: Arc<str>) -> Record {
+    let header = |(name, value): (&[u8], Option<&[u8]>)| Header {
+        name: String::from_utf8_lossy(name).into_owned(),
+        value: value.map(<[u8]>::to_vec),
+    };
     Record {
         place: Place {
             partition: TopicPartition { topic, partition: message.partition() },
             offset: Offset(message.offset()),
-            timestamp: message.timestamp().to_millis().filter(|millis| *millis >= 0),
+            timestamp: message.timestamp(),
         },
         key: message.key().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
+        headers: message.headers().into_iter().map(header).collect(),
         payload: message.payload().map(<[u8]>::to_vec),
     }
 }

@@ -29,13 +29,13 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "KAFKA_TOPICS",
         Some(""),
-        "topics of the four event families, as in order.created=prod.orders; several may name one family",
+        "topics of the four event families, as in order.created=prod.orders; several may name one family, each with a namespace of its ids after @",
     ),
     setting("KAFKA_EXTRA_TOPICS", Some(""), "topics to log without counting, comma separated"),
     setting(
         "KAFKA_START",
         Some("earliest"),
-        "where a partition starts that was never read: earliest, latest, or an RFC 3339 time",
+        "where partitions start that are there before the group: earliest, latest, or an RFC 3339 time",
     ),
     secret(
         "KAFKA_PROPERTIES",
@@ -53,11 +53,21 @@ pub const SETTINGS: &[Setting] = &[
         Some(""),
         "fields that are removed from payloads before they are stored, comma separated, at every depth",
     ),
+    setting(
+        "REDACT_DEAD_LETTERS",
+        Some("true"),
+        "whether those fields are removed from what dead letters keep, too, where it is JSON",
+    ),
     setting("MAX_RECORD_BYTES", Some("1048576"), "larger records become dead letters, in bytes"),
     setting(
         "DEAD_LETTER_MAX_BYTES",
         Some("4194304"),
         "how much of a payload a dead letter keeps, in bytes; one that was cut can be replayed with a corrected payload only",
+    ),
+    setting(
+        "DEAD_LETTER_MAX_TOTAL_BYTES",
+        Some("5368709120"),
+        "how much all dead letters take together, in bytes; what is refused beyond that is counted, and not kept",
     ),
     setting(
         "DEAD_LETTER_DAYS",
@@ -74,6 +84,11 @@ pub const SETTINGS: &[Setting] = &[
         Some("8"),
         "the most connections to PostgreSQL of one API process, at least 2: one is for single metrics",
     ),
+    setting(
+        "API_KEEP_ALIVE_SECONDS",
+        Some("75"),
+        "how long an idle connection is kept open: longer than a load balancer in front keeps it",
+    ),
     setting("API_STATEMENT_TIMEOUT_MS", Some("10000"), "how long a statement may take before the answer is a 503"),
     secret("JWT_SECRET", "the HS256 key of the marketplace's tokens, 32 bytes or more"),
     setting("JWT_PUBLIC_KEY", None, "a PEM public key for RS256, ES256 or EdDSA tokens, or @file"),
@@ -83,6 +98,21 @@ pub const SETTINGS: &[Setting] = &[
     setting("LOG_FORMAT", Some("text"), "text or json"),
     setting("RUST_LOG", Some("info"), "which log lines are written, as env_logger reads it"),
 ];
+
+/// The setting of this name.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// Names this close to a setting's are taken for a misspelling of it.
+const MISSPELLED: f64 = 0.9;
+
+/// The setting that a name is probably meant to be. Names that platforms set by themselves
+/// (`KAFKA_PORT` of a Kubernetes service) are not close enough to any.
+pub(super) fn probably_meant(name: &str) -> Option<&'static str> {
+    let close = |setting: &&Setting| strsim::normalized_damerau_levenshtein(name, setting.name) >= MISSPELLED;
+    SETTINGS.iter().find(close).map(|setting| setting.name)
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,34 +1,38 @@
-//! Settings: the environment first, under it an optional TOML file, `.env` in development.
+//! Settings: the environment first, under it an optional TOML file, under that `.env` in development.
 //!
-//! Values stay text here; each process turns those that it needs into one validated struct.
-//! Nothing in this module ever shows a value in a message unless it is not a secret.
+//! Values stay text here; each process turns those that it needs into one validated struct. A message
+//! names the setting and says what it must be; it shows a value only where that can be no secret.
 
 mod catalogue;
+mod secrets;
+mod sources;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::PathBuf;
+use std::{collections::BTreeMap, fs};
 
 use analytics_core::business::Business;
 use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::harmless;
 use analytics_core::topics::Topics;
 
+use catalogue::find;
 pub use catalogue::{SETTINGS, Setting};
+pub(crate) use secrets::masked;
+use sources::Source;
 
 /// The environment variable that names the TOML file.
 const FILE: &str = "ANALYTICS_CONFIG";
-
-/// Names this close to a setting's are taken for a misspelling of it.
-const MISSPELLED: f64 = 0.9;
 
 /// What is wrong with the settings, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A value that cannot be used, or none where one is needed.
-    #[error("{name} {problem}")]
+    #[error("{name}: {problem}")]
     Invalid {
         /// Which setting.
         name: String,
-        /// What is wrong with it.
+        /// What it must be, or what is wrong with it.
         problem: String,
     },
     /// A whole sentence: a file that cannot be read, settings that do not go together.
@@ -37,7 +41,7 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
-    /// An error about one setting: `problem` continues the sentence that its name begins.
+    /// An error about one setting: `problem` says what it must be.
     pub fn invalid(name: &str, problem: impl Display) -> Self {
         Self::Invalid { name: name.to_owned(), problem: problem.to_string() }
     }
@@ -45,66 +49,65 @@ impl SettingsError {
 
 /// The settings as text, by name.
 #[derive(Clone)]
-pub struct Settings(BTreeMap<&'static str, String>);
+pub struct Settings {
+    values: BTreeMap<&'static str, String>,
+    warnings: Vec<String>,
+}
 
 impl Settings {
-    /// Reads `.env`, the file that `ANALYTICS_CONFIG` names, and the environment over both.
+    /// Reads `.env`, the file that `ANALYTICS_CONFIG` names over it, and the environment over both.
+    /// From then on the log masks what is secret in them.
     ///
     /// # Errors
-    /// A file that cannot be read, a name in the file that is no setting, a variable that looks
-    /// like a misspelled one.
+    /// A file that cannot be read, a name in the TOML file that is not a setting.
     pub fn load() -> Result<Self, SettingsError> {
-        match dotenvy::dotenv() {
-            Err(error) if !error.not_found() => return Err(SettingsError::Sentence(format!(".env: {error}"))),
-            _ => {}
-        }
+        let dotenv = match nearest_dotenv() {
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|error| SettingsError::Sentence(format!(".env: cannot be read: {}", error.kind())))?;
+                sources::dotenv(&text)?
+            }
+            None => Source::default(),
+        };
         let file = std::env::var(FILE).ok().filter(|path| !path.is_empty());
-        let file = file.map(|path| read_file(&path)).transpose()?.unwrap_or_default();
-        Self::from_sources(
-            file,
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
-        )
+        let file = file.map(|path| sources::toml_file(&path)).transpose()?.unwrap_or_default();
+        let utf8 = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let settings = Self::layered([dotenv, file, sources::environment(utf8)]);
+        let secret = |name: &&str| find(name).is_some_and(|setting| setting.secret);
+        let values = settings.values.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
+        secrets::hide(values.flat_map(|value| secrets::parts(value)));
+        Ok(settings)
     }
 
-    /// Puts settings together from a file's entries and the environment.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn from_sources(
-        file: BTreeMap<String, String>,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, SettingsError> {
-        let mut values = BTreeMap::new();
-        for (name, value) in file {
-            let upper = name.to_ascii_uppercase();
-            let Some(setting) = find(&upper) else {
-                let hint = misspelled(&upper).map(|known| format!("; did you mean {known}?")).unwrap_or_default();
-                return Err(SettingsError::invalid(&name, format!("in the file is no setting{hint}")));
-            };
-            values.insert(setting.name, value);
+    /// The settings of an environment alone.
+    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::layered([sources::environment(variables)])
+    }
+
+    /// Settings of several sources, a later one over an earlier.
+    fn layered(sources: impl IntoIterator<Item = Source>) -> Self {
+        let mut settings = Self { values: BTreeMap::new(), warnings: Vec::new() };
+        for Source { values, warnings } in sources {
+            settings.values.extend(values);
+            settings.warnings.extend(warnings);
         }
-        for (name, value) in environment {
-            match find(&name) {
-                // An empty variable is how compose files and charts write "not set".
-                Some(setting) if !value.trim().is_empty() => {
-                    values.insert(setting.name, value);
-                }
-                Some(_) => {}
-                None => {
-                    if let Some(known) = misspelled(&name) {
-                        return Err(SettingsError::invalid(&name, format!("is no setting; did you mean {known}?")));
-                    }
-                }
-            }
+        if settings.values.get("JWT_SECRET").is_some_and(|secret| secret.ends_with(['\n', '\r'])) {
+            settings.warnings.push("JWT_SECRET ends in a newline, which is not taken for a part of the key".into());
         }
-        Ok(Self(values))
+        settings
+    }
+
+    /// What is not wrong, and yet may not be what was meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// A setting's value, or its default; `None` where it has neither.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let default = || find(name).and_then(|setting| setting.default);
-        self.0.get(name).map(String::as_str).or_else(default).map(str::trim)
+        self.values.get(name).map(String::as_str).or_else(default).map(str::trim)
     }
 
     /// The value of a setting that the process cannot do without.
@@ -113,7 +116,7 @@ impl Settings {
     /// [`SettingsError::Invalid`] where it is not set.
     pub fn required(&self, name: &str) -> Result<&str, SettingsError> {
         let about = find(name).map_or("", |setting| setting.about);
-        self.get(name).ok_or_else(|| SettingsError::invalid(name, format!("is not set: {about}")))
+        self.get(name).ok_or_else(|| SettingsError::invalid(name, format!("must be set: {about}")))
     }
 
     /// `BASE_CURRENCY` and `BUSINESS_TIMEZONE`, which every process needs to agree on.
@@ -131,9 +134,11 @@ impl Settings {
     /// [`SettingsError`] naming the setting that cannot be used.
     pub fn decoder(&self) -> Result<Decoder, SettingsError> {
         let extra = self.get("KAFKA_EXTRA_TOPICS").unwrap_or_default();
-        // The two lists are judged together: a topic may stand in one of them only.
+        let mapping = self.get("KAFKA_TOPICS").unwrap_or_default();
+        self.parse("KAFKA_TOPICS", |mapping| Topics::parse(mapping, ""))?;
+        // A topic may stand in one of the two lists only.
         let topics =
-            self.parse("KAFKA_TOPICS", |mapping| Topics::parse(mapping, "").and(Topics::parse(mapping, extra)))?;
+            Topics::parse(mapping, extra).map_err(|error| SettingsError::invalid("KAFKA_EXTRA_TOPICS", error))?;
         Ok(Decoder {
             topics,
             business: self.business()?,
@@ -142,18 +147,37 @@ impl Settings {
         })
     }
 
-    /// A setting that is a number of bytes, up to 100 MiB.
+    /// A setting that is a whole number in a range, of `what`.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] where it is none.
-    pub fn bytes(&self, name: &str) -> Result<usize, SettingsError> {
-        self.parse(name, |bytes| match bytes.parse() {
-            Ok(bytes @ 1..=104_857_600) => Ok(bytes),
-            _ => Err("it is a number of bytes from 1 to 104857600"),
+    /// [`SettingsError::Invalid`] where it is not.
+    pub fn number<T>(&self, name: &str, range: std::ops::RangeInclusive<T>, what: &str) -> Result<T, SettingsError>
+    where
+        T: std::str::FromStr + PartialOrd + Display,
+    {
+        self.parse(name, |text| {
+            let number = text.parse().ok().filter(|number| range.contains(number));
+            number.ok_or_else(|| format!("must be a number of {what} from {} to {}", range.start(), range.end()))
         })
     }
 
-    /// A setting's value, read by `parse`.
+    /// A setting that is true or false.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] where it is neither.
+    pub fn flag(&self, name: &str) -> Result<bool, SettingsError> {
+        self.parse(name, |text| text.parse().map_err(|_| "must be true or false"))
+    }
+
+    /// A setting that is a number of bytes, up to 100 MiB.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] where it is not.
+    pub fn bytes(&self, name: &str) -> Result<usize, SettingsError> {
+        self.number(name, 1..=104_857_600, "bytes")
+    }
+
+    /// A setting's value, read by `parse`, whose errors say what it must be.
     ///
     /// # Errors
     /// [`SettingsError::Invalid`] where it is not set, or with what `parse` says.
@@ -163,87 +187,63 @@ impl Settings {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, SettingsError> {
         let value = self.required(name)?;
-        parse(value).map_err(|error| SettingsError::invalid(name, problem(name, value, &error)))
+        parse(value).map_err(|error| {
+            let secret = find(name).is_some_and(|setting| setting.secret);
+            let error = error.to_string();
+            let shown = harmless(value).filter(|value| !secret && !value.is_empty() && !error.contains(", got "));
+            let got = shown.map(|value| format!(", got {value:?}")).unwrap_or_default();
+            SettingsError::invalid(name, error + &got)
+        })
     }
 }
 
-/// The sentence's end for a value that cannot be used; a secret value is not repeated.
-fn problem(name: &str, value: &str, error: &impl Display) -> String {
-    if find(name).is_some_and(|setting| setting.secret) {
-        format!("cannot be used: {error}")
-    } else {
-        format!("cannot be {value:?}: {error}")
-    }
-}
-
-fn find(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.name == name)
-}
-
-/// The setting that a name is probably meant to be. Names that platforms set by themselves
-/// (`KAFKA_PORT` of a Kubernetes service) are not close enough to any.
-fn misspelled(name: &str) -> Option<&'static str> {
-    let close = |setting: &&Setting| strsim::normalized_damerau_levenshtein(name, setting.name) >= MISSPELLED;
-    SETTINGS.iter().find(close).map(|setting| setting.name)
-}
-
-/// Every entry of a TOML file, as text.
-fn read_file(path: &str) -> Result<BTreeMap<String, String>, SettingsError> {
-    let unreadable = |error: config::ConfigError| SettingsError::Sentence(format!("{FILE}: {error}"));
-    let file = config::Config::builder()
-        .add_source(config::File::new(path, config::FileFormat::Toml))
-        .build()
-        .map_err(unreadable)?;
-    file.try_deserialize().map_err(unreadable)
+/// `.env` in this folder, or in the nearest one above it.
+fn nearest_dotenv() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    here.ancestors().map(|folder| folder.join(".env")).find(|path| path.is_file())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(file: &[(&str, &str)], environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    fn settings(file: &str, environment: &[(&str, &str)]) -> Settings {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Settings::from_sources(file.iter().map(owned).collect(), environment.iter().map(owned))
+        let dotenv = sources::dotenv("KAFKA_GROUP_ID=dotenv\nDEDUPE_DAYS=40").unwrap();
+        Settings::layered([dotenv, sources::toml(file).unwrap(), sources::environment(environment.iter().map(owned))])
     }
 
     #[test]
-    fn the_environment_overrules_the_file_and_the_file_the_default() {
-        let of = |file: &[_], env: &[_]| settings(file, env).unwrap().get("KAFKA_GROUP_ID").map(str::to_owned);
-        assert_eq!(of(&[], &[]).as_deref(), Some("analytics-ingest"));
-        assert_eq!(of(&[("kafka_group_id", "file")], &[]).as_deref(), Some("file"));
-        assert_eq!(of(&[("kafka_group_id", "file")], &[("KAFKA_GROUP_ID", "env")]).as_deref(), Some("env"));
-        assert_eq!(of(&[("kafka_group_id", "file")], &[("KAFKA_GROUP_ID", " ")]).as_deref(), Some("file"));
+    fn the_environment_overrules_the_file_the_file_dotenv_and_dotenv_the_default() {
+        let of = |file: &str, env: &[_]| settings(file, env).get("KAFKA_GROUP_ID").map(str::to_owned);
+        assert_eq!(settings("", &[]).get("DEDUPE_DAYS"), Some("40"));
+        assert_eq!(settings("", &[]).get("MAX_RECORD_BYTES"), Some("1048576"));
+        assert_eq!(of("", &[]).as_deref(), Some("dotenv"));
+        assert_eq!(of("kafka_group_id = \"file\"", &[]).as_deref(), Some("file"));
+        assert_eq!(of("kafka_group_id = \"file\"", &[("KAFKA_GROUP_ID", "env")]).as_deref(), Some("env"));
+        assert_eq!(of("kafka_group_id = \"file\"", &[("KAFKA_GROUP_ID", " ")]).as_deref(), Some("file"));
     }
 
     #[test]
-    fn a_misspelled_name_is_refused_with_the_right_one() {
-        let sentence = |file: &[_], env: &[_]| settings(file, env).err().map(|error| error.to_string());
+    fn a_message_says_what_a_value_must_be_and_shows_no_secret() {
+        let settings =
+            settings("", &[("JWT_SECRET", "hunter2"), ("DEDUPE_DAYS", "soon"), ("LOG_FORMAT", "Tr0ub4dor&3")]);
+        let said = |error: SettingsError| error.to_string();
+        let secret = settings.parse("JWT_SECRET", |_| Err::<(), _>("must have 32 bytes or more")).map_err(said);
+        assert_eq!(secret, Err("JWT_SECRET: must have 32 bytes or more".into()));
+        let days = settings.number("DEDUPE_DAYS", 1_u32..=9, "days").map_err(said);
+        assert_eq!(days, Err("DEDUPE_DAYS: must be a number of days from 1 to 9, got \"soon\"".into()));
+        let format = settings.parse("LOG_FORMAT", |_| Err::<(), _>("must be text or json")).map_err(said);
+        assert_eq!(format, Err("LOG_FORMAT: must be text or json".into()), "it could be a secret in the wrong place");
         assert_eq!(
-            sentence(&[], &[("KAFKA_BROKERS", "x:9092")]).as_deref(),
-            Some("KAFKA_BROKERS is no setting; did you mean KAFKA_BROKER?")
+            settings.required("KAFKA_BROKER").map_err(said).unwrap_err().split(':').next(),
+            Some("KAFKA_BROKER")
         );
-        assert_eq!(
-            sentence(&[("kafka_brokr", "x")], &[]).as_deref(),
-            Some("kafka_brokr in the file is no setting; did you mean KAFKA_BROKER?")
-        );
-        assert_eq!(sentence(&[("colour", "red")], &[]).as_deref(), Some("colour in the file is no setting"));
     }
 
     #[test]
-    fn what_platforms_set_by_themselves_is_left_alone() {
-        for name in
-            ["KAFKA_PORT", "KAFKA_SERVICE_HOST", "KAFKA_HOME", "KAFKA_OPTS", "POSTGRES_PORT", "API_PORT", "PATH"]
-        {
-            assert!(settings(&[], &[(name, "x")]).is_ok(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_secret_never_stands_in_a_message() {
-        let settings = settings(&[], &[("JWT_SECRET", "hunter2"), ("DEDUPE_DAYS", "soon")]).unwrap();
-        let secret = settings.parse("JWT_SECRET", |_| Err::<(), _>("too short")).unwrap_err();
-        assert_eq!(secret.to_string(), "JWT_SECRET cannot be used: too short");
-        let plain = settings.parse("DEDUPE_DAYS", str::parse::<u16>).unwrap_err();
-        assert_eq!(plain.to_string(), "DEDUPE_DAYS cannot be \"soon\": invalid digit found in string");
+    fn a_newline_at_the_end_of_the_secret_is_mentioned() {
+        assert!(settings("", &[("JWT_SECRET", "x")]).warnings().is_empty());
+        assert_eq!(settings("", &[("JWT_SECRET", "x\n")]).warnings().len(), 1);
     }
 }

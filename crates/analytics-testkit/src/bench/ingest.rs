@@ -105,7 +105,7 @@ pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Held {
     let run = count(&backlog, &database, 1, Duration::ZERO);
     tell(&format!("it took {:.0} s and {:.0} MiB; indexing the partitions that are over", run.seconds, run.peak_mib));
     let began = Instant::now();
-    partitions::index_quiet(&mut database.connect(), end, |_| {}).expect("indexes");
+    partitions::index_quiet(&mut database.connect(), &database.address(), end, |_| {}).expect("indexes");
     database.execute("VACUUM ANALYZE");
     tell(&format!("it took {:.0} s", began.elapsed().as_secs_f64()));
     Held { database, peak_mib: run.peak_mib }

@@ -111,14 +111,15 @@ fn events_come_newest_first_and_page_by_page() {
 }
 
 #[test]
-fn the_session_of_a_read_only_api_cannot_write() {
-    use analytics_db::connection::{Access, Plans, Session, pool};
+fn what_reads_cannot_write() {
+    use analytics_db::DbError;
+    use analytics_db::connection::{Plans, Reading, View};
     use diesel::connection::SimpleConnection;
-    let session = |access| Session { access, plans: Plans::ForValues, statement_timeout: PATIENCE };
     let service = Service::new(1);
-    let read_only = pool(&service.database.url, "test", session(Access::ReadOnly), 1);
-    let refused = read_only.get().unwrap().batch_execute("DELETE FROM metrics").unwrap_err().to_string();
-    assert!(refused.contains("read-only"), "{refused}");
-    let read_write = pool(&service.database.url, "test", session(Access::ReadWrite), 1);
-    read_write.get().unwrap().batch_execute("DELETE FROM metrics").unwrap();
+    let reading = Reading { view: View::OneMoment, plans: Plans::ForValues, statement_timeout: PATIENCE };
+    let connection = &mut service.database.connect();
+    let refused =
+        reading.run(connection, |connection| Ok::<_, DbError>(connection.batch_execute("DELETE FROM metrics")?));
+    assert!(refused.unwrap_err().to_string().contains("read-only"));
+    connection.batch_execute("DELETE FROM metrics").unwrap();
 }

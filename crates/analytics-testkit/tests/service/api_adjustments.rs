@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use analytics_db::write::COUNTING_LOCK;
+use analytics_db::locks::Lock;
 use analytics_testkit::client::Client;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
@@ -94,6 +94,34 @@ fn a_metric_of_ones_own_name_can_be_made_and_described() {
 }
 
 #[test]
+fn metadata_keeps_every_digit() {
+    let service = service();
+    let api = service.api();
+    let said = r#"{"type":"x","metadata":{"n":12345678901234567890123,"d":0.10000000000000000000000001,"e":1e30}}"#;
+    let client = Client::admin(&api.address);
+    assert_eq!(client.post_text("/api/metrics/upsert", said).0, 200);
+    let stored = service.database.lines(
+        "SELECT metadata FROM metrics WHERE type = 'x' \
+         UNION ALL SELECT metadata->'metadata' FROM event_logs WHERE event_type = 'metric.adjusted'",
+    );
+    let expected =
+        r#"{"d": 0.10000000000000000000000001, "e": 1000000000000000000000000000000, "n": 12345678901234567890123}"#;
+    assert_eq!(stored, [expected, expected]);
+    for (metadata, says) in [
+        (r#"{"n":1e200000}"#, "metadata: "),
+        (r#"{"n":1e-9223372036854775808}"#, "metadata: "),
+        (r#"{"\ud800":1}"#, "metadata: "),
+        (r#"[1]"#, "metadata: must be a JSON object"),
+        ("1", "metadata: must be a JSON object"),
+    ] {
+        let body = format!(r#"{{"type":"x","metadata":{metadata}}}"#);
+        let (status, answer) = client.post_text("/api/metrics/upsert", &body);
+        assert_eq!((status, answer["code"].as_str()), (400, Some("invalid_body")), "{metadata}");
+        assert!(answer["detail"].as_str().unwrap().starts_with(says), "{metadata}: {answer}");
+    }
+}
+
+#[test]
 fn the_difference_is_to_what_stands_when_counting_is_over() {
     let service = service();
     let api = service.api();
@@ -102,8 +130,8 @@ fn the_difference_is_to_what_stands_when_counting_is_over() {
     // A batch that has counted five views and has not committed yet.
     let mut counting = service.database.connect();
     let batch = format!(
-        "BEGIN; SELECT pg_advisory_xact_lock({COUNTING_LOCK}); \
-         UPDATE metrics SET value = value + 5 WHERE type = 'product_views:p'"
+        "BEGIN; SELECT pg_advisory_xact_lock({}); UPDATE metrics SET value = value + 5 WHERE type = 'product_views:p'",
+        Lock::Counting as i64
     );
     counting.batch_execute(&batch).unwrap();
     thread::scope(|scope| {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use analytics_db::locks::{Guard, Lock};
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
 use analytics_testkit::recorded;
@@ -373,8 +374,8 @@ fn a_made_up_rollup_is_one_difference_and_leaves_nothing_behind() {
 #[test]
 fn one_rebuild_is_at_work_at_a_time() {
     let service = Service::new(1);
-    let mut other = service.database.connect();
-    assert!(analytics_db::audit::repair::claim(&mut other).unwrap());
+    let other = Guard::at_once(&service.database.address(), Lock::Repair).unwrap();
+    assert!(other.is_some());
     let (well, said) = service.job(&["rebuild"]);
     assert!(!well && said.contains("another rebuild"), "{said}");
     drop(other);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use analytics_db::write::COUNTING_LOCK;
+use analytics_db::locks::Lock;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
@@ -17,7 +17,7 @@ struct CountingLock(analytics_db::Connection);
 impl CountingLock {
     fn hold(service: &Service) -> Self {
         let mut connection = service.database.connect();
-        connection.batch_execute(&format!("SELECT pg_advisory_lock({})", COUNTING_LOCK)).unwrap();
+        connection.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
         Self(connection)
     }
 

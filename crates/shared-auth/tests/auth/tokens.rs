@@ -76,6 +76,10 @@ fn clocks_may_differ_by_half_a_minute() {
         (json!({ "exp": now() - 35 }), false),
         (json!({ "nbf": now() + 25 }), true),
         (json!({ "nbf": now() + 35 }), false),
+        (serde_json::from_str(&format!(r#"{{"exp":{}.5}}"#, now() + 60)).unwrap(), true),
+        (serde_json::from_str(&format!(r#"{{"exp":{}.5}}"#, now() - 35)).unwrap(), false),
+        (serde_json::from_str(r#"{"exp":4.1e9}"#).unwrap(), true),
+        (serde_json::from_str(r#"{"exp":1.1e9}"#).unwrap(), false),
     ] {
         assert_eq!(is_admin(&verifier, &sign(&Header::default(), &admin(changes.clone()), None)), valid, "{changes}");
     }

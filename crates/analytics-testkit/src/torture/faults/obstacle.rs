@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use analytics_db::Connection;
-use analytics_db::write::COUNTING_LOCK;
+use analytics_db::locks::Lock;
 use diesel::connection::SimpleConnection;
 
 use crate::torture::arena::Run;
@@ -19,7 +19,8 @@ pub(super) struct Obstacle {
 impl Obstacle {
     /// The lock under which batches are counted: who waits for it has copied its events.
     pub(super) fn counting_lock(run: &Run<'_>) -> Self {
-        Self::hold(run, &format!("SELECT pg_advisory_lock({COUNTING_LOCK})"), "l.locktype = 'advisory'")
+        let statement = format!("SELECT pg_advisory_lock({})", Lock::Counting as i64);
+        Self::hold(run, &statement, "l.locktype = 'advisory'")
     }
 
     /// The row of a metric: who waits for it has the counting lock, and has moved its offsets.

@@ -1,0 +1,213 @@
+//! How fresh the numbers are, judged by what ingest last said of each partition: no sales can be told
+//! from no data.
+//!
+//! A partition is counted up to the last moment at which everything that it held was counted, whether
+//! records came since or not. Nothing is concluded from the times in events or records: those may be
+//! wrong, or lie ahead. All moments are of the database's clock.
+
+use chrono::{DateTime, Duration, Utc};
+
+/// Ingest speaks of each of its partitions every 5 seconds. Silence for longer than this means that
+/// nobody is counting, that the broker does not answer for the partition, or that a replica does not follow.
+const SILENT_AFTER: Duration = Duration::seconds(30);
+/// Numbers that are further behind than this are not live.
+const LATE_AFTER: Duration = Duration::seconds(30);
+
+/// Whether numbers can be relied on to be up to date, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Counted within seconds.
+    Live,
+    /// Counting, but behind.
+    Delayed,
+    /// Nobody is counting, or nobody tells.
+    Stalled,
+}
+
+/// What ingest last said of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionReport {
+    /// When it spoke.
+    pub heard_at: DateTime<Utc>,
+    /// When the broker last told where the partition ends.
+    pub ends_known_at: Option<DateTime<Utc>>,
+    /// The last moment at which everything in the partition was counted.
+    pub caught_up_at: Option<DateTime<Utc>>,
+    /// Messages in the partition that are not consumed.
+    pub lag_messages: i64,
+}
+
+/// What is known of a topic that is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicReport {
+    /// Its name.
+    pub topic: String,
+    /// How many partitions the broker says that it has; 0 where it does not exist.
+    pub partitions: i32,
+    /// The latest time of an event that was counted.
+    pub last_event_time: Option<DateTime<Utc>>,
+    /// Those of its partitions that ingest has spoken of.
+    pub reports: Vec<PartitionReport>,
+}
+
+/// How fresh the numbers of a topic, or of all topics, are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// The worst state of any part.
+    pub state: State,
+    /// Why it is not live.
+    pub reason: Option<&'static str>,
+    /// Everything that was in Kafka at this time is counted. `None` before that was so once, and for a
+    /// topic that does not exist.
+    pub counted_up_to: Option<DateTime<Utc>>,
+    /// Messages that are not counted.
+    pub lag_messages: i64,
+    /// When ingest last spoke of the part that it spoke of least recently.
+    pub heard_at: Option<DateTime<Utc>>,
+}
+
+impl PartitionReport {
+    fn judge(self, now: DateTime<Utc>) -> (State, Option<&'static str>) {
+        let older = |time: Option<DateTime<Utc>>, than| time.is_none_or(|time| now - time > than);
+        if older(Some(self.heard_at), SILENT_AFTER) {
+            (State::Stalled, Some("nobody has counted a partition for longer than 30 s"))
+        } else if older(self.ends_known_at, SILENT_AFTER) {
+            (State::Stalled, Some("the broker does not say where a partition ends"))
+        } else if older(self.caught_up_at, LATE_AFTER) {
+            (State::Delayed, Some("a partition holds records that are not counted"))
+        } else {
+            (State::Live, None)
+        }
+    }
+}
+
+impl TopicReport {
+    /// Judges the topic as of `now`: by the worst of its partitions.
+    #[must_use]
+    pub fn judge(&self, now: DateTime<Utc>) -> Freshness {
+        let verdicts = self.reports.iter().map(|report| report.judge(now));
+        let worst = verdicts.max_by_key(|(state, _)| *state);
+        let unheard = usize::try_from(self.partitions).is_ok_and(|partitions| self.reports.len() < partitions);
+        let (state, reason) = match worst {
+            _ if self.partitions == 0 => (State::Stalled, Some("the topic does not exist")),
+            None => (State::Stalled, Some("no partition was counted yet")),
+            Some((State::Live, _)) if unheard => (State::Delayed, Some("a partition was not counted yet")),
+            Some(verdict) => verdict,
+        };
+        let caught_up: Option<Vec<DateTime<Utc>>> = self.reports.iter().map(|report| report.caught_up_at).collect();
+        let counted_up_to = caught_up.filter(|_| !unheard).and_then(|times| times.into_iter().min());
+        Freshness {
+            state,
+            reason,
+            counted_up_to,
+            lag_messages: self.reports.iter().map(|report| report.lag_messages).sum(),
+            heard_at: self.reports.iter().map(|report| report.heard_at).min(),
+        }
+    }
+}
+
+impl Freshness {
+    /// How fresh numbers are that all of these topics are counted for. A topic that does not exist makes
+    /// them no older, but nobody can tell that nothing is missing.
+    #[must_use]
+    pub fn of_all(topics: &[(TopicReport, Self)]) -> Self {
+        let existing = || topics.iter().filter(|(report, _)| report.partitions > 0).map(|(_, judged)| judged);
+        let counted: Option<Vec<DateTime<Utc>>> = existing().map(|judged| judged.counted_up_to).collect();
+        let worst = topics.iter().map(|(_, judged)| judged).max_by_key(|judged| judged.state);
+        Self {
+            state: worst.map_or(State::Stalled, |judged| judged.state),
+            reason: worst.map_or(Some("nothing was ever counted"), |judged| judged.reason),
+            counted_up_to: counted.and_then(|times| times.into_iter().min()),
+            lag_messages: existing().map(|judged| judged.lag_messages).sum(),
+            heard_at: existing().filter_map(|judged| judged.heard_at).min(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3600;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T12:00:00Z".parse().unwrap()
+    }
+
+    fn ago(seconds: i64) -> DateTime<Utc> {
+        now() - Duration::seconds(seconds)
+    }
+
+    /// Heard of, end known, caught up: each so many seconds ago.
+    fn report(heard: i64, end: Option<i64>, caught_up: Option<i64>, lag_messages: i64) -> PartitionReport {
+        let (ends_known_at, caught_up_at) = (end.map(ago), caught_up.map(ago));
+        PartitionReport { heard_at: ago(heard), ends_known_at, caught_up_at, lag_messages }
+    }
+
+    fn topic(partitions: i32, reports: Vec<PartitionReport>) -> TopicReport {
+        // A time in an event never matters; this one lies ahead.
+        TopicReport { topic: "t".into(), partitions, last_event_time: Some(ago(-HOUR)), reports }
+    }
+
+    #[test]
+    fn each_state_of_a_topic_is_judged_right() {
+        let fresh = || report(3, Some(4), Some(4), 0);
+        for (what, topic, state, counted_up_to) in [
+            ("idle", topic(1, vec![fresh()]), State::Live, Some(4)),
+            ("busy", topic(1, vec![report(1, Some(2), Some(8), 500)]), State::Live, Some(8)),
+            ("behind", topic(1, vec![report(1, Some(2), Some(600), 500)]), State::Delayed, Some(600)),
+            ("a transaction left open", topic(1, vec![report(1, Some(2), Some(80), 16)]), State::Delayed, Some(80)),
+            ("never caught up", topic(1, vec![report(1, Some(2), None, 500)]), State::Delayed, None),
+            ("dead", topic(1, vec![report(31, Some(31), Some(31), 0)]), State::Stalled, Some(31)),
+            ("dead for long", topic(1, vec![report(HOUR, Some(HOUR), Some(HOUR), 0)]), State::Stalled, Some(HOUR)),
+            (
+                "alive, and the broker is silent",
+                topic(1, vec![report(1, Some(31), Some(32), 0)]),
+                State::Stalled,
+                Some(32),
+            ),
+            ("alive, and the broker was never asked", topic(1, vec![report(1, None, None, 0)]), State::Stalled, None),
+            (
+                "one behind beside fresh ones",
+                topic(2, vec![fresh(), report(1, Some(2), Some(HOUR), 9)]),
+                State::Delayed,
+                Some(HOUR),
+            ),
+            (
+                "one dead beside fresh ones",
+                topic(2, vec![report(99, Some(99), Some(99), 0), fresh()]),
+                State::Stalled,
+                Some(99),
+            ),
+            ("one not counted yet", topic(2, vec![fresh()]), State::Delayed, None),
+            ("none counted yet", topic(2, vec![]), State::Stalled, None),
+            ("it does not exist", topic(0, vec![]), State::Stalled, None),
+        ] {
+            let judged = topic.judge(now());
+            assert_eq!((judged.state, judged.counted_up_to), (state, counted_up_to.map(ago)), "{what}");
+            assert_eq!(judged.reason.is_none(), state == State::Live, "{what}");
+        }
+    }
+
+    #[test]
+    fn all_topics_are_as_fresh_as_the_worst() {
+        let judged = |topic: TopicReport| {
+            let freshness = topic.judge(now());
+            (topic, freshness)
+        };
+        let fresh = || judged(topic(1, vec![report(3, Some(4), Some(4), 0)]));
+        let late = || judged(topic(1, vec![report(1, Some(2), Some(600), 5)]));
+        let absent = || judged(topic(0, vec![]));
+        let new = || judged(topic(1, vec![report(1, Some(2), None, 7)]));
+        for (topics, state, counted_up_to, lag) in [
+            (vec![fresh(), fresh()], State::Live, Some(4), 0),
+            (vec![fresh(), late()], State::Delayed, Some(600), 5),
+            (vec![fresh(), absent()], State::Stalled, Some(4), 0),
+            (vec![fresh(), new()], State::Delayed, None, 7),
+            (vec![], State::Stalled, None, 0),
+        ] {
+            let all = Freshness::of_all(&topics);
+            assert_eq!((all.state, all.counted_up_to, all.lag_messages), (state, counted_up_to.map(ago), lag));
+        }
+    }
+}

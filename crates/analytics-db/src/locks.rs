@@ -1,0 +1,90 @@
+//! Every advisory lock of the service, and the right to do something that nobody else does meanwhile.
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{BigInt, Bool};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+
+use crate::connection::{DatabaseUrl, connect, end};
+use crate::{Connection, DbError};
+
+/// What is done by one at a time. The numbers are arbitrary, and fixed for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Lock {
+    /// Adding to metrics: no two writers can wait for each other's rows.
+    Counting = 0x636f_756e_7469_6e67,
+    /// Changing the schema.
+    Migration = 0x616e_616c_7974_6963,
+    /// Making indexes on quiet partitions.
+    Indexing = 0x6578_696e_6465_7865,
+    /// Repairing numbers, from before the snapshot to the commit: two repairs at once would both add what
+    /// is missing.
+    Repair = 0x7265_7061_6972_0001,
+}
+
+impl Lock {
+    /// Waits for the lock, and holds it until the end of the transaction.
+    pub(crate) fn take(self, connection: &mut Connection) -> Result<(), DbError> {
+        sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(self as i64).execute(connection)?;
+        Ok(())
+    }
+}
+
+/// The right to do something alone, for as long as this lives. It is a lock of a transaction on a
+/// connection of its own: a lock of a session would stay behind in a pooler.
+pub struct Guard {
+    connection: Connection,
+}
+
+impl Guard {
+    /// Waits for the right.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn wait(url: &DatabaseUrl, lock: Lock) -> Result<Self, DbError> {
+        let mut guard = Self::open(url)?;
+        lock.take(&mut guard.connection)?;
+        Ok(guard)
+    }
+
+    /// The right, if nobody has it.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn at_once(url: &DatabaseUrl, lock: Lock) -> Result<Option<Self>, DbError> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Bool)]
+            free: bool,
+        }
+        let mut guard = Self::open(url)?;
+        let row: Row = sql_query("SELECT pg_try_advisory_xact_lock($1) AS free")
+            .bind::<BigInt, _>(lock as i64)
+            .get_result(&mut guard.connection)?;
+        Ok(row.free.then_some(guard))
+    }
+
+    /// Begins the transaction. At rest it has no snapshot and so holds nothing up.
+    fn open(url: &DatabaseUrl) -> Result<Self, DbError> {
+        let mut connection = connect(url, "analytics-guard")?;
+        connection.batch_execute(
+            "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; \
+             SET LOCAL idle_in_transaction_session_timeout = 0",
+        )?;
+        Ok(Self { connection })
+    }
+
+    /// Checks that the right was not lost with its connection.
+    ///
+    /// # Errors
+    /// [`DbError`] where it was.
+    pub fn check(&mut self) -> Result<(), DbError> {
+        Ok(self.connection.batch_execute("SELECT 1")?)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        end(&mut self.connection);
+    }
+}

@@ -1,0 +1,14 @@
+-- Triggers on the tables that counting writes, and on their partitions, that no migration made.
+SELECT DISTINCT t.tgname || ' on ' || coalesce(i.inhparent, t.tgrelid)::regclass AS named
+FROM pg_trigger t
+LEFT JOIN pg_inherits i ON i.inhrelid = t.tgrelid
+WHERE NOT t.tgisinternal
+    AND t.tgenabled <> 'D'
+    AND coalesce(i.inhparent, t.tgrelid) IN (
+        SELECT to_regclass(own) FROM unnest(ARRAY[
+            'event_logs', 'order_lines', 'event_keys', 'event_days', 'product_vendors', 'ratings', 'metrics',
+            'rollups', 'ingest_offsets', 'dead_letters', 'dead_letter_actions'
+        ]) AS own
+    )
+    AND t.tgname NOT IN ('dead_letters_inserted', 'dead_letters_updated', 'dead_letters_deleted')
+ORDER BY named

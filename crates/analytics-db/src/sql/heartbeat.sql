@@ -1,0 +1,15 @@
+-- What a worker knows of its partitions: their ends ($5) as of so many seconds ago ($6), how far they are
+-- consumed ($7), and how long ago they were wholly counted ($8). Times are the database's.
+UPDATE ingest_offsets AS o
+SET high_watermark = coalesce(p.high_watermark, o.high_watermark),
+    ends_known_at = greatest(o.ends_known_at, now() - make_interval(secs => p.end_age)),
+    consumed_to = greatest(p.consumed_to, o.next_offset),
+    caught_up_at = greatest(o.caught_up_at, now() - make_interval(secs => p.caught_up_age)),
+    updated_at = now()
+FROM unnest($2, $3, $4, $5, $6, $7, $8) AS p (
+    topic, partition, next_offset, high_watermark, end_age, consumed_to, caught_up_age
+)
+WHERE o.consumer_group = $1
+    AND o.topic = p.topic
+    AND o.partition = p.partition
+    AND o.next_offset = p.next_offset

@@ -1,0 +1,17 @@
+-- A topic was made again: its partitions start over, and what they held and was not counted is a gap.
+WITH before AS (
+    SELECT o.partition, o.next_offset, greatest(o.next_offset, o.high_watermark) AS ended
+    FROM ingest_offsets o
+    WHERE o.consumer_group = $1 AND o.topic = $2 AND greatest(o.next_offset, o.high_watermark) > 0
+    ORDER BY o.partition
+    FOR UPDATE
+),
+moved AS (
+    UPDATE ingest_offsets o
+    SET next_offset = 0, consumed_to = 0, high_watermark = NULL, last_record_offset = NULL,
+        last_record_timestamp = NULL, updated_at = now()
+    FROM before b
+    WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = b.partition
+)
+INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset, resumed_at, reason)
+SELECT $1, $2, b.partition, b.next_offset, b.ended, 0, $3 FROM before b

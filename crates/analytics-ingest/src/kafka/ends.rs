@@ -1,0 +1,134 @@
+//! What the broker says of the topics that are counted: which there are, how many partitions they have,
+//! and where these end. Asked by a client of its own, which sees all that is there (records of
+//! transactions that are not decided yet, too), on a thread of its own, which may wait for an answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use analytics_core::record::{Offset, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::intake::{End, Intake};
+use crate::settings::IngestSettings;
+
+use super::start::Regressions;
+
+/// How often the broker is asked.
+const EVERY: Duration = Duration::from_secs(5);
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// A topic as the broker has it: for each partition, whether it has a leader. Empty: it does not exist.
+pub(crate) type Leaders = Vec<bool>;
+
+/// A client that asks only, and is a member of no group.
+pub(super) fn asking(settings: &IngestSettings) -> Result<BaseConsumer, KafkaError> {
+    settings.kafka_queries.create()
+}
+
+/// The topics of the mapping.
+///
+/// # Errors
+/// Where the broker does not answer.
+pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<BTreeMap<String, i32>, KafkaError> {
+    let client = asking(settings)?;
+    settings
+        .decoder
+        .topics
+        .names()
+        .map(|topic| {
+            let leaders = leaders(&client, topic, at_most)?;
+            Ok((topic.to_owned(), i32::try_from(leaders.len()).unwrap_or(i32::MAX)))
+        })
+        .collect()
+}
+
+/// The partitions of a topic.
+pub(super) fn leaders(client: &BaseConsumer, topic: &str, at_most: Duration) -> Result<Leaders, KafkaError> {
+    let metadata = client.fetch_metadata(Some(topic), at_most)?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Leaders::new()) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None | Some(RDKafkaErrorCode::LeaderNotAvailable) => {}
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(Leaders::new()),
+        Some(error) => return Err(KafkaError::MetadataFetch(error)),
+    }
+    let mut leaders = vec![false; found.partitions().len()];
+    for partition in found.partitions() {
+        let place = usize::try_from(partition.id()).ok().and_then(|id| leaders.get_mut(id));
+        place.into_iter().for_each(|leader| *leader = partition.leader() >= 0);
+    }
+    Ok(leaders)
+}
+
+/// Where a partition begins and ends, if its leader says so.
+pub(super) fn ends(client: &BaseConsumer, partition: &TopicPartition) -> Result<(Offset, Offset), KafkaError> {
+    let (low, high) = client.fetch_watermarks(&partition.topic, partition.partition, ANSWER)?;
+    Ok((Offset(low.max(0)), Offset(high.max(0))))
+}
+
+/// After so many questions without an answer the rest of them wait for the next time.
+pub(super) const MOST_SILENT: u32 = 3;
+
+/// Whether the broker did not answer.
+pub(super) fn is_silence(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
+}
+
+/// Asks again and again, for as long as the session lasts.
+pub(crate) fn follow(settings: &IngestSettings, intake: &Intake, regressions: &Regressions) {
+    let mut client: Option<BaseConsumer> = None;
+    while intake.goes_on(EVERY) {
+        let asked = match client.take().map_or_else(|| asking(settings), Ok) {
+            Ok(open) => ask(&open, settings, intake, regressions).map(|()| open),
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(open) => client = Some(open),
+            Err(error) => log::debug!("the broker did not say which topics there are: {error}"),
+        }
+    }
+}
+
+fn ask(
+    client: &BaseConsumer,
+    settings: &IngestSettings,
+    intake: &Intake,
+    regressions: &Regressions,
+) -> Result<(), KafkaError> {
+    let mut known: BTreeMap<String, Leaders> = BTreeMap::new();
+    for topic in settings.decoder.topics.names() {
+        known.insert(topic.to_owned(), leaders(client, topic, ANSWER)?);
+    }
+    intake.note_topics(known.iter().map(|(t, l)| (t.clone(), i32::try_from(l.len()).unwrap_or(i32::MAX))).collect());
+    let has_leader = |partition: &TopicPartition| {
+        let leaders = known.get(&*partition.topic);
+        leaders.and_then(|leaders| leaders.get(usize::try_from(partition.partition).ok()?)).copied().unwrap_or(false)
+    };
+    let mut silent = 0;
+    for (partition, waits_from) in intake.partitions() {
+        // One broker that is away must not keep the ends on all others from being told.
+        if !has_leader(&partition) || silent >= MOST_SILENT {
+            continue;
+        }
+        let asked = Instant::now();
+        match (ends(client, &partition), waits_from) {
+            (Ok((_, end)), None) => intake.note_end(&partition, end, asked),
+            (Ok((_, end)), Some(from)) if end >= from || regressions.is_lasting(&partition) => {
+                intake.end(End::Kafka(format!("{partition} can be started now")));
+            }
+            (Ok(_), Some(_)) => {}
+            (Err(error), _) => {
+                silent += u32::from(is_silence(&error));
+                log::debug!("{partition}: the broker did not say where it ends: {error}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name of a topic for a partition.
+pub(super) fn named(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition { topic: Arc::from(topic), partition }
+}

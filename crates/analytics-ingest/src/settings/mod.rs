@@ -1,0 +1,124 @@
+//! The settings of ingest, validated.
+
+mod kafka;
+
+use std::net::SocketAddr;
+
+use analytics_core::decode::{Decoder, Redaction};
+use analytics_db::DatabaseUrl;
+use analytics_db::write::Keeping;
+use analytics_process::settings::{Settings, SettingsError};
+use chrono::{DateTime, Utc};
+use rdkafka::ClientConfig;
+
+/// Everything that ingest can be told.
+#[derive(Clone)]
+pub struct IngestSettings {
+    /// PostgreSQL.
+    pub database_url: DatabaseUrl,
+    /// The consumer group.
+    pub group_id: String,
+    /// Where a partition starts that was there before the group.
+    pub start: Start,
+    /// The consumer's configuration, with the operator's own properties.
+    pub kafka: ClientConfig,
+    /// The same for a client that asks only, and is a member of no group.
+    pub kafka_queries: ClientConfig,
+    /// How records become events.
+    pub decoder: Decoder,
+    /// What dead letters keep.
+    pub keeping: Keeping,
+    /// Where the probes are served.
+    pub bind: SocketAddr,
+}
+
+/// Where a partition starts that was there before the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At its oldest record.
+    Earliest,
+    /// At its end.
+    Latest,
+    /// At the first record of this time or later.
+    At(DateTime<Utc>),
+}
+
+impl IngestSettings {
+    /// Validates what ingest needs of the settings.
+    ///
+    /// # Errors
+    /// The first setting that is missing or cannot be used, in a sentence.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
+        settings.number("DEDUPE_DAYS", 1..=36_500_u32, "days")?;
+        let group_id = settings.parse("KAFKA_GROUP_ID", |id| match id.len() {
+            1..=249 => Ok(id.to_owned()),
+            _ => Err("must have 1 to 249 characters"),
+        })?;
+        let decoder = settings.decoder()?;
+        let (kafka, kafka_queries) = kafka::configurations(settings, &group_id)?;
+        Ok(Self {
+            database_url: settings.parse("DATABASE_URL", DatabaseUrl::parse)?,
+            start: settings.parse("KAFKA_START", start)?,
+            kafka,
+            kafka_queries,
+            group_id,
+            keeping: Keeping {
+                payload_bytes: settings.bytes("DEAD_LETTER_MAX_BYTES")?,
+                total_bytes: settings.number("DEAD_LETTER_MAX_TOTAL_BYTES", 0..=i64::MAX.unsigned_abs(), "bytes")?,
+                redaction: match settings.flag("REDACT_DEAD_LETTERS")? {
+                    true => decoder.redaction.clone(),
+                    false => Redaction::default(),
+                },
+            },
+            decoder,
+            bind: settings.parse("INGEST_BIND", |bind| {
+                bind.parse().map_err(|_| "must be an address and a port, such as 0.0.0.0:9090")
+            })?,
+        })
+    }
+}
+
+fn start(text: &str) -> Result<Start, &'static str> {
+    match text {
+        "earliest" => Ok(Start::Earliest),
+        "latest" => Ok(Start::Latest),
+        time => DateTime::parse_from_rfc3339(time)
+            .map(|time| Start::At(time.to_utc()))
+            .map_err(|_| "must be earliest, latest, or an RFC 3339 time such as 2026-11-01T00:00:00Z"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bad_setting_stops_the_start_with_one_sentence() {
+        let good = [("DATABASE_URL", "postgres://h/d"), ("KAFKA_BROKER", "k:9092")];
+        let with = |name: &str, value: &str| {
+            let own = good.iter().filter(|(known, _)| *known != name).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            let settings = Settings::from_environment(own.chain([(name.to_owned(), value.to_owned())]));
+            IngestSettings::from_settings(&settings).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(with("KAFKA_GROUP_ID", "g"), Ok(()));
+        for (name, value, says) in [
+            ("DATABASE_URL", "", "DATABASE_URL: must be set"),
+            ("DATABASE_URL", "mysql://h/d", "DATABASE_URL: must be PostgreSQL's"),
+            ("KAFKA_BROKER", "", "KAFKA_BROKER: must be set"),
+            ("BASE_CURRENCY", "DOLLARS", "ISO 4217"),
+            ("BUSINESS_TIMEZONE", "Mars/Olympus", "IANA"),
+            ("KAFKA_TOPICS", "orders=x", "KAFKA_TOPICS: "),
+            ("KAFKA_EXTRA_TOPICS", "order.created", "KAFKA_EXTRA_TOPICS: must name a topic once"),
+            ("KAFKA_START", "yesterday", "must be earliest, latest"),
+            ("MAX_RECORD_BYTES", "0", "number of bytes"),
+            ("DEDUPE_DAYS", "0", "number of days"),
+            ("INGEST_BIND", "9090", "address and a port"),
+            ("REDACT_DEAD_LETTERS", "maybe", "must be true or false"),
+            ("DEAD_LETTER_MAX_TOTAL_BYTES", "5 GB", "number of bytes"),
+            ("KAFKA_PROPERTIES", "group.id=x", "group.id"),
+        ] {
+            let sentence = with(name, value).unwrap_err();
+            assert!(sentence.contains(says) && !sentence.contains('\n'), "{name}={value}: {sentence}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Where settings come from. What is wrong with a file is told by its line; its text is never
+//! repeated, because it may be a secret.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use dotenvy::Error as DotenvError;
+
+use super::catalogue::{find, probably_meant};
+use super::{FILE, SettingsError};
+
+/// What a source has: the settings in it, and what is to be said once there is a log.
+#[derive(Default)]
+pub(super) struct Source {
+    pub(super) values: BTreeMap<&'static str, String>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// The settings in the environment. A name that is none of ours may be meant for another program of the
+/// same pod or shell: it is only mentioned where it looks like one of ours.
+pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Source {
+    let mut source = Source::default();
+    for (name, value) in variables {
+        match find(&name) {
+            // An empty variable is how compose files and charts write "not set".
+            Some(_) if value.trim().is_empty() => {}
+            Some(setting) => drop(source.values.insert(setting.name, value)),
+            None => source.warnings.extend(
+                probably_meant(&name).map(|known| format!("{name} is not a setting, is {known} meant? It is ignored")),
+            ),
+        }
+    }
+    source
+}
+
+/// The settings in the text of a `.env` file. Lines of other programs are skipped, whatever is in them.
+///
+/// # Errors
+/// A line of ours that cannot be read.
+pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
+    let mut entries = Vec::new();
+    let mut unreadable = Vec::new();
+    for entry in dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()) {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(DotenvError::LineParse(line, _)) => {
+                let name = line.trim_start().trim_start_matches("export ").split('=').next().unwrap_or_default().trim();
+                let number = line_of(text, &line);
+                if let Some(setting) = find(name) {
+                    return Err(SettingsError::Sentence(format!(
+                        ".env: line {number}: {} cannot be read; put a value with spaces or special characters in \
+                         single quotes",
+                        setting.name
+                    )));
+                }
+                unreadable.push(format!(".env: line {number} cannot be read and is ignored"));
+            }
+            Err(_) => return Err(SettingsError::Sentence(".env: must be UTF-8 text".into())),
+        }
+    }
+    let mut source = environment(entries);
+    source.warnings.extend(unreadable);
+    Ok(source)
+}
+
+/// The number of the line with which some text of a file begins, from 1.
+fn line_of(text: &str, excerpt: &str) -> usize {
+    let first = excerpt.lines().next().unwrap_or_default().trim_end();
+    text.lines().position(|line| line.trim_end() == first).map_or(1, |index| index + 1)
+}
+
+/// The settings in the TOML file at `path`.
+///
+/// # Errors
+/// A file that cannot be read, is not TOML, or has a name in it that is not a setting.
+pub(super) fn toml_file(path: &str) -> Result<Source, SettingsError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| SettingsError::Sentence(format!("{FILE}: the file cannot be read: {}", error.kind())))?;
+    toml(&text)
+}
+
+/// The settings in TOML text, under their names in small letters.
+///
+/// # Errors
+/// As [`toml_file`].
+pub(super) fn toml(text: &str) -> Result<Source, SettingsError> {
+    let wrong = |line: usize, why: &str| SettingsError::Sentence(format!("{FILE}: line {line}: {why}"));
+    let table: toml::Table = toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        wrong(line, "must be TOML, as in kafka_group_id = \"analytics\", with texts in double quotes")
+    })?;
+    let mut source = Source::default();
+    for (name, value) in table {
+        let line = text.lines().position(|line| line.trim_start().starts_with(&name)).map_or(1, |index| index + 1);
+        let upper = name.to_ascii_uppercase();
+        let Some(setting) = find(&upper) else {
+            let hint = probably_meant(&upper).map(|known| format!("; is {known} meant?")).unwrap_or_default();
+            return Err(wrong(line, &format!("is not a setting{hint}")));
+        };
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Float(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            _ => return Err(wrong(line, &format!("{} must be a text or a number", setting.name))),
+        };
+        source.values.insert(setting.name, value);
+    }
+    Ok(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said<T>(read: Result<T, SettingsError>) -> String {
+        read.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn names_that_look_like_ours_are_mentioned_and_others_are_not() {
+        for (name, mentioned) in [
+            ("KAFKA_BROKERS", true),
+            ("KAFKA_TOPIC", true),
+            ("DATABASE_URI", true),
+            ("KAFKA_PORT", false),
+            ("KAFKA_SERVICE_HOST", false),
+            ("KAFKA_HOME", false),
+            ("KAFKA_OPTS", false),
+            ("POSTGRES_PORT", false),
+            ("API_PORT", false),
+            ("PATH", false),
+        ] {
+            let source = environment([(name.to_owned(), "x".to_owned())]);
+            assert!(source.values.is_empty());
+            assert_eq!(source.warnings.len(), usize::from(mentioned), "{name}: {:?}", source.warnings);
+        }
+    }
+
+    #[test]
+    fn of_an_env_file_our_own_lines_count() {
+        let text = "# a comment\nAPP_NAME=My Shop\nexport KAFKA_GROUP_ID='a b'\nJWT_SECRET=\"x y\"\nHALF=\"open\n";
+        let source = dotenv(text).unwrap();
+        assert_eq!(source.values.get("KAFKA_GROUP_ID").map(String::as_str), Some("a b"));
+        assert_eq!(source.values.get("JWT_SECRET").map(String::as_str), Some("x y"));
+        assert_eq!(source.values.len(), 2);
+        assert_eq!(source.warnings, [2, 5].map(|line| format!(".env: line {line} cannot be read and is ignored")));
+    }
+
+    #[test]
+    fn a_line_of_ours_that_cannot_be_read_is_named_without_its_text() {
+        for text in ["A=1\nJWT_SECRET=correct horse battery\n", "A=1\n  export JWT_SECRET=correct 'horse\n"] {
+            let sentence = said(dotenv(text));
+            assert!(sentence.starts_with(".env: line 2: JWT_SECRET cannot be read"), "{sentence}");
+            assert!(!sentence.contains("horse") && !sentence.contains("correct"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_toml_file_is_told_by_its_line() {
+        for (text, expected) in [
+            ("kafka_group_id = \"g\"\njwt_secret = correct horse\n", "ANALYTICS_CONFIG: line 2: must be TOML"),
+            ("jwt_secret = \"correct horse\n", "ANALYTICS_CONFIG: line 1: must be TOML"),
+            ("correct horse\n", "ANALYTICS_CONFIG: line 1: must be TOML"),
+            ("\nkafka_brokr = \"x\"\n", "ANALYTICS_CONFIG: line 2: is not a setting; is KAFKA_BROKER meant?"),
+            ("colour = \"red\"\n", "ANALYTICS_CONFIG: line 1: is not a setting"),
+            ("jwt_secret = [\"correct horse\"]\n", "ANALYTICS_CONFIG: line 1: JWT_SECRET must be a text or a number"),
+        ] {
+            let sentence = said(toml(text));
+            assert!(sentence.starts_with(expected), "{text}: {sentence}");
+            assert!(!sentence.contains("horse") && !sentence.contains("red"), "{sentence}");
+        }
+        let source = toml("dedupe_days = 40\nKAFKA_GROUP_ID = \"g\"\n").unwrap();
+        assert_eq!(source.values.get("DEDUPE_DAYS").map(String::as_str), Some("40"));
+        assert_eq!(source.values.get("KAFKA_GROUP_ID").map(String::as_str), Some("g"));
+    }
+}

@@ -1,0 +1,348 @@
+//! The events of a Kafka consumer, polled from librdkafka directly.
+//!
+//! `rdkafka`, the client's wrapper, panics on a header whose name is not UTF-8, and of an error or the
+//! end of a partition it tells neither the topic nor the offset. [`Events`] polls the same queue as its
+//! `BaseConsumer::poll` and leaves nothing out. Everything else (settings, group membership, assignments,
+//! commits, queries) is the wrapper's.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::NonNull;
+use std::slice;
+use std::time::Duration;
+
+use rdkafka::bindings as native;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{IsError, RDKafkaErrorCode};
+use rdkafka::types::{RDKafkaEvent, RDKafkaRespErr};
+
+/// The events of one consumer. While they are polled here the consumer's own `poll` must not be called.
+pub struct Events<'c, C: ConsumerContext + 'static> {
+    consumer: &'c BaseConsumer<C>,
+    queue: NonNull<native::rd_kafka_queue_t>,
+}
+
+/// Something that a consumer hears.
+#[derive(Debug)]
+pub enum Event {
+    /// A record.
+    Message(Message),
+    /// All that the partition holds, up to this offset, was delivered. Offsets without a record
+    /// (transaction markers, records of aborted transactions) lie below it too.
+    EndOfPartition(Place),
+    /// Something went wrong. Unless it is fatal the client goes on by itself.
+    Failure(Failure),
+    /// The group gives these partitions: the consumer has to assign them.
+    Assigned(Vec<(String, i32)>),
+    /// The group takes its partitions back: the consumer has to give them up.
+    Revoked,
+    /// The client's statistics, as JSON.
+    Statistics(String),
+    /// A line for the log.
+    Log(RDKafkaLogLevel, String),
+}
+
+/// A place in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset; negative where none is known.
+    pub offset: i64,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The kind of failure.
+    pub code: RDKafkaErrorCode,
+    /// The client's own words.
+    pub text: String,
+    /// The client cannot go on.
+    pub fatal: bool,
+    /// Where, if it is about one partition.
+    pub place: Option<Place>,
+}
+
+/// A fetched record, in the client's memory.
+#[derive(Debug)]
+pub struct Message {
+    message: NonNull<native::rd_kafka_message_t>,
+    /// Owns the message.
+    _event: OwnedEvent,
+}
+
+impl<'c, C: ConsumerContext + 'static> Events<'c, C> {
+    /// The events of a consumer that is a member of a group; `None` for one that is not.
+    #[must_use]
+    pub fn of(consumer: &'c BaseConsumer<C>) -> Option<Self> {
+        // SAFETY: the client lives as long as the consumer, which is borrowed for as long as `Self` lives.
+        let queue = unsafe { native::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
+        NonNull::new(queue).map(|queue| Self { consumer, queue })
+    }
+
+    /// The next event, if one comes within this time (at most some weeks).
+    #[must_use]
+    pub fn poll(&self, at_most: Duration) -> Option<Event> {
+        let millis = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
+        // SAFETY: the queue is ours until we are dropped. The event is ours from here on.
+        let event = unsafe { OwnedEvent::of(native::rd_kafka_queue_poll(self.queue.as_ptr(), millis)) }?;
+        event.read()
+    }
+
+    /// The consumer whose events these are.
+    #[must_use]
+    pub const fn consumer(&self) -> &'c BaseConsumer<C> {
+        self.consumer
+    }
+}
+
+impl<C: ConsumerContext + 'static> Drop for Events<'_, C> {
+    fn drop(&mut self) {
+        // SAFETY: our own reference to the queue, given back once; the consumer is still borrowed.
+        unsafe { native::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// An event that is destroyed in the end, with all that it holds.
+#[derive(Debug)]
+struct OwnedEvent(NonNull<RDKafkaEvent>);
+
+impl OwnedEvent {
+    /// # Safety
+    /// `event` is null, or an event that nobody else destroys.
+    unsafe fn of(event: *mut RDKafkaEvent) -> Option<Self> {
+        NonNull::new(event).map(Self)
+    }
+
+    const fn ptr(&self) -> *mut RDKafkaEvent {
+        self.0.as_ptr()
+    }
+
+    /// What the event is; `None` for those of no interest.
+    fn read(self) -> Option<Event> {
+        // SAFETY: in this function and those that it calls, the pointer is to an event that lives as long
+        // as `self`, and each accessor is one that librdkafka documents for the event's type.
+        match unsafe { native::rd_kafka_event_type(self.ptr()) } {
+            native::RD_KAFKA_EVENT_FETCH => self.into_message(),
+            native::RD_KAFKA_EVENT_ERROR => Some(self.failure()),
+            native::RD_KAFKA_EVENT_REBALANCE => self.rebalance(),
+            native::RD_KAFKA_EVENT_STATS => {
+                // SAFETY: see above; the text is owned by the event.
+                let json = unsafe { text(native::rd_kafka_event_stats(self.ptr())) };
+                Some(Event::Statistics(json))
+            }
+            native::RD_KAFKA_EVENT_LOG => self.log(),
+            _ => None,
+        }
+    }
+
+    fn into_message(self) -> Option<Event> {
+        // SAFETY: see `read`. A fetch event of a consumer holds one message, and owns it.
+        let message = unsafe { native::rd_kafka_event_message_next(self.ptr()) };
+        let message = NonNull::new(message.cast_mut())?;
+        // SAFETY: it is owned by the event, which is alive.
+        let (error, topic, partition, offset) = unsafe {
+            let native = message.as_ref();
+            (native.err, topic_of(native), native.partition, native.offset)
+        };
+        if error.is_error() {
+            let place = Some(Place { topic, partition, offset });
+            return Some(self.failed(error, place));
+        }
+        Some(Event::Message(Message { message, _event: self }))
+    }
+
+    fn failure(&self) -> Event {
+        // SAFETY: see `read`. The place is a copy, destroyed after it was read.
+        let (error, place) = unsafe {
+            let error = native::rd_kafka_event_error(self.ptr());
+            let place = native::rd_kafka_event_topic_partition(self.ptr());
+            let read = NonNull::new(place).map(|place| {
+                let native = place.as_ref();
+                let read = Place { topic: text(native.topic), partition: native.partition, offset: native.offset };
+                native::rd_kafka_topic_partition_destroy(place.as_ptr());
+                read
+            });
+            (error, read)
+        };
+        self.failed(error, place)
+    }
+
+    fn failed(&self, error: RDKafkaRespErr, place: Option<Place>) -> Event {
+        let code = RDKafkaErrorCode::from(error);
+        match (code, place) {
+            (RDKafkaErrorCode::PartitionEOF, Some(place)) => Event::EndOfPartition(place),
+            (code, place) => {
+                // SAFETY: see `read`; the text is owned by the event.
+                let (text, fatal) = unsafe {
+                    let text = text(native::rd_kafka_event_error_string(self.ptr()));
+                    (text, native::rd_kafka_event_error_is_fatal(self.ptr()) != 0)
+                };
+                Event::Failure(Failure { code, text, fatal, place })
+            }
+        }
+    }
+
+    fn rebalance(&self) -> Option<Event> {
+        // SAFETY: see `read`.
+        match unsafe { native::rd_kafka_event_error(self.ptr()) } {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                // SAFETY: see `read`. The list is owned by the event, and holds as many elements as it says.
+                let partitions = unsafe {
+                    let list = NonNull::new(native::rd_kafka_event_topic_partition_list(self.ptr()))?;
+                    let length = usize::try_from(list.as_ref().cnt).unwrap_or(0);
+                    elements(list.as_ref().elems, length)
+                        .iter()
+                        .map(|element| (text(element.topic), element.partition))
+                        .collect()
+                };
+                Some(Event::Assigned(partitions))
+            }
+            _ => Some(Event::Revoked),
+        }
+    }
+
+    fn log(&self) -> Option<Event> {
+        let (mut facility, mut line, mut level) = (std::ptr::null::<c_char>(), std::ptr::null::<c_char>(), 0);
+        // SAFETY: see `read`. The texts are owned by the event.
+        unsafe {
+            let failed = native::rd_kafka_event_log(self.ptr(), &raw mut facility, &raw mut line, &raw mut level);
+            (failed == 0)
+                .then(|| Event::Log(level_of(level), format!("{} {}", text(facility).trim(), text(line).trim())))
+        }
+    }
+}
+
+impl Drop for OwnedEvent {
+    fn drop(&mut self) {
+        // SAFETY: it is ours, and destroyed once.
+        unsafe { native::rd_kafka_event_destroy(self.ptr()) };
+    }
+}
+
+impl Message {
+    fn native(&self) -> &native::rd_kafka_message_t {
+        // SAFETY: the message lives as long as its event, which is a part of `self`.
+        unsafe { self.message.as_ref() }
+    }
+
+    /// Hands the topic's name over, without copying it.
+    pub fn with_topic<T>(&self, read: impl FnOnce(&str) -> T) -> T {
+        // SAFETY: the topic lives at least as long as its message, and the name as long as the topic.
+        let name = unsafe { CStr::from_ptr(native::rd_kafka_topic_name(self.native().rkt)) };
+        // Kafka's names are ASCII.
+        read(name.to_str().unwrap_or_default())
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.native().partition
+    }
+
+    /// The offset.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.native().offset
+    }
+
+    /// The timestamp in milliseconds since the epoch, if it has one.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<i64> {
+        let mut kind = native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive.
+        let millis = unsafe { native::rd_kafka_message_timestamp(self.message.as_ptr(), &raw mut kind) };
+        Some(millis).filter(|millis| *millis >= 0)
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        let native = self.native();
+        // SAFETY: it lives as long as the message.
+        unsafe { bytes(native.key, native.key_len) }
+    }
+
+    /// The value; `None` is a tombstone.
+    #[must_use]
+    pub fn payload(&self) -> Option<&[u8]> {
+        let native = self.native();
+        // SAFETY: it lives as long as the message.
+        unsafe { bytes(native.payload, native.len) }
+    }
+
+    /// The headers in their order: names of any bytes but NUL, and values.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&[u8], Option<&[u8]>)> {
+        let mut headers = std::ptr::null_mut();
+        // SAFETY: the message is alive, and so are its headers, their names and values as long as it is.
+        unsafe {
+            if native::rd_kafka_message_headers(self.message.as_ptr(), &raw mut headers).is_error() {
+                return Vec::new();
+            }
+            (0..native::rd_kafka_header_cnt(headers)).map_while(|index| header(headers, index)).collect()
+        }
+    }
+}
+
+/// # Safety
+/// `headers` lives as long as `'a`.
+unsafe fn header<'a>(headers: *const native::rd_kafka_headers_t, index: usize) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    let (mut name, mut value, mut length) = (std::ptr::null::<c_char>(), std::ptr::null::<c_void>(), 0);
+    // SAFETY: as the caller promises; the name ends with NUL.
+    unsafe {
+        let read = native::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut length);
+        (!read.is_error() && !name.is_null()).then(|| (CStr::from_ptr(name).to_bytes(), bytes(value, length)))
+    }
+}
+
+/// # Safety
+/// `start` is null, or `length` bytes are there for as long as `'a`.
+unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    NonNull::new(start.cast_mut()).map(|start| unsafe { slice::from_raw_parts(start.as_ptr().cast::<u8>(), length) })
+}
+
+/// # Safety
+/// `start` is null, or `length` elements are there for as long as `'a`.
+unsafe fn elements<'a>(
+    start: *const native::rd_kafka_topic_partition_t,
+    length: usize,
+) -> &'a [native::rd_kafka_topic_partition_t] {
+    // SAFETY: as the caller promises.
+    NonNull::new(start.cast_mut()).map_or(&[], |start| unsafe { slice::from_raw_parts(start.as_ptr(), length) })
+}
+
+/// # Safety
+/// `text` is null or ends with NUL.
+unsafe fn text(text: *const c_char) -> String {
+    // SAFETY: as the caller promises.
+    NonNull::new(text.cast_mut())
+        .map(|text| unsafe { CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned() })
+        .unwrap_or_default()
+}
+
+/// # Safety
+/// The message is alive.
+unsafe fn topic_of(message: &native::rd_kafka_message_t) -> String {
+    if message.rkt.is_null() {
+        return String::new();
+    }
+    // SAFETY: a message's topic lives at least as long as the message.
+    unsafe { text(native::rd_kafka_topic_name(message.rkt)) }
+}
+
+/// A level of syslog's.
+const fn level_of(level: i32) -> RDKafkaLogLevel {
+    match level {
+        i32::MIN..=2 => RDKafkaLogLevel::Critical,
+        3 => RDKafkaLogLevel::Error,
+        4 => RDKafkaLogLevel::Warning,
+        5 => RDKafkaLogLevel::Notice,
+        6 => RDKafkaLogLevel::Info,
+        7.. => RDKafkaLogLevel::Debug,
+    }
+}

@@ -1,0 +1,11 @@
+DROP TRIGGER dead_letters_deleted ON dead_letters;
+DROP TRIGGER dead_letters_updated ON dead_letters;
+DROP TRIGGER dead_letters_inserted ON dead_letters;
+DROP FUNCTION note_dead_letter_usage;
+DROP TABLE dead_letter_usage;
+DROP TABLE dead_letter_overflow;
+ALTER TABLE dead_letters DROP COLUMN kept_bytes, DROP COLUMN replayed_at, DROP COLUMN redacted;
+ALTER TABLE ingest_gaps DROP COLUMN resumed_at;
+ALTER TABLE ingest_offsets DROP COLUMN caught_up_at, DROP COLUMN ends_known_at, DROP COLUMN consumed_to;
+DROP TABLE ingest_topics;
+DROP TABLE schema_compatibility;

@@ -44,6 +44,7 @@ impl Guard {
     pub fn wait(url: &DatabaseUrl, lock: Lock) -> Result<Self, DbError> {
         let mut guard = Self::open(url)?;
         lock.take(&mut guard.connection)?;
+        guard.check()?;
         Ok(guard)
     }
 
@@ -61,6 +62,7 @@ impl Guard {
         let row: Row = sql_query("SELECT pg_try_advisory_xact_lock($1) AS free")
             .bind::<BigInt, _>(lock as i64)
             .get_result(&mut guard.connection)?;
+        guard.check()?;
         Ok(row.free.then_some(guard))
     }
 
@@ -74,7 +76,8 @@ impl Guard {
         Ok(Self { connection })
     }
 
-    /// Checks that the right was not lost with its connection.
+    /// Checks that the right was not lost with its connection. It also ends the statement before, whose
+    /// snapshot would stay until the next one, and hold up whoever makes an index.
     ///
     /// # Errors
     /// [`DbError`] where it was.

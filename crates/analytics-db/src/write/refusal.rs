@@ -36,7 +36,7 @@ use crate::{Connection, DbError};
 /// [`DbError`] where the database is not well; then nothing was found out.
 /// [`DbError::Unusable`] where an operator's triggers may be what refuses them.
 pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
-    let triggers = foreign_triggers(connection)?;
+    let triggers = limited(connection, foreign_triggers)?;
     if !triggers.is_empty() {
         return Err(DbError::Unusable(format!(
             "triggers that are not this service's may refuse good records, and have to be dropped: {}",
@@ -63,15 +63,27 @@ pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: 
     Ok(refused)
 }
 
+/// Asks something within the limits of every transaction: whoever holds a lock is not waited for without end.
+fn limited<T>(
+    connection: &mut Connection,
+    ask: impl FnOnce(&mut Connection) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    connection.transaction(|connection| {
+        limit(connection)?;
+        ask(connection)
+    })
+}
+
 /// Why the database refuses one of these events, if it does.
 fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<String>, DbError> {
     if events.is_empty() {
         return Ok(None);
     }
     let values: Vec<&str> = events.iter().map(|event| event.metadata.as_str()).collect();
-    let evaluated = sql_query("SELECT count(jsonb_typeof(v::jsonb)) FROM unnest($1) AS v")
-        .bind::<Array<Text>, _>(values)
-        .execute(connection);
+    let evaluated = limited(connection, |connection| {
+        let query = sql_query("SELECT count(jsonb_typeof(v::jsonb)) FROM unnest($1) AS v");
+        Ok(query.bind::<Array<Text>, _>(values).execute(connection)?)
+    });
     if let Err(error) = evaluated {
         // Only a database that is well can refuse.
         connection.batch_execute("SELECT 1")?;
@@ -195,10 +207,10 @@ fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: 
     };
     let events = batch.items.iter().filter_map(|item| item.decoded.as_ref().ok());
     let types: BTreeSet<String> = events.flat_map(|event| counters(event).into_keys()).map(|t| t.to_string()).collect();
-    let standing: Vec<Standing> =
-        sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL")
-            .bind::<Array<Text>, _>(types.into_iter().collect::<Vec<_>>())
-            .load(connection)?;
+    let standing: Vec<Standing> = limited(connection, |connection| {
+        let query = sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
+        Ok(query.bind::<Array<Text>, _>(types.into_iter().collect::<Vec<_>>()).load(connection)?)
+    })?;
     let mut sums: HashMap<String, i128> =
         standing.into_iter().map(|row| (row.metric_type, i128::from(row.value))).collect();
     let mut rejected = 0;

@@ -1,7 +1,8 @@
 //! What PostgreSQL can hold: the decoder's idea of it against the server's.
 
 use analytics_core::rejection::Reason;
-use analytics_db::write::{self, Reread, refusal};
+use analytics_db::DbError;
+use analytics_db::write::{self, Batch, Reread, WriteError, refusal};
 use analytics_testkit::database::Database;
 use diesel::connection::SimpleConnection;
 
@@ -117,7 +118,7 @@ fn of_events_that_only_together_are_too_many_the_first_ones_count() {
 }
 
 /// Nine views of which the sixth has the field `refuse`; written in vain, and judged.
-fn judged(database: &Database, rule: &str, refuse: &str) -> (usize, analytics_db::write::Batch) {
+fn judged(database: &Database, rule: &str, refuse: &str) -> (Result<usize, DbError>, Batch) {
     database.execute(rule);
     let odd = format!(r#"{{"productId":"p","refuse":"{refuse}"}}"#);
     let mut records: Vec<_> =
@@ -125,7 +126,7 @@ fn judged(database: &Database, rule: &str, refuse: &str) -> (usize, analytics_db
     records[5].2 = &odd;
     let mut batch = batch(&records);
     write(database, &mut batch, Reread::Unlikely).unwrap_err();
-    let refused = refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap();
+    let refused = refusal::reject_refused(&mut database.connect(), &mut batch, business());
     (refused, batch)
 }
 
@@ -138,7 +139,7 @@ fn what_a_rule_of_the_operators_refuses_becomes_the_one_dead_letter() {
     ] {
         let database = Database::migrated();
         let (refused, mut batch) = judged(&database, rule, "x");
-        assert_eq!(refused, 1, "{rule}");
+        assert_eq!(refused.unwrap(), 1, "{rule}");
         let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
         assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (8, 1));
         assert_eq!(database.lines("SELECT \"offset\"::text FROM dead_letters"), ["5"]);
@@ -146,10 +147,31 @@ fn what_a_rule_of_the_operators_refuses_becomes_the_one_dead_letter() {
 }
 
 #[test]
-fn a_database_that_takes_nothing_accuses_no_record() {
+fn what_an_operator_put_into_the_way_accuses_no_record() {
+    let trigger = |does: &str| {
+        format!(
+            "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {does} END$$; \
+             CREATE TRIGGER theirs BEFORE INSERT ON event_logs FOR EACH ROW EXECUTE FUNCTION theirs()"
+        )
+    };
+    for rule in [
+        trigger("RAISE SQLSTATE '53100';"),
+        trigger("RAISE SQLSTATE '23514';"),
+        trigger("IF NEW.metadata->>'refuse' = 'x' THEN RETURN NULL; END IF; RETURN NEW;"),
+    ] {
+        let database = Database::migrated();
+        let (refused, batch) = judged(&database, &rule, "x");
+        let sentence = refused.unwrap_err().to_string();
+        assert!(sentence.contains("theirs on event_logs") && sentence.contains("dropped"), "{sentence}");
+        assert!(batch.items.iter().all(|item| item.decoded.is_ok()));
+        assert_eq!(database.number("SELECT count(*) FROM event_logs"), Some(0), "no row was left out");
+    }
     let database = Database::migrated();
-    let full = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
-                $$BEGIN RAISE SQLSTATE '53100'; END$$; \
-                CREATE TRIGGER full_disk BEFORE INSERT ON event_logs FOR EACH ROW EXECUTE FUNCTION full_disk()";
-    assert_eq!(judged(&database, full, "1").0, 0);
+    database.execute("CREATE UNIQUE INDEX theirs ON event_logs_default (product_id)");
+    let old = r#"{"productId":"p","viewedAt":"2001-02-03"}"#;
+    let mut batch = batch(&[("product.viewed", 0, old), ("product.viewed", 1, old)]);
+    let failed = write(&database, &mut batch, Reread::Unlikely).unwrap_err();
+    let WriteError::Database(DbError::Statement(failed)) = failed else { panic!("{failed}") };
+    assert_eq!(refusal::fault(&failed), refusal::Fault::Operator);
+    assert_eq!(refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap(), 0);
 }

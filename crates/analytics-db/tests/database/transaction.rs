@@ -156,7 +156,7 @@ fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
     let mut batch = batch(&[("product.viewed", 0, VIEW)]);
     start(&database, &batch);
     let mut holder = database.connect();
-    holder.batch_execute("BEGIN; LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE").unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE metrics IN EXCLUSIVE MODE").unwrap();
     let failed = write(&database, &mut batch, Reread::Unlikely).unwrap_err();
     assert!(matches!(failed, WriteError::Database(DbError::Statement(_))), "{failed:?}");
     let refused =

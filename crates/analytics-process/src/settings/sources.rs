@@ -40,12 +40,15 @@ pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>)
 pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
     let mut entries = Vec::new();
     let mut unreadable = Vec::new();
+    // The parser tells of a line that it cannot read its end, and not which it is.
+    let mut lines = (1..).zip(text.lines());
     for entry in dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()) {
         match entry {
             Ok(entry) => entries.push(entry),
-            Err(DotenvError::LineParse(line, _)) => {
+            Err(DotenvError::LineParse(end, _)) => {
+                let end = end.lines().next().unwrap_or_default().trim_end();
+                let Some((number, line)) = lines.find(|(_, line)| line.trim_end().ends_with(end)) else { continue };
                 let name = line.trim_start().trim_start_matches("export ").split('=').next().unwrap_or_default().trim();
-                let number = line_of(text, &line);
                 if let Some(setting) = find(name) {
                     return Err(SettingsError::Sentence(format!(
                         ".env: line {number}: {} cannot be read; put a value with spaces or special characters in \
@@ -61,12 +64,6 @@ pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
     let mut source = environment(entries);
     source.warnings.extend(unreadable);
     Ok(source)
-}
-
-/// The number of the line with which some text of a file begins, from 1.
-fn line_of(text: &str, excerpt: &str) -> usize {
-    let first = excerpt.lines().next().unwrap_or_default().trim_end();
-    text.lines().position(|line| line.trim_end() == first).map_or(1, |index| index + 1)
 }
 
 /// The settings in the TOML file at `path`.
@@ -150,9 +147,13 @@ mod tests {
 
     #[test]
     fn a_line_of_ours_that_cannot_be_read_is_named_without_its_text() {
-        for text in ["A=1\nJWT_SECRET=correct horse battery\n", "A=1\n  export JWT_SECRET=correct 'horse\n"] {
+        for text in [
+            "A=1\nJWT_SECRET=correct horse battery\n",
+            "A=correct horse\nJWT_SECRET=correct horse\n",
+            "A=1\n  export JWT_SECRET=correct 'horse\n",
+        ] {
             let sentence = said(dotenv(text));
-            assert!(sentence.starts_with(".env: line 2: JWT_SECRET cannot be read"), "{sentence}");
+            assert!(sentence.starts_with(".env: line 2: JWT_SECRET cannot be read"), "{text}: {sentence}");
             assert!(!sentence.contains("horse") && !sentence.contains("correct"), "{sentence}");
         }
     }

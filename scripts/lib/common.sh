@@ -74,10 +74,7 @@ install_missing() {
         fi
     fi
     if [ ${#missing[@]} -gt 0 ]; then
-        command -v apt-get >/dev/null || die "install these first: ${missing[*]}"
-        say "installing Debian packages: ${missing[*]}"
-        step "apt-get update" as_root apt-get update -q
-        step "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+        install_debian "${missing[@]}"
     fi
     PATH=$HOME/.cargo/bin:$PATH
     if ! command -v cargo >/dev/null; then
@@ -92,18 +89,60 @@ install_missing() {
 }
 
 # A client that works the API from its OpenAPI document.
+install_python_venv() {
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        install_debian python3 python3-venv
+    fi
+}
+
+install_debian() {
+    command -v apt-get >/dev/null || die "install these first: $*"
+    say "installing Debian packages: $*"
+    step "apt-get update" as_root apt-get update -q
+    step "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
 install_schemathesis() {
     local venv=$ROOT/.local/schemathesis version=4.32.5
     if [ "$(cat "$venv/version" 2>/dev/null)" != $version ]; then
-        if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-            say "installing Debian packages: python3 python3-venv"
-            step "apt-get update" as_root apt-get update -q
-            step "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3 python3-venv
-        fi
+        install_python_venv
         rm -rf "$venv"
         step "making a Python environment" python3 -m venv "$venv"
         step "installing schemathesis" "$venv/bin/pip" install -q "schemathesis==$version"
         echo $version >"$venv/version"
+    fi
+}
+
+# Linters of OpenAPI documents and generators of clients, by the lists beside the tests that use them.
+install_openapi_tools() {
+    local tools=$ROOT/.local/openapi lists=$ROOT/crates/analytics-testkit/tests/clients
+    if ! cat "$lists"/package-lock.json "$lists"/requirements.txt | cmp -s - "$tools/complete"; then
+        install_python_venv
+        command -v npm >/dev/null || install_debian nodejs npm
+        rm -rf "$tools"
+        mkdir -p "$tools"
+        cp "$lists"/package.json "$lists"/package-lock.json "$tools"
+        step "installing OpenAPI tools for Node" npm --prefix "$tools" ci --silent --no-audit --no-fund
+        step "making a Python environment" python3 -m venv "$tools/venv"
+        step "installing OpenAPI tools for Python" "$tools/venv/bin/pip" install -q -r "$lists/requirements.txt"
+        cat "$lists"/package-lock.json "$lists"/requirements.txt >"$tools/complete"
+    fi
+}
+
+# PgBouncer in a version that keeps prepared statements apart in transaction mode, which Debian 12 has not.
+install_pgbouncer() {
+    local version=1.24.1 sum=da72a3aba13072876d055a3e58dd4aba4a5de4ed6148e73033185245598fd3e0
+    local home=$ROOT/.local/pgbouncer
+    if [ "$(cat "$home/version" 2>/dev/null)" != $version ]; then
+        dpkg-query -W -f '${Status}' libevent-dev 2>/dev/null | grep -q 'ok installed' || install_debian libevent-dev
+        rm -rf "$home"
+        mkdir -p "$home"
+        step "fetching PgBouncer $version" curl -sSfL --retry 3 -o "$home/source.tar.gz" \
+            "http://deb.debian.org/debian/pool/main/p/pgbouncer/pgbouncer_$version.orig.tar.gz"
+        echo "$sum  $home/source.tar.gz" | sha256sum --check --status || die "the sources of PgBouncer are not what they should be"
+        tar -xzf "$home/source.tar.gz" -C "$home" --strip-components 1
+        step "building PgBouncer $version" sh -c "cd '$home' && ./configure --without-cares --disable-evdns && make pgbouncer"
+        echo $version >"$home/version"
     fi
 }
 

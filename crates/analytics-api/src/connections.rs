@@ -1,21 +1,31 @@
 //! Connections to PostgreSQL, lent to work that blocks, and limits on how long anybody waits for it.
 //!
-//! A server that does not answer takes the time of those who ask, and no more: work that is given up goes
-//! on with its connection and its place among the connections, until the server answers or the connection
-//! breaks. So there are never more connections, nor threads that wait, than there are to be.
+//! Work that is given up, because nothing came of it in time, may go on for as long as it likes: for ever,
+//! where a server vanished without a word. It keeps its thread and its connection, and gives its place among
+//! the connections to others.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::rt::task::spawn_blocking;
 use actix_web::rt::time::timeout;
 use analytics_db::connection::connect;
 use analytics_db::{Connection, DatabaseUrl, DbError};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What `pg_stat_activity` shows.
 pub(crate) const APPLICATION: &str = "analytics-api";
+
+/// A place among the connections, which ends with the work or when that is given up.
+struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Place {
+    /// Ends it, unless that has happened. It is free for others when what is returned is dropped.
+    fn give_up(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// As many connections as there may be. Clones share them.
 #[derive(Clone)]
@@ -46,23 +56,36 @@ impl Connections {
         work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
         end: impl FnOnce(&mut Connection) + Send + 'static,
     ) -> Result<T, String> {
-        let lent = self.clone();
-        let answered = timeout(at_most, async move {
-            let place = Arc::clone(&lent.free).acquire_owned().await.map_err(|error| error.to_string())?;
-            let blocking = spawn_blocking(move || {
-                let mut connection = lent.begun(begin)?;
-                let done = work(&mut connection);
+        let (late, until) = (|| format!("the database did not answer within {at_most:?}"), Instant::now() + at_most);
+        let Ok(place) = timeout(at_most, Arc::clone(&self.free).acquire_owned()).await else { return Err(late()) };
+        let place = Place(Arc::new(Mutex::new(Some(place.map_err(|error| error.to_string())?))));
+        let (lent, kept) = (self.clone(), Place(Arc::clone(&place.0)));
+        let blocking = spawn_blocking(move || {
+            let begun = lent.begun(begin);
+            let done = begun.map_err(E::from).and_then(|mut connection| {
+                let done = work(&mut connection)?;
                 end(&mut connection);
-                // After a failure it may be broken, or in whatever state.
-                if done.is_ok() {
+                Ok((done, connection))
+            });
+            let place = kept.give_up();
+            done.map(|(done, connection)| {
+                // Whoever was given up has no place to come back to.
+                if place.is_some() {
                     lent.give_back(connection);
                 }
-                drop(place);
                 done
-            });
-            blocking.await.map_err(|error| error.to_string())?.map_err(|error: E| error.to_string())
+            })
         });
-        answered.await.unwrap_or_else(|_| Err(format!("the database did not answer within {at_most:?}")))
+        match timeout(until.saturating_duration_since(Instant::now()), blocking).await {
+            Ok(Ok(done)) => done.map_err(|error: E| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => {
+                // What happened to this connection may have happened to those that wait.
+                self.forget_idle();
+                place.give_up();
+                Err(late())
+            }
+        }
     }
 
     fn begun(&self, begin: impl Fn(&mut Connection) -> Result<(), DbError>) -> Result<Connection, DbError> {
@@ -80,6 +103,10 @@ impl Connections {
 
     fn idle(&self) -> Option<Connection> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn forget_idle(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn give_back(&self, connection: Connection) {

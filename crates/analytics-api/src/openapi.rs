@@ -12,6 +12,7 @@ use crate::routes::{adjustments, dead_letter_actions, dead_letters, events, expl
     info(
         title = "Marketplace analytics",
         description = "Views, signups, orders, revenue, conversion and ratings, exact.",
+        contact(name = "The team that runs this service"),
         license(name = "MIT", identifier = "MIT"),
     ),
     tags(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use analytics_core::topics::Family;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -40,16 +40,52 @@ impl Message {
 /// # Panics
 /// Where the broker refuses.
 pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
     let topics: Vec<NewTopic<'_>> = names
         .iter()
         .map(|name| NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304"))
         .collect();
-    let created = futures_executor::block_on(admin.create_topics(&topics, &AdminOptions::new()));
+    let created = futures_executor::block_on(admin(broker).create_topics(&topics, &AdminOptions::new()));
     for topic in created.expect("the broker answers") {
         assert!(matches!(topic, Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))), "{topic:?}");
     }
+}
+
+/// Makes a topic with each partition on brokers of choice.
+///
+/// # Panics
+/// Where the broker refuses.
+pub fn create_topic_on(broker: &str, name: &str, replicas: &[&[i32]]) {
+    let partitions = i32::try_from(replicas.len()).expect("few partitions");
+    let topic = || NewTopic::new(name, partitions, TopicReplication::Variable(replicas));
+    // A broker that has just joined is not known to all at once.
+    wait::until("the topic to be made", Duration::from_secs(60), || {
+        let made = futures_executor::block_on(admin(broker).create_topics(&[topic()], &AdminOptions::new()));
+        made.expect("the broker answers").into_iter().all(|topic| topic.is_ok()).then_some(())
+    });
+}
+
+/// Gives a topic more partitions.
+///
+/// # Panics
+/// Where the broker refuses.
+pub fn add_partitions(broker: &str, name: &str, total: usize) {
+    let (admin, wanted) = (admin(broker), [NewPartitions::new(name, total)]);
+    let grown = futures_executor::block_on(admin.create_partitions(&wanted, &AdminOptions::new()));
+    let grown = grown.expect("the broker answers");
+    assert!(grown.iter().all(Result::is_ok), "{grown:?}");
+}
+
+/// Deletes a topic.
+///
+/// # Panics
+/// Where the broker refuses.
+pub fn delete_topic(broker: &str, name: &str) {
+    let deleted = futures_executor::block_on(admin(broker).delete_topics(&[name], &AdminOptions::new()));
+    assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{name} is not deleted");
+}
+
+fn admin(broker: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client")
 }
 
 /// Deletes a topic and makes it again, empty.
@@ -57,14 +93,11 @@ pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
 /// # Panics
 /// Where the broker refuses.
 pub fn remake_topic(broker: &str, name: &str, partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client");
-    let deleted = futures_executor::block_on(admin.delete_topics(&[name], &AdminOptions::new()));
-    assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{name} is not deleted");
+    delete_topic(broker, name);
     let topic = || NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304");
     // The name is free once the deletion is done.
     wait::until("the topic to be made again", Duration::from_secs(60), || {
-        let made = futures_executor::block_on(admin.create_topics(&[topic()], &AdminOptions::new()));
+        let made = futures_executor::block_on(admin(broker).create_topics(&[topic()], &AdminOptions::new()));
         made.expect("the broker answers").into_iter().all(|topic| topic.is_ok()).then_some(())
     });
 }
@@ -145,6 +178,15 @@ impl Sender {
             }
         }
         self.producer.poll(Duration::ZERO);
+    }
+
+    /// Puts a record into the queue whose header names are any bytes, as clients of other languages send it.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub fn queue_raw(&self, topic: &str, headers: &[(&[u8], &[u8])], payload: &[u8]) {
+        let topic = format!("{}{topic}", self.prefix);
+        kafka_events::producing::send(&self.producer, &topic, headers, payload).expect("a record");
     }
 
     /// Sends messages in a transaction of their own, and commits it or aborts it.

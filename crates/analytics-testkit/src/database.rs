@@ -33,7 +33,7 @@ impl Database {
     /// Without a server; `scripts/test` starts one.
     #[must_use]
     pub fn empty() -> Self {
-        Self::empty_on(&shared_server())
+        Self::made(&shared_server(), "")
     }
 
     /// A copy of a database that nobody is connected to, on the same server.
@@ -48,8 +48,16 @@ impl Database {
         Self { url: url.to_owned(), server_url: url.to_owned(), name: String::new() }
     }
 
-    fn empty_on(server_url: &str) -> Self {
-        Self::made(server_url, "")
+    /// A database without a schema on a server of the test's own.
+    #[must_use]
+    pub fn empty_on(server: &Server) -> Self {
+        Self::made(&server.url(), "")
+    }
+
+    /// A database without a schema in an encoding of choice.
+    #[must_use]
+    pub fn encoded(encoding: &str) -> Self {
+        Self::made(&shared_server(), &format!("ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"))
     }
 
     fn made(server_url: &str, how: &str) -> Self {
@@ -71,7 +79,7 @@ impl Database {
     /// A migrated database on a server of the test's own.
     #[must_use]
     pub fn migrated_on(server: &Server) -> Self {
-        let database = Self::empty_on(&server.url());
+        let database = Self::empty_on(server);
         database.migrate();
         database
     }
@@ -198,6 +206,22 @@ impl Server {
     /// Where PostgreSQL is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::made_by(
+            "initdb",
+            &["-U", "analytics", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
+        )
+    }
+
+    /// A hot standby that follows this one.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        Self::made_by("pg_basebackup", &["-d", &self.url(), "-R", "--checkpoint=fast", "--no-sync"])
+    }
+
+    fn made_by(program: &str, arguments: &[&str]) -> Self {
         let directory = PathBuf::from(format!("/var/tmp/analytics-test-{}", unique_name()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let port = crate::process::free_port();
@@ -205,13 +229,9 @@ impl Server {
         if server.is_root() {
             assert!(Command::new("chown").arg("postgres").arg(&server.directory).status().expect("chown").success());
         }
-        let made = server
-            .command("initdb")
-            .args(["-U", "analytics", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-D"])
-            .arg(server.directory.join("data"))
-            .stdout(Stdio::null())
-            .status();
-        assert!(made.expect("initdb").success());
+        let data = server.directory.join("data");
+        let made = server.command(program).args(arguments).arg("-D").arg(data).stdout(Stdio::null()).status();
+        assert!(made.expect(program).success());
         server.run();
         server
     }

@@ -57,6 +57,54 @@ fn command(binary: &Path, environment: &BTreeMap<String, String>) -> Command {
     command
 }
 
+/// Runs a binary to its end in a folder, whose `.env` it reads.
+///
+/// # Panics
+/// Where it cannot be started.
+#[must_use]
+pub fn run_in(folder: &Path, name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Output {
+    command(&binary(name), environment).args(arguments).current_dir(folder).output().expect(name)
+}
+
+/// A job that runs beside the test.
+pub struct Job(Child);
+
+impl Job {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn start(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Self {
+        let mut command = command(&binary(name), environment);
+        Self(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect(name))
+    }
+
+    /// Asks it to stop, and waits for its end.
+    ///
+    /// # Panics
+    /// Where that does not come in time.
+    pub fn stop(&mut self, at_most: Duration) -> ExitStatus {
+        assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().expect("kill").success());
+        self.wait_ended(at_most)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// Where that does not come in time.
+    pub fn wait_ended(&mut self, at_most: Duration) -> ExitStatus {
+        wait::until("the job to end", at_most, || self.0.try_wait().expect("its state"))
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
 /// Runs a binary to its end.
 ///
 /// # Panics

@@ -105,6 +105,12 @@ impl Service {
         self.sender.send(messages);
     }
 
+    /// Who produces to the families' topics.
+    #[must_use]
+    pub const fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
     /// How many records the families' topics hold.
     #[must_use]
     pub fn held(&self) -> i64 {

@@ -5,6 +5,10 @@
 //! `BaseConsumer::poll` and leaves nothing out. Everything else (settings, group membership, assignments,
 //! commits, queries) is the wrapper's.
 
+#[cfg(feature = "producing")]
+pub mod producing;
+pub mod topics;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::NonNull;
 use std::slice;

@@ -134,6 +134,8 @@ pub(crate) async fn discard_one(
 }
 
 /// Replay many open dead letters
+///
+/// The newest 500 of a selection, each as if it were read again. What is refused again stays open.
 #[utoipa::path(
     post, path = "/api/dead-letters/replay", operation_id = "replayDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,
@@ -154,6 +156,8 @@ pub(crate) async fn replay_many(
 }
 
 /// Discard many open dead letters
+///
+/// The newest 500 of a selection: their bytes go, a trace of who decided stays.
 #[utoipa::path(
     post, path = "/api/dead-letters/discard", operation_id = "discardDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,

@@ -134,7 +134,9 @@ pub(crate) async fn list(
     Ok(answer.json(DeadLettersPage { items: found.iter().map(body).collect(), next_cursor }))
 }
 
-/// One dead letter, its payload, and what was done with it
+/// One dead letter
+///
+/// With its headers, what is kept of its payload, and what was done with it.
 #[utoipa::path(
     get, path = "/api/dead-letters/{id}", operation_id = "getDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),

@@ -88,6 +88,8 @@ pub(crate) async fn list(
 }
 
 /// One event
+///
+/// As it was logged, with its payload.
 #[utoipa::path(
     get, path = "/api/events/{id}", operation_id = "getEvent", tag = "events", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The event's id")),

@@ -208,7 +208,8 @@ fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: 
     let events = batch.items.iter().filter_map(|item| item.decoded.as_ref().ok());
     let types: BTreeSet<String> = events.flat_map(|event| counters(event).into_keys()).map(|t| t.to_string()).collect();
     let standing: Vec<Standing> = limited(connection, |connection| {
-        let query = sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
+        let query =
+            sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
         Ok(query.bind::<Array<Text>, _>(types.into_iter().collect::<Vec<_>>()).load(connection)?)
     })?;
     let mut sums: HashMap<String, i128> =

@@ -32,7 +32,7 @@ pub(crate) struct Membership {
     pub(crate) intake: Arc<Intake>,
     pub(crate) telemetry: Telemetry,
     pub(crate) regressions: Regressions,
-    /// The ids of the topics, as far as the client has told them.
+    /// The ids of the topics, as far as the client has heard of them.
     topic_ids: Mutex<HashMap<String, String>>,
 }
 
@@ -66,8 +66,7 @@ impl Membership {
     /// looked at again: those that can are counted.
     pub(crate) fn assign(&self, consumer: &Consumer, partitions: &[(String, i32)]) {
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(t, p)| named(t, *p)).collect();
-        let topic_ids = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let started = start::points(&self.settings, &self.telemetry, &self.regressions, &topic_ids, &partitions);
+        let started = start::points(&self.settings, &self.telemetry, &self.regressions, &partitions);
         let Start { begins, waiting } = started.unwrap_or_else(|error| {
             self.intake.end(error.into());
             Start::default()
@@ -97,8 +96,8 @@ impl Membership {
         self.telemetry.revoked();
     }
 
-    /// Passes a line of librdkafka's on to our log, and listens for the ids of topics. It has no other way
-    /// to tell them, and goes on reading a topic that was made again where it was in the old one.
+    /// Passes a line of librdkafka's on to our log, and listens for the ids of topics. It goes on reading a
+    /// topic that was made again where it was in the old one, and has no other way to tell in time.
     pub(crate) fn log(&self, level: RDKafkaLogLevel, line: &str) {
         if let Some((topic, id)) = topic_id(line) {
             let mut known = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@
 //! never read, where `KAFKA_START` says. A stored offset that the log no longer holds is a gap,
 //! which is recorded before anything goes on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -109,17 +109,19 @@ fn ask<T: Send + 'static>(
     asked.unwrap_or_else(|| Err(DbError::Unreachable("it did not answer in time".into())))
 }
 
-/// Where each partition starts. `topic_ids` are those that Kafka gives the topics now.
+/// Where each partition starts.
 pub(super) fn points(
     settings: &IngestSettings,
     telemetry: &Telemetry,
     regressions: &Regressions,
-    topic_ids: &HashMap<String, String>,
     partitions: &[TopicPartition],
 ) -> Result<Start, StartError> {
     if partitions.is_empty() {
         return Ok(Start::default());
     }
+    let client = asking(settings)?;
+    let names: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+    let topic_ids = kafka_events::topics::ids(&client, &names.into_iter().collect::<Vec<_>>(), BROKER_TIMEOUT);
     let (ids, wanted) = (topic_ids.clone(), partitions.to_vec());
     let (mut rows, at_first, remade) = ask(settings, move |database, group| {
         let mut remade = Vec::new();
@@ -131,7 +133,6 @@ pub(super) fn points(
         Ok((offsets::load_rows(database, group, &wanted)?, topics::partitions_at_first(database, group)?, remade))
     })?;
     remade.iter().for_each(|topic| telemetry.remade(topic, REMADE));
-    let client = asking(settings)?;
     let mut known = HashMap::new();
     for partition in partitions {
         if !known.contains_key(&partition.topic) {

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::kafka::Kafka;
-use super::proxy::Proxy;
 use super::stream::{MAX_RECORD_BYTES, Stream, Traits};
 use crate::broker::{self, Message, Sender};
 use crate::database::{Database, Server, unique_name};
+use crate::kafka::Kafka;
 use crate::process::{self, Process};
+use crate::proxy::Proxy;
 use crate::wait;
 
 /// Partitions of each of the four topics.

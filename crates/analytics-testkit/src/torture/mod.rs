@@ -2,15 +2,12 @@
 //! every number is right. Real Kafka, real PostgreSQL, the real release binaries.
 //!
 //! `stream` makes the records and `answers` what they must come to, without any of the service's
-//! code. `kafka` and `proxy` can be made to fail. `arena` is one run on them, `faults` what
-//! happens in it, `check` compares, `report` tells.
+//! code. `arena` is one run, `faults` what happens in it, `check` compares, `report` tells.
 
 pub mod answers;
 pub mod arena;
 pub mod check;
 pub mod faults;
-pub mod kafka;
-pub mod proxy;
 pub mod report;
 pub mod stream;
 

@@ -47,7 +47,10 @@ fn every_read_says_how_fresh_it_is() {
     assert_eq!(client.get("/api/freshness").1["state"], "live");
     assert!(ingest.stop().success());
     // As if it had been silent for an hour.
-    service.database.execute("UPDATE ingest_offsets SET updated_at = updated_at - interval '1 hour'");
+    service.database.execute(
+        "UPDATE ingest_offsets SET updated_at = updated_at - interval '1 hour', \
+         ends_known_at = ends_known_at - interval '1 hour', caught_up_at = caught_up_at - interval '1 hour'",
+    );
     wait::until("the silence to be noticed", analytics_testkit::service::PATIENCE, || {
         let (_, body) = client.get("/api/freshness");
         (body["state"] == "stalled" && lag(&client) >= Some(3600)).then_some(())

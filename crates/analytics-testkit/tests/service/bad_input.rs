@@ -18,6 +18,10 @@ fn hostile_records_do_not_stop_the_stream() {
         (r#"{"productId":"p","n":1e400}"#.to_owned(), ""),
         (r#"{"productId":"p","n":1e200000}"#.to_owned(), "unstorable"),
         (r#"{"productId":"p","n":1e-20000}"#.to_owned(), "unstorable"),
+        (r#"{"productId":"p","x":1e-9223372036854775808}"#.to_owned(), "unstorable"),
+        (r#"{"productId":"p","x":1e9223372036854775807}"#.to_owned(), "unstorable"),
+        (r#"{"productId":"p","x":[-0.0e-170141183460469231731687303715884105728]}"#.to_owned(), "unstorable"),
+        (format!(r#"{{"productId":"p","x":1e{}}}"#, "9".repeat(500)), "unstorable"),
         (nested(2_000), ""),
         (nested(100_000), "unstorable"),
         ("[".repeat(100_000), "not_json"),
@@ -124,4 +128,59 @@ fn extra_topics_are_logged_and_named_fields_never_stored() {
         vec![format!(r#"{extra}{{"cart": 7}}"#), r#"user.registered{"userId": "u", "contact": {"city": "x"}}"#.into()];
     expected.sort();
     assert_eq!(logged, expected);
+}
+
+#[test]
+fn header_names_may_be_any_bytes() {
+    let service = Service::new(1);
+    let mut ingest = service.ingest();
+    let view = |n: u32| format!(r#"{{"productId":"p","n":{n}}}"#);
+    let sender = service.sender();
+    sender.queue_raw("product.viewed", &[(b"\xff\xfe", b"x")], view(1).as_bytes());
+    sender.queue_raw("product.viewed", &[(b"event-id\xc3", b"x")], view(2).as_bytes());
+    sender.queue_raw("product.viewed", &[(b"", b"\xff"), (b"event-id", b"e-1")], view(3).as_bytes());
+    sender.queue_raw("product.viewed", &[(b"\xe2\x82", b""), (b"EVENT-ID", b"e-1")], view(3).as_bytes());
+    // Refused, and kept with its headers.
+    sender.queue_raw("product.viewed", &[(b"\x80trace\x00id", b"\x00\xff")], b"not json");
+    sender.flush();
+    service.wait_all_consumed();
+    let counted = service.database.lines("SELECT metadata->>'n' FROM event_logs ORDER BY 1");
+    assert_eq!(counted, ["1", "2", "3"], "and the identity beside the odd name is recognised");
+    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters WHERE reason = 'not_json'"), Some(1));
+    assert!(ingest.stop().success(), "nothing panicked");
+}
+
+#[test]
+fn what_is_redacted_is_stored_nowhere() {
+    let mut service = Service::new(1);
+    service.set("REDACT_FIELDS", "email,phone");
+    service.set("RUST_LOG", "debug");
+    let good = r#"{"userId":"u","email":"SECRET","phone":"SECRET","a":{"phone":"SECRET","email":["SECRET"],"b":[{"email":{"x":"SECRET"},"phone":1234567}]},"\u0065mail":"SECRET","phone":"SECRET"}"#;
+    let bad = good.replace("userId", "other");
+    let text = "no JSON, and kept as it is";
+    let ingest = service.ingest();
+    let signup = |payload: &str| Message::json("user.registered", payload);
+    service.send(&[signup(good), signup(&bad), signup(text), Message::json("product.viewed", format!("[{bad}]"))]);
+    service.wait_all_consumed();
+    let logged = service.database.lines("SELECT metadata FROM event_logs");
+    assert_eq!(logged, [r#"{"a": {"b": [{}]}, "userId": "u"}"#]);
+    let letters = service
+        .database
+        .lines("SELECT concat_ws(' ', reason, redacted, convert_from(payload, 'UTF8')) FROM dead_letters ORDER BY 1");
+    let kept = [
+        r#"missing_field t {"other":"u","a":{"b":[{}]}}"#,
+        r#"not_an_object t [{"other":"u","a":{"b":[{}]}}]"#,
+        "not_json f no JSON, and kept as it is",
+    ];
+    assert_eq!(letters, kept);
+    assert!(!ingest.log().contains("SECRET") && !ingest.log().contains("1234567"), "{}", ingest.log());
+
+    // What was read and could not be counted is kept as it came where the operator wants it.
+    let mut other = Service::new(1);
+    other.set("REDACT_FIELDS", "email,phone");
+    other.set("REDACT_DEAD_LETTERS", "false");
+    let _ingest = other.ingest();
+    other.send(&[signup(&bad)]);
+    other.wait_all_consumed();
+    assert_eq!(other.database.lines("SELECT convert_from(payload, 'UTF8') FROM dead_letters"), [bad]);
 }

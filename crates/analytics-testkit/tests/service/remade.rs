@@ -20,9 +20,10 @@ fn remake(service: &Service) {
 
 /// The gap that must be recorded, once.
 fn assert_recorded(service: &Service, from: i64) {
-    let gaps = service.database.lines("SELECT concat_ws(' ', from_offset, to_offset, reason) FROM ingest_gaps");
+    let gaps =
+        service.database.lines("SELECT concat_ws(' ', from_offset, to_offset, resumed_at, reason) FROM ingest_gaps");
     assert_eq!(gaps.len(), 1, "{gaps:?}");
-    assert!(gaps[0].starts_with(&format!("{from} 0 ")) && gaps[0].contains("made again"), "{gaps:?}");
+    assert!(gaps[0].starts_with(&format!("{from} {from} 0 ")) && gaps[0].contains("made again"), "{gaps:?}");
 }
 
 #[test]

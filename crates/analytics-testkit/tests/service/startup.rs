@@ -3,7 +3,7 @@
 use analytics_testkit::client::SECRET;
 use analytics_testkit::database::Database;
 use analytics_testkit::process;
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{PATIENCE, Service};
 
 #[test]
 fn a_bad_setting_stops_every_binary_with_one_sentence() {
@@ -53,10 +53,20 @@ fn a_schema_of_another_version_is_refused_with_both_versions() {
     refused("the database has no schema yet");
     assert!(process::run("analytics-jobs", &["migrate"], &service.environment).status.success());
     let newest = service.database.lines("SELECT max(version) FROM __diesel_schema_migrations").remove(0);
+    // A newer schema that this version works with, as long as nobody says otherwise.
     service.database.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000001')");
-    refused(&format!("the database has schema 20990101000001, this version knows {newest}: run a newer version"));
-    let migrated = process::run("analytics-jobs", &["migrate"], &service.environment);
-    assert!(!migrated.status.success(), "an older version does not touch a newer schema");
+    let mut ingest = service.ingest();
+    ingest.wait_ready();
+    drop(ingest);
+    let mut api = service.api();
+    assert!(process::run("analytics-jobs", &["migrate"], &service.environment).status.success());
+    service.database.execute("UPDATE schema_compatibility SET oldest_program = '20990101000001'");
+    refused(&format!(
+        "the database has schema 20990101000001, which needs programs of schema 20990101000001 or newer, \
+         this version has {newest}: run a newer version"
+    ));
+    assert!(!api.wait_ended(PATIENCE).success(), "it ends where it cannot work any more, and says why");
+    assert!(!service.job(&["migrate"]).0, "an older version does not touch a newer schema");
     service.database.execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version >= '{newest}'"));
     refused("run `analytics-jobs migrate`");
 }

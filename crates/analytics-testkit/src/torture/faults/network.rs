@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::proxy::Proxy;
 use crate::torture::arena::Run;
-use crate::torture::proxy::Proxy;
 use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);

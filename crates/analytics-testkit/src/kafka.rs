@@ -31,20 +31,33 @@ pub struct Kafka {
     pub behind_proxy: String,
     /// The port that the other listener advertises.
     pub proxy_port: u16,
+    controller: u16,
 }
 
 impl Kafka {
-    /// Makes and starts one. `KAFKA_CLASSPATH` and `KAFKA_LOGGING` say what with; the script sets
-    /// them.
+    /// Makes and starts one. `KAFKA_CLASSPATH` and `KAFKA_LOGGING` say what with; the scripts set them.
     ///
     /// # Panics
     /// Where it does not start.
     #[must_use]
     pub fn start() -> Self {
-        let directory = std::env::temp_dir().join(format!("analytics-torture-kafka-{}", unique_name()));
+        Self::start_as(1, free_port())
+    }
+
+    /// A second broker in the cluster of this one, which stays the controller.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn second(&self) -> Self {
+        Self::start_as(2, self.controller)
+    }
+
+    fn start_as(node: u8, controller: u16) -> Self {
+        let directory = std::env::temp_dir().join(format!("analytics-test-kafka-{}", unique_name()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let (port, other, controller, proxy_port) = (free_port(), free_port(), free_port(), free_port());
-        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by scripts/torture"));
+        let (port, other, proxy_port) = (free_port(), free_port(), free_port());
+        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by the scripts"));
         let mut kafka = Self {
             directory,
             classpath: variable("KAFKA_CLASSPATH"),
@@ -53,11 +66,16 @@ impl Kafka {
             address: format!("127.0.0.1:{port}"),
             behind_proxy: format!("127.0.0.1:{other}"),
             proxy_port,
+            controller,
+        };
+        let (roles, listener) = match node {
+            1 => ("broker,controller", format!(",CONTROLLER://127.0.0.1:{controller}")),
+            _ => ("broker", String::new()),
         };
         let properties = format!(
-            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+            "process.roles={roles}\nnode.id={node}\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
-             listeners=PLAIN://127.0.0.1:{port},PROXIED://127.0.0.1:{other},CONTROLLER://127.0.0.1:{controller}\n\
+             listeners=PLAIN://127.0.0.1:{port},PROXIED://127.0.0.1:{other}{listener}\n\
              advertised.listeners=PLAIN://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy_port}\n\
              listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              log.dirs={data}\nauto.create.topics.enable=false\nlog.retention.ms=-1\nmessage.max.bytes=4194304\n\
@@ -157,6 +175,56 @@ impl Kafka {
         let done = futures_executor::block_on(self.admin().delete_records(&list, &AdminOptions::new()));
         let done = done.expect("the broker answers");
         assert!(done.elements().iter().all(|element| element.error().is_ok()), "{done:?}");
+    }
+
+    /// The numbers of the records in all topics with this prefix, as often as each is there: read by Kafka's own
+    /// console consumer, which shares no code with the service. Records of aborted transactions are none.
+    ///
+    /// # Panics
+    /// Where it fails.
+    #[must_use]
+    pub fn numbers(&self, prefix: &str, header: &str) -> BTreeMap<u64, u32> {
+        let output = self
+            .java(&["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", &self.address])
+            .args(["--include", &format!("{}.*", prefix.replace('.', "[.]")), "--from-beginning"])
+            .args(["--isolation-level", "read_committed", "--timeout-ms", "5000"])
+            .args(["--formatter-property", "print.headers=true", "--formatter-property", "print.value=false"])
+            .stdout(Stdio::piped())
+            .output()
+            .expect("java");
+        let mut numbers = BTreeMap::new();
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let found = line.split(',').find_map(|entry| entry.trim().strip_prefix(header)?.strip_prefix(':'));
+            if let Some(number) = found.and_then(|number| number.parse().ok()) {
+                *numbers.entry(number).or_default() += 1;
+            }
+        }
+        numbers
+    }
+
+    /// Overwrites a byte in the middle of a text that stands in a partition's log, in every place, as a rotten
+    /// disk does.
+    ///
+    /// # Panics
+    /// Where the text is not there.
+    pub fn rot(&self, topic: &str, partition: i32, text: &[u8]) {
+        let folder = self.directory.join("data").join(format!("{topic}-{partition}"));
+        let mut found = 0;
+        for entry in std::fs::read_dir(&folder).expect("the partition's folder").filter_map(Result::ok) {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let mut bytes = std::fs::read(&path).expect("a segment");
+            let places: Vec<usize> =
+                bytes.windows(text.len()).enumerate().filter(|(_, window)| *window == text).map(|(at, _)| at).collect();
+            for place in &places {
+                bytes[place + text.len() / 2] ^= 1;
+            }
+            found += places.len();
+            std::fs::write(&path, bytes).expect("a segment");
+        }
+        assert!(found > 0, "{topic}/{partition} does not hold the text");
     }
 
     /// Deletes a topic and makes it again, empty.

@@ -1,4 +1,4 @@
-//! A TCP proxy that makes a network bad: slow, or cut at the worst moment.
+//! A TCP proxy that makes a network bad: slow, cut at the worst moment, or a black hole.
 //!
 //! In front of PostgreSQL it can find the message that asks for COMMIT, let it through, and cut
 //! the connection when the answer comes; or cut it before the message goes through.
@@ -19,6 +19,8 @@ struct Orders {
     lose_answers: AtomicU32,
     /// So many COMMITs are to get lost.
     lose_commits: AtomicU32,
+    /// Whether bytes are swallowed, each way, and nobody is told.
+    swallow: AtomicBool,
     /// How many cuts there were.
     cuts: AtomicU32,
     closed: AtomicBool,
@@ -73,6 +75,7 @@ impl Proxy {
         self.delay(Duration::ZERO);
         self.lose_answers(0);
         self.lose_commits(0);
+        self.swallow(false);
     }
 
     /// From now on every byte comes so late, each way.
@@ -88,6 +91,11 @@ impl Proxy {
     /// Cuts the connections on which the next so many COMMITs are asked for.
     pub fn lose_commits(&self, commits: u32) {
         self.orders.lose_commits.store(commits, Ordering::Relaxed);
+    }
+
+    /// From now on no byte arrives, or they do again; what was swallowed is gone.
+    pub fn swallow(&self, on: bool) {
+        self.orders.swallow.store(on, Ordering::Relaxed);
     }
 
     /// How many connections were cut.
@@ -136,6 +144,9 @@ fn read(link: &Link, to_server: bool, orders: &Orders, sender: &mpsc::Sender<(In
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length @ 1..) = source.read(&mut buffer) {
         let bytes = &buffer[..length];
+        if orders.swallow.load(Ordering::Relaxed) {
+            continue;
+        }
         if to_server && asks_for_commit(bytes) {
             if take(&orders.lose_commits) {
                 orders.cuts.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,42 @@
+"""Calls every GET route by the client that openapi-python-client made from the document."""
+
+import importlib
+import json
+import re
+import sys
+
+document_path, base, token, metric, event, letter = sys.argv[1:]
+with open(document_path) as file:
+    document = json.load(file)
+client = importlib.import_module("marketplace_analytics_client").AuthenticatedClient(base_url=base, token=token)
+
+# The parameters of each operation.
+calls = {
+    "getMetric": [metric],
+    "listMetrics": {"type_": [metric], "limit": 10},
+    "explainMetric": [metric],
+    "listEvents": {"limit": 2},
+    "getEvent": [event],
+    "getFreshness": [],
+    "listDeadLetters": {"limit": 2},
+    "getDeadLetter": [letter],
+    "listProofs": [],
+}
+
+reads = {
+    operations["get"]["operationId"]: operations["get"]["tags"][0]
+    for operations in document["paths"].values()
+    if "get" in operations
+}
+assert reads.keys() == calls.keys(), f"not called: {reads.keys() ^ calls.keys()}"
+
+for operation, tag in reads.items():
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+    module = importlib.import_module(f"marketplace_analytics_client.api.{tag.replace(' ', '_')}.{name}")
+    given = calls[operation]
+    arguments, options = ([], given) if isinstance(given, dict) else (given, {})
+    answer = module.sync_detailed(*arguments, client=client, **options)
+    assert answer.status_code == 200, f"{operation}: {answer.status_code} {answer.content}"
+    # The client has read the answer into the document's own types.
+    assert type(answer.parsed).__module__.startswith("marketplace_analytics_client.models."), f"{operation}: {answer.parsed!r}"
+    print(operation, type(answer.parsed).__name__)

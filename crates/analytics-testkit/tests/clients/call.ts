@@ -1,0 +1,37 @@
+// Calls every GET route by openapi-fetch, with the types that openapi-typescript made from the document.
+
+import createClient from "openapi-fetch";
+import type { paths } from "./schema";
+
+declare const process: { argv: string[] };
+const [base = "", token = "", metric = "", event = "", letter = ""] = process.argv.slice(2);
+const client = createClient<paths>({ baseUrl: base, headers: { Authorization: `Bearer ${token}` } });
+
+type Read = { [Path in keyof paths]: paths[Path] extends { get: object } ? Path : never }[keyof paths];
+
+// A route without a line here does not compile.
+const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; response: Response }>> = {
+  "/api/metrics/{type}": () => client.GET("/api/metrics/{type}", { params: { path: { type: metric } } }),
+  "/api/metrics": () => client.GET("/api/metrics", { params: { query: { type: [metric], limit: 10 } } }),
+  "/api/metrics/{type}/events": () =>
+    client.GET("/api/metrics/{type}/events", { params: { path: { type: metric } } }),
+  "/api/events": () => client.GET("/api/events", { params: { query: { limit: 2 } } }),
+  "/api/events/{id}": () => client.GET("/api/events/{id}", { params: { path: { id: event } } }),
+  "/api/freshness": () => client.GET("/api/freshness"),
+  "/api/dead-letters": () => client.GET("/api/dead-letters", { params: { query: { limit: 2 } } }),
+  "/api/dead-letters/{id}": () => client.GET("/api/dead-letters/{id}", { params: { path: { id: letter } } }),
+  "/api/proofs": () => client.GET("/api/proofs"),
+};
+
+for (const [path, call] of Object.entries(calls)) {
+  const { data, error, response } = await call();
+  if (response.status !== 200 || data === undefined) {
+    throw new Error(`${path}: ${response.status} ${JSON.stringify(error)}`);
+  }
+  console.log(path, Object.keys(data as object).join(","));
+}
+
+// The types know what an answer holds.
+const one = await client.GET("/api/metrics/{type}", { params: { path: { type: metric } } });
+const value: number | null | undefined = one.data?.value;
+if (value !== 1) throw new Error(`the value is ${value}`);

@@ -1,0 +1,146 @@
+//! An API on a hot standby: numbers and what they are made of, while the primary goes on counting.
+
+use analytics_db::locks::Lock;
+use analytics_testkit::broker::Message;
+use analytics_testkit::client::Client;
+use analytics_testkit::database::{Database, Server};
+use analytics_testkit::process::Process;
+use analytics_testkit::service::{PATIENCE, Service};
+use analytics_testkit::wait;
+use diesel::connection::SimpleConnection;
+use serde_json::{Value, json};
+
+struct Standby {
+    primary: Service,
+    replica: Server,
+    api: Process,
+    _ingest: Process,
+    _server: Server,
+}
+
+impl Standby {
+    fn start() -> Self {
+        let server = Server::start();
+        let primary = Service::on(Database::migrated_on(&server), 1);
+        let replica = server.replica();
+        let mut environment = primary.environment.clone();
+        environment.insert("DATABASE_URL".into(), primary.database.url.replace(&server.address(), &replica.address()));
+        let mut api = Process::start("analytics-api", "API_BIND", &environment);
+        api.wait_ready();
+        let ingest = primary.ingest();
+        Self { primary, replica, api, _ingest: ingest, _server: server }
+    }
+
+    fn views(&self, count: usize) {
+        self.primary.send(&vec![Message::json("product.viewed", r#"{"productId":"p"}"#); count]);
+    }
+
+    fn wait_for(&self, client: &Client, metric: &str, value: i64) {
+        wait::until("the replica to follow", PATIENCE, || (client.value(metric) == Some(value)).then_some(()));
+    }
+}
+
+/// The sum over all pages of one event each, or the status of a page that is refused; `between` is done after
+/// the first page.
+fn sum(client: &Client, path: &str, of: impl Fn(&Value) -> i64, between: impl FnOnce()) -> Result<i64, u16> {
+    let (mut sum, mut cursor, mut between) = (0, String::new(), Some(between));
+    loop {
+        let (status, page) = client.get(&format!("{path}?limit=1{cursor}"));
+        if status != 200 {
+            assert_eq!(page["code"], "number_changed", "{page}");
+            return Err(status);
+        }
+        sum += page["items"].as_array().unwrap().iter().map(|item| of(&item["delta"])).sum::<i64>();
+        between.take().into_iter().for_each(|between| between());
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(sum),
+        }
+    }
+}
+
+fn plain(delta: &Value) -> i64 {
+    delta.as_i64().unwrap()
+}
+
+#[test]
+fn pages_sum_to_the_number_or_say_that_it_changed() {
+    let standby = Standby::start();
+    let client = Client::admin(&standby.api.address);
+    standby.views(5);
+    standby.wait_for(&client, "total_views", 5);
+    let path = "/api/metrics/total_views/events";
+    assert_eq!(sum(&client, path, plain, || ()), Ok(5), "while nothing happens");
+
+    // A batch has copied its events, and waits for the lock; between two pages it commits.
+    let mut holder = standby.primary.database.connect();
+    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    standby.views(3);
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    wait::until("the batch", PATIENCE, || (standby.primary.database.number(waiting) > Some(0)).then_some(()));
+    let summed = sum(&client, path, plain, || {
+        holder.batch_execute(&format!("SELECT pg_advisory_unlock({})", Lock::Counting as i64)).unwrap();
+        standby.wait_for(&client, "total_views", 8);
+    });
+    assert_eq!(summed, Err(409), "a replica cannot tell what the first page saw");
+    assert_eq!(sum(&client, path, plain, || ()), Ok(8), "begun again");
+
+    // A change of another number holds nobody up.
+    let other = sum(&client, path, plain, || {
+        standby.primary.send(&[Message::json("user.registered", r#"{"userId":"u"}"#)]);
+        standby.wait_for(&client, "total_signups", 1);
+    });
+    assert_eq!(other, Ok(8));
+}
+
+#[test]
+fn a_late_rating_between_two_pages_is_noticed_although_the_number_stays() {
+    let standby = Standby::start();
+    let client = Client::admin(&standby.api.address);
+    let rate = |stars: i64, time: &str| {
+        let rating = json!({ "userId": "u", "productId": "p", "stars": stars, "updatedAt": time });
+        standby.primary.send(&[Message::json("rating.updated", rating)]);
+    };
+    rate(3, "2026-11-20T10:00:00Z");
+    rate(5, "2026-11-20T12:00:00Z");
+    standby.wait_for(&client, "product_rating:p", 500);
+    let path = "/api/metrics/product_rating%3Ap/events";
+    let stars = |delta: &Value| delta["sum"].as_i64().unwrap();
+    assert_eq!(sum(&client, path, stars, || ()), Ok(5));
+    let summed = sum(&client, path, stars, || {
+        rate(1, "2026-11-20T11:00:00Z");
+        wait::until("the late rating to be there", PATIENCE, || {
+            let (_, page) = client.get(path);
+            (page["items"].as_array().map(Vec::len) == Some(3)).then_some(())
+        });
+    });
+    assert!(matches!(summed, Ok(5) | Err(409)), "{summed:?}");
+    assert_eq!(sum(&client, path, stars, || ()), Ok(5));
+}
+
+#[test]
+fn a_cursor_of_the_primary_holds_on_a_replica_that_has_followed() {
+    let standby = Standby::start();
+    let replica = Client::admin(&standby.api.address);
+    let api = standby.primary.api();
+    let primary = Client::admin(&api.address);
+    standby.views(5);
+    standby.wait_for(&replica, "total_views", 5);
+    let path = "/api/metrics/total_views/events?limit=2";
+    let (_, first) = primary.get(path);
+    standby.views(4);
+    standby.wait_for(&replica, "total_views", 9);
+    let (mut items, mut cursor) = (first["items"].as_array().unwrap().len(), first["nextCursor"].clone());
+    while let Some(next) = cursor.as_str() {
+        // Whichever of them answers.
+        let client = if items % 4 == 0 { &primary } else { &replica };
+        let page = wait::until("the replica to have seen all", PATIENCE, || {
+            let (status, page) = client.get(&format!("{path}&cursor={next}"));
+            (status == 200).then_some(page)
+        });
+        items += page["items"].as_array().unwrap().len();
+        cursor = page["nextCursor"].clone();
+    }
+    assert_eq!(items, 5);
+    drop(standby.replica);
+}

@@ -1,0 +1,107 @@
+//! A database that stops answering without a word: frozen, or behind a network that swallows every byte.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use analytics_testkit::client::Client;
+use analytics_testkit::database::{Database, Server};
+use analytics_testkit::process::Process;
+use analytics_testkit::proxy::Proxy;
+use analytics_testkit::service::{PATIENCE, Service};
+use analytics_testkit::tally::Tally;
+use analytics_testkit::wait;
+
+use crate::traffic;
+
+/// How long a probe may go on saying that all is well.
+const READY: Duration = Duration::from_secs(15);
+
+fn ready(process: &Process) -> bool {
+    ureq::get(format!("http://{}/health/ready", process.address)).call().is_ok()
+}
+
+/// What the API and ingest do while the database does not answer, and after.
+fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()) {
+    service.set("API_STATEMENT_TIMEOUT_MS", "3000");
+    let mut tally = Tally::default();
+    let ingest = service.ingest();
+    traffic::send(service, &mut tally, 1, 1_000);
+    service.wait_all_consumed();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    assert_eq!(client.metric("total_views").0, 200);
+    let mut ingest = ingest;
+    ingest.wait_ready();
+
+    away();
+    let since = Instant::now();
+    traffic::send(service, &mut tally, 2, 1_000);
+    thread::scope(|scope| {
+        // Single metrics and lists, more at once than there are connections.
+        let asking: Vec<_> = (0..24)
+            .map(|n| {
+                let client = Client::admin(&api.address);
+                scope.spawn(move || {
+                    let asked = Instant::now();
+                    let status = match n % 3 {
+                        0 => client.get("/api/events").0,
+                        1 => client.get("/api/metrics/total_views/events").0,
+                        _ => client.metric("total_views").0,
+                    };
+                    (status, asked.elapsed())
+                })
+            })
+            .collect();
+        for answer in asking {
+            let (status, took) = answer.join().unwrap();
+            assert_eq!(status, 503);
+            // The statement timeout, a second, and something for a machine with too few cores.
+            assert!(took < Duration::from_millis(4_500), "{took:?}");
+        }
+    });
+    for process in [&api, &ingest] {
+        wait::until("readiness to end", READY, || (!ready(process)).then_some(()));
+    }
+    assert!(since.elapsed() < READY + Duration::from_secs(5));
+
+    back();
+    wait::until("the API to answer again", PATIENCE, || (client.metric("total_views").0 == 200).then_some(()));
+    for path in ["/api/events", "/api/metrics/total_views/events"] {
+        wait::until("lists to be there again", PATIENCE, || (client.get(path).0 == 200).then_some(()));
+    }
+    service.wait_all_consumed();
+    tally.assert_counted(service);
+    ingest.wait_ready();
+    wait::until("the API to be ready again", PATIENCE, || ready(&api).then_some(()));
+}
+
+#[test]
+fn a_frozen_database_is_given_up_in_time_and_taken_up_again() {
+    let server = Server::start();
+    let mut service = Service::on(Database::migrated_on(&server), 2);
+    away_and_back(&mut service, || server.freeze(), || server.thaw());
+}
+
+#[test]
+fn a_network_that_swallows_every_byte_is_given_up_in_time() {
+    let server = Server::start();
+    let proxy = Proxy::start(0, &server.address());
+    let mut service = Service::on(Database::migrated_on(&server), 2);
+    let url = service.database.url.replace(&server.address(), &format!("127.0.0.1:{}", proxy.port()));
+    service.set("DATABASE_URL", &url);
+    away_and_back(&mut service, || proxy.swallow(true), || proxy.swallow(false));
+}
+
+#[test]
+fn the_api_stops_in_time_while_its_database_is_frozen() {
+    let server = Server::start();
+    let service = Service::on(Database::migrated_on(&server), 1);
+    let mut api = service.api();
+    server.freeze();
+    thread::scope(|scope| {
+        let client = Client::admin(&api.address);
+        scope.spawn(move || client.get("/api/events").0);
+        assert!(!api.stop().success() || api.log().contains("stopped"));
+    });
+    server.thaw();
+}

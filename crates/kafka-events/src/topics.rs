@@ -1,0 +1,66 @@
+//! The ids of topics: a topic that is deleted and made again has another one.
+
+use std::collections::HashMap;
+use std::ffi::{CString, c_int};
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::bindings as native;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::IsError;
+
+use super::{OwnedEvent, text};
+
+/// How a topic's id is written that has none: of a broker before Kafka 2.8.
+const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// The ids of those of these topics that exist, as far as a broker tells them within this time.
+#[must_use]
+pub fn ids(client: &BaseConsumer, names: &[&str], at_most: Duration) -> HashMap<String, String> {
+    let owned: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
+    let mut names: Vec<_> = owned.iter().map(|name| name.as_ptr()).collect();
+    let millis = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: the client lives for the whole call. Everything that is made here is destroyed here, after its
+    // last use; librdkafka copies the names and takes nothing over. The event's type is asked for with its
+    // accessor, which gives null for another one, and what the accessor gives lives as long as the event.
+    unsafe {
+        let client = client.client().native_ptr();
+        let queue = native::rd_kafka_queue_new(client);
+        let options =
+            native::rd_kafka_AdminOptions_new(client, native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        native::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
+        let wanted = native::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        native::rd_kafka_DescribeTopics(client, wanted, options, queue);
+        let event = OwnedEvent::of(native::rd_kafka_queue_poll(queue, millis));
+        let ids = event.map_or_else(HashMap::new, |event| read(&event));
+        native::rd_kafka_TopicCollection_destroy(wanted);
+        native::rd_kafka_AdminOptions_destroy(options);
+        native::rd_kafka_queue_destroy(queue);
+        ids
+    }
+}
+
+fn read(event: &OwnedEvent) -> HashMap<String, String> {
+    let mut ids = HashMap::new();
+    // SAFETY: as above; the event lives for the whole call.
+    unsafe {
+        let result = native::rd_kafka_event_DescribeTopics_result(event.ptr());
+        if result.is_null() {
+            return ids;
+        }
+        let mut count = 0;
+        let topics = native::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        for index in 0..count {
+            let topic = *topics.add(index);
+            let error = native::rd_kafka_TopicDescription_error(topic);
+            if !error.is_null() && native::rd_kafka_error_code(error).is_error() {
+                continue;
+            }
+            let id = text(native::rd_kafka_Uuid_base64str(native::rd_kafka_TopicDescription_topic_id(topic)));
+            if id != NONE {
+                ids.insert(text(native::rd_kafka_TopicDescription_name(topic)), id);
+            }
+        }
+    }
+    ids
+}

@@ -129,6 +129,11 @@ install_openapi_tools() {
     fi
 }
 
+# A clock that is wrong for one process.
+install_faketime() {
+    dpkg-query -W -f '${Status}' libfaketime 2>/dev/null | grep -q 'ok installed' || install_debian libfaketime
+}
+
 # PgBouncer in a version that keeps prepared statements apart in transaction mode, which Debian 12 has not.
 install_pgbouncer() {
     local version=1.24.1 sum=da72a3aba13072876d055a3e58dd4aba4a5de4ed6148e73033185245598fd3e0

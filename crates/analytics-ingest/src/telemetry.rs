@@ -14,7 +14,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 use crate::intake::Intake;
 
 /// A process whose writers get no answer for longer than this is not ready.
-const STUCK: Duration = Duration::from_secs(10);
+const STUCK: Duration = Duration::from_secs(8);
 
 /// The counters of one process. Clones share them.
 #[derive(Clone)]

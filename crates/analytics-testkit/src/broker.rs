@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use analytics_core::topics::Family;
+use kafka_events::producing::{self, Record};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::wait;
 
@@ -20,8 +20,8 @@ pub struct Message {
     pub topic: String,
     /// `None`: any partition.
     pub key: Option<String>,
-    /// Names and values.
-    pub headers: Vec<(String, String)>,
+    /// Names and values, of any bytes.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Milliseconds since the epoch; `None`: now.
     pub timestamp: Option<i64>,
     /// `None` is a tombstone.
@@ -159,34 +159,21 @@ impl Sender {
     /// Where the message is refused.
     pub fn queue(&self, message: &Message) {
         let topic = format!("{}{}", self.prefix, message.topic);
-        let mut headers = OwnedHeaders::new();
-        for (name, value) in &message.headers {
-            headers = headers.insert(Header { key: name, value: Some(value) });
-        }
-        let mut record: BaseRecord<'_, String, Vec<u8>> = BaseRecord::to(&topic).headers(headers);
-        record.key = message.key.as_ref();
-        record.payload = message.payload.as_ref();
-        record.timestamp = message.timestamp;
+        let record = Record {
+            topic: &topic,
+            key: message.key.as_ref().map(String::as_bytes),
+            timestamp: message.timestamp,
+            headers: &message.headers,
+            payload: message.payload.as_deref(),
+        };
         loop {
-            match self.producer.send(record) {
+            match producing::send(&self.producer, record) {
                 Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    self.producer.poll(Duration::from_millis(50));
-                    record = back;
-                }
-                Err((error, _)) => panic!("{topic}: {error}"),
+                Err(RDKafkaErrorCode::QueueFull) => drop(self.producer.poll(Duration::from_millis(50))),
+                Err(error) => panic!("{topic}: {error}"),
             }
         }
         self.producer.poll(Duration::ZERO);
-    }
-
-    /// Puts a record into the queue whose header names are any bytes, as clients of other languages send it.
-    ///
-    /// # Panics
-    /// Where it is refused.
-    pub fn queue_raw(&self, topic: &str, headers: &[(&[u8], &[u8])], payload: &[u8]) {
-        let topic = format!("{}{topic}", self.prefix);
-        kafka_events::producing::send(&self.producer, &topic, headers, payload).expect("a record");
     }
 
     /// Sends messages in a transaction of their own, and commits it or aborts it.
@@ -194,9 +181,25 @@ impl Sender {
     /// # Panics
     /// Where the broker refuses.
     pub fn transaction<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, commit: bool) {
-        let patience = Duration::from_secs(60);
+        self.begin(messages);
+        self.end(commit);
+    }
+
+    /// Sends messages in a transaction that stays open.
+    ///
+    /// # Panics
+    /// Where the broker refuses.
+    pub fn begin<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) {
         self.producer.begin_transaction().expect("a transaction");
         self.send(messages);
+    }
+
+    /// Commits the open transaction, or aborts it.
+    ///
+    /// # Panics
+    /// Where the broker refuses.
+    pub fn end(&self, commit: bool) {
+        let patience = Duration::from_secs(60);
         let ended =
             if commit { self.producer.commit_transaction(patience) } else { self.producer.abort_transaction(patience) };
         ended.expect("its end");

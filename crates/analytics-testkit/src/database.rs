@@ -331,6 +331,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.child.is_some() {
+            self.thaw();
             self.signal("-QUIT");
         }
         let _left_behind = std::fs::remove_dir_all(&self.directory);

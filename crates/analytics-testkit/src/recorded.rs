@@ -33,7 +33,7 @@ pub fn part(number: u8) -> Vec<Message> {
 
 fn message(line: Line) -> Message {
     let decode = |text: String| base64::engine::general_purpose::STANDARD.decode(text).expect("base64");
-    let header = |(name, value): (String, Value)| (name, value.as_str().expect("a text").to_owned());
+    let header = |(name, value): (String, Value)| (name.into_bytes(), value.as_str().expect("a text").into());
     Message {
         topic: line.topic,
         key: line.key,

@@ -1,27 +1,40 @@
 //! Records as clients of other languages can make them, for tests.
 
+use std::ffi::{CString, c_void};
 use std::ptr;
 
 use rdkafka::bindings as native;
 use rdkafka::error::{IsError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
-/// Puts a record into a producer's queue whose header names are any bytes but NUL.
+/// A record to be produced.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The topic's full name.
+    pub topic: &'a str,
+    /// `None`: any partition.
+    pub key: Option<&'a [u8]>,
+    /// Milliseconds since the epoch; `None`: now.
+    pub timestamp: Option<i64>,
+    /// Names and values, of any bytes.
+    pub headers: &'a [(Vec<u8>, Vec<u8>)],
+    /// `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// Puts a record into a producer's queue.
 ///
 /// # Errors
-/// What librdkafka says of it.
-pub fn send(
-    producer: &BaseProducer,
-    topic: &str,
-    headers: &[(&[u8], &[u8])],
-    payload: &[u8],
-) -> Result<(), RDKafkaErrorCode> {
-    let topic = std::ffi::CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
-    // SAFETY: librdkafka copies the payload (it is told to), the topic's name and the headers' contents. It
-    // takes the list of headers over unless it refuses the record. The producer lives for the whole call.
+/// What librdkafka says of it, such as that the queue is full.
+pub fn send(producer: &BaseProducer, record: Record<'_>) -> Result<(), RDKafkaErrorCode> {
+    let topic = CString::new(record.topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+    let (key, key_length) = parts(record.key);
+    let (payload, payload_length) = parts(record.payload);
+    // SAFETY: librdkafka copies the key, the payload (it is told to), the topic's name and the headers' contents.
+    // It takes the list of headers over unless it refuses the record. The producer lives for the whole call.
     let refused = unsafe {
-        let list = native::rd_kafka_headers_new(headers.len());
-        for (name, value) in headers {
+        let list = native::rd_kafka_headers_new(record.headers.len());
+        for (name, value) in record.headers {
             let length = |bytes: &[u8]| isize::try_from(bytes.len()).unwrap_or(isize::MAX);
             native::rd_kafka_header_add(list, name.as_ptr().cast(), length(name), value.as_ptr().cast(), length(value));
         }
@@ -31,13 +44,19 @@ pub fn send(
             topic.as_ptr(),
             native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS,
             native::RD_KAFKA_MSG_F_COPY,
+            native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY,
+            key,
+            key_length,
             native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE,
-            payload.as_ptr(),
-            payload.len(),
+            payload,
+            payload_length,
+            native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TIMESTAMP,
+            // 0 is now.
+            record.timestamp.unwrap_or(0),
             native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS,
             list,
             native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_OPAQUE,
-            ptr::null_mut::<std::ffi::c_void>(),
+            ptr::null_mut::<c_void>(),
             native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_END,
         );
         if refused.is_error() {
@@ -46,4 +65,9 @@ pub fn send(
         refused
     };
     if refused.is_error() { Err(RDKafkaErrorCode::from(refused)) } else { Ok(()) }
+}
+
+/// Where some bytes are, and how many; nothing is a null pointer.
+fn parts(bytes: Option<&[u8]>) -> (*const u8, usize) {
+    bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()))
 }

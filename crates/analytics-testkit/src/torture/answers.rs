@@ -23,7 +23,52 @@ pub struct Line {
     pub currency: &'static str,
 }
 
-/// The right answers, as far as the stream was generated.
+/// What a record comes to.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// A view. One without an identity is another view each time that it stands in the log.
+    View {
+        /// The product's id.
+        product: String,
+        /// The seller's id.
+        vendor: String,
+        /// Epoch milliseconds.
+        time: i64,
+        /// Whether it has an identity other than its place.
+        identified: bool,
+    },
+    /// An order, known by its number.
+    Order {
+        /// What was ordered.
+        lines: Vec<Line>,
+        /// Epoch milliseconds.
+        time: i64,
+    },
+    /// A rating, made or edited. No two of a target by a user have the same time.
+    Rating {
+        /// Who rated.
+        user: String,
+        /// The product's id.
+        product: String,
+        /// The seller's id.
+        vendor: String,
+        /// 1 to 5.
+        stars: i64,
+        /// Epoch milliseconds.
+        time: i64,
+    },
+    /// A user signed up.
+    Signup {
+        /// Epoch milliseconds.
+        time: i64,
+    },
+    /// The event of an earlier record once more.
+    Repetition,
+    /// A dead letter for this reason, each time that it stands in the log.
+    Rejected(&'static str),
+}
+
+/// The right answers for what Kafka holds.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// Counters by metric type.
@@ -34,29 +79,44 @@ pub struct Answers {
     conversions: BTreeMap<String, (i64, i64)>,
     /// Each user's latest rating of each target: time and stars.
     ratings: HashMap<(String, String), (i64, i64)>,
-    /// The numbers of the events that must be in the log.
-    pub logged: BTreeSet<u64>,
+    /// The numbers of the events that must be in the log, and how often.
+    pub logged: BTreeMap<u64, u32>,
     /// Dead letters by reason.
     pub letters: BTreeMap<&'static str, i64>,
-    /// Records that repeat an event.
-    pub duplicates: i64,
     /// Lines of orders.
     pub lines: i64,
 }
 
 impl Answers {
-    /// A view was made.
-    pub fn view(&mut self, n: u64, product: &str, vendor: &str, time: i64) {
-        self.logged.insert(n);
+    /// A record with this number stands in the log so many times.
+    pub fn record(&mut self, n: u64, effect: &Effect, times: u32) {
+        let once = !matches!(effect, Effect::View { identified: false, .. } | Effect::Rejected(_));
+        for _ in 0..if once { times.min(1) } else { times } {
+            match effect {
+                Effect::View { product, vendor, time, .. } => self.view(product, vendor, *time),
+                Effect::Order { lines, time } => self.order(lines, *time),
+                Effect::Rating { user, product, vendor, stars, time } => {
+                    self.rating(user, product, vendor, *stars, *time);
+                }
+                Effect::Signup { time } => self.signup(*time),
+                Effect::Repetition => continue,
+                Effect::Rejected(reason) => {
+                    *self.letters.entry(reason).or_default() += 1;
+                    continue;
+                }
+            }
+            *self.logged.entry(n).or_default() += 1;
+        }
+    }
+
+    fn view(&mut self, product: &str, vendor: &str, time: i64) {
         self.total("total_views", 1, time);
         self.of_seller("seller_views", vendor, "", 1, time);
         self.of_product("product_views", product, "", 1, time);
         self.conversions.entry(vendor.to_owned()).or_default().1 += 1;
     }
 
-    /// An order was made.
-    pub fn order(&mut self, n: u64, lines: &[Line], time: i64) {
-        self.logged.insert(n);
+    fn order(&mut self, lines: &[Line], time: i64) {
         self.lines += i64::try_from(lines.len()).expect("few lines");
         self.total("total_orders", 1, time);
         for vendor in lines.iter().map(|line| line.vendor.as_str()).collect::<BTreeSet<_>>() {
@@ -74,9 +134,7 @@ impl Answers {
         }
     }
 
-    /// A rating was made or edited. No two ratings of a target by a user have the same time.
-    pub fn rating(&mut self, n: u64, user: &str, product: &str, vendor: &str, stars: i64, time: i64) {
-        self.logged.insert(n);
+    fn rating(&mut self, user: &str, product: &str, vendor: &str, stars: i64, time: i64) {
         for target in [format!("product_rating:{product}"), format!("seller_rating:{vendor}")] {
             let latest = self.ratings.entry((target, user.to_owned())).or_insert((time, stars));
             if time > latest.0 {
@@ -85,19 +143,12 @@ impl Answers {
         }
     }
 
-    /// A user signed up.
-    pub fn signup(&mut self, n: u64, time: i64) {
-        self.logged.insert(n);
+    fn signup(&mut self, time: i64) {
         self.total("total_signups", 1, time);
         let day = DateTime::from_timestamp_millis(time).expect("a time").format("%Y-%m-%d");
         let daily = format!("daily_signups:{day}");
         *self.counters.entry(daily.clone()).or_default() += 1;
         *self.rollups.entry((daily, "day", time.div_euclid(DAY) * DAY)).or_default() += 1;
-    }
-
-    /// A record was made that must become a dead letter.
-    pub fn reject(&mut self, reason: &'static str) {
-        *self.letters.entry(reason).or_default() += 1;
     }
 
     fn total(&mut self, metric: &str, amount: i64, time: i64) {
@@ -179,16 +230,43 @@ mod tests {
     #[test]
     fn a_small_stream_comes_to_what_a_hand_works_out() {
         let mut answers = Answers::default();
-        answers.view(1, "p", "v", 0);
-        answers.view(2, "p", "v", DAY - 1);
-        answers.view(3, "q", "v", DAY);
+        let view = |product: &str, time, identified| Effect::View {
+            product: product.into(),
+            vendor: "v".into(),
+            time,
+            identified,
+        };
         let line =
             |quantity, amount, currency| Line { product: "p".into(), vendor: "v".into(), quantity, amount, currency };
-        answers.order(4, &[line(2, 500, "USD"), line(1, 7, "JPY")], HOUR);
-        answers.rating(5, "u", "p", "v", 2, 10);
-        answers.rating(6, "u", "p", "v", 5, 20);
-        answers.rating(7, "w", "p", "v", 4, 5);
-        answers.signup(8, DAY);
+        let rating = |user: &str, stars, time| Effect::Rating {
+            user: user.into(),
+            product: "p".into(),
+            vendor: "v".into(),
+            stars,
+            time,
+        };
+        let order = Effect::Order { lines: vec![line(2, 500, "USD"), line(1, 7, "JPY")], time: HOUR };
+        // A record that stands in the log more than once repeats its event where that has an identity.
+        for (n, (effect, times)) in (1..).zip([
+            (view("p", 0, true), 3),
+            (view("p", DAY - 1, false), 1),
+            (view("q", DAY, false), 1),
+            (order, 2),
+            (rating("u", 2, 10), 1),
+            (rating("u", 5, 20), 2),
+            (rating("w", 4, 5), 1),
+            (Effect::Signup { time: DAY }, 1),
+            (Effect::Repetition, 2),
+            (Effect::Rejected("not_json"), 2),
+            (view("q", DAY, true), 0),
+        ]) {
+            answers.record(n, &effect, times);
+        }
+        assert_eq!(answers.letters["not_json"], 2);
+        assert_eq!(answers.logged.keys().copied().collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+        let mut again = Answers::default();
+        again.record(1, &view("p", 0, false), 2);
+        assert_eq!((again.metrics()["total_views"].as_str(), again.logged[&1]), ("2", 2), "its place is its identity");
         let metrics = answers.metrics();
         for (metric, value) in [
             ("total_views", "3"),

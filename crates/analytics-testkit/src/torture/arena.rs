@@ -10,7 +10,8 @@ use super::stream::{MAX_RECORD_BYTES, Stream, Traits};
 use crate::broker::{self, Message, Sender};
 use crate::database::{Database, Server, unique_name};
 use crate::kafka::Kafka;
-use crate::process::{self, Process};
+use crate::pooler::Pooler;
+use crate::process::{self, Job, Process};
 use crate::proxy::Proxy;
 use crate::wait;
 
@@ -44,6 +45,8 @@ pub struct Arena {
     pub to_postgres: Proxy,
     /// In front of Kafka.
     pub to_kafka: Proxy,
+    /// Whether the servers are not as they were, so that the next run needs others.
+    pub spoiled: bool,
 }
 
 impl Arena {
@@ -53,7 +56,7 @@ impl Arena {
         let (postgres, kafka) = (Server::start(), Kafka::start());
         let to_postgres = Proxy::start(0, &postgres.address());
         let to_kafka = Proxy::start(kafka.proxy_port, &kafka.behind_proxy);
-        Self { postgres, kafka, to_postgres, to_kafka }
+        Self { postgres, kafka, to_postgres, to_kafka, spoiled: false }
     }
 }
 
@@ -63,7 +66,7 @@ pub struct Consumption {
     /// Changes to what a partition holds: read twice, forgotten before it was read, gone.
     pub by_partition: BTreeMap<(String, i32), i64>,
     /// Offsets that are no records, as in transactions: only the sum is known.
-    pub only_sum: Option<i64>,
+    pub only_sum: bool,
     /// Some records may be read more than once.
     pub may_repeat: bool,
     /// Gaps that must be recorded: topic, partition, from, to, and a word of the reason.
@@ -78,10 +81,18 @@ pub struct Run<'a> {
     pub database: Database,
     /// What its topics begin with.
     pub prefix: String,
-    /// The stream and its answers.
+    /// The stream, which knows what it comes to.
     pub stream: Stream,
+    /// Records that were counted and are gone with their topic: their numbers, and how often each was there.
+    pub deleted: BTreeMap<u64, u32>,
     /// What consumption must come to.
     pub consumption: Consumption,
+    /// Topics besides those of the families.
+    pub more_topics: Vec<String>,
+    /// In front of PostgreSQL, if the fault wants one.
+    pub pooler: Option<Pooler>,
+    /// Another broker, if the fault wants one.
+    pub second: Option<Kafka>,
     /// The workers that run.
     pub workers: Vec<Worker>,
     /// Those that do not any more; their logs may be wanted.
@@ -146,7 +157,11 @@ impl<'a> Run<'a> {
             database,
             prefix,
             stream,
+            deleted: BTreeMap::new(),
             consumption,
+            more_topics: Vec::new(),
+            pooler: None,
+            second: None,
             workers,
             gone,
             over: None,
@@ -154,6 +169,17 @@ impl<'a> Run<'a> {
             environment,
             started: 0,
         }
+    }
+
+    /// Changes a setting of the workers that start from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// A setting of the workers.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> &str {
+        &self.environment[name]
     }
 
     /// Starts one more worker.
@@ -218,13 +244,13 @@ impl<'a> Run<'a> {
     /// The full names of the topics.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
-        broker::family_topics(&self.prefix)
+        [broker::family_topics(&self.prefix), self.more_topics.clone()].concat()
     }
 
     /// What each partition holds.
     #[must_use]
     pub fn held(&self) -> BTreeMap<(String, i32), (i64, i64)> {
-        self.arena.kafka.held(&self.topics(), PARTITIONS)
+        self.arena.kafka.held(&self.topics())
     }
 
     /// The partitions whose stored offset is not at this end, with both offsets.
@@ -291,6 +317,12 @@ impl<'a> Run<'a> {
     pub fn job(&self, arguments: &[&str]) {
         let output = process::run("analytics-jobs", arguments, &self.environment);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Starts one of the operator's jobs, which runs beside what follows.
+    #[must_use]
+    pub fn start_job(&self, arguments: &[&str]) -> Job {
+        Job::start("analytics-jobs", arguments, &self.environment)
     }
 
     /// Keeps what the workers said.

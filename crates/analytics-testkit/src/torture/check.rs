@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::arena::Run;
+use super::stream::NUMBER;
 use crate::process;
 
 /// How long everything may take to be counted after a fault.
@@ -18,6 +20,9 @@ const NAMED: usize = 8;
 pub struct Verdict {
     /// Records that went through the topics.
     pub records: i64,
+    /// Records that stand in Kafka once more because a producer repeated them. They are records like others: one
+    /// with an identity repeats its event, one without is another event.
+    pub repeated: u32,
     /// Events that are not in the log.
     pub lost: usize,
     /// Events that are there twice, and records consumed more often than they should be.
@@ -68,27 +73,43 @@ pub fn judge(run: &Run<'_>) -> Verdict {
     let behind = run.behind(&run.held());
     verdict.stuck = behind.len();
     verdict.name("stuck partitions", &behind);
-    events(run, &mut verdict);
+    let answers = held(run, &mut verdict);
+    events(run, &answers, &mut verdict);
     consumption(run, &mut verdict);
-    tables(run, &mut verdict);
+    tables(run, &answers, &mut verdict);
     gaps(run, &mut verdict);
     own_verification(run, &mut verdict);
     verdict
 }
 
-/// Every event of the stream is in the log, once, and nothing else is.
-fn events(run: &Run<'_>, verdict: &mut Verdict) {
-    let expected = &run.stream.answers.logged;
+/// The right answers for what Kafka holds, whatever was sent.
+fn held(run: &Run<'_>, verdict: &mut Verdict) -> Answers {
+    let mut held = run.arena.kafka.numbers(&run.topics(), NUMBER);
+    for (n, times) in &run.deleted {
+        *held.entry(*n).or_default() += times;
+    }
+    verdict.repeated = held.values().map(|times| times - 1).sum();
+    let (answers, missing) = run.stream.answers(&held);
+    // What repeats or contradicts them would come to something else: such a run says nothing.
+    verdict.broke_off = !missing.is_empty();
+    let missing: Vec<String> = missing.iter().map(|n| format!("n={n}")).collect();
+    verdict.name("records that were sent and that Kafka does not hold", &missing);
+    answers
+}
+
+/// Every event that Kafka holds is in the log, as often as there, and nothing else is.
+fn events(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
     let numbers = run.database.lines("SELECT coalesce(metadata->>'n', '0') FROM event_logs");
-    let (mut seen, mut twice, mut strange) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let mut left = answers.logged.clone();
+    let (mut twice, mut strange) = (Vec::new(), Vec::new());
     for number in numbers.iter().map(|number| number.parse::<u64>().unwrap_or(0)) {
-        if !expected.contains(&number) {
-            strange.push(format!("n={number}"));
-        } else if !seen.insert(number) {
-            twice.push(format!("n={number}"));
+        match left.get_mut(&number) {
+            None => strange.push(format!("n={number}")),
+            Some(0) => twice.push(format!("n={number}")),
+            Some(times) => *times -= 1,
         }
     }
-    let lost: Vec<String> = expected.difference(&seen).map(|number| format!("n={number}")).collect();
+    let lost: Vec<String> = left.iter().filter(|(_, times)| **times > 0).map(|(n, _)| format!("n={n}")).collect();
     verdict.lost = lost.len();
     verdict.duplicated = twice.len();
     verdict.name("lost events", &lost);
@@ -123,7 +144,8 @@ fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
             Ordering::Equal | Ordering::Greater => {}
         }
     };
-    if let Some(records) = expected.only_sum {
+    if expected.only_sum {
+        let records = run.stream.made() + i64::from(verdict.repeated);
         compare(&format!("all partitions {rows:?} of {:?}", run.held()), sum, records);
     } else {
         for (partition, (_, end)) in run.held() {
@@ -137,8 +159,7 @@ fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
 }
 
 /// Every number is what it should be.
-fn tables(run: &Run<'_>, verdict: &mut Verdict) {
-    let answers = &run.stream.answers;
+fn tables(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
     let metrics = "SELECT type || E'\\t' || concat_ws(' ', coalesce(value::text, 'null'), \
         'numerator=' || (metadata->>'numerator'), 'denominator=' || (metadata->>'denominator'), \
         'count=' || (metadata->>'count'), 'sum=' || (metadata->>'sum'), \

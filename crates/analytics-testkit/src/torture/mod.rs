@@ -96,7 +96,7 @@ fn attempt(arena: &mut Option<Arena>, fault: &Fault, options: &Options) -> Verdi
         verdict
     }));
     let verdict = tried.unwrap_or_else(|why| failed(why.as_ref()));
-    if verdict.broke_off {
+    if verdict.broke_off || arena.as_ref().is_some_and(|arena| arena.spoiled) {
         *arena = None;
     }
     verdict

@@ -12,8 +12,8 @@ use super::arena::{Options, PARTITIONS, WORKERS};
 #[must_use]
 pub fn head() -> String {
     format!(
-        "{:<29} {:>8} {:>6} {:>10} {:>6} {:>6} {:>9} {:>7}  RESULT",
-        "FAULT", "RECORDS", "LOST", "DUPLICATED", "WRONG", "STUCK", "RECOVERY", "TOOK"
+        "{:<29} {:>8} {:>9} {:>6} {:>10} {:>6} {:>6} {:>9} {:>7}  RESULT",
+        "FAULT", "RECORDS", "REPEATED", "LOST", "DUPLICATED", "WRONG", "STUCK", "RECOVERY", "TOOK"
     )
 }
 
@@ -29,8 +29,9 @@ pub fn line(outcome: &Outcome) -> String {
         (Some(mutant), true) => (format!("mutant {mutant}"), "NOT CAUGHT"),
     };
     format!(
-        "{name:<29} {:>8} {:>6} {:>10} {:>6} {:>6} {:>7.1} s {:>5.0} s  {result}",
+        "{name:<29} {:>8} {:>9} {:>6} {:>10} {:>6} {:>6} {:>7.1} s {:>5.0} s  {result}",
         verdict.records,
+        verdict.repeated,
         verdict.lost,
         verdict.duplicated,
         verdict.wrong,
@@ -49,14 +50,16 @@ pub fn page(outcomes: &[Outcome], options: &Options) -> String {
          Written by `scripts/torture --fault all --seed {seed} --records {records}`, which does it again.\n\n\
          - {date}, {machine}\n\
          - {records} records for each fault, {WORKERS} workers at first, {PARTITIONS} partitions in each of 4 topics\n\
-         - every fault gets a fresh database and fresh topics; the stream knows its own right answers, worked out \
-           with none of the service's code\n\n\
-         Lost and duplicated are events, by the number that each carries; duplicated also counts records that were \
+         - every fault gets a fresh database and fresh topics; what is right is what Kafka holds in the end, read \
+           back with Kafka's own console consumer; what each record comes to is worked out with none of the \
+           service's code\n\n\
+         Repeated are records that stand in Kafka once more because the producer sent them again after a failure; \
+         each is a record like any other. Lost and duplicated are events, by the number that each carries; duplicated also counts records that were \
          consumed more often than they should be. Wrong are metrics, rollups, ratings, dead letters, gaps and \
          counters that differ, and what `analytics-jobs verify --full` finds. Stuck are partitions that do not come to their end. Recovery is the time from the end \
          of the fault until everything is counted.\n\n\
-         | fault | what happens | consumed | lost | duplicated | wrong | stuck | recovery |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|\n",
+         | fault | what happens | consumed | repeated | lost | duplicated | wrong | stuck | recovery |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
         date = Utc::now().format("%Y-%m-%d"),
         machine = machine(),
     );
@@ -65,10 +68,11 @@ pub fn page(outcomes: &[Outcome], options: &Options) -> String {
         let broken = if verdict.is_clean() { "" } else { " **failed**" };
         writeln!(
             page,
-            "| `{}`{broken} | {} | {} | {} | {} | {} | {} | {:.1} s |",
+            "| `{}`{broken} | {} | {} | {} | {} | {} | {} | {} | {:.1} s |",
             outcome.fault.name,
             outcome.fault.what,
             verdict.records,
+            verdict.repeated,
             verdict.lost,
             verdict.duplicated,
             verdict.wrong,

@@ -1,10 +1,13 @@
-//! The stream that is counted while the service is being hurt. It knows its own right answers,
-//! and every payload carries its number (`n`), so that a lost or doubled one can be named.
+//! The stream that is counted while the service is being hurt. It knows what each of its records comes to.
+//! Every record carries its number in a header, by which it is found in Kafka, and every payload (`n`), so that
+//! a lost or doubled one can be named.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::answers::{Answers, Line};
+use super::answers::{Answers, Effect, Line};
 use crate::broker::Message;
 use crate::traffic::Random;
 
@@ -19,6 +22,9 @@ const SPAN: i64 = 30 * HOUR;
 /// Records larger than this are oversize; workers are started with this limit.
 pub const MAX_RECORD_BYTES: usize = 32_768;
 
+/// The header with a record's number.
+pub const NUMBER: &str = "torture-number";
+
 /// What a stream has besides ordinary traffic.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traits {
@@ -28,6 +34,8 @@ pub struct Traits {
     pub bad_records: bool,
     /// Records that the database refuses; the harness has told it to.
     pub refused_records: bool,
+    /// Records made to stop whoever reads them: numbers beyond all bounds, headers that are no text.
+    pub hostile_records: bool,
 }
 
 /// A record that may be repeated, contradicted or edited later.
@@ -42,10 +50,10 @@ enum Remembered {
     Rating(String, String, String, String, Vec<i64>),
 }
 
-/// Makes record after record, and keeps the answers.
+/// Makes record after record, and keeps what each comes to.
 pub struct Stream {
-    /// The right answers for everything made so far.
-    pub answers: Answers,
+    /// What each record comes to, in order.
+    effects: Vec<Effect>,
     random: Random,
     traits: Traits,
     /// Begins every id, so that two streams share none.
@@ -65,7 +73,7 @@ impl Stream {
         let records = i64::try_from(records).expect("a sensible number").max(1);
         let now = Utc::now().timestamp_millis();
         Self {
-            answers: Answers::default(),
+            effects: Vec::new(),
             random: Random(seed ^ u64::from(phantom)),
             traits,
             name: if phantom { "phantom".into() } else { "s".into() },
@@ -75,6 +83,19 @@ impl Stream {
             first: if phantom { 1_000_000_000 } else { 1 },
             remembered: Vec::new(),
         }
+    }
+
+    /// The right answers when Kafka holds these records, so often each; and the numbers of those that it lacks.
+    #[must_use]
+    pub fn answers(&self, held: &BTreeMap<u64, u32>) -> (Answers, Vec<u64>) {
+        let (mut answers, mut missing) = (Answers::default(), Vec::new());
+        for (n, effect) in (self.first..).zip(&self.effects) {
+            match held.get(&n) {
+                Some(times) => answers.record(n, effect, *times),
+                None => missing.push(n),
+            }
+        }
+        (answers, missing)
     }
 
     /// How many records were made.
@@ -91,12 +112,22 @@ impl Stream {
     fn next(&mut self) -> Message {
         let n = self.first + self.made;
         self.made += 1;
+        let (mut message, effect) = self.make(n);
+        self.effects.push(effect);
+        message.headers.push((NUMBER.into(), n.to_string().into()));
+        message
+    }
+
+    fn make(&mut self, n: u64) -> (Message, Effect) {
         let bad = if self.traits.bad_records { 30 } else { 3 };
         if self.random.below(1000) < bad {
             return self.bad(n);
         }
         if self.traits.refused_records && self.random.below(2000) == 0 {
             return self.refused(n);
+        }
+        if self.traits.hostile_records && self.random.below(50) == 0 {
+            return self.hostile(n);
         }
         match self.random.below(100) {
             0..58 => self.view(n),
@@ -111,7 +142,7 @@ impl Stream {
 
     /// When the event happens, and the timestamp of its record.
     fn times(&mut self) -> (i64, i64) {
-        let honest = self.start + self.step * i64::try_from(self.made).expect("a sensible number");
+        let honest = self.start + self.step * self.made();
         if !self.traits.jumping_clocks {
             return (honest, honest);
         }
@@ -149,7 +180,7 @@ impl Stream {
         Some(self.remembered.swap_remove(found))
     }
 
-    fn view(&mut self, n: u64) -> Message {
+    fn view(&mut self, n: u64) -> (Message, Effect) {
         let (product, vendor) = self.product();
         let (time, stamp) = self.times();
         let id = format!("{}-view-{n}", self.name);
@@ -165,20 +196,20 @@ impl Stream {
         }
         let mut message = keyed("product.viewed", &product, stamp, &payload);
         if form == 6 || form == 7 {
-            message.headers = vec![("event-id".into(), id)];
+            message.headers = vec![("event-id".into(), id.into())];
         } else if form == 5 {
-            message.headers = vec![("ce_id".into(), id), ("ce_source".into(), "/torture".into())];
+            message.headers = vec![("ce_id".into(), id.into()), ("ce_source".into(), "/torture".into())];
             message.headers.push(("ce_specversion".into(), "1.0".into()));
             message.headers.push(("ce_type".into(), "product.viewed".into()));
         }
-        self.answers.view(n, &product, &vendor, if timeless { stamp } else { time });
-        if form >= 5 {
+        let identified = form >= 5;
+        if identified {
             self.remember(Remembered::Repeatable(message.clone()));
         }
-        message
+        (message, Effect::View { product, vendor, time: if timeless { stamp } else { time }, identified })
     }
 
-    fn order(&mut self, n: u64) -> Message {
+    fn order(&mut self, n: u64) -> (Message, Effect) {
         let (time, stamp) = self.times();
         let count = 1 + self.random.below(4);
         let (lines, items): (Vec<Line>, Vec<Value>) = (0..count).map(|_| self.line()).unzip();
@@ -188,7 +219,6 @@ impl Stream {
         if !timeless {
             payload["placedAt"] = written(time, n);
         }
-        self.answers.order(n, &lines, if timeless { stamp } else { time });
         let message = keyed("order.created", &order, stamp, &payload);
         let lot = self.random.below(3);
         self.remember(match (timeless, lot) {
@@ -196,7 +226,7 @@ impl Stream {
             (false, 0) => Remembered::Order(message.clone(), payload),
             (false, _) => Remembered::Repeatable(message.clone()),
         });
-        message
+        (message, Effect::Order { lines, time: if timeless { stamp } else { time } })
     }
 
     fn line(&mut self) -> (Line, Value) {
@@ -215,7 +245,7 @@ impl Stream {
         (Line { product, vendor, quantity, amount, currency }, item)
     }
 
-    fn rating(&mut self, n: u64) -> Message {
+    fn rating(&mut self, n: u64) -> (Message, Effect) {
         let (product, vendor) = self.product();
         // Each user rates once; only edits come from the same one.
         let (id, user) = (format!("{}-rating-{n}", self.name), format!("{}-rater-{n}", self.name));
@@ -223,7 +253,7 @@ impl Stream {
     }
 
     /// Another rating under the same id: later or, when it was held up on its way, earlier.
-    fn edited_rating(&mut self, n: u64) -> Message {
+    fn edited_rating(&mut self, n: u64) -> (Message, Effect) {
         match self.recall(|known| matches!(known, Remembered::Rating(..))) {
             Some(Remembered::Rating(id, user, product, vendor, times)) => {
                 self.rate(n, id, user, product, vendor, times)
@@ -240,7 +270,7 @@ impl Stream {
         product: String,
         vendor: String,
         mut used: Vec<i64>,
-    ) -> Message {
+    ) -> (Message, Effect) {
         let (mut time, stamp) = self.times();
         if !used.is_empty() && self.random.below(4) == 0 {
             time -= 5 * HOUR;
@@ -254,7 +284,8 @@ impl Stream {
             "ratingId": id, "userId": user, "productId": product, "vendorId": vendor, "rating": stars,
             "updatedAt": written(time, n), "n": n,
         });
-        self.answers.rating(n, &user, &product, &vendor, stars, time);
+        let effect =
+            Effect::Rating { user: user.clone(), product: product.clone(), vendor: vendor.clone(), stars, time };
         let message = keyed("rating.updated", &id, stamp, &payload);
         let repeatable = self.random.below(2) == 0;
         self.remember(if repeatable {
@@ -262,43 +293,38 @@ impl Stream {
         } else {
             Remembered::Rating(id, user, product, vendor, used)
         });
-        message
+        (message, effect)
     }
 
-    fn signup(&mut self, n: u64) -> Message {
+    fn signup(&mut self, n: u64) -> (Message, Effect) {
         let (time, stamp) = self.times();
         let user = format!("{}-user-{n}", self.name);
         let payload = json!({ "userId": user, "role": "buyer", "registeredAt": written(time, n), "n": n });
-        self.answers.signup(n, time);
         let message = keyed("user.registered", &user, stamp, &payload);
         self.remember(Remembered::Repeatable(message.clone()));
-        message
+        (message, Effect::Signup { time })
     }
 
     /// A redelivery: the same record again, or the same order with another record timestamp,
     /// which only its identity tells.
-    fn repetition(&mut self, n: u64) -> Message {
+    fn repetition(&mut self, n: u64) -> (Message, Effect) {
         let repeatable = |known: &Remembered| matches!(known, Remembered::Repeatable(_) | Remembered::Timeless(_));
         match self.recall(repeatable) {
-            Some(Remembered::Repeatable(message)) => {
-                self.answers.duplicates += 1;
-                message
-            }
+            Some(Remembered::Repeatable(message)) => (message, Effect::Repetition),
             Some(Remembered::Timeless(mut message)) => {
-                self.answers.duplicates += 1;
                 // Within the hour, so that it does not matter which of the two comes first.
                 let stamp = message.timestamp.expect("a timestamp");
                 let within = i64::try_from(self.random.below(HOUR.unsigned_abs())).expect("small");
                 let moved = stamp.div_euclid(HOUR) * HOUR + within;
                 message.timestamp = Some(if self.traits.jumping_clocks { stamp - stamp % 1000 } else { moved });
-                message
+                (message, Effect::Repetition)
             }
             _ => self.view(n),
         }
     }
 
     /// An order that contradicts an earlier one. It has the same key and so comes after it.
-    fn conflict(&mut self, n: u64) -> Message {
+    fn conflict(&mut self, n: u64) -> (Message, Effect) {
         let Some(Remembered::Order(mut message, mut payload)) =
             self.recall(|known| matches!(known, Remembered::Order(..)))
         else {
@@ -307,11 +333,10 @@ impl Stream {
         payload["n"] = n.into();
         payload["items"] = json!([{ "productId": "p-0", "vendorId": "v-0", "unitPrice": "900000.01" }]);
         message.payload = Some(payload.to_string().into_bytes());
-        self.answers.reject("identity_conflict");
-        message
+        (message, Effect::Rejected("identity_conflict"))
     }
 
-    fn bad(&mut self, n: u64) -> Message {
+    fn bad(&mut self, n: u64) -> (Message, Effect) {
         let (_, stamp) = self.times();
         let long = || format!(r#"{{"productId":"p-0","n":{n},"long":"{}"}}"#, "x".repeat(MAX_RECORD_BYTES));
         let (topic, payload, reason) = match self.random.below(10) {
@@ -332,25 +357,41 @@ impl Stream {
             }
             _ => ("product.viewed", long(), "too_large"),
         };
-        self.answers.reject(reason);
-        Message { timestamp: Some(stamp), ..Message::json(topic, payload) }
+        (Message { timestamp: Some(stamp), ..Message::json(topic, payload) }, Effect::Rejected(reason))
     }
 
     /// A good record that a rule of the database itself refuses.
-    fn refused(&mut self, n: u64) -> Message {
+    fn refused(&mut self, n: u64) -> (Message, Effect) {
         let (time, stamp) = self.times();
-        self.answers.reject("unstorable");
         if self.random.below(2) == 0 {
             let (product, vendor) = self.product();
             let payload = json!({ "productId": product, "vendorId": vendor, "viewedAt": written(time, n), "n": n,
                 "refuse": "yes" });
-            return keyed("product.viewed", &product, stamp, &payload);
+            return (keyed("product.viewed", &product, stamp, &payload), Effect::Rejected("unstorable"));
         }
         let (_, item) = self.line();
         let order = format!("{}-refused-{n}", self.name);
         let payload =
             json!({ "orderId": order, "items": [item], "placedAt": written(time, n), "n": n, "refuse": "yes" });
-        keyed("order.created", &order, stamp, &payload)
+        (keyed("order.created", &order, stamp, &payload), Effect::Rejected("unstorable"))
+    }
+
+    /// A record that once stopped a reader: by a number in it, by its depth, by the names of its headers.
+    fn hostile(&mut self, n: u64) -> (Message, Effect) {
+        let number = ["1e-9223372036854775808", "1e9223372036854775807", "-1E+99999999999999999999", "1e-200000"]
+            [usize::try_from(self.random.below(4)).expect("small")];
+        let payload = match self.random.below(3) {
+            0 => format!(r#"{{"productId":"p-0","n":{n},"x":{number}}}"#),
+            1 => format!(r#"{{"productId":"p-0","n":{n},"x":{}{}}}"#, "[".repeat(9_000), "]".repeat(9_000)),
+            _ => {
+                let (mut message, effect) = self.view(n);
+                message.headers.push((b"\xff\xfename".to_vec(), b"\x00\xff".to_vec()));
+                return (message, effect);
+            }
+        };
+        let (_, stamp) = self.times();
+        let message = Message { timestamp: Some(stamp), ..Message::json("product.viewed", payload) };
+        (message, Effect::Rejected("unstorable"))
     }
 }
 

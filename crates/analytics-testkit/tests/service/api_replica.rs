@@ -36,7 +36,10 @@ impl Standby {
     }
 
     fn wait_for(&self, client: &Client, metric: &str, value: i64) {
-        wait::until("the replica to follow", PATIENCE, || (client.value(metric) == Some(value)).then_some(()));
+        wait::until("the replica to follow", PATIENCE, || {
+            let (status, metric) = client.metric(metric);
+            (status == 200 && metric["value"] == value).then_some(())
+        });
     }
 }
 

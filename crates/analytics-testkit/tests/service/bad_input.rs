@@ -134,15 +134,19 @@ fn extra_topics_are_logged_and_named_fields_never_stored() {
 fn header_names_may_be_any_bytes() {
     let service = Service::new(1);
     let mut ingest = service.ingest();
-    let view = |n: u32| format!(r#"{{"productId":"p","n":{n}}}"#);
-    let sender = service.sender();
-    sender.queue_raw("product.viewed", &[(b"\xff\xfe", b"x")], view(1).as_bytes());
-    sender.queue_raw("product.viewed", &[(b"event-id\xc3", b"x")], view(2).as_bytes());
-    sender.queue_raw("product.viewed", &[(b"", b"\xff"), (b"event-id", b"e-1")], view(3).as_bytes());
-    sender.queue_raw("product.viewed", &[(b"\xe2\x82", b""), (b"EVENT-ID", b"e-1")], view(3).as_bytes());
+    let view = |n: u32, headers: &[(&[u8], &[u8])]| Message {
+        headers: headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+        ..Message::json("product.viewed", format!(r#"{{"productId":"p","n":{n}}}"#))
+    };
     // Refused, and kept with its headers.
-    sender.queue_raw("product.viewed", &[(b"\x80trace\x00id", b"\x00\xff")], b"not json");
-    sender.flush();
+    let refused = Message { payload: Some(b"not json".to_vec()), ..view(0, &[(b"\x80trace\x00id", b"\x00\xff")]) };
+    service.send(&[
+        view(1, &[(b"\xff\xfe", b"x")]),
+        view(2, &[(b"event-id\xc3", b"x")]),
+        view(3, &[(b"", b"\xff"), (b"event-id", b"e-1")]),
+        view(3, &[(b"\xe2\x82", b""), (b"EVENT-ID", b"e-1")]),
+        refused,
+    ]);
     service.wait_all_consumed();
     let counted = service.database.lines("SELECT metadata->>'n' FROM event_logs ORDER BY 1");
     assert_eq!(counted, ["1", "2", "3"], "and the identity beside the odd name is recognised");

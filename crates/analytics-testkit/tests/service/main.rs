@@ -12,6 +12,7 @@ mod api_schema;
 mod bad_input;
 mod dead_letters;
 mod faults;
+mod freshness;
 mod frozen;
 mod migrations;
 mod pooled;

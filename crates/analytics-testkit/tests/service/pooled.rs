@@ -40,12 +40,12 @@ fn everything_works_with_shared_sessions() {
     for job in [&["verify", "--full"][..], &["rebuild"], &["offsets", "show"], &["dead-letters", "list"]] {
         service.done(job);
     }
+    tally.assert_counted(&service);
     service.set("API_MODE", "read-write");
     let writer = service.api();
     let writing = Client::admin(&writer.address);
     assert_eq!(writing.post("/api/metrics/upsert", &json!({ "type": "by-hand", "value": 7 })).0, 200);
     wait::until("what was written", PATIENCE, || (client.value("by-hand") == Some(7)).then_some(()));
-    tally.assert_counted(&service);
     // No session keeps anything: neither a setting nor a lock.
     let left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
     wait::until("all locks to be gone", PATIENCE, || (service.database.number(left) == Some(0)).then_some(()));

@@ -2,6 +2,7 @@
 //! on the way, and says when that is over.
 
 mod input;
+mod jobs;
 mod network;
 mod obstacle;
 mod servers;
@@ -28,10 +29,12 @@ pub struct Fault {
     pub run: fn(&mut Run<'_>),
 }
 
-const PLAIN: Traits = Traits { jumping_clocks: false, bad_records: false, refused_records: false };
+const PLAIN: Traits =
+    Traits { jumping_clocks: false, bad_records: false, refused_records: false, hostile_records: false };
 const CLOCKS: Traits = Traits { jumping_clocks: true, ..PLAIN };
 const BAD: Traits = Traits { bad_records: true, refused_records: true, ..PLAIN };
-const ALL: Traits = Traits { jumping_clocks: true, bad_records: true, refused_records: true };
+const HOSTILE: Traits = Traits { hostile_records: true, ..BAD };
+const ALL: Traits = Traits { jumping_clocks: true, ..HOSTILE };
 
 const fn fault(name: &'static str, what: &'static str, run: fn(&mut Run<'_>)) -> Fault {
     Fault { name, what, traits: PLAIN, proxied: false, short: true, run }
@@ -58,16 +61,34 @@ pub const FAULTS: &[Fault] = &[
         "a worker freezes with moved offsets and the counting lock in its hands, and wakes up",
         workers::freeze_after_the_fence,
     ),
+    fault(
+        "worker-freeze-mid-copy",
+        "a worker freezes in the middle of a COPY, with identities that others need, and wakes up",
+        workers::freeze_in_copy,
+    ),
     fault("workers-join-leave", "workers join and leave all the time", workers::join_and_leave),
     fault("database-crash", "PostgreSQL crashes (immediate stop) and is started again", servers::database_crash),
     fault("database-freeze", "PostgreSQL freezes, and goes on", servers::database_freeze),
+    proxied(
+        "database-black-hole",
+        "the network swallows every byte to and from PostgreSQL without a word, and carries them again",
+        network::black_hole,
+    ),
+    fault(
+        "shared-sessions",
+        "a PgBouncer in transaction mode with four sessions for all, workers killed and stopped",
+        network::pooled,
+    ),
+    fault("ddl-beside-verify", "partitions are made and the schema is checked while proofs read the log", jobs::ddl),
     proxied("commit-answer-lost", "connections break between COMMIT and its answer", network::lose_answers),
     proxied("commit-lost", "connections break before COMMIT gets through", network::lose_commits),
     fault("broker-kill", "Kafka is killed (SIGKILL) and started again", servers::broker_kill),
     fault("broker-freeze", "Kafka freezes for longer than sessions, and goes on", servers::broker_freeze),
+    fault("leaderless-partition", "a partition of one topic loses its leader, and gets it back", servers::leaderless),
     proxied("slow-network", "every byte to and from both servers comes 100 ms late", network::slow),
     fault("aborted-transactions", "producers abort some Kafka transactions and commit others", topics::aborted),
     fault("retention", "retention overtakes stopped workers", topics::retention),
+    fault("partition-added", "topics get more partitions while workers run", topics::partition_added),
     fault("topic-remade-short", "a topic is deleted and made again, workers running", topics::remade_short),
     fault("topic-remade-grown", "the same, and it grows past the stored offsets", topics::remade_grown),
     fault("topic-remade-stopped-short", "a topic is deleted and made again, workers stopped", topics::stopped_short),
@@ -79,6 +100,10 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         traits: BAD,
         ..fault("bad-records", "poison, oversize and database-refused records among good ones", input::stream_alone)
+    },
+    Fault {
+        traits: HOSTILE,
+        ..fault("hostile-records", "records made to stop whoever reads them, among good ones", input::stream_alone)
     },
     Fault {
         traits: CLOCKS,

@@ -1,9 +1,12 @@
 //! The network cuts and delays.
 
+use std::thread;
 use std::time::Duration;
 
+use super::obstacle::Obstacle;
+use crate::pooler::Pooler;
 use crate::proxy::Proxy;
-use crate::torture::arena::Run;
+use crate::torture::arena::{LONGER_THAN_A_SESSION, Run};
 use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,4 +41,41 @@ pub(super) fn slow(run: &mut Run<'_>) {
     run.start_workers();
     run.feed(100, Duration::from_secs(8)).wait();
     run.fault_is_over();
+}
+
+/// What is swallowed is gone: a COMMIT, or the answer to it.
+pub(super) fn black_hole(run: &mut Run<'_>) {
+    run.start_workers();
+    let feeding = run.feed(80, Duration::from_secs(8));
+    for _ in 0..2 {
+        run.wait_for_progress();
+        run.arena.to_postgres.swallow(true);
+        thread::sleep(LONGER_THAN_A_SESSION);
+        run.arena.to_postgres.swallow(false);
+    }
+    feeding.wait();
+    run.fault_is_over();
+    run.feed_now(20);
+}
+
+/// Fewer sessions than workers have connections: each transaction gets whichever is free.
+pub(super) fn pooled(run: &mut Run<'_>) {
+    let pooler = Pooler::start(&run.arena.postgres, 4);
+    run.set("DATABASE_URL", &pooler.in_front_of(&run.database.url, &run.arena.postgres));
+    run.pooler = Some(pooler);
+    run.start_workers();
+    run.feed_now(20);
+    for _ in 0..2 {
+        let lock = Obstacle::counting_lock(run);
+        let feeding = run.feed(25, Duration::from_secs(1));
+        let victim = lock.wait_for_worker(run);
+        run.kill_worker(victim);
+        drop(lock);
+        run.start_worker();
+        feeding.wait();
+    }
+    run.stop_worker(0);
+    run.start_worker();
+    run.fault_is_over();
+    run.feed_now(30);
 }

@@ -29,6 +29,11 @@ impl Obstacle {
         Self::hold(run, statement, "l.locktype <> 'advisory'")
     }
 
+    /// The log itself: who waits for it has claimed the identities of a batch, and stands at its first COPY.
+    pub(super) fn log(run: &Run<'_>) -> Self {
+        Self::hold(run, "BEGIN; LOCK TABLE event_logs IN SHARE MODE", "l.locktype = 'relation'")
+    }
+
     fn hold(run: &Run<'_>, statement: &str, waiting: &'static str) -> Self {
         let mut connection = run.database.connect();
         connection.batch_execute(statement).expect("the obstacle");

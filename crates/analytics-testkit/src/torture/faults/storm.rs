@@ -97,7 +97,7 @@ pub(super) fn run(run: &mut Run<'_>) {
     run.fault_is_over();
     // The last offsets are records, so that the end can be reached; others are none.
     run.feed_now(10);
-    run.consumption.only_sum = Some(run.stream.made());
+    run.consumption.only_sum = true;
 }
 
 /// Kills or freezes a worker that stands before the fence or behind it, if there is one soon.

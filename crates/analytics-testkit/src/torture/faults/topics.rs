@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::broker::Sender;
+use crate::broker::{self, Sender};
 use crate::torture::arena::{PARTITIONS, Run};
-use crate::torture::stream::{Stream, Traits};
+use crate::torture::stream::{NUMBER, Stream, Traits};
+use crate::wait;
 
 /// Records that look like any others and must not be counted.
 pub(super) fn phantoms(run: &Run<'_>) -> Stream {
@@ -24,7 +25,7 @@ pub(super) fn aborted(run: &mut Run<'_>) {
     run.fault_is_over();
     // The last offsets are records, so that the end can be reached.
     run.feed_now(20);
-    run.consumption.only_sum = Some(run.stream.made());
+    run.consumption.only_sum = true;
 }
 
 pub(super) fn retention(run: &mut Run<'_>) {
@@ -101,9 +102,29 @@ fn stopped(run: &mut Run<'_>, hundredths: u64) {
 fn make_again(run: &mut Run<'_>) {
     let topic = format!("{}product.viewed", run.prefix);
     let before: BTreeMap<_, _> = run.held().into_iter().filter(|((name, _), _)| *name == topic).collect();
+    run.deleted = run.arena.kafka.numbers(std::slice::from_ref(&topic), NUMBER);
     run.arena.kafka.remake(&topic, PARTITIONS);
     for ((_, partition), (_, end)) in before.into_iter().filter(|(_, (_, end))| *end > 0) {
         run.consumption.by_partition.insert((topic.clone(), partition), end);
-        run.consumption.gaps.insert((topic.clone(), partition, end, 0, "made again"));
+        run.consumption.gaps.insert((topic.clone(), partition, end, end, "made again"));
     }
+}
+
+/// Workers that begin with what comes have begun: what is in the new partitions belongs to it.
+pub(super) fn partition_added(run: &mut Run<'_>) {
+    run.set("KAFKA_START", "latest");
+    run.start_workers();
+    run.feed_now(40);
+    // Records with a key go to another partition from now on, and are not to overtake.
+    run.settled();
+    let more = 2 * PARTITIONS.unsigned_abs() as usize;
+    for topic in run.topics() {
+        broker::add_partitions(&run.arena.kafka.address, &topic, more);
+    }
+    wait::until("the broker to know of them", Duration::from_secs(60), || {
+        (run.held().len() == run.topics().len() * more).then_some(())
+    });
+    run.feed(40, Duration::from_secs(6)).wait();
+    run.fault_is_over();
+    run.feed_now(20);
 }

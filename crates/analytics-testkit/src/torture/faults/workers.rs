@@ -78,6 +78,11 @@ pub(super) fn freeze_after_the_fence(run: &mut Run<'_>) {
     freeze_in_transaction(run, Obstacle::total);
 }
 
+/// The server waits for the rest of its COPY, and to a server that is no idleness.
+pub(super) fn freeze_in_copy(run: &mut Run<'_>) {
+    freeze_in_transaction(run, Obstacle::log);
+}
+
 fn freeze_in_transaction(run: &mut Run<'_>, obstacle: fn(&Run<'_>) -> Obstacle) {
     run.start_workers();
     run.feed_now(30);

@@ -10,6 +10,9 @@ use chrono::{DateTime, Duration, Utc};
 /// Ingest speaks of each of its partitions every 5 seconds. Silence for longer than this means that
 /// nobody is counting, that the broker does not answer for the partition, or that a replica does not follow.
 const SILENT_AFTER: Duration = Duration::seconds(30);
+/// Ingest tells what it knows every 5 seconds, and asks the broker as often. What it knew for longer than this
+/// when it spoke, it could not renew.
+const BEFORE_IT_SPOKE: Duration = Duration::seconds(15);
 /// Numbers that are further behind than this are not live.
 const LATE_AFTER: Duration = Duration::seconds(30);
 
@@ -68,12 +71,14 @@ pub struct Freshness {
 
 impl PartitionReport {
     fn judge(self, now: DateTime<Utc>) -> (State, Option<&'static str>) {
-        let older = |time: Option<DateTime<Utc>>, than| time.is_none_or(|time| now - time > than);
-        if older(Some(self.heard_at), SILENT_AFTER) {
+        // A worker that is dead said last what was so then: nothing else can be told from its silence.
+        let missed = |time: Option<DateTime<Utc>>| time.is_none_or(|time| self.heard_at - time > BEFORE_IT_SPOKE);
+        let late = self.caught_up_at.is_none_or(|time| now - time > LATE_AFTER);
+        if now - self.heard_at > SILENT_AFTER {
             (State::Stalled, Some("nobody has counted a partition for longer than 30 s"))
-        } else if older(self.ends_known_at, SILENT_AFTER) {
+        } else if missed(self.ends_known_at) {
             (State::Stalled, Some("the broker does not say where a partition ends"))
-        } else if older(self.caught_up_at, LATE_AFTER) {
+        } else if late && missed(self.caught_up_at) {
             (State::Delayed, Some("a partition holds records that are not counted"))
         } else {
             (State::Live, None)
@@ -158,6 +163,7 @@ mod tests {
             ("behind", topic(1, vec![report(1, Some(2), Some(600), 500)]), State::Delayed, Some(600)),
             ("a transaction left open", topic(1, vec![report(1, Some(2), Some(80), 16)]), State::Delayed, Some(80)),
             ("never caught up", topic(1, vec![report(1, Some(2), None, 500)]), State::Delayed, None),
+            ("silent for a while", topic(1, vec![report(29, Some(31), Some(33), 0)]), State::Live, Some(33)),
             ("dead", topic(1, vec![report(31, Some(31), Some(31), 0)]), State::Stalled, Some(31)),
             ("dead for long", topic(1, vec![report(HOUR, Some(HOUR), Some(HOUR), 0)]), State::Stalled, Some(HOUR)),
             (

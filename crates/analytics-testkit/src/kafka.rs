@@ -2,6 +2,7 @@
 //! to forget or remake topics.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -228,14 +229,13 @@ impl Kafka {
             if path.extension().is_none_or(|extension| extension != "log") {
                 continue;
             }
-            let mut bytes = std::fs::read(&path).expect("a segment");
-            let places: Vec<usize> =
-                bytes.windows(text.len()).enumerate().filter(|(_, window)| *window == text).map(|(at, _)| at).collect();
-            for place in &places {
-                bytes[place + text.len() / 2] ^= 1;
+            let bytes = std::fs::read(&path).expect("a segment");
+            let segment = std::fs::File::options().write(true).open(&path).expect("a segment");
+            for (place, _) in bytes.windows(text.len()).enumerate().filter(|(_, window)| *window == text) {
+                let rotten = place + text.len() / 2;
+                segment.write_at(&[bytes[rotten] ^ 1], rotten as u64).expect("a byte");
+                found += 1;
             }
-            found += places.len();
-            std::fs::write(&path, bytes).expect("a segment");
         }
         assert!(found > 0, "{topic}/{partition} does not hold the text");
     }

@@ -7,7 +7,7 @@ use analytics_core::identity::{EventId, record_id};
 use analytics_core::maps::HashSet;
 use analytics_core::record::{Header, Record};
 use analytics_core::rejection::Rejection;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), Write
         return Ok(());
     }
     let records = || letters.iter().map(|letter| letter.record);
-    let timestamp = |record: &Record| record.place.timestamp.and_then(DateTime::<Utc>::from_timestamp_millis);
+    let timestamp = |record: &Record| record.place.timestamp.and_then(time_of);
     sql_query(include_str!("../sql/insert_dead_letters.sql"))
         .bind::<Array<SqlUuid>, _>(records().map(|record| record_id(&record.place).0).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(records().map(|record| &*record.place.partition.topic).collect::<Vec<_>>())
@@ -212,4 +212,10 @@ fn hex(bytes: &[u8]) -> String {
 /// Text as PostgreSQL can hold it.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
+}
+
+/// A record's timestamp as a time, within the years that people, JSON and PostgreSQL can all write. Producers can
+/// put any number there; beyond these it can be no event's time, and is left out.
+fn time_of(millis: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(millis).filter(|time| (1..=9999).contains(&time.year()))
 }

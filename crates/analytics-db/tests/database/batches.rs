@@ -18,6 +18,15 @@ pub(crate) fn business() -> Business {
 /// A batch of records, each at the given offset of its topic's partition 0. Every partition is
 /// expected to stand at its first record.
 pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
+    of_records(records.iter().map(|(topic, offset, payload)| {
+        let partition = TopicPartition { topic: (*topic).into(), partition: 0 };
+        let place = Place { partition, offset: Offset(*offset), timestamp: Some(1_793_491_200_000) };
+        Record { place, key: None, headers: vec![], payload: Some(payload.as_bytes().to_vec()) }
+    }))
+}
+
+/// A batch of records, each with its place.
+pub(crate) fn of_records(records: impl Iterator<Item = Record>) -> Batch {
     let decoder = Decoder {
         topics: Topics::default(),
         business: business(),
@@ -26,10 +35,8 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
     };
     let mut spans = BTreeMap::new();
     let items = records
-        .iter()
-        .map(|(topic, offset, payload)| {
-            let partition = TopicPartition { topic: (*topic).into(), partition: 0 };
-            let offset = Offset(*offset);
+        .map(|record| {
+            let Place { partition, offset, .. } = record.place.clone();
             let span = Span {
                 partition: partition.clone(),
                 expected: offset,
@@ -38,8 +45,6 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
                 progress: Progress::default(),
             };
             spans.entry(partition.clone()).or_insert(span).next = offset.next();
-            let place = Place { partition, offset, timestamp: Some(1_793_491_200_000) };
-            let record = Record { place, key: None, headers: vec![], payload: Some(payload.as_bytes().to_vec()) };
             Item { decoded: decoder.decode(&record, chrono::Utc::now()), record }
         })
         .collect();

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod batches;
+// The decoder's fuzzer makes the records.
+#[path = "../../../analytics-core/tests/fuzz/generate.rs"]
+mod generate;
+mod hostile;
 mod limits;
 mod lists;
 mod partitions;

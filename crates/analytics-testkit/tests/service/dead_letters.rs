@@ -145,6 +145,29 @@ fn a_record_that_can_be_counted_when_it_is_read_again_closes_its_letter() {
 }
 
 #[test]
+fn a_replayed_record_is_known_by_its_place_after_its_letter_is_purged() {
+    let large = format!(r#"{{"productId":"tea","vendorId":"ann","pad":"{}"}}"#, "x".repeat(500));
+    let records = vec![Message::json("product.viewed", &large); 3];
+    let (mut service, mut ingest) = refused(&[("MAX_RECORD_BYTES", "300")], &records);
+    assert!(ingest.stop().success());
+    service.set("MAX_RECORD_BYTES", "1000");
+    let ids = service.database.lines("SELECT id::text FROM dead_letters ORDER BY \"offset\"");
+    for (id, action) in [(&ids[0], "replay"), (&ids[1], "replay"), (&ids[2], "discard")] {
+        service.done(&["dead-letters", action, "--id", id, "--actor", "jane"]);
+    }
+    service.database.execute("UPDATE dead_letters SET created_at = now() - interval '3 days' WHERE \"offset\" <> 1");
+    service.set("DEAD_LETTER_DAYS", "2");
+    service.done(&["dead-letters", "purge"]);
+    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(1));
+    service.database.execute("UPDATE ingest_offsets SET next_offset = 0");
+    let _again = service.ingest();
+    service.wait_consumed(6);
+    // Two are counted already. The one that was discarded can be counted now, which is what reading again is for.
+    assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(3));
+    service.done(&["verify", "--full"]);
+}
+
+#[test]
 fn letters_are_listed_and_handled_in_bulk() {
     let view = |n: i32| Message::json("product.viewed", json!({"productId": format!("p-{n}"), "pad": "x".repeat(300)}));
     let mut records: Vec<Message> = (0..30).map(view).collect();

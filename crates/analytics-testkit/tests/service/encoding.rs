@@ -1,0 +1,84 @@
+//! A database that cannot hold every character is refused by everybody, before anything is in it and after.
+
+use analytics_testkit::broker::Message;
+use analytics_testkit::client::Client;
+use analytics_testkit::database::Database;
+use analytics_testkit::process::Process;
+use analytics_testkit::service::{PATIENCE, Service};
+
+const OTHERS: [&str; 3] = ["LATIN1", "WIN1252", "SQL_ASCII"];
+
+fn sentence(encoding: &str) -> String {
+    format!(
+        "the database has the encoding {encoding}, it must be UTF8: make it with CREATE DATABASE ... ENCODING 'UTF8' \
+         TEMPLATE template0"
+    )
+}
+
+/// The schema as a version left it behind that did not look at the encoding.
+fn migrate_without_looking(database: &Database) {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations")).unwrap();
+    let mut migrations: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
+    migrations.sort();
+    database.execute(
+        "CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp DEFAULT now())",
+    );
+    for migration in migrations {
+        database.execute(&std::fs::read_to_string(migration.join("up.sql")).unwrap());
+        let name = migration.file_name().unwrap().to_str().unwrap();
+        let (version, _) = name.split_once('_').unwrap();
+        let version = version.replace('-', "");
+        database.execute(&format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')"));
+    }
+    database.execute("INSERT INTO service_settings (base_currency, business_timezone) VALUES ('USD', 'UTC')");
+}
+
+/// What the last line of a process says that ends by itself.
+fn last_words(service: &Service, binary: &'static str, bind: &str) -> String {
+    let mut process = Process::start(binary, bind, &service.environment);
+    assert!(!process.wait_ended(PATIENCE).success());
+    process.log().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn migrate_makes_nothing_in_another_encoding() {
+    for encoding in OTHERS {
+        let service = Service::on(Database::encoded(encoding), 1);
+        let (well, said) = service.job(&["migrate"]);
+        assert!(!well && said == format!("analytics-jobs: {}\n", sentence(encoding)), "{said}");
+        let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+        assert_eq!(service.database.number(tables), Some(0));
+        // And so nobody has anything to work with.
+        for (binary, bind) in [("analytics-ingest", "INGEST_BIND"), ("analytics-api", "API_BIND")] {
+            let said = last_words(&service, binary, bind);
+            assert!(said.contains("the database has no schema yet"), "{binary}: {said}");
+        }
+    }
+}
+
+#[test]
+fn no_process_works_with_a_schema_in_another_encoding() {
+    for encoding in OTHERS {
+        let service = Service::on(Database::encoded(encoding), 1);
+        migrate_without_looking(&service.database);
+        for (binary, bind) in [("analytics-ingest", "INGEST_BIND"), ("analytics-api", "API_BIND")] {
+            assert_eq!(last_words(&service, binary, bind), format!("{binary}: {}", sentence(encoding)));
+        }
+        for job in ["migrate", "verify", "rebuild", "partitions", "offsets show", "dead-letters list"] {
+            let (well, said) = service.job(&job.split(' ').collect::<Vec<_>>());
+            assert!(!well && said == format!("analytics-jobs: {}\n", sentence(encoding)), "{job}: {said}");
+        }
+    }
+}
+
+#[test]
+fn every_character_is_counted_in_utf8_whatever_the_locale() {
+    let service = Service::on(Database::encoded("UTF8"), 1);
+    service.done(&["migrate"]);
+    let _ingest = service.ingest();
+    service.send(&[Message::json("product.viewed", r#"{"productId":"日本","vendorId":"é☕","userId":"😀"}"#)]);
+    service.wait_all_consumed();
+    let api = service.api();
+    assert_eq!(Client::admin(&api.address).value("product_views:日本"), Some(1));
+    service.done(&["verify", "--full"]);
+}

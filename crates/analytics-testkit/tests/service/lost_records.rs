@@ -1,0 +1,80 @@
+//! Records that Kafka does not hold any more as they were: rotten ones, and a partition that ends too early.
+
+use std::time::Duration;
+
+use analytics_testkit::broker::{self, Message, Sender};
+use analytics_testkit::kafka::Kafka;
+use analytics_testkit::service::{PATIENCE, Service};
+use analytics_testkit::wait;
+
+fn gaps(service: &Service) -> Vec<String> {
+    service.database.lines("SELECT concat_ws(' ', from_offset, to_offset, resumed_at, reason) FROM ingest_gaps")
+}
+
+fn views(text: &str, count: usize) -> Vec<Message> {
+    vec![Message::json("product.viewed", format!(r#"{{"productId":"p","x":"{text}"}}"#)); count]
+}
+
+#[test]
+fn rotten_records_are_a_gap_and_what_follows_is_counted() {
+    let kafka = Kafka::start();
+    let mut service = Service::new(1);
+    service.set("KAFKA_BROKER", &kafka.address);
+    broker::create_topics(&kafka.address, &broker::family_topics(&service.prefix), 1);
+    let sender = Sender::compressing(&kafka.address, &service.prefix, "none");
+    // A batch each.
+    for (text, count) in [("good", 10), ("rotten-in-places", 7), ("good", 5), ("rotten-in-places", 1), ("good", 3)] {
+        sender.send(&views(text, count));
+    }
+    kafka.rot(&format!("{}product.viewed", service.prefix), 0, b"rotten-in-places");
+    let mut ingest = service.ingest();
+    wait::until("what is not rotten", PATIENCE, || (service.consumed() == 18).then_some(()));
+    let gaps = gaps(&service);
+    let expected = ["10 17 17 ", "22 23 23 "];
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    for (gap, place) in gaps.iter().zip(expected) {
+        assert!(gap.starts_with(place) && gap.contains("checksum"), "{gaps:?}");
+    }
+    assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(18));
+    assert!(ingest.log().contains("damaged"), "it is said: {}", ingest.log());
+    sender.send(&views("good", 2));
+    wait::until("what comes later", PATIENCE, || (service.consumed() == 20).then_some(()));
+    ingest.wait_ready();
+    assert!(ingest.stop().success());
+}
+
+/// Counts ten views, and pretends that the partition held more.
+fn counted_too_far(offset: &str) -> Service {
+    let service = Service::new(1);
+    let mut worker = service.ingest();
+    service.send(&views("", 10));
+    service.wait_consumed(10);
+    assert!(worker.stop().success());
+    let topic = format!("{}product.viewed", service.prefix);
+    service.done(&["offsets", "set", "--topic", &topic, "--offset", offset]);
+    service
+}
+
+#[test]
+fn a_partition_that_ends_too_early_for_a_moment_is_waited_for() {
+    let service = counted_too_far("15");
+    let worker = service.ingest();
+    wait::until("the worker to notice", PATIENCE, || worker.log().contains("15").then_some(()));
+    // A signup shows that the rest goes on meanwhile.
+    service.send(&[Message::json("user.registered", r#"{"userId":"u"}"#)]);
+    service.wait_consumed(11);
+    service.send(&views("", 10));
+    service.wait_consumed(16);
+    assert_eq!(gaps(&service), Vec::<String>::new(), "nothing was lost, and nothing is read again");
+}
+
+#[test]
+fn a_partition_that_stays_too_short_is_read_from_its_beginning() {
+    let service = counted_too_far("1000000");
+    let _worker = service.ingest();
+    let recorded = wait::until("the gap", Duration::from_secs(150), || gaps(&service).pop());
+    assert!(recorded.starts_with("1000000 1000000 0 "), "{recorded}");
+    // All ten are known by their places.
+    wait::until("what it holds", PATIENCE, || (service.consumed() == 20).then_some(()));
+    assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(10));
+}

@@ -1,0 +1,51 @@
+//! A database that is slow: what takes too long is tried in smaller parts, and waiting is no failure.
+
+use std::time::Duration;
+
+use analytics_db::locks::Lock;
+use analytics_testkit::broker::Message;
+use analytics_testkit::service::{PATIENCE, Service};
+use analytics_testkit::wait;
+use diesel::connection::SimpleConnection;
+
+fn views(count: usize) -> Vec<Message> {
+    vec![Message::json("product.viewed", r#"{"productId":"p"}"#); count]
+}
+
+#[test]
+fn a_batch_that_takes_too_long_is_halved() {
+    let service = Service::new(1);
+    // From the five hundredth on, each row of a transaction takes a second.
+    service.database.execute(
+        "CREATE FUNCTION slow(jsonb) RETURNS boolean LANGUAGE plpgsql AS $$ \
+         DECLARE seen integer := coalesce(nullif(current_setting('slow.seen', true), ''), '0')::integer + 1; BEGIN \
+         PERFORM set_config('slow.seen', seen::text, true); \
+         IF seen > 500 THEN PERFORM pg_sleep(1); END IF; RETURN true; END $$; \
+         ALTER TABLE event_logs ADD CHECK (slow(metadata))",
+    );
+    service.send(&views(900));
+    let ingest = service.ingest();
+    wait::until("all of them", Duration::from_secs(240), || (service.consumed() == 900).then_some(()));
+    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(0), "no record is accused");
+    assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(900));
+    assert!(ingest.log().contains("took too long"), "{}", ingest.log());
+}
+
+#[test]
+fn a_worker_that_waits_for_its_turn_stays_in_the_group() {
+    let service = Service::new(1);
+    let mut ingest = service.ingest();
+    ingest.wait_ready();
+    let mut holder = service.database.connect();
+    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    service.send(&views(10));
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    wait::until("the batch", PATIENCE, || (service.database.number(waits) > Some(0)).then_some(()));
+    wait::until("the worker to wait for longer", PATIENCE, || {
+        ingest.log().contains("others are counting").then_some(())
+    });
+    drop(holder);
+    service.wait_consumed(10);
+    let log = ingest.log();
+    assert_eq!(log.matches("INFO  analytics_ingest::telemetry: assigned").count(), 1, "{log}");
+}

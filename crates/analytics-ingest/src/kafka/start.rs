@@ -180,6 +180,9 @@ pub(super) fn points(
                     gaps.push((partition.clone(), Gap { from: stored, to: low, resume_at: low }, reason));
                 } else if topic_ids.contains_key(&*partition.topic) && !regressions.is_lasting(partition) {
                     // It is the same topic.
+                    log::warn!(
+                        "{partition} ends at {high}, before the stored offset {stored}: waiting for it to grow back"
+                    );
                     start.waiting.insert(partition.clone(), stored);
                 } else {
                     regressions.is_over(partition);

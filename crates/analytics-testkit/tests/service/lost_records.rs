@@ -59,7 +59,9 @@ fn counted_too_far(offset: &str) -> Service {
 fn a_partition_that_ends_too_early_for_a_moment_is_waited_for() {
     let service = counted_too_far("15");
     let worker = service.ingest();
-    wait::until("the worker to notice", PATIENCE, || worker.log().contains("15").then_some(()));
+    wait::until("the worker to notice", PATIENCE, || {
+        worker.log().contains("before the stored offset 15").then_some(())
+    });
     // A signup shows that the rest goes on meanwhile.
     service.send(&[Message::json("user.registered", r#"{"userId":"u"}"#)]);
     service.wait_consumed(11);

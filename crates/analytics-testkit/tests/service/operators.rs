@@ -106,12 +106,37 @@ fn a_trigger_on_the_offsets_that_raises_is_waited_out() {
     obstructed(RAISES, trigger, "theirs on ingest_offsets", "DROP TRIGGER theirs ON ingest_offsets");
 }
 
+/// A trigger that drops every row, and says nothing.
+fn dropping(table: &str) {
+    let drops = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$";
+    let trigger =
+        format!("CREATE TRIGGER theirs BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()");
+    obstructed(drops, &trigger, &format!("theirs on {table}"), &format!("DROP TRIGGER theirs ON {table}"));
+}
+
 #[test]
 fn a_trigger_that_drops_rows_of_the_log_is_waited_out() {
-    let drops = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         IF NEW.event_type = 'order.created' THEN RETURN NULL; END IF; RETURN NEW; END $$";
-    let trigger = "CREATE TRIGGER theirs BEFORE INSERT ON event_logs FOR EACH ROW EXECUTE FUNCTION refuse()";
-    obstructed(drops, trigger, "theirs on event_logs", "DROP TRIGGER theirs ON event_logs");
+    dropping("event_logs");
+}
+
+#[test]
+fn a_trigger_that_drops_rows_of_the_lines_is_waited_out() {
+    dropping("order_lines");
+}
+
+#[test]
+fn a_trigger_that_drops_rows_of_the_numbers_is_waited_out() {
+    dropping("metrics");
+}
+
+#[test]
+fn a_trigger_that_drops_rows_of_the_rollups_is_waited_out() {
+    dropping("rollups");
+}
+
+#[test]
+fn a_trigger_that_drops_rows_of_the_offsets_is_waited_out() {
+    dropping("ingest_offsets");
 }
 
 #[test]

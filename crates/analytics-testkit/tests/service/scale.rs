@@ -31,7 +31,7 @@ fn memory_stays_under_200_mib_over_a_backlog_of_a_million_events() {
 #[test]
 fn memory_stays_under_200_mib_over_the_largest_orders() {
     let service = Service::new(1);
-    let line = |n: usize| format!(r#"{{"productId":{},"quantity":1}}"#, 10_000 + n);
+    let line = |n: usize| format!(r#"{{"productId":{},"unitPrice":1}}"#, 10_000 + n);
     let lines = (0..30_000).map(line).collect::<Vec<_>>().join(",");
     let order = |n: usize| Message::json("order.created", format!(r#"{{"orderId":"o-{n}","items":[{lines}]}}"#));
     let orders: Vec<Message> = (0..8).map(order).collect();
@@ -40,6 +40,7 @@ fn memory_stays_under_200_mib_over_the_largest_orders() {
     service.send(&orders);
     let ingest = service.ingest();
     service.wait_consumed(8);
+    assert_eq!(service.database.lines("SELECT reason || detail FROM dead_letters"), Vec::<String>::new());
     assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_units'"), Some(240_000));
     let peak = ingest.peak_memory() >> 20;
     println!("at most {peak} MiB resident");

@@ -42,6 +42,7 @@ COMMENT ON COLUMN ingest_gaps.resumed_at IS 'Where counting went on: elsewhere t
 ALTER TABLE dead_letters
     ADD COLUMN redacted boolean NOT NULL DEFAULT false,
     ADD COLUMN replayed_at timestamptz;
+UPDATE dead_letters SET replayed_at = now() WHERE state = 'replayed';
 COMMENT ON COLUMN dead_letters.redacted IS 'REDACT_FIELDS were removed from the payload.';
 COMMENT ON COLUMN dead_letters.replayed_at IS
     'When its event was counted. The place of the record stays known for DEDUPE_DAYS after it, also when the letter is purged.';

@@ -53,6 +53,13 @@ struct Seen {
     vitals: Vitals,
 }
 
+impl Seen {
+    fn looked(&mut self, reports: Vec<TopicReport>, time: DateTime<Utc>) {
+        let now = Instant::now();
+        (self.usable, self.reports, self.clock) = (Ok(now), reports, Some((time, now)));
+    }
+}
+
 /// What operators are told about the numbers themselves.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vitals {
@@ -60,6 +67,16 @@ pub(crate) struct Vitals {
     pub(crate) proof: Option<(DateTime<Utc>, i64)>,
     /// Open dead letters, by reason.
     pub(crate) waiting: Vec<Waiting>,
+}
+
+impl Vitals {
+    /// Takes what could be read; the rest stays.
+    fn renew(&mut self, proof: Option<Option<(DateTime<Utc>, i64)>>, waiting: Option<Vec<Waiting>>) {
+        self.proof = proof.unwrap_or(self.proof);
+        if let Some(waiting) = waiting {
+            self.waiting = waiting;
+        }
+    }
 }
 
 impl Database {
@@ -146,18 +163,12 @@ impl Database {
         let service = ServiceSettings::from(settings.business);
         loop {
             let service = service.clone();
-            let looked = self.read_within(LOOK, move |connection| look_at(connection, &service)).await;
-            let mut seen = self.seen();
-            match looked {
-                Ok(Ok((reports, time))) => {
-                    let now = Instant::now();
-                    (seen.usable, seen.reports, seen.clock) = (Ok(now), reports, Some((time, now)));
-                }
+            match self.read_within(LOOK, move |connection| look_at(connection, &service)).await {
+                Ok(Ok((reports, time))) => self.seen().looked(reports, time),
                 Ok(Err(unusable)) => return Err(unusable),
                 // What was seen last stays, and grows old.
-                Err(why) => seen.usable = Err(why),
+                Err(why) => self.seen().usable = Err(why),
             }
-            drop(seen);
             sleep(LOOK_EVERY).await;
         }
     }
@@ -168,12 +179,7 @@ impl Database {
             // Each for itself: a flood of dead letters must not hide the drift.
             let proof = self.read_within(LOOK, proofs::known_drift).await;
             let waiting = self.read_within(LOOK, dead_letters::waiting).await;
-            let mut seen = self.seen();
-            seen.vitals.proof = proof.unwrap_or(seen.vitals.proof);
-            if let Ok(waiting) = waiting {
-                seen.vitals.waiting = waiting;
-            }
-            drop(seen);
+            self.seen().vitals.renew(proof.ok(), waiting.ok());
             sleep(VITALS_EVERY).await;
         }
     }

@@ -65,11 +65,7 @@ impl Lookups {
 
     /// The metric, if it was ever counted.
     pub(crate) async fn one(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
-        let (answer, answered) = oneshot::channel();
-        let mut queue = self.lock();
-        queue.waiting.push(Waiting { metric, answer });
-        self.begin(queue);
-        match timeout(self.patience, answered).await {
+        match timeout(self.patience, self.ask(metric)).await {
             Ok(answered) => answered.map_err(|_| Problem::database_unavailable()),
             Err(_) => {
                 log::warn!("a request failed: the database did not answer within {:?}", self.patience);
@@ -77,6 +73,15 @@ impl Lookups {
                 Err(Problem::database_unavailable())
             }
         }
+    }
+
+    /// Puts a metric into the queue. Whoever holds the returned end gets the answer.
+    fn ask(&self, metric: ReadableMetric) -> oneshot::Receiver<Option<Metric>> {
+        let (answer, answered) = oneshot::channel();
+        let mut queue = self.lock();
+        queue.waiting.push(Waiting { metric, answer });
+        self.begin(queue);
+        answered
     }
 
     /// Begins to ask for all who wait, unless somebody asks already.

@@ -12,13 +12,13 @@ use actix_web::web::{Data, Json, JsonConfig, PathConfig, redirect, resource, sco
 use actix_web::{App, HttpServer, rt};
 use analytics_process::probes;
 use analytics_process::shutdown::Shutdown;
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_swagger_ui::Config;
 
 use crate::database::Database;
 use crate::manners::{conditional, fresh, request_id};
 use crate::openapi;
 use crate::problem::Problem;
-use crate::routes::{nowhere, read, routes};
+use crate::routes::{self, nowhere, read};
 use crate::settings::ApiSettings;
 use crate::telemetry::{Telemetry, measure};
 
@@ -46,7 +46,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
         let app = move || {
             let base = settings.base_path.as_str();
             let document = format!("{base}/api/openapi.json");
-            let docs = SwaggerUi::new(format!("{base}/api/docs/{{_:.*}}")).config(Config::from(document.clone()));
+            let docs = Data::new(Arc::new(Config::from(document.clone())));
             let openapi = openapi::document(base);
             let to_docs = |from: String| redirect(from, format!("{base}/api/docs/"));
             App::new()
@@ -58,15 +58,20 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))
                 .service(to_docs("/".into()))
+                .service(to_docs(if base.is_empty() { "/" } else { base }.into()))
                 .service(to_docs(format!("{base}/")))
                 .service(to_docs(format!("{base}/api/docs")))
-                .service(docs)
+                .service(
+                    resource(format!("{base}/api/docs/{{file:.*}}"))
+                        .app_data(docs)
+                        .route(read().to(routes::docs::file)),
+                )
                 .service(resource(document).route(read().to(move || ready(Json(openapi.clone())))))
                 .service(
                     scope(base)
                         .wrap(from_fn(conditional))
                         .wrap(from_fn(fresh))
-                        .configure(routes)
+                        .configure(routes::routes)
                         .default_service(to(nowhere)),
                 )
                 .default_service(to(nowhere))

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::{DateTime, Datelike, Utc};
+
 /// A position within one partition of a topic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub i64);
@@ -44,8 +46,15 @@ pub struct Place {
     pub partition: TopicPartition,
     /// The record's offset in it.
     pub offset: Offset,
-    /// The record's timestamp in milliseconds, where it has one.
+    /// The record's timestamp in milliseconds, where it has one that is a [`time`].
     pub timestamp: Option<i64>,
+}
+
+/// A record's timestamp as a time, within the years that people, JSON and PostgreSQL can all write. Producers can
+/// put any number there; beyond these years it can be no event's time.
+#[must_use]
+pub fn time(millis: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(millis).filter(|time| (1..=9999).contains(&time.year()))
 }
 
 /// One record, with everything that a dead letter has to keep of it.

@@ -1,6 +1,6 @@
 //! What is done with dead letters besides replaying them: discarding, and forgetting old ones.
 
-use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
@@ -29,6 +29,42 @@ pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result
     .bind::<Text, _>(actor.replace('\0', "\u{FFFD}"))
     .load(connection)?;
     Ok(rows.into_iter().map(|row| row.dead_letter_id).collect())
+}
+
+/// Records that were refused while there was no room to keep their letters.
+#[derive(Debug, QueryableByName)]
+pub struct NotKept {
+    /// The topic.
+    #[diesel(sql_type = Text)]
+    pub topic: String,
+    /// The partition.
+    #[diesel(sql_type = Integer)]
+    pub partition: i32,
+    /// The code of the reason.
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+    /// The first of their offsets.
+    #[diesel(sql_type = BigInt)]
+    pub first_offset: i64,
+    /// The last.
+    #[diesel(sql_type = BigInt)]
+    pub last_offset: i64,
+    /// How many.
+    #[diesel(sql_type = BigInt)]
+    pub letters: i64,
+}
+
+/// What was refused and not kept, by partition and reason.
+///
+/// # Errors
+/// [`DbError`].
+pub fn not_kept(connection: &mut Connection) -> Result<Vec<NotKept>, DbError> {
+    Ok(sql_query(
+        "SELECT topic, partition, reason, min(first_offset) AS first_offset, max(last_offset) AS last_offset, \
+         sum(letters)::bigint AS letters FROM dead_letter_overflow GROUP BY topic, partition, reason \
+         ORDER BY topic, partition, reason",
+    )
+    .load(connection)?)
 }
 
 /// Forgets dead letters that were refused more than `days` ago, at most `limit` at once; of those whose

@@ -234,7 +234,7 @@ pub fn heartbeat(
 }
 
 /// Forgets how far a group counted a topic, or one partition of it, that is retired. Returns how many
-/// partitions were forgotten.
+/// partitions were forgotten; `None` where the group knew nothing of it.
 ///
 /// # Errors
 /// [`DbError`].
@@ -243,20 +243,20 @@ pub fn forget(
     consumer_group: &str,
     topic: &str,
     partition: Option<i32>,
-) -> Result<usize, DbError> {
-    let forgotten = sql_query(
+) -> Result<Option<usize>, DbError> {
+    let partitions = sql_query(
         "DELETE FROM ingest_offsets WHERE consumer_group = $1 AND topic = $2 AND ($3 IS NULL OR partition = $3)",
     )
     .bind::<Text, _>(consumer_group)
     .bind::<Text, _>(topic)
     .bind::<Nullable<Integer>, _>(partition)
     .execute(connection)?;
-    sql_query(
+    let topics = sql_query(
         "DELETE FROM ingest_topics t WHERE consumer_group = $1 AND topic = $2 AND NOT EXISTS \
          (SELECT FROM ingest_offsets o WHERE o.consumer_group = t.consumer_group AND o.topic = t.topic)",
     )
     .bind::<Text, _>(consumer_group)
     .bind::<Text, _>(topic)
     .execute(connection)?;
-    Ok(forgotten)
+    Ok(Some(partitions).filter(|_| partitions + topics > 0))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use analytics_core::record::TopicPartition;
 use analytics_core::rejection::Reason;
@@ -15,6 +15,8 @@ use crate::intake::Intake;
 
 /// A process whose writers get no answer for longer than this is not ready.
 const STUCK: Duration = Duration::from_secs(8);
+/// After so long without a failed batch nothing speaks against the next one.
+const NO_FAILURE: Duration = Duration::from_secs(30);
 
 /// The counters of one process. Clones share them.
 #[derive(Clone)]
@@ -42,8 +44,24 @@ pub(crate) struct Telemetry {
 struct State {
     /// What it waits for, if it cannot work.
     waiting: Option<String>,
+    /// How the database failed a writer last, until it works again.
+    failing: Option<Failing>,
     /// The session that it is in.
     intake: Weak<Intake>,
+}
+
+/// A failure of the database, over all sessions of the process.
+struct Failing {
+    why: String,
+    last: Instant,
+    attempt: Attempt,
+}
+
+/// What a writer attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    Batch,
+    Heartbeat,
 }
 
 impl Telemetry {
@@ -77,7 +95,7 @@ impl Telemetry {
                 Opts::new("lag_messages", "Messages that are in a partition and not counted"),
                 &["topic", "partition"],
             )?,
-            state: Arc::new(Mutex::new(State { waiting: Some("starting".into()), intake: Weak::new() })),
+            state: Arc::new(Mutex::new(State { waiting: Some("starting".into()), failing: None, intake: Weak::new() })),
             registry,
         };
         for reason in Reason::ALL {
@@ -131,11 +149,27 @@ impl Telemetry {
         log::debug!("committed {records} records in {took:?}: {written:?}");
     }
 
-    /// The database failed a writer, which will try again.
-    pub(crate) fn retrying(&self, error: &impl std::fmt::Display) {
+    /// The database failed a writer, which will try again. Logged when it changes.
+    pub(crate) fn retrying(&self, attempt: Attempt, level: log::Level, why: String) {
         self.retries.inc();
-        log::warn!("the database failed, trying again: {error}");
-        self.state().waiting = Some(error.to_string());
+        let mut state = self.state();
+        if state.failing.as_ref().is_none_or(|failing| failing.why != why) {
+            log::log!(level, "the database failed, trying again: {why}");
+        }
+        let of_batch = state.failing.as_ref().is_some_and(|failing| failing.attempt == Attempt::Batch);
+        let attempt = if of_batch { Attempt::Batch } else { attempt };
+        state.failing = Some(Failing { why, last: Instant::now(), attempt });
+    }
+
+    /// The database took what a writer gave it. That a heartbeat succeeds says nothing of batches, unless none
+    /// has failed for a while: others may count them now.
+    pub(crate) fn recovered(&self, attempt: Attempt) {
+        let over = |failing: &mut Failing| {
+            attempt == Attempt::Batch || failing.attempt == attempt || failing.last.elapsed() > NO_FAILURE
+        };
+        if let Some(failing) = self.state().failing.take_if(over) {
+            log::info!("the database works again, after: {}", failing.why);
+        }
     }
 
     /// A batch was dropped because the stored offset was not where it should be.
@@ -217,7 +251,7 @@ impl Telemetry {
 impl Readiness for Telemetry {
     fn ready(&self) -> Result<(), String> {
         let state = self.state();
-        if let Some(why) = &state.waiting {
+        if let Some(why) = state.waiting.as_ref().or(state.failing.as_ref().map(|failing| &failing.why)) {
             return Err(why.clone());
         }
         match state.intake.upgrade().map(|intake| intake.stuck_for()) {

@@ -14,7 +14,7 @@ use chrono::Utc;
 
 use crate::intake::{End, Intake, Topics, Turn, Work};
 use crate::settings::IngestSettings;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Attempt, Telemetry};
 
 /// How long the database may fail before the worker leaves the group, so that a rebalance of the
 /// others does not wait for it. It joins again when the database is back.
@@ -151,7 +151,7 @@ impl Writer {
             let (began, reread) = (Instant::now(), self.reread);
             let error = match self.connected(|connection| write::write(connection, batch, business, reread)) {
                 Ok(written) => {
-                    self.recovered();
+                    self.recovered(Attempt::Batch);
                     if written.reread == 0 {
                         self.reread = Reread::Unlikely;
                     }
@@ -192,7 +192,8 @@ impl Writer {
                     error
                 }
                 DbError::Statement(_) if took >= TOO_LONG && batch.items.len() > 1 => {
-                    self.failed(&format!("a statement of {} records took too long", batch.items.len()));
+                    let why = format!("a statement of {} records took too long", batch.items.len());
+                    self.failed(Attempt::Batch, log::Level::Warn, why);
                     return Outcome::TooLarge;
                 }
                 DbError::Statement(failure) => match refusal::fault(&failure) {
@@ -265,12 +266,12 @@ impl Writer {
             Ok(offsets::heartbeat(connection, &settings.group_id, partitions)?)
         });
         match beat {
-            Ok(beat) if beat == partitions.len() => self.recovered(),
+            Ok(beat) if beat == partitions.len() => self.recovered(Attempt::Heartbeat),
             Ok(_) => {
                 self.telemetry.fenced();
                 self.intake.fenced(turn);
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(Attempt::Heartbeat, log::Level::Warn, error.to_string()),
         }
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(name, ..)| name.clone()).collect();
         self.intake.finish(turn, &partitions);
@@ -289,24 +290,25 @@ impl Writer {
         done
     }
 
-    fn recovered(&mut self) {
-        if self.failing_since.take().is_some() {
-            self.telemetry.working();
-        }
+    fn recovered(&mut self, attempt: Attempt) {
+        self.failing_since = None;
+        self.telemetry.recovered(attempt);
     }
 
     /// Notes a failure; after too long a time of them the session ends.
-    fn failed(&mut self, error: &impl std::fmt::Display) {
-        self.telemetry.retrying(error);
+    fn failed(&mut self, attempt: Attempt, level: log::Level, why: String) {
+        self.telemetry.retrying(attempt, level, why.clone());
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         if since.elapsed() > PATIENCE {
-            self.intake.end(End::DatabaseAway(error.to_string()));
+            self.intake.end(End::DatabaseAway(why));
         }
     }
 
     /// Waits a little longer each time, unless the batch is not wanted any more.
     fn may_try_again(&mut self, error: &DbError, failures: u32) -> bool {
-        self.failed(error);
+        // What is unusable has to be mended by somebody.
+        let level = if matches!(error, DbError::Unusable(_)) { log::Level::Error } else { log::Level::Warn };
+        self.failed(Attempt::Batch, level, error.to_string());
         let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(5)).min(LONGEST_PAUSE);
         self.intake.pause(pause)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use analytics_core::rejection::Reason;
+use analytics_db::dead_letters::NotKept;
 use analytics_db::read::Tenant;
 use analytics_db::read::dead_letters::{Action, DeadLetter, LetterFilter, newest, one};
 use analytics_db::write::replay::replay;
@@ -158,6 +159,13 @@ fn list(connection: &mut Connection, which: Which, state: &str, limit: i64) -> a
         );
     }
     eprintln!("{} dead letters", letters.len());
+    for stretch in dead_letters::not_kept(connection)? {
+        let NotKept { topic, partition, reason, first_offset, last_offset, letters } = stretch;
+        eprintln!(
+            "not kept, because of DEAD_LETTER_MAX_TOTAL_BYTES: {letters} of {topic}/{partition} with {reason}, \
+             offsets {first_offset} to {last_offset}; offsets set has them read again"
+        );
+    }
     Ok(())
 }
 

@@ -78,8 +78,8 @@ pub(super) fn run(command: Offsets, settings: &Settings, shutdown: &Shutdown) ->
         Offsets::Forget(Forget { group, topic, partition }) => {
             let group = group_of(group, settings)?;
             match offsets::forget(connection, &group, &topic, partition)? {
-                0 => bail!("{}", never_read(&group, &topic, partition)),
-                forgotten => println!("{group} {topic}: {forgotten} partitions forgotten"),
+                None => bail!("{}", never_read(&group, &topic, partition)),
+                Some(forgotten) => println!("{group} {topic}: {forgotten} partitions forgotten"),
             }
         }
     }

@@ -169,7 +169,9 @@ impl Sender {
         loop {
             match producing::send(&self.producer, record) {
                 Ok(()) => break,
-                Err(RDKafkaErrorCode::QueueFull) => drop(self.producer.poll(Duration::from_millis(50))),
+                Err(RDKafkaErrorCode::QueueFull) => {
+                    self.producer.poll(Duration::from_millis(50));
+                }
                 Err(error) => panic!("{topic}: {error}"),
             }
         }

@@ -202,7 +202,7 @@ impl Kafka {
             .java(&["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", &self.address])
             .args(["--include", &names.join("|"), "--from-beginning", "--isolation-level", "read_committed"])
             .args(["--timeout-ms", "20000", "--max-messages", &records.to_string()])
-            .args(["--formatter-property", "print.headers=true", "--formatter-property", "print.value=false"])
+            .args(["--property", "print.headers=true", "--property", "print.value=false"])
             .stdout(Stdio::piped())
             .output()
             .expect("java");

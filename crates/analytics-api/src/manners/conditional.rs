@@ -34,6 +34,9 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     if let Ok(value) = HeaderValue::from_str(&tag.to_string()) {
         head.headers_mut().insert(ETAG, value);
     }
+    // What is compressed after this is another answer for who takes that; a 304 says the same (RFC 9110,
+    // section 15.4.5).
+    head.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     // Numbers are private and change at any time: keep them, but ask before showing them again.
     head.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     let unchanged = match known {
@@ -43,8 +46,6 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     };
     let body = if unchanged {
         *head.status_mut() = StatusCode::NOT_MODIFIED;
-        // As the answer itself has it, which is compressed after this (RFC 9110, section 15.4.5).
-        head.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
         Bytes::new()
     } else {
         body

@@ -3,6 +3,7 @@
 pub(crate) mod adjustments;
 pub(crate) mod dead_letter_actions;
 pub(crate) mod dead_letters;
+pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod freshness;

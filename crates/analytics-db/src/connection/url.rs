@@ -60,8 +60,10 @@ const PARAMETERS: [&str; 38] = [
 ];
 
 /// Parameters of Prisma's that mean nothing to this service and do no harm.
-const IGNORED: [&str; 6] = [
+const IGNORED: [&str; 8] = [
     "connection_limit",
+    "max_connection_lifetime",
+    "max_idle_connection_lifetime",
     "pgbouncer",
     "pool_timeout",
     "single_use_connections",

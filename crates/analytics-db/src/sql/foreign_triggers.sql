@@ -7,7 +7,8 @@ WHERE NOT t.tgisinternal
     AND coalesce(i.inhparent, t.tgrelid) IN (
         SELECT to_regclass(own) FROM unnest(ARRAY[
             'event_logs', 'order_lines', 'event_keys', 'event_days', 'product_vendors', 'ratings', 'metrics',
-            'rollups', 'ingest_offsets', 'dead_letters', 'dead_letter_actions'
+            'rollups', 'ingest_offsets', 'ingest_topics', 'ingest_gaps', 'dead_letters', 'dead_letter_actions',
+            'dead_letter_usage', 'dead_letter_overflow'
         ]) AS own
     )
     AND t.tgname NOT IN ('dead_letters_inserted', 'dead_letters_updated', 'dead_letters_deleted')

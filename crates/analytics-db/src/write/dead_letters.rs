@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 
 use analytics_core::identity::{EventId, record_id};
 use analytics_core::maps::HashSet;
-use analytics_core::record::{Header, Record};
+use analytics_core::record::{self, Header, Record};
 use analytics_core::rejection::Rejection;
-use chrono::{DateTime, Datelike, Utc};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Keeping, Outcome, Span, WriteError};
+use super::{Keeping, Outcome, Span, WriteError, all_taken};
 use crate::Connection;
 
 /// A dead letter as it is kept.
@@ -57,7 +56,8 @@ impl<'a> Letter<'a> {
 }
 
 /// Writes them; one that is there already (its record was read again) stays as it is. Where there is no
-/// room for more they are counted only. Returns how many of them were not kept.
+/// room for more they are counted only. Returns how many of them were not kept. The caller holds the counting
+/// lock.
 pub(super) fn insert(
     connection: &mut Connection,
     rejected: &[(&Record, Rejection)],
@@ -67,7 +67,9 @@ pub(super) fn insert(
         return Ok(0);
     }
     let mut room = keeping.total_bytes.saturating_sub(used(connection)?);
-    let letters = rejected.iter().map(|rejected| Letter::of(rejected, keeping));
+    let there = there(connection, rejected)?;
+    let new = rejected.iter().filter(|(record, _)| !there.contains(&record_id(&record.place)));
+    let letters = new.map(|rejected| Letter::of(rejected, keeping));
     let (kept, beyond): (Vec<_>, Vec<_>) = letters.partition(|letter| {
         let fits = letter.size() <= room;
         room = if fits { room - letter.size() } else { 0 };
@@ -76,6 +78,20 @@ pub(super) fn insert(
     keep(connection, &kept)?;
     count_only(connection, &beyond)?;
     Ok(beyond.len() as u64)
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Those of these records whose letters are kept already.
+fn there(connection: &mut Connection, rejected: &[(&Record, Rejection)]) -> Result<HashSet<EventId>, WriteError> {
+    let ids: Vec<Uuid> = rejected.iter().map(|(record, _)| record_id(&record.place).0).collect();
+    let rows: Vec<IdRow> =
+        sql_query("SELECT id FROM dead_letters WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).load(connection)?;
+    Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
 }
 
 /// How many bytes dead letters take already.
@@ -94,8 +110,8 @@ fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), Write
         return Ok(());
     }
     let records = || letters.iter().map(|letter| letter.record);
-    let timestamp = |record: &Record| record.place.timestamp.and_then(time_of);
-    sql_query(include_str!("../sql/insert_dead_letters.sql"))
+    let timestamp = |record: &Record| record.place.timestamp.and_then(record::time);
+    let rows = sql_query(include_str!("../sql/insert_dead_letters.sql"))
         .bind::<Array<SqlUuid>, _>(records().map(|record| record_id(&record.place).0).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(records().map(|record| &*record.place.partition.topic).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(records().map(|record| record.place.partition.partition).collect::<Vec<_>>())
@@ -109,7 +125,7 @@ fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), Write
         .bind::<Array<Text>, _>(letters.iter().map(|letter| storable(&letter.why.detail)).collect::<Vec<_>>())
         .bind::<Array<Bool>, _>(letters.iter().map(|letter| letter.redacted).collect::<Vec<_>>())
         .execute(connection)?;
-    Ok(())
+    all_taken("dead_letters", rows, letters.len())
 }
 
 /// What is counted together: topic, partition and reason.
@@ -142,12 +158,7 @@ fn count_only(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(),
 /// Of the records in these stretches those that were refused when they were read before, by their
 /// record ids.
 pub(super) fn of_spans(connection: &mut Connection, spans: &[Span]) -> Result<HashSet<EventId>, WriteError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-    }
-    let rows: Vec<Row> = sql_query(
+    let rows: Vec<IdRow> = sql_query(
         "SELECT d.id FROM unnest($1, $2, $3, $4) AS s (topic, partition, expected, next_offset) \
          JOIN dead_letters d ON d.topic = s.topic AND d.partition = s.partition \
           AND d.\"offset\" >= s.expected AND d.\"offset\" < s.next_offset",
@@ -212,10 +223,4 @@ fn hex(bytes: &[u8]) -> String {
 /// Text as PostgreSQL can hold it.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
-}
-
-/// A record's timestamp as a time, within the years that people, JSON and PostgreSQL can all write. Producers can
-/// put any number there; beyond these it can be no event's time, and is left out.
-fn time_of(millis: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_millis(millis).filter(|time| (1..=9999).contains(&time.year()))
 }

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use diesel::sql_types::{Array, BigInt, Date, Text};
 use diesel::{RunQueryDsl, sql_query};
 
-use super::WriteError;
+use super::{WriteError, all_taken};
 use crate::Connection;
 
 /// Adds a batch's events. Rows are taken in the order of their key.
@@ -19,7 +19,7 @@ pub(crate) fn add(
     }
     let mut rows: Vec<_> = events.iter().collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
-    sql_query(
+    let taken = sql_query(
         "INSERT INTO event_days AS d (day, event_type, events) SELECT * FROM unnest($1, $2, $3) \
          ON CONFLICT (day, event_type) DO UPDATE SET events = d.events + excluded.events",
     )
@@ -27,5 +27,5 @@ pub(crate) fn add(
     .bind::<Array<Text>, _>(rows.iter().map(|((_, event_type), _)| event_type.name()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(rows.iter().map(|(_, events)| **events).collect::<Vec<_>>())
     .execute(connection)?;
-    Ok(())
+    all_taken("event_days", taken, rows.len())
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use analytics_core::record::TopicPartition;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
-use diesel::{RunQueryDsl, sql_query};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
-use super::{LOCK_TIMEOUT, Span, Tally, WriteError};
+use super::{LOCK_TIMEOUT, Span, Tally, WriteError, all_taken};
 use crate::locks::Lock;
 use crate::offsets::age;
 use crate::{Connection, DbError};
@@ -68,5 +68,28 @@ pub(super) fn move_offsets(
     }
     #[cfg(feature = "mutants")]
     super::mutant::commit_instead_of_rolling_back(connection)?;
+    if moved + standing(connection, consumer_group, &spans)? == spans.len() {
+        // Nobody moved them, and they did not move.
+        return all_taken("ingest_offsets", moved, spans.len());
+    }
     Err(WriteError::Fenced)
+}
+
+/// How many offsets stand where the batch expects them.
+fn standing(connection: &mut Connection, consumer_group: &str, spans: &[(&Span, Tally)]) -> Result<usize, WriteError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        offsets: i64,
+    }
+    let row: Row = sql_query(
+        "SELECT count(*) AS offsets FROM ingest_offsets o JOIN unnest($2, $3, $4) AS s (topic, partition, expected) \
+         ON o.topic = s.topic AND o.partition = s.partition AND o.next_offset = s.expected WHERE o.consumer_group = $1",
+    )
+    .bind::<Text, _>(consumer_group)
+    .bind::<Array<Text>, _>(spans.iter().map(|(span, _)| &*span.partition.topic).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(spans.iter().map(|(span, _)| span.partition.partition).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(spans.iter().map(|(span, _)| span.expected.0).collect::<Vec<_>>())
+    .get_result(connection)?;
+    Ok(usize::try_from(row.offsets).unwrap_or(0))
 }

@@ -55,7 +55,7 @@ pub(super) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claim
     let events: Vec<Uuid> = wanted.values().map(|(_, event)| event.0).collect();
     let granted: Vec<GrantedRow> = sql_query(
         "INSERT INTO event_keys (key, digest, event_id) SELECT * FROM unnest($1, $2, $3) \
-         ON CONFLICT DO NOTHING RETURNING key",
+         ON CONFLICT (key) DO NOTHING RETURNING key",
     )
     .bind::<Array<SqlUuid>, _>(keys)
     .bind::<Array<SqlUuid>, _>(digests)

@@ -11,7 +11,7 @@ use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlU
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::WriteError;
+use super::{WriteError, all_taken};
 use crate::{Connection, DbError};
 
 #[derive(QueryableByName)]
@@ -47,7 +47,7 @@ pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<Opinion, Ra
         settled.histograms.iter().map(|(target, histogram)| (target.to_string(), histogram)).collect();
     histograms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let stars = |index: usize| histograms.iter().map(|(_, h)| h.0.get(index).copied().unwrap_or(0)).collect::<Vec<_>>();
-    sql_query(include_str!("../sql/add_ratings.sql"))
+    let rows = sql_query(include_str!("../sql/add_ratings.sql"))
         .bind::<Array<Text>, _>(histograms.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(stars(0))
         .bind::<Array<BigInt>, _>(stars(1))
@@ -55,19 +55,19 @@ pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<Opinion, Ra
         .bind::<Array<BigInt>, _>(stars(3))
         .bind::<Array<BigInt>, _>(stars(4))
         .execute(connection)?;
-    Ok(())
+    all_taken("metrics", rows, histograms.len())
 }
 
 /// Stores ratings as those that stand: metric type, user and rating, in the order of the key.
 pub(crate) fn store(connection: &mut Connection, ratings: &[(String, &str, &Rated)]) -> Result<(), WriteError> {
-    sql_query(include_str!("../sql/store_ratings.sql"))
+    let rows = sql_query(include_str!("../sql/store_ratings.sql"))
         .bind::<Array<Text>, _>(ratings.iter().map(|(target, ..)| target.as_str()).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(ratings.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
         .bind::<Array<SmallInt>, _>(ratings.iter().map(|(.., rated)| i16::from(rated.stars.get())).collect::<Vec<_>>())
         .bind::<Array<Timestamptz>, _>(ratings.iter().map(|(.., rated)| rated.time.utc()).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(ratings.iter().map(|(.., rated)| rated.event.0).collect::<Vec<_>>())
         .execute(connection)?;
-    Ok(())
+    all_taken("ratings", rows, ratings.len())
 }
 
 /// Of these metric types and users, those that have a rating already.

@@ -43,12 +43,8 @@ pub(crate) struct Membership {
 pub(crate) fn consumer(membership: Membership) -> anyhow::Result<Consumer> {
     let config = membership.settings.kafka.clone();
     let made = config.create_with_context(membership);
-    made.map_err(|error| match error {
-        KafkaError::ClientCreation(why) => {
-            anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client cannot be made with them: {why}")
-        }
-        _ => anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client cannot be made with them"),
-    })
+    // The settings were tried when they were read; what librdkafka says of them may hold a secret.
+    made.map_err(|_| anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client cannot be made with them any more"))
 }
 
 impl Membership {

@@ -13,7 +13,7 @@ pub(crate) use start::{Begin, Regressions, record_remade};
 
 use std::sync::Arc;
 
-use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
+use analytics_core::record::{self, Header, Offset, Place, Record, TopicPartition};
 use kafka_events::Message;
 
 /// Takes a fetched message over. The topic's name is shared among its records.
@@ -26,7 +26,7 @@ pub(crate) fn record(message: &Message, topic: Arc<str>) -> Record {
         place: Place {
             partition: TopicPartition { topic, partition: message.partition() },
             offset: Offset(message.offset()),
-            timestamp: message.timestamp(),
+            timestamp: message.timestamp().filter(|millis| record::time(*millis).is_some()),
         },
         key: message.key().map(<[u8]>::to_vec),
         headers: message.headers().into_iter().map(header).collect(),

@@ -143,8 +143,11 @@ fn check(config: &ClientConfig, properties: &[(String, String)]) -> Result<(), S
             return Err(invalid(format!("{key} has a value that librdkafka does not take")));
         }
     }
-    // What does not go together, or names a file that is not there, shows with a client only.
-    match config.create::<BaseConsumer>() {
+    // What does not go together, or names a file that is not there, shows with a client only. One that knows no
+    // broker connects to none.
+    let mut nowhere = config.clone();
+    nowhere.remove("bootstrap.servers");
+    match nowhere.create::<BaseConsumer>() {
         Ok(_) => Ok(()),
         Err(error) => {
             let why = match error {

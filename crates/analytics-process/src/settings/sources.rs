@@ -38,32 +38,43 @@ pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>)
 /// # Errors
 /// A line of ours that cannot be read.
 pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
-    let mut entries = Vec::new();
+    let mut lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     let mut unreadable = Vec::new();
-    // The parser tells of a line that it cannot read its end, and not which it is.
-    let mut lines = (1..).zip(text.lines());
-    for entry in dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()) {
-        match entry {
-            Ok(entry) => entries.push(entry),
-            Err(DotenvError::LineParse(end, _)) => {
-                let end = end.lines().next().unwrap_or_default().trim_end();
-                let Some((number, line)) = lines.find(|(_, line)| line.trim_end().ends_with(end)) else { continue };
-                let name = line.trim_start().trim_start_matches("export ").split('=').next().unwrap_or_default().trim();
-                if let Some(setting) = find(name) {
-                    return Err(SettingsError::Sentence(format!(
-                        ".env: line {number}: {} cannot be read; put a value with spaces or special characters in \
-                         single quotes",
-                        setting.name
-                    )));
-                }
-                unreadable.push(format!(".env: line {number} cannot be read and is ignored"));
+    loop {
+        let read: Result<Vec<_>, _> = dotenvy::from_read_iter(lines.join("\n").as_bytes()).collect();
+        let rest = match read {
+            Ok(entries) => {
+                let mut source = environment(entries);
+                source.warnings.extend(unreadable);
+                return Ok(source);
             }
+            Err(DotenvError::LineParse(rest, _)) => rest,
             Err(_) => return Err(SettingsError::Sentence(".env: must be UTF-8 text".into())),
+        };
+        // The parser tells the rest of what it could not read, and not where it is. An open quote takes what
+        // follows with it, so all is read once more without the line that it stands in.
+        let end = rest.lines().next().unwrap_or_default().trim_end();
+        let is_meant = |line: &&mut &str| !line.is_empty() && line.trim_end().ends_with(end) && !reads_alone(line);
+        let Some((number, line)) = (1..).zip(&mut lines).find(|(_, line)| is_meant(line)) else {
+            return Err(SettingsError::Sentence(
+                ".env: cannot be read; is there a quote without its other one?".into(),
+            ));
+        };
+        let name = line.trim_start().trim_start_matches("export ").split('=').next().unwrap_or_default().trim();
+        if let Some(setting) = find(name) {
+            return Err(SettingsError::Sentence(format!(
+                ".env: line {number}: {} cannot be read; put a value with spaces or special characters in single \
+                 quotes",
+                setting.name
+            )));
         }
+        unreadable.push(format!(".env: line {number} cannot be read and is ignored"));
+        *line = "";
     }
-    let mut source = environment(entries);
-    source.warnings.extend(unreadable);
-    Ok(source)
+}
+
+fn reads_alone(line: &str) -> bool {
+    dotenvy::from_read_iter(line.as_bytes()).all(|entry| entry.is_ok())
 }
 
 /// The settings in the TOML file at `path`.

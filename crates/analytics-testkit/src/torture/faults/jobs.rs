@@ -21,10 +21,10 @@ pub(super) fn ddl(run: &mut Run<'_>) {
     let mut reader = run.database.connect();
     reader.batch_execute("BEGIN; SELECT count(*) FROM event_logs").expect("a reader");
     let feeding = run.feed(50, Duration::from_secs(8));
+    run.job(&["migrate"]);
     let mut proof = run.start_job(&["verify", "--full"]);
     let mut making = run.start_job(&["partitions"]);
-    run.job(&["migrate"]);
-    for _ in 0..4 {
+    for _ in 0..2 {
         run.wait_for_progress();
     }
     feeding.wait();

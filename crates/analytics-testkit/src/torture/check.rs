@@ -10,8 +10,9 @@ use super::arena::Run;
 use super::stream::NUMBER;
 use crate::process;
 
-/// How long everything may take to be counted after a fault.
-const PATIENCE: Duration = Duration::from_secs(75);
+/// How long everything may take to be counted after a fault. A statement whose answer was swallowed is given up
+/// after 70 s.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How many things of each kind are named.
 const NAMED: usize = 8;
 

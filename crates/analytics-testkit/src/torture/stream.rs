@@ -382,7 +382,7 @@ impl Stream {
             [usize::try_from(self.random.below(4)).expect("small")];
         let payload = match self.random.below(3) {
             0 => format!(r#"{{"productId":"p-0","n":{n},"x":{number}}}"#),
-            1 => format!(r#"{{"productId":"p-0","n":{n},"x":{}{}}}"#, "[".repeat(9_000), "]".repeat(9_000)),
+            1 => format!(r#"{{"productId":"p-0","n":{n},"x":{}{}}}"#, "[".repeat(12_000), "]".repeat(12_000)),
             _ => {
                 let (mut message, effect) = self.view(n);
                 message.headers.push((b"\xff\xfename".to_vec(), b"\x00\xff".to_vec()));

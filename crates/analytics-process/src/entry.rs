@@ -63,3 +63,33 @@ fn end_at_any_panic() {
         std::process::abort();
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+    use std::{env, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_in_any_thread_ends_the_process_with_an_error_line() {
+        const ITSELF: &str = "PANIC_IN_A_THREAD";
+        if env::var_os(ITSELF).is_some() {
+            logging::start(&Settings::from_environment([])).expect("logging");
+            end_at_any_panic();
+            let thread = thread::Builder::new().name("writer".into()).spawn(|| panic!("on purpose"));
+            let ended = thread.expect("a thread").join();
+            unreachable!("the process goes on without its thread: {ended:?}");
+        }
+        let output = Command::new(env::current_exe().expect("this test"))
+            .args(["--exact", "entry::tests::a_panic_in_any_thread_ends_the_process_with_an_error_line", "--nocapture"])
+            .env(ITSELF, "1")
+            .output()
+            .expect("this test, run by itself");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(6), "{said}");
+        assert!(said.contains("ERROR") && said.contains(r#"the thread "writer" panicked at"#), "{said}");
+        assert!(said.contains("on purpose") && !said.contains("goes on without"), "{said}");
+    }
+}

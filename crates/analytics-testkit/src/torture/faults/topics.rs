@@ -40,6 +40,7 @@ pub(super) fn retention(run: &mut Run<'_>) {
     Sender::new(&run.arena.kafka.address, &run.prefix).send(&forgotten);
     let grown = run.held();
     run.feed_now(40);
+    let mut before = run.arena.kafka.numbers(&run.topics(), NUMBER);
     for (place @ (topic, partition), (_, to)) in &grown {
         let (_, from) = counted[place];
         if from < *to {
@@ -48,6 +49,11 @@ pub(super) fn retention(run: &mut Run<'_>) {
             run.consumption.gaps.insert((topic.clone(), *partition, from, *to, "retention"));
         }
     }
+    // What is gone, but for the phantoms, was counted before.
+    for n in run.arena.kafka.numbers(&run.topics(), NUMBER).keys() {
+        before.remove(n);
+    }
+    run.deleted = before;
     run.start_workers();
     run.fault_is_over();
     run.feed_now(20);

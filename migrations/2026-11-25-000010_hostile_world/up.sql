@@ -79,6 +79,10 @@ CREATE FUNCTION note_dead_letter_usage() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     change bigint := 0;
 BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        UPDATE dead_letter_usage SET bytes = 0;
+        RETURN NULL;
+    END IF;
     IF TG_OP <> 'DELETE' THEN
         change := (SELECT coalesce(sum(n.kept_bytes), 0) FROM new_letters n);
     END IF;
@@ -96,6 +100,8 @@ CREATE TRIGGER dead_letters_inserted AFTER INSERT ON dead_letters
     REFERENCING NEW TABLE AS new_letters FOR EACH STATEMENT EXECUTE FUNCTION note_dead_letter_usage();
 CREATE TRIGGER dead_letters_updated AFTER UPDATE ON dead_letters
     REFERENCING OLD TABLE AS old_letters NEW TABLE AS new_letters
+    FOR EACH STATEMENT EXECUTE FUNCTION note_dead_letter_usage();
+CREATE TRIGGER dead_letters_truncated AFTER TRUNCATE ON dead_letters
     FOR EACH STATEMENT EXECUTE FUNCTION note_dead_letter_usage();
 CREATE TRIGGER dead_letters_deleted AFTER DELETE ON dead_letters
     REFERENCING OLD TABLE AS old_letters FOR EACH STATEMENT EXECUTE FUNCTION note_dead_letter_usage();

@@ -38,6 +38,8 @@ const PATIENCE: Duration = Duration::from_millis(600);
 #[derive(Clone)]
 pub(crate) struct Database {
     connections: Connections,
+    /// For looks at the state of things: they must not wait behind requests.
+    looking: Connections,
     lookups: Lookups,
     reading: Reading,
     seen: Arc<Mutex<Seen>>,
@@ -54,6 +56,15 @@ struct Seen {
 }
 
 impl Seen {
+    /// What was seen last stays, and grows old.
+    fn failed(&mut self, why: String) {
+        if self.usable.is_err() {
+            self.usable = Err(why);
+        } else {
+            log::warn!("the database could not be looked at: {why}");
+        }
+    }
+
     fn looked(&mut self, reports: Vec<TopicReport>, time: DateTime<Utc>) {
         let now = Instant::now();
         (self.usable, self.reports, self.clock) = (Ok(now), reports, Some((time, now)));
@@ -96,6 +107,7 @@ impl Database {
         };
         Self {
             connections: Connections::new(database_url.clone(), pool_size.saturating_sub(Lookups::CONNECTIONS)),
+            looking: Connections::new(database_url.clone(), 1),
             lookups,
             reading: reading(View::OneMoment, Plans::ForValues),
             seen: Arc::new(Mutex::new(seen)),
@@ -107,7 +119,8 @@ impl Database {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Problem> {
-        answered(self.read_within(self.reading.statement_timeout + PATIENCE, read).await)
+        let (reading, at_most) = (self.reading, self.reading.statement_timeout + PATIENCE);
+        answered(self.connections.lend(at_most, move |connection| reading.begin(connection), read, end).await)
     }
 
     /// Writes something, in transactions of its own.
@@ -119,13 +132,12 @@ impl Database {
         answered(self.connections.lend(at_most, test, write, |_| {}).await)
     }
 
-    async fn read_within<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
+    async fn look<T: Send + 'static>(
         &self,
-        at_most: Duration,
-        read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, String> {
         let reading = self.reading;
-        self.connections.lend(at_most, move |connection| reading.begin(connection), read, end).await
+        self.looking.lend(LOOK, move |connection| reading.begin(connection), read, end).await
     }
 
     /// A metric, if it was ever counted.
@@ -163,11 +175,10 @@ impl Database {
         let service = ServiceSettings::from(settings.business);
         loop {
             let service = service.clone();
-            match self.read_within(LOOK, move |connection| look_at(connection, &service)).await {
+            match self.look(move |connection| look_at(connection, &service)).await {
                 Ok(Ok((reports, time))) => self.seen().looked(reports, time),
                 Ok(Err(unusable)) => return Err(unusable),
-                // What was seen last stays, and grows old.
-                Err(why) => self.seen().usable = Err(why),
+                Err(why) => self.seen().failed(why),
             }
             sleep(LOOK_EVERY).await;
         }
@@ -177,8 +188,8 @@ impl Database {
     pub(crate) async fn watch_vitals(&self) {
         loop {
             // Each for itself: a flood of dead letters must not hide the drift.
-            let proof = self.read_within(LOOK, proofs::known_drift).await;
-            let waiting = self.read_within(LOOK, dead_letters::waiting).await;
+            let proof = self.look(proofs::known_drift).await;
+            let waiting = self.look(dead_letters::waiting).await;
             self.seen().vitals.renew(proof.ok(), waiting.ok());
             sleep(VITALS_EVERY).await;
         }
@@ -211,7 +222,7 @@ impl Readiness for Database {
     fn ready(&self) -> Result<(), String> {
         match &self.seen().usable {
             Ok(looked) if looked.elapsed() < BLIND => Ok(()),
-            Ok(looked) => Err(format!("the database has not answered for {} s", looked.elapsed().as_secs())),
+            Ok(_) => Err(format!("the database has not answered for {} s", BLIND.as_secs())),
             Err(why) => Err(why.clone()),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 
 use crate::ids::{Encoded, InvalidId, ProductId, VendorId, decode_encoded};
 use crate::money::Currency;
@@ -255,7 +255,9 @@ fn id<T>(
 
 fn day(name: &str, part: Option<&str>, today: NaiveDate) -> Result<NaiveDate, InvalidType> {
     let Some(part) = part else { return Ok(today) };
-    let date = NaiveDate::parse_from_str(part, "%Y-%m-%d").ok().filter(|date| date.to_string() == part);
+    // No event has another day: times are from 2000 on, and in some zone that is still 1999.
+    let possible = |date: &NaiveDate| (1999..=9999).contains(&date.year()) && date.to_string() == part;
+    let date = NaiveDate::parse_from_str(part, "%Y-%m-%d").ok().filter(possible);
     date.ok_or_else(|| InvalidType::Subject(format!("{name} needs a day, as in {name}:{today}")))
 }
 
@@ -344,6 +346,10 @@ mod tests {
             "seller_views:50%off",
             "daily_signups:2026-1-1",
             "daily_signups:soon",
+            "daily_signups:1998-12-31",
+            "daily_signups:+10000-01-01",
+            "daily_signups:+262142-12-31",
+            "daily_signups:-262143-01-01",
             "seller_revenue:v-1:eur",
             "seller_revenue:v-1:XYZ",
             "total_views:EUR",

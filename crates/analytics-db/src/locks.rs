@@ -66,12 +66,13 @@ impl Guard {
         Ok(row.free.then_some(guard))
     }
 
-    /// Begins the transaction. At rest it has no snapshot and so holds nothing up.
+    /// Begins the transaction, which the server ends soon after its client is gone without a word. At rest it has no snapshot and so holds nothing up.
     fn open(url: &DatabaseUrl) -> Result<Self, DbError> {
         let mut connection = connect(url, "analytics-guard")?;
         connection.batch_execute(
             "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; \
-             SET LOCAL idle_in_transaction_session_timeout = 0",
+             SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 5; \
+             SET LOCAL tcp_keepalives_interval = 3; SET LOCAL tcp_keepalives_count = 3",
         )?;
         Ok(Self { connection })
     }

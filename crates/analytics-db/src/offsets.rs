@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use analytics_core::record::{Offset, TopicPartition};
 use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
 
+use crate::write::limit;
 use crate::{Connection, DbError};
 
 /// How far one partition is counted.
@@ -149,16 +151,19 @@ pub fn start(
     partition: &TopicPartition,
     at: Offset,
 ) -> Result<(), DbError> {
-    sql_query(
-        "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind::<Text, _>(consumer_group)
-    .bind::<Text, _>(&*partition.topic)
-    .bind::<Integer, _>(partition.partition)
-    .bind::<BigInt, _>(at.0)
-    .execute(connection)?;
-    Ok(())
+    connection.transaction(|connection| {
+        limit(connection)?;
+        sql_query(
+            "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind::<Text, _>(consumer_group)
+        .bind::<Text, _>(&*partition.topic)
+        .bind::<Integer, _>(partition.partition)
+        .bind::<BigInt, _>(at.0)
+        .execute(connection)?;
+        Ok(())
+    })
 }
 
 /// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where the
@@ -173,16 +178,19 @@ pub fn record_gap(
     gap: Gap,
     reason: &str,
 ) -> Result<bool, DbError> {
-    let recorded = sql_query(include_str!("sql/record_gap.sql"))
-        .bind::<Text, _>(consumer_group)
-        .bind::<Text, _>(&*partition.topic)
-        .bind::<Integer, _>(partition.partition)
-        .bind::<BigInt, _>(gap.from.0)
-        .bind::<BigInt, _>(gap.to.0)
-        .bind::<BigInt, _>(gap.resume_at.0)
-        .bind::<Text, _>(reason)
-        .execute(connection)?;
-    Ok(recorded == 1)
+    connection.transaction(|connection| {
+        limit(connection)?;
+        let recorded = sql_query(include_str!("sql/record_gap.sql"))
+            .bind::<Text, _>(consumer_group)
+            .bind::<Text, _>(&*partition.topic)
+            .bind::<Integer, _>(partition.partition)
+            .bind::<BigInt, _>(gap.from.0)
+            .bind::<BigInt, _>(gap.to.0)
+            .bind::<BigInt, _>(gap.resume_at.0)
+            .bind::<Text, _>(reason)
+            .execute(connection)?;
+        Ok(recorded == 1)
+    })
 }
 
 /// Sets the stored offset of a partition, for operators. A running worker notices at its next
@@ -214,6 +222,19 @@ pub fn set(
 /// # Errors
 /// [`DbError`].
 pub fn heartbeat(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partitions: &[(TopicPartition, Offset, Progress)],
+) -> Result<usize, DbError> {
+    connection.transaction(|connection| {
+        limit(connection)?;
+        // Whoever holds a row for longer must not keep the others from being told of.
+        connection.batch_execute("SET LOCAL lock_timeout = '1s'")?;
+        beat(connection, consumer_group, partitions)
+    })
+}
+
+fn beat(
     connection: &mut Connection,
     consumer_group: &str,
     partitions: &[(TopicPartition, Offset, Progress)],

@@ -145,6 +145,14 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
          ALTER TABLE {table_name} ATTACH PARTITION {name} FOR VALUES FROM ('{}') TO ('{}'); COMMIT",
         range.from, range.to
     );
+    if has_rows(connection, &name)? {
+        // Taken out of the log, or filled, by an operator.
+        log::warn!(
+            "{name} is not attached to {table_name} and has rows: it is left alone, and its days go to the \
+                    default partition"
+        );
+        return Ok(Made::LeftInDefault);
+    }
     for attempt in 1..=ATTEMPTS {
         let attached = connection.batch_execute(&attach);
         if attached.is_err() {
@@ -167,6 +175,16 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
         }
     }
     Ok(Made::Postponed)
+}
+
+fn has_rows(connection: &mut Connection, table: &str) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        some: bool,
+    }
+    let row: Row = sql_query(format!("SELECT EXISTS (SELECT FROM {table}) AS some")).get_result(connection)?;
+    Ok(row.some)
 }
 
 /// Named by the day it begins with.

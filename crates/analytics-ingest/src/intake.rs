@@ -135,6 +135,7 @@ impl Intake {
         let deadline = Instant::now() + if state.closed { CLOSED_DRAIN.min(at_most) } else { at_most };
         for partition in state.partitions.values_mut() {
             partition.waiting.clear();
+            partition.oldest = None;
         }
         (state.waiting_records, state.waiting_bytes) = (0, 0);
         state.revoking = true;

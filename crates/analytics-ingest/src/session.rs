@@ -18,7 +18,7 @@ use crate::intake::{End, Intake, Limits, Pushed};
 use crate::kafka::{self, Consumer, Membership, Regressions};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
-use crate::writer::Writer;
+use crate::writer::{Pace, Writer};
 
 const WRITERS: usize = 2;
 
@@ -54,6 +54,7 @@ const JOIN: Duration = Duration::from_millis(700);
 pub(crate) fn run(
     settings: &Arc<IngestSettings>,
     regressions: &Regressions,
+    pace: &Pace,
     telemetry: &Telemetry,
     shutdown: &Shutdown,
 ) -> anyhow::Result<End> {
@@ -66,7 +67,7 @@ pub(crate) fn run(
     telemetry.waiting("joining the consumer group");
     let mut threads = (0..WRITERS)
         .map(|number| {
-            let writer = Writer::new(Arc::clone(settings), Arc::clone(&intake), telemetry.clone());
+            let writer = Writer::new(Arc::clone(settings), Arc::clone(&intake), telemetry.clone(), pace.clone());
             thread::Builder::new().name(format!("writer-{number}")).spawn(move || writer.run())
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -175,7 +176,7 @@ impl<'a> Poll<'a> {
 
     /// Damaged records were met in a partition: has what is before them counted, finds out where they end,
     /// and ends the session. The next one goes on after them.
-    fn damaged(&self, partition: &TopicPartition, text: &str) {
+    fn damaged(&self, partition: &TopicPartition, at: Offset, text: &str) {
         log::error!("{partition}: records cannot be read: {text}");
         let drained = self.intake.drain(DRAIN);
         let stored = self.intake.stored().get(partition).copied();
@@ -183,7 +184,7 @@ impl<'a> Poll<'a> {
             self.intake.end(End::DatabaseAway("what is before damaged records could not be written".into()));
             return;
         };
-        let recorded = kafka::record_damage(self.settings, self.telemetry, partition, stored);
+        let recorded = kafka::record_damage(self.settings, self.telemetry, partition, stored, at);
         let why = || End::Kafka(format!("{partition} has damaged records"));
         self.intake.end(recorded.map_or_else(End::from, |()| why()));
     }
@@ -209,9 +210,9 @@ impl<'a> Poll<'a> {
                 // A new session finds out which partition it is, and records the gap.
                 self.intake.end(End::Kafka(format!("an offset is gone: {text}")));
             }
-            (code, Some(Place { topic, partition, .. })) if kafka::is_damage(code) => {
+            (code, Some(Place { topic, partition, offset })) if kafka::is_damage(code) => {
                 let partition = TopicPartition { topic: self.shared_name(&topic), partition };
-                self.damaged(&partition, &text);
+                self.damaged(&partition, Offset(offset), &text);
             }
             (
                 RDKafkaErrorCode::AllBrokersDown

@@ -14,6 +14,7 @@ use crate::kafka::{self, Regressions};
 use crate::session;
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
+use crate::writer::Pace;
 
 /// Between two attempts to reach the database or the broker, and between two sessions.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -30,9 +31,9 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     probes::serve(settings.bind, Arc::new(telemetry.clone()), telemetry.registry.clone())?;
     log::info!("consuming {} as {}", settings.decoder.topics, settings.group_id);
     let settings = Arc::new(settings.clone());
-    let regressions = Regressions::default();
+    let (regressions, pace) = (Regressions::default(), Pace::default());
     while wait_until_usable(&settings, &telemetry, shutdown)? {
-        match session::run(&settings, &regressions, &telemetry, shutdown)? {
+        match session::run(&settings, &regressions, &pace, &telemetry, shutdown)? {
             End::Shutdown => break,
             End::Fenced => {}
             End::DatabaseAway(why) => telemetry.waiting(&format!("the database: {why}")),

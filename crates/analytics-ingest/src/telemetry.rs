@@ -255,7 +255,7 @@ impl Readiness for Telemetry {
             return Err(why.clone());
         }
         match state.intake.upgrade().map(|intake| intake.stuck_for()) {
-            Some(stuck) if stuck > STUCK => Err(format!("the database has not answered for {} s", stuck.as_secs())),
+            Some(stuck) if stuck > STUCK => Err(format!("the database has not answered for {} s", STUCK.as_secs())),
             _ => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, Record, TopicPartition};
@@ -53,8 +54,28 @@ pub(crate) struct Writer {
     connection: Option<Connection>,
     failing_since: Option<Instant>,
     reread: Reread,
-    /// The most records of one transaction. Fewer where statements took too long.
-    most_records: usize,
+    pace: Pace,
+}
+
+/// The most records of one transaction: fewer where statements took too long. Of all writers of the process, over
+/// all its sessions.
+#[derive(Clone)]
+pub(crate) struct Pace(Arc<AtomicUsize>);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(usize::MAX)))
+    }
+}
+
+impl Pace {
+    fn most(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, records: usize) {
+        self.0.store(records.max(1), Ordering::Relaxed);
+    }
 }
 
 /// What is left of a batch.
@@ -64,16 +85,8 @@ struct Left {
 }
 
 impl Writer {
-    pub(crate) fn new(settings: Arc<IngestSettings>, intake: Arc<Intake>, telemetry: Telemetry) -> Self {
-        Self {
-            settings,
-            intake,
-            telemetry,
-            connection: None,
-            failing_since: None,
-            reread: Reread::Unlikely,
-            most_records: usize::MAX,
-        }
+    pub(crate) fn new(settings: Arc<IngestSettings>, intake: Arc<Intake>, telemetry: Telemetry, pace: Pace) -> Self {
+        Self { settings, intake, telemetry, connection: None, failing_since: None, reread: Reread::Unlikely, pace }
     }
 
     /// Works until the session is over.
@@ -102,7 +115,7 @@ impl Writer {
     fn part(&self, left: &mut Left) -> Option<Batch> {
         let (now, decoder) = (Utc::now(), &self.settings.decoder);
         let (mut items, mut bytes) = (Vec::new(), 0);
-        while bytes < PART_BYTES && items.len() < self.most_records {
+        while bytes < PART_BYTES && items.len() < self.pace.most() {
             let Some(record) = left.records.pop_front() else { break };
             let item = Item { decoded: decoder.decode(&record, now), record };
             bytes += item.decoded.as_ref().map_or(0, |event| event.metadata.len() + event.lines().len() * LINE_BYTES);
@@ -127,12 +140,12 @@ impl Writer {
                 Outcome::Stored => {
                     self.intake.advance(turn, &part.spans);
                     if began.elapsed() < TOO_LONG / 4 {
-                        self.most_records = self.most_records.saturating_mul(2);
+                        self.pace.set(self.pace.most().saturating_mul(2));
                     }
                 }
                 Outcome::GivenUp => return false,
                 Outcome::TooLarge => {
-                    self.most_records = part.items.len().div_ceil(2);
+                    self.pace.set(part.items.len().div_ceil(2));
                     match part.halves() {
                         Ok((first, second)) => parts.extend([second, first]),
                         Err(whole) => parts.push(whole),
@@ -170,7 +183,10 @@ impl Writer {
                     }
                     continue;
                 }
-                Err(WriteError::Fenced) if answer_lost && self.was_stored(batch) => return Outcome::Stored,
+                Err(WriteError::Fenced) if answer_lost && self.was_stored(batch) => {
+                    self.recovered(Attempt::Batch);
+                    return Outcome::Stored;
+                }
                 Err(WriteError::Fenced) => {
                     self.telemetry.fenced();
                     self.intake.fenced(turn);
@@ -192,8 +208,9 @@ impl Writer {
                     error
                 }
                 DbError::Statement(_) if took >= TOO_LONG && batch.items.len() > 1 => {
-                    let why = format!("a statement of {} records took too long", batch.items.len());
-                    self.failed(Attempt::Batch, log::Level::Warn, why);
+                    // The database is well, and half of it comes next: that is progress.
+                    log::warn!("a statement of {} records took too long, they are halved", batch.items.len());
+                    self.intake.goes_forward(turn);
                     return Outcome::TooLarge;
                 }
                 DbError::Statement(failure) => match refusal::fault(&failure) {

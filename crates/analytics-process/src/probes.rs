@@ -1,7 +1,7 @@
 //! `/health/live`, `/health/ready` and `/metrics`, the same for every process.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use actix_web::guard::{Any, Get, Head};
@@ -22,6 +22,7 @@ pub fn routes(readiness: Arc<dyn Readiness>, registry: Registry) -> impl FnOnce(
     move |config| {
         config
             .app_data(Data::from(readiness))
+            .app_data(Data::new(LastReason::default()))
             .app_data(Data::new(registry))
             .route("/health/live", read().to(|| async { HttpResponse::Ok().body("live\n") }))
             .route("/health/ready", read().to(ready))
@@ -34,12 +35,26 @@ fn read() -> Route {
     route().guard(Any(Get()).or(Head()))
 }
 
-async fn ready(readiness: Data<dyn Readiness>) -> HttpResponse {
-    match readiness.ready() {
-        Ok(()) => HttpResponse::Ok().body("ready\n"),
-        Err(why) => HttpResponse::ServiceUnavailable().body(format!("not ready: {why}\n")),
+/// Anybody may ask, and reasons name servers and users: they are for the log.
+async fn ready(readiness: Data<dyn Readiness>, last: Data<LastReason>) -> HttpResponse {
+    let why = readiness.ready().err();
+    let mut last = last.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last != why {
+        match &why {
+            Some(why) => log::warn!("not ready: {why}"),
+            None => log::info!("ready again"),
+        }
+        last.clone_from(&why);
+    }
+    match why {
+        None => HttpResponse::Ok().body("ready\n"),
+        Some(_) => HttpResponse::ServiceUnavailable().body("not ready, the log says why\n"),
     }
 }
+
+/// Why the process was not ready when it was asked last.
+#[derive(Clone, Default)]
+struct LastReason(Arc<Mutex<Option<String>>>);
 
 async fn metrics(registry: Data<Registry>) -> HttpResponse {
     match TextEncoder::new().encode_to_string(&registry.gather()) {

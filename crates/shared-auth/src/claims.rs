@@ -33,26 +33,33 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
     enum Id {
         Text(String),
         Number(i64),
+        Large(u64),
     }
     Ok(Option::<Id>::deserialize(deserializer)?.map(|id| match id {
         Id::Text(text) => text,
         Id::Number(number) => number.to_string(),
+        Id::Large(number) => number.to_string(),
     }))
 }
 
-/// A text, a list of texts, or null.
+/// A text, a list of texts, or null. Null and blanks name no role; what is no text names one that nobody knows.
 fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Names {
-        One(String),
-        Several(Vec<String>),
+        Several(Vec<serde_json::Value>),
+        One(serde_json::Value),
     }
-    Ok(match Option::<Names>::deserialize(deserializer)? {
-        None => Vec::new(),
-        Some(Names::One(name)) => vec![name],
-        Some(Names::Several(names)) => names,
-    })
+    let names = match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::Several(names) => names,
+    };
+    let named = |name: serde_json::Value| match name {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(name) => Some(name.trim().to_owned()).filter(|name| !name.is_empty()),
+        other => Some(other.to_string()),
+    };
+    Ok(names.into_iter().filter_map(named).collect())
 }
 
 /// Seconds since the epoch, whole or not (RFC 7519, section 2).
@@ -132,6 +139,12 @@ mod tests {
             (r#"{"vendorId":7}"#, Role::Vendor("7".into())),
             (r#"{"roles":["buyer","seller"],"vendorId":"v-1"}"#, vendor()),
             (r#"{"roles":["seller","admin"],"vendorId":"v-1"}"#, Role::Admin),
+            (r#"{"roles":["admin",7,null]}"#, Role::Admin),
+            (r#"{"role":"","vendorId":"v-1"}"#, vendor()),
+            (r#"{"roles":[null," "],"vendorId":"v-1"}"#, vendor()),
+            (r#"{"role":3,"vendorId":"v-1"}"#, Role::Buyer),
+            (r#"{"role":{"name":"admin"},"vendorId":"v-1"}"#, Role::Buyer),
+            (r#"{"role":"seller","vendorId":9300000000000000000}"#, Role::Vendor("9300000000000000000".into())),
             (r#"{"role":["admin"]}"#, Role::Admin),
             (r#"{"role":["buyer","seller"],"vendorId":"v-1"}"#, vendor()),
             (r#"{"roles":"admin"}"#, Role::Admin),

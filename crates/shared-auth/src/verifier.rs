@@ -181,7 +181,9 @@ impl Inner {
                 Err(error) => refused = Some(error.into()),
             }
         }
-        if let (None, Some(published)) = (&refused, &self.published) {
+        let is_new = |id: &String| published.iter().all(|key| key.id.as_ref() != Some(id));
+        let unknown = refused.is_none() || header.kid.as_ref().is_some_and(is_new);
+        if let (true, Some(published)) = (unknown, &self.published) {
             published.hasten();
         }
         Err(refused.unwrap_or(Rejected::UnknownKey { algorithm: format!("{:?}", header.alg), id: header.kid }))

@@ -129,7 +129,11 @@ impl DatabaseUrl {
             }
             Some((login, hosts)) => {
                 let (user, password) = login.split_once(':').unwrap_or((login, ""));
-                self.set("user", decoded(user)?)?;
+                let user = decoded(user)?;
+                if user.contains(':') {
+                    return Err(invalid("has a ':' in its user: the one before the password must not be written %3A"));
+                }
+                self.set("user", user)?;
                 self.set("password", decoded(password)?)?;
                 hosts
             }
@@ -347,6 +351,7 @@ mod tests {
         for (text, says) in [
             ("postgresql://u:p@SECRET@h/d", "more than one '@'"),
             ("postgresql://u:SECRET/x@h/d", "after the user and password"),
+            ("postgresql://u%3ASECRET@h/d", "a ':' in its user"),
             ("postgresql://u:SECRET?x@h/d", "after the user and password"),
             ("postgresql://u:SECRET%zz@h/d", "a '%' that"),
             ("postgresql://u:SECRET%@h/d", "a '%' that"),

@@ -11,5 +11,6 @@ WHERE NOT t.tgisinternal
             'dead_letter_usage', 'dead_letter_overflow'
         ]) AS own
     )
-    AND t.tgname NOT IN ('dead_letters_inserted', 'dead_letters_updated', 'dead_letters_deleted')
+    AND t.tgname NOT IN ('dead_letters_inserted', 'dead_letters_updated', 'dead_letters_deleted',
+        'dead_letters_truncated')
 ORDER BY named

@@ -115,7 +115,7 @@ pub(super) fn logged(connection: &mut Connection, items: &[Item]) -> Result<Hash
 }
 
 /// Which of these ids are in the log already.
-pub(super) fn logged_ids(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashSet<EventId>, WriteError> {
+fn logged_ids(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashSet<EventId>, WriteError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = SqlUuid)]

@@ -2,6 +2,7 @@
 //! it stands.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use analytics_core::record::TopicPartition;
 use diesel::connection::SimpleConnection;
@@ -15,17 +16,19 @@ use crate::{Connection, DbError};
 
 /// How long a writer stands in the queue for the counting lock before it lets others pass.
 const QUEUE_TIMEOUT: &str = "30s";
+/// What fails later than this failed by that timeout.
+const IN_THE_QUEUE: Duration = Duration::from_secs(25);
 
 /// Waits until this transaction may add to metrics. The queue moves on: waiting in it is no failure.
 pub(crate) fn lock_counting(connection: &mut Connection) -> Result<(), WriteError> {
-    let lock = Lock::Counting as i64;
+    let (lock, began) = (Lock::Counting as i64, Instant::now());
     // One message: one round trip.
     let taken = connection.batch_execute(&format!(
         "SET LOCAL lock_timeout = '{QUEUE_TIMEOUT}'; SELECT pg_advisory_xact_lock({lock}); \
          SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
     ));
     taken.map_err(|error| match error.into() {
-        DbError::Statement(_) => WriteError::Busy,
+        DbError::Statement(_) if began.elapsed() > IN_THE_QUEUE => WriteError::Busy,
         error => WriteError::Database(error),
     })
 }

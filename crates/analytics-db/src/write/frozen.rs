@@ -16,16 +16,19 @@ use crate::{Connection, DbError};
 /// Between two looks at a COPY. One that is well goes on between them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Sessions of our own role in this database of which the server waits for the rest of a COPY, and has
-/// done so for seconds.
-const WAITING_FOR_THE_REST: &str = "pid <> pg_backend_pid() AND datname = current_database() \
-     AND usename = current_user AND state = 'active' AND wait_event_type = 'Client' AND wait_event = 'ClientRead' \
-     AND query ILIKE 'COPY %' AND state_change < now() - interval '5 seconds'";
+/// Copies into the log by our own role that began seconds ago, and of which the server waits for the rest.
+const COPIES: &str = "pg_stat_progress_copy JOIN pg_stat_activity USING (pid) \
+     WHERE pid <> pg_backend_pid() AND pg_stat_activity.datname = current_database() AND usename = current_user \
+     AND relid IN ('event_logs'::regclass, 'order_lines'::regclass) AND wait_event = 'ClientRead' \
+     AND state_change < now() - interval '5 seconds'";
 
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Integer)]
     pid: i32,
+    /// How much of the COPY has come.
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
 }
 
 /// Ends writers that froze in mid-COPY, and returns how many.
@@ -33,19 +36,20 @@ struct Row {
 /// # Errors
 /// [`DbError`].
 pub fn end_frozen(connection: &mut Connection) -> Result<usize, DbError> {
-    let query = format!("SELECT pid FROM pg_stat_activity WHERE {WAITING_FOR_THE_REST}");
-    let suspects: Vec<Row> = sql_query(query).load(connection)?;
+    let suspects: Vec<Row> =
+        sql_query(format!("SELECT pid, bytes_processed AS bytes FROM {COPIES}")).load(connection)?;
     if suspects.is_empty() {
         return Ok(0);
     }
     thread::sleep(PAUSE);
     let query = format!(
         // OFFSET keeps the planner from ending sessions before it has looked at them.
-        "SELECT pid FROM (SELECT pid FROM pg_stat_activity WHERE pid = ANY($1) AND {WAITING_FOR_THE_REST} OFFSET 0) s \
-         WHERE pg_terminate_backend(pid, $2)"
+        "SELECT pid, bytes FROM (SELECT pid, bytes_processed AS bytes FROM {COPIES} OFFSET 0) s \
+         WHERE (pid, bytes) IN (SELECT * FROM unnest($1, $2)) AND pg_terminate_backend(pid, $3)"
     );
     let ended: Vec<Row> = sql_query(query)
         .bind::<Array<Integer>, _>(suspects.iter().map(|row| row.pid).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(suspects.iter().map(|row| row.bytes).collect::<Vec<_>>())
         // How long to wait for its end, in milliseconds.
         .bind::<BigInt, _>(2_000)
         .load(connection)?;

@@ -120,16 +120,14 @@ enum Attempt {
 fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, DbError> {
     let tried = connection.transaction::<(), WriteError, _>(|connection| {
         limit(connection)?;
-        // An event that is in the log already, or twice in the batch, is no refusal.
-        let mut known = event_log::logged_ids(connection, events.iter().map(|event| event.id.0).collect())?;
-        let new: Vec<&Event> = events.iter().copied().filter(|event| known.insert(event.id)).collect();
-        event_log::copy(connection, &new)?;
+        // Under ids of its own, so that whoever has written the same events, or is writing them, is not waited for.
+        let copies: Vec<Event> =
+            events.iter().map(|event| Event { id: fresh_id(event.id), ..(*event).clone() }).collect();
+        event_log::copy(connection, &copies)?;
         Err(Error::RollbackTransaction.into())
     });
     match tried {
         Ok(()) | Err(WriteError::Database(DbError::Statement(Error::RollbackTransaction))) => Ok(Attempt::Taken),
-        // Another writer has just logged one of them.
-        Err(WriteError::AlreadyLogged) => Ok(Attempt::Taken),
         Err(WriteError::Database(DbError::Statement(error))) if fault(&error) == Fault::Record => {
             Ok(Attempt::Refused(error.to_string()))
         }
@@ -180,14 +178,19 @@ fn foreign_triggers(connection: &mut Connection) -> Result<Vec<String>, DbError>
 /// The same event, in the same place of the log, with as many bytes of text that does not shrink:
 /// whatever room the event needs, the witness needs too.
 fn witness(event: &Event) -> Event {
-    let mut bytes = *Uuid::new_v4().as_bytes();
-    bytes.iter_mut().zip(event.id.0.as_bytes()).take(6).for_each(|(byte, time)| *byte = *time);
     let mut text = String::with_capacity(event.metadata.len() + 32);
     while text.len() + 8 < event.metadata.len() {
         text.push_str(&Uuid::new_v4().simple().to_string());
     }
     text.truncate(event.metadata.len().saturating_sub(8));
-    Event { id: EventId(Uuid::new_v8(bytes)), metadata: format!(r#"{{"w":"{text}"}}"#), ..event.clone() }
+    Event { id: fresh_id(event.id), metadata: format!(r#"{{"w":"{text}"}}"#), ..event.clone() }
+}
+
+/// Another id in the same place of the log.
+fn fresh_id(id: EventId) -> EventId {
+    let mut bytes = *Uuid::new_v4().as_bytes();
+    bytes.iter_mut().zip(id.0.as_bytes()).take(6).for_each(|(byte, time)| *byte = *time);
+    EventId(Uuid::new_v8(bytes))
 }
 
 /// Turns the events into rejections whose amounts do not fit into a metric any more, on top of what

@@ -26,8 +26,9 @@ pub(crate) const fn is_damage(code: RDKafkaErrorCode) -> bool {
     matches!(code, BadMessage | BadCompression | NotImplemented | InvalidMessage)
 }
 
-/// Looks at the records from the stored offset on. If they are damaged where they lie, their stretch is
-/// recorded as a gap; else they were on the way, and are read again.
+/// Looks at the batch that could not be read. If it is damaged where it lies, its stretch is recorded as a gap,
+/// together with what is before it from the stored offset on, which is no record (aborted transactions); else
+/// it was damaged on the way, and is read again.
 ///
 /// # Errors
 /// [`StartError`]; the next session finds the same again.
@@ -36,35 +37,49 @@ pub(crate) fn record_damage(
     telemetry: &Telemetry,
     partition: &TopicPartition,
     stored: Offset,
+    failed_at: Offset,
 ) -> Result<(), StartError> {
     let (_, end) = ends(&asking(settings)?, partition)?;
-    if stored >= end || is_readable(settings, partition, stored)? {
+    let first = stored.max(failed_at);
+    if first >= end {
         return Ok(());
     }
+    let Batch::Damaged(batch) = batch_at(settings, partition, first)? else { return Ok(()) };
     // A batch is damaged as a whole, and nothing tells where it ends. Ever longer steps find an offset
-    // after it; what lies between that and the step before is halved.
-    let (mut damaged, mut step) = (stored.0, 1);
-    let mut readable = loop {
-        let next = (stored.0 + step).min(end.0);
-        if next == end.0 || is_readable(settings, partition, Offset(next))? {
+    // after it; what lies between that and the step before is halved. What follows it may be damaged, too, and
+    // has its own turn.
+    let is_after =
+        |offset: i64| Ok::<_, StartError>(batch_at(settings, partition, Offset(offset))? != Batch::Damaged(batch));
+    let (mut damaged, mut step) = (first.0, 1);
+    let mut after = loop {
+        let next = (first.0 + step).min(end.0);
+        if next == end.0 || is_after(next)? {
             break next;
         }
         (damaged, step) = (next, step * 2);
     };
-    while readable - damaged > 1 {
-        let middle = damaged.midpoint(readable);
-        if is_readable(settings, partition, Offset(middle))? {
-            readable = middle;
+    while after - damaged > 1 {
+        let middle = damaged.midpoint(after);
+        if is_after(middle)? {
+            after = middle;
         } else {
             damaged = middle;
         }
     }
-    let gap = Gap { from: stored, to: Offset(readable), resume_at: Offset(readable) };
+    let gap = Gap { from: stored, to: Offset(after), resume_at: Offset(after) };
     record_gap(settings, telemetry, partition, gap, "the records are damaged: their checksum is wrong")
 }
 
-/// Whether the batch at an offset can be read.
-fn is_readable(settings: &IngestSettings, partition: &TopicPartition, at: Offset) -> Result<bool, StartError> {
+/// How a batch of records could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Batch {
+    Readable,
+    /// Damaged, as the client tells where the batch begins.
+    Damaged(i64),
+}
+
+/// The batch at an offset.
+fn batch_at(settings: &IngestSettings, partition: &TopicPartition, at: Offset) -> Result<Batch, StartError> {
     let mut config = settings.kafka_queries.clone();
     config
         // The client wants one to read at all; no group is joined.
@@ -81,8 +96,10 @@ fn is_readable(settings: &IngestSettings, partition: &TopicPartition, at: Offset
     let deadline = Instant::now() + ANSWER;
     while Instant::now() < deadline {
         match events.poll(Duration::from_millis(100)) {
-            Some(Event::Message(_) | Event::EndOfPartition(_)) => return Ok(true),
-            Some(Event::Failure(failure)) if is_damage(failure.code) => return Ok(false),
+            Some(Event::Message(_) | Event::EndOfPartition(_)) => return Ok(Batch::Readable),
+            Some(Event::Failure(failure)) if is_damage(failure.code) => {
+                return Ok(Batch::Damaged(failure.place.map_or(-1, |place| place.offset)));
+            }
             _ => {}
         }
     }

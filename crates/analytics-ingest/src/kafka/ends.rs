@@ -52,6 +52,11 @@ pub(super) fn leaders(client: &BaseConsumer, topic: &str, at_most: Duration) -> 
     match found.error().map(RDKafkaErrorCode::from) {
         None | Some(RDKafkaErrorCode::LeaderNotAvailable) => {}
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(Leaders::new()),
+        // One topic that may not be described holds up no other.
+        Some(error) if !is_transport(error) => {
+            log::warn!("{topic}: the broker does not describe it: {error}");
+            return Ok(Leaders::new());
+        }
         Some(error) => return Err(KafkaError::MetadataFetch(error)),
     }
     let mut leaders = vec![false; found.partitions().len()];
@@ -60,6 +65,12 @@ pub(super) fn leaders(client: &BaseConsumer, topic: &str, at_most: Duration) -> 
         place.into_iter().for_each(|leader| *leader = partition.leader() >= 0);
     }
     Ok(leaders)
+}
+
+/// Whether the broker could not be asked.
+const fn is_transport(error: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut};
+    matches!(error, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | RequestTimedOut)
 }
 
 /// Where a partition begins and ends, if its leader says so.

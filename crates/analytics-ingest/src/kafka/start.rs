@@ -82,15 +82,25 @@ pub(super) struct Start {
     pub(super) waiting: HashMap<TopicPartition, Offset>,
 }
 
-/// Since when partitions end before their stored offsets, over all sessions of the process.
+/// What was not seen for so long is another regression.
+const SEEN: Duration = Duration::from_secs(30);
+
+/// Since when partitions end before their stored offsets, and when that was seen last, over all sessions of the
+/// process.
 #[derive(Clone, Default)]
-pub(crate) struct Regressions(Arc<Mutex<HashMap<TopicPartition, Instant>>>);
+pub(crate) struct Regressions(Arc<Mutex<HashMap<TopicPartition, (Instant, Instant)>>>);
 
 impl Regressions {
     /// Whether the partition has ended too early for so long that it will not grow back.
     pub(super) fn is_lasting(&self, partition: &TopicPartition) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(partition.clone()).or_insert_with(Instant::now).elapsed() > REGRESSION
+        let now = Instant::now();
+        let (since, seen) = known.entry(partition.clone()).or_insert((now, now));
+        if seen.elapsed() > SEEN {
+            *since = now;
+        }
+        *seen = now;
+        since.elapsed() > REGRESSION
     }
 
     fn is_over(&self, partition: &TopicPartition) {

@@ -82,7 +82,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "API_POOL_SIZE",
         Some("8"),
-        "the most connections to PostgreSQL of one API process, at least 2: one is for single metrics",
+        "the most connections to PostgreSQL that requests to one API process use, at least 2: one is for single \
+         metrics. One more looks at the state of the database",
     ),
     setting(
         "API_KEEP_ALIVE_SECONDS",

@@ -28,12 +28,17 @@ pub(crate) fn masked(text: &str) -> String {
     })
 }
 
-/// What is secret in the value of a setting that may hold a secret: the value itself, its lines and its
-/// entries, what stands after `=` or `:` in them, and user information before `@`.
+/// Parts of names whose values are secret, also misspelled.
+const SECRET_NAMES: [&str; 7] = ["pas", "pwd", "word", "secret", "token", "key", "jaas"];
+
+/// What is secret in the value of a setting that may hold a secret: the value itself, its lines, the values of
+/// entries whose names sound secret, and the password before `@`.
 pub(super) fn parts(value: &str) -> impl Iterator<Item = String> {
     let whole = std::iter::once(value.trim());
     let lines = value.lines().map(str::trim);
-    let values = value.split([',', '\n', '&', '?', ' ']).filter_map(|entry| entry.split_once('=')).map(|(_, v)| v);
+    let sounds_secret = |name: &str| SECRET_NAMES.iter().any(|part| name.to_ascii_lowercase().contains(part));
+    let entries = value.split([',', '\n', '&', '?', ' ']).filter_map(|entry| entry.split_once('='));
+    let values = entries.filter(|(name, _)| sounds_secret(name)).map(|(_, value)| value);
     let password = value.rsplit_once('@').and_then(|(before, _)| before.split_once("://")?.1.split_once(':'));
     let password = password.map(|(_, password)| password);
     let all: Vec<String> = whole

@@ -41,7 +41,7 @@ pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
     let mut lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     let mut unreadable = Vec::new();
     loop {
-        let read: Result<Vec<_>, _> = dotenvy::from_read_iter(lines.join("\n").as_bytes()).collect();
+        let read: Result<Vec<_>, _> = dotenvy::from_read_iter((lines.join("\n") + "\n").as_bytes()).collect();
         let rest = match read {
             Ok(entries) => {
                 let mut source = environment(entries);

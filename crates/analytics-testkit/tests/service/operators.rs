@@ -18,17 +18,16 @@ const UNREADY: Duration = Duration::from_secs(15);
 const RAISES: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = 'check_violation'; END $$";
 
-/// Why ingest is not ready, if it is not.
-fn unready(ingest: &Process) -> Option<String> {
+fn is_unready(ingest: &Process) -> bool {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut answer = agent.get(format!("http://{}/health/ready", ingest.address)).call().unwrap();
-    (answer.status() == 503).then(|| answer.body_mut().read_to_string().unwrap())
+    agent.get(format!("http://{}/health/ready", ingest.address)).call().unwrap().status() == 503
 }
 
 /// Ingest waits, in what it says and in what it does.
 fn assert_waits(ingest: &Process, named: &str) {
     wait::until("ingest to be unready, and to say why", UNREADY, || {
-        unready(ingest).filter(|why| why.contains(named) && why.contains(" to be dropped"))
+        let says_why = |line: &str| line.contains(named) && line.contains(" to be dropped");
+        (is_unready(ingest) && ingest.log().lines().any(says_why)).then_some(())
     });
     let retries = || ingest.metric("analytics_ingest_retries_total");
     wait::until("the first tries to be over", PATIENCE, || (retries() >= 8.0).then_some(()));

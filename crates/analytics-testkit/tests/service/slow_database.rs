@@ -1,6 +1,6 @@
 //! A database that is slow: what takes too long is tried in smaller parts, and waiting is no failure.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use analytics_db::locks::Lock;
 use analytics_testkit::broker::Message;
@@ -29,6 +29,31 @@ fn a_batch_that_takes_too_long_is_halved() {
     assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(0), "no record is accused");
     assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(900));
     assert!(ingest.log().contains("took too long"), "{}", ingest.log());
+}
+
+#[test]
+fn a_row_that_somebody_keeps_locked_holds_up_no_other_partition() {
+    let service = Service::new(1);
+    let mut ingest = service.ingest();
+    service.send(&views(1));
+    service.wait_consumed(1);
+    let mut holder = service.database.connect();
+    holder
+        .batch_execute("BEGIN; UPDATE ingest_offsets SET updated_at = now() WHERE topic LIKE '%product.viewed'")
+        .unwrap();
+    // Several heartbeats, which tell of the locked one as well.
+    let deadline = Instant::now() + Duration::from_secs(25);
+    let mut sent = 0;
+    while Instant::now() < deadline {
+        service.send(&[Message::json("user.registered", format!(r#"{{"userId":"u-{sent}"}}"#))]);
+        sent += 1;
+        wait::until("a signup", Duration::from_secs(15), || (service.consumed() > sent).then_some(()));
+    }
+    assert_eq!(service.database.number("SELECT count(*) FROM event_logs"), Some(1 + sent));
+    drop(holder);
+    service.send(&views(1));
+    service.wait_consumed(2 + sent);
+    ingest.wait_ready();
 }
 
 #[test]

@@ -1,3 +1,4 @@
+DROP TRIGGER dead_letters_truncated ON dead_letters;
 DROP TRIGGER dead_letters_deleted ON dead_letters;
 DROP TRIGGER dead_letters_updated ON dead_letters;
 DROP TRIGGER dead_letters_inserted ON dead_letters;

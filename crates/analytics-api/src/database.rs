@@ -119,8 +119,7 @@ impl Database {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Problem> {
-        let (reading, at_most) = (self.reading, self.reading.statement_timeout + PATIENCE);
-        answered(self.connections.lend(at_most, move |connection| reading.begin(connection), read, end).await)
+        answered(self.read_on(&self.connections, self.reading.statement_timeout + PATIENCE, read).await)
     }
 
     /// Writes something, in transactions of its own.
@@ -136,8 +135,17 @@ impl Database {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, String> {
+        self.read_on(&self.looking, LOOK, read).await
+    }
+
+    async fn read_on<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
+        &self,
+        connections: &Connections,
+        at_most: Duration,
+        read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, String> {
         let reading = self.reading;
-        self.looking.lend(LOOK, move |connection| reading.begin(connection), read, end).await
+        connections.lend(at_most, move |connection| reading.begin(connection), read, end).await
     }
 
     /// A metric, if it was ever counted.

@@ -10,7 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, Condition, from_fn};
 use actix_web::web::{Data, Json, JsonConfig, PathConfig, redirect, resource, scope, to};
 use actix_web::{App, HttpServer, rt};
-use analytics_process::probes;
+use analytics_process::probes::{self, read};
 use analytics_process::shutdown::Shutdown;
 use utoipa_swagger_ui::Config;
 
@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::manners::{conditional, fresh, request_id};
 use crate::openapi;
 use crate::problem::Problem;
-use crate::routes::{self, nowhere, read};
+use crate::routes::{self, nowhere};
 use crate::settings::ApiSettings;
 use crate::telemetry::{Telemetry, measure};
 

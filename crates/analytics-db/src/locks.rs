@@ -66,7 +66,8 @@ impl Guard {
         Ok(row.free.then_some(guard))
     }
 
-    /// Begins the transaction, which the server ends soon after its client is gone without a word. At rest it has no snapshot and so holds nothing up.
+    /// Begins the transaction, which the server ends soon after its client is gone without a word. At rest it
+    /// has no snapshot and so holds nothing up.
     fn open(url: &DatabaseUrl) -> Result<Self, DbError> {
         let mut connection = connect(url, "analytics-guard")?;
         connection.batch_execute(

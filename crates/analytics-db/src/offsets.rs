@@ -7,9 +7,9 @@ use analytics_core::record::{Offset, TopicPartition};
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
-use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
-use crate::write::limit;
+use crate::write::limited;
 use crate::{Connection, DbError};
 
 /// How far one partition is counted.
@@ -151,8 +151,7 @@ pub fn start(
     partition: &TopicPartition,
     at: Offset,
 ) -> Result<(), DbError> {
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         sql_query(
             "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING",
@@ -178,8 +177,7 @@ pub fn record_gap(
     gap: Gap,
     reason: &str,
 ) -> Result<bool, DbError> {
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         let recorded = sql_query(include_str!("sql/record_gap.sql"))
             .bind::<Text, _>(consumer_group)
             .bind::<Text, _>(&*partition.topic)
@@ -226,8 +224,7 @@ pub fn heartbeat(
     consumer_group: &str,
     partitions: &[(TopicPartition, Offset, Progress)],
 ) -> Result<usize, DbError> {
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         // Whoever holds a row for longer must not keep the others from being told of.
         connection.batch_execute("SET LOCAL lock_timeout = '1s'")?;
         beat(connection, consumer_group, partitions)

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diesel::sql_types::{Array, Integer, Nullable, Text};
-use diesel::{Connection as _, OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 
-use crate::write::limit;
+use crate::write::limited;
 use crate::{Connection, DbError};
 
 /// Stores how many partitions the topics have that a group counts (0: a topic does not exist), and that it
@@ -20,8 +20,7 @@ pub fn register(
     consumer_group: &str,
     topics: &BTreeMap<String, i32>,
 ) -> Result<(), DbError> {
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         sql_query(include_str!("sql/register_topics.sql"))
             .bind::<Text, _>(consumer_group)
             .bind::<Array<Text>, _>(topics.keys().collect::<Vec<_>>())
@@ -70,8 +69,7 @@ pub fn identify(
         #[diesel(sql_type = Nullable<Text>)]
         topic_id: Option<String>,
     }
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         let known: Option<Row> =
             sql_query("SELECT topic_id FROM ingest_topics WHERE consumer_group = $1 AND topic = $2 FOR UPDATE")
                 .bind::<Text, _>(consumer_group)

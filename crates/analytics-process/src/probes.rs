@@ -30,8 +30,8 @@ pub fn routes(readiness: Arc<dyn Readiness>, registry: Registry) -> impl FnOnce(
     }
 }
 
-/// HEAD is GET without the body.
-fn read() -> Route {
+/// A route that reads: HEAD is GET without the body.
+pub fn read() -> Route {
     route().guard(Any(Get()).or(Head()))
 }
 

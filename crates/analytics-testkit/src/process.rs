@@ -146,13 +146,18 @@ impl Process {
     /// # Panics
     /// Where it does not within a minute, or ends.
     pub fn wait_ready(&mut self) {
-        let url = format!("http://{}/health/ready", self.address);
         wait::until("readiness", Duration::from_secs(60), || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("{} ended with {status}:\n{}", self.name, self.log());
             }
-            ureq::get(&url).call().ok()
+            self.is_ready().then_some(())
         });
+    }
+
+    /// Whether it says that it is ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        ureq::get(format!("http://{}/health/ready", self.address)).call().is_ok()
     }
 
     /// What it has written.

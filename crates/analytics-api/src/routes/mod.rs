@@ -10,9 +10,9 @@ pub(crate) mod freshness;
 pub(crate) mod metrics;
 pub(crate) mod proofs;
 
-use actix_web::guard::{Any, Get, Head};
-use actix_web::web::{JsonConfig, ServiceConfig, delete, post, resource, route, to};
-use actix_web::{Resource, Route};
+use actix_web::Resource;
+use actix_web::web::{JsonConfig, ServiceConfig, delete, post, resource, to};
+use analytics_process::probes::read;
 
 use crate::problem::Problem;
 
@@ -46,11 +46,6 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         ))
         .service(only("GET, HEAD", resource("/api/proofs").route(read().to(proofs::list))))
         .service(only("GET, HEAD", resource("/api/freshness").route(read().to(freshness::show))));
-}
-
-/// A route that reads: HEAD is GET without the body.
-pub(crate) fn read() -> Route {
-    route().guard(Any(Get()).or(Head()))
 }
 
 /// Says which methods a route has to whoever tries another.

@@ -14,12 +14,12 @@ use analytics_core::metric_type::{Metric, MetricType};
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, Text};
-use diesel::{Connection as _, RunQueryDsl, sql_query};
+use diesel::{RunQueryDsl, sql_query};
 
 use super::{AuditError, Difference, Figures, ratings};
-use crate::Connection;
 use crate::locks::Guard;
-use crate::write::{WriteError, event_days, fence, limit, metrics, ratings as standing, rollups};
+use crate::write::{WriteError, event_days, fence, limited, metrics, ratings as standing, rollups};
+use crate::{Connection, DbError};
 
 /// Why nothing was repaired.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,12 @@ pub enum RepairError {
     /// The differences could not be added.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl From<DbError> for RepairError {
+    fn from(error: DbError) -> Self {
+        Self::Write(error.into())
+    }
 }
 
 impl From<diesel::result::Error> for RepairError {
@@ -65,12 +71,11 @@ pub fn repair(
     for difference in differences {
         repair.plan(difference, business);
     }
-    connection.transaction(|connection| {
-        limit(connection).map_err(WriteError::from)?;
+    limited(connection, |connection| {
         fence::lock_counting(connection)?;
         repair.apply(connection, business)?;
         // What is missing must not have been added by another repair since the snapshot.
-        guard.check().map_err(WriteError::from)?;
+        guard.check()?;
         Ok(())
     })
 }

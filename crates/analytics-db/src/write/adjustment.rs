@@ -10,11 +10,11 @@ use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
 use chrono::Utc;
 use diesel::sql_types::{BigInt, Jsonb, Nullable, Text};
-use diesel::{Connection as _, OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{WriteError, event_days, event_log, fence, limit};
+use super::{WriteError, event_days, event_log, fence, limited};
 use crate::read::RawJson;
 use crate::{Connection, DbError};
 
@@ -44,8 +44,7 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
         #[diesel(sql_type = Nullable<BigInt>)]
         value: Option<i64>,
     }
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         fence::lock_counting(connection)?;
         let current: Option<Current> = sql_query("SELECT value FROM metrics WHERE type = $1")
             .bind::<Text, _>(&adjustment.metric_type)

@@ -161,9 +161,19 @@ const LOCK_TIMEOUT: &str = "5s";
 /// How long a statement may take, in seconds. A batch that needs longer has to be smaller.
 pub const STATEMENT_SECONDS: u64 = 60;
 
-/// Begins a transaction with limits that let no frozen worker block the others, set for the one
-/// transaction only so that they hold through a pooler too.
-pub(crate) fn limit(connection: &mut Connection) -> Result<(), DbError> {
+/// A transaction with limits that let no frozen worker block the others, set for the one transaction only so that
+/// they hold through a pooler too.
+pub(crate) fn limited<T, E: From<Error> + From<DbError>>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    connection.transaction(|connection| {
+        limit(connection)?;
+        work(connection)
+    })
+}
+
+fn limit(connection: &mut Connection) -> Result<(), DbError> {
     Ok(connection.batch_execute(&format!(
         "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'; \
          SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL client_connection_check_interval = '5s'"
@@ -194,8 +204,7 @@ pub fn write(
 ) -> Result<Written, WriteError> {
     #[cfg(feature = "mutants")]
     mutant::move_offsets_before_data(connection, batch)?;
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         let refused_before = refused_before(connection, batch)?;
         let judged = judge(connection, &mut batch.items, reread)?;
         let counting = log(connection, judged.events, business)?;

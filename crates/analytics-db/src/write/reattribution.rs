@@ -12,10 +12,10 @@ use analytics_core::ids::VendorId;
 use analytics_core::rules;
 use analytics_core::seal::seal;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
-use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::{WriteError, fence, lessons, limit, metrics, rollups};
+use super::{WriteError, fence, lessons, limited, metrics, rollups};
 use crate::logged::{self, Logged};
 use crate::{Connection, DbError};
 
@@ -44,8 +44,7 @@ pub fn reattribute(
     after: EventId,
     dry_run: bool,
 ) -> Result<Moved, WriteError> {
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         let ids = vendorless(connection, after)?;
         let next = ids.last().filter(|_| i64::try_from(ids.len()).is_ok_and(|n| n == PIECE)).map(|id| EventId(*id));
         if !dry_run {

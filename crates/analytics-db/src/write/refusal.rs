@@ -20,14 +20,13 @@ use analytics_core::identity::EventId;
 use analytics_core::maps::HashMap;
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
-use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::{Batch, WriteError, event_log, limit};
+use super::{Batch, WriteError, event_log, limited};
 use crate::{Connection, DbError};
 
 /// Turns the records that the database refuses into rejections, and returns how many there were.
@@ -63,24 +62,13 @@ pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: 
     Ok(refused)
 }
 
-/// Asks something within the limits of every transaction: whoever holds a lock is not waited for without end.
-fn limited<T>(
-    connection: &mut Connection,
-    ask: impl FnOnce(&mut Connection) -> Result<T, DbError>,
-) -> Result<T, DbError> {
-    connection.transaction(|connection| {
-        limit(connection)?;
-        ask(connection)
-    })
-}
-
 /// Why the database refuses one of these events, if it does.
 fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<String>, DbError> {
     if events.is_empty() {
         return Ok(None);
     }
     let values: Vec<&str> = events.iter().map(|event| event.metadata.as_str()).collect();
-    let evaluated = limited(connection, |connection| {
+    let evaluated: Result<usize, DbError> = limited(connection, |connection| {
         let query = sql_query("SELECT count(jsonb_typeof(v::jsonb)) FROM unnest($1) AS v");
         Ok(query.bind::<Array<Text>, _>(values).execute(connection)?)
     });
@@ -118,8 +106,7 @@ enum Attempt {
 
 /// Writes events and takes that back.
 fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, DbError> {
-    let tried = connection.transaction::<(), WriteError, _>(|connection| {
-        limit(connection)?;
+    let tried = limited(connection, |connection| {
         // Under ids of its own, so that whoever has written the same events, or is writing them, is not waited for.
         let copies: Vec<Event> =
             events.iter().map(|event| Event { id: fresh_id(event.id), ..(*event).clone() }).collect();
@@ -210,13 +197,13 @@ fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: 
     };
     let events = batch.items.iter().filter_map(|item| item.decoded.as_ref().ok());
     let types: BTreeSet<String> = events.flat_map(|event| counters(event).into_keys()).map(|t| t.to_string()).collect();
-    let standing: Vec<Standing> = limited(connection, |connection| {
+    let standing: Result<Vec<Standing>, DbError> = limited(connection, |connection| {
         let query =
             sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
         Ok(query.bind::<Array<Text>, _>(types.into_iter().collect::<Vec<_>>()).load(connection)?)
-    })?;
+    });
     let mut sums: HashMap<String, i128> =
-        standing.into_iter().map(|row| (row.metric_type, i128::from(row.value))).collect();
+        standing?.into_iter().map(|row| (row.metric_type, i128::from(row.value))).collect();
     let mut rejected = 0;
     for decoded in batch.items.iter_mut().map(|item| &mut item.decoded) {
         let Ok(event) = decoded else { continue };

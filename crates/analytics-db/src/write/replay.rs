@@ -8,11 +8,11 @@ use analytics_core::decode::Decoder;
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Item, Outcome, Reread, WriteError, dead_letters, fence, judge, limit, log};
+use super::{Item, Outcome, Reread, WriteError, dead_letters, fence, judge, limited, log};
 use crate::{Connection, DbError};
 
 /// What became of a dead letter that was to be replayed.
@@ -143,8 +143,7 @@ fn replay_piece(
     decoder: &Decoder,
     actor: &str,
 ) -> Result<Vec<Replayed>, WriteError> {
-    connection.transaction(|connection| {
-        limit(connection)?;
+    limited(connection, |connection| {
         let rows = load(connection, ids)?;
         let mut replayed: Vec<Replayed> = ids
             .iter()

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::database::{Database, Server};
-use analytics_testkit::process::Process;
 use analytics_testkit::proxy::Proxy;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
@@ -17,10 +16,6 @@ use crate::traffic;
 
 /// How long a probe may go on saying that all is well.
 const READY: Duration = Duration::from_secs(15);
-
-fn ready(process: &Process) -> bool {
-    ureq::get(format!("http://{}/health/ready", process.address)).call().is_ok()
-}
 
 /// What the API and ingest do while the database does not answer, and after.
 fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()) {
@@ -62,7 +57,7 @@ fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()
         }
     });
     for process in [&api, &ingest] {
-        wait::until("readiness to end", READY, || (!ready(process)).then_some(()));
+        wait::until("readiness to end", READY, || (!process.is_ready()).then_some(()));
     }
     assert!(since.elapsed() < READY + Duration::from_secs(5));
 
@@ -74,7 +69,7 @@ fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()
     service.wait_all_consumed();
     tally.assert_counted(service);
     ingest.wait_ready();
-    wait::until("the API to be ready again", PATIENCE, || ready(&api).then_some(()));
+    wait::until("the API to be ready again", PATIENCE, || api.is_ready().then_some(()));
 }
 
 #[test]

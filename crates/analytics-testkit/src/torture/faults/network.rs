@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::obstacle::Obstacle;
+use super::workers::kill_one_in_mid_batch;
 use crate::pooler::Pooler;
 use crate::proxy::Proxy;
 use crate::torture::arena::{LONGER_THAN_A_SESSION, Run};
@@ -66,13 +66,7 @@ pub(super) fn pooled(run: &mut Run<'_>) {
     run.start_workers();
     run.feed_now(20);
     for _ in 0..2 {
-        let lock = Obstacle::counting_lock(run);
-        let feeding = run.feed(25, Duration::from_secs(1));
-        let victim = lock.wait_for_worker(run);
-        run.kill_worker(victim);
-        drop(lock);
-        run.start_worker();
-        feeding.wait();
+        kill_one_in_mid_batch(run, 25);
     }
     run.stop_worker(0);
     run.start_worker();

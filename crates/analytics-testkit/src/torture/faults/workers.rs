@@ -28,16 +28,21 @@ pub(super) fn kill_in_mid_batch(run: &mut Run<'_>) {
     run.start_workers();
     run.feed_now(10);
     for _ in 0..2 {
-        let lock = Obstacle::counting_lock(run);
-        let feeding = run.feed(30, Duration::from_secs(1));
-        let victim = lock.wait_for_worker(run);
-        run.kill_worker(victim);
-        drop(lock);
-        run.start_worker();
-        feeding.wait();
+        kill_one_in_mid_batch(run, 30);
     }
     run.fault_is_over();
     run.feed_now(30);
+}
+
+/// Kills whoever stands in its transaction while so many hundredths come, and starts another.
+pub(super) fn kill_one_in_mid_batch(run: &mut Run<'_>, hundredths: u64) {
+    let lock = Obstacle::counting_lock(run);
+    let feeding = run.feed(hundredths, Duration::from_secs(1));
+    let victim = lock.wait_for_worker(run);
+    run.kill_worker(victim);
+    drop(lock);
+    run.start_worker();
+    feeding.wait();
 }
 
 pub(super) fn terminate(run: &mut Run<'_>) {

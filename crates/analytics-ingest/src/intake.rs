@@ -145,6 +145,8 @@ impl Intake {
         }
         state.partitions.clear();
         state.unreadable.clear();
+        // Who is not finished by now has the work of an assignment that is over.
+        state.assignment += 1;
         state.revoking = false;
     }
 
@@ -336,14 +338,15 @@ impl Intake {
         state.in_hand.is_empty() && state.waiting_records == 0
     }
 
-    /// Lets a writer wait before it tries again; tells whether its batch is still wanted.
-    pub(crate) fn pause(&self, at_most: Duration) -> bool {
+    /// Lets a writer wait before it tries again; tells whether its batch is still wanted: not once its
+    /// partitions were given up.
+    pub(crate) fn pause(&self, turn: Turn, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut state = self.lock();
-        while state.wants_batches() && Instant::now() < deadline {
+        while state.wants(turn) && Instant::now() < deadline {
             state = self.wait(state, deadline.saturating_duration_since(Instant::now()));
         }
-        state.wants_batches()
+        state.wants(turn)
     }
 
     /// Ends the session; the first reason stands.

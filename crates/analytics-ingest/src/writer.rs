@@ -178,7 +178,7 @@ impl Writer {
                 Err(WriteError::Busy) => {
                     log::info!("others are counting, waiting for longer");
                     self.intake.goes_forward(turn);
-                    if !self.intake.pause(Duration::ZERO) {
+                    if !self.intake.pause(turn, Duration::ZERO) {
                         return Outcome::GivenUp;
                     }
                     continue;
@@ -228,7 +228,7 @@ impl Writer {
                 DbError::Unusable(_) => self.suspect_in_time(batch, &mut failures, error),
             };
             self.intake.goes_forward(turn);
-            if !self.may_try_again(&error, failures) {
+            if !self.may_try_again(turn, &error, failures) {
                 return Outcome::GivenUp;
             }
         }
@@ -322,11 +322,11 @@ impl Writer {
     }
 
     /// Waits a little longer each time, unless the batch is not wanted any more.
-    fn may_try_again(&mut self, error: &DbError, failures: u32) -> bool {
+    fn may_try_again(&mut self, turn: Turn, error: &DbError, failures: u32) -> bool {
         // What is unusable has to be mended by somebody.
         let level = if matches!(error, DbError::Unusable(_)) { log::Level::Error } else { log::Level::Warn };
         self.failed(Attempt::Batch, level, error.to_string());
         let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(5)).min(LONGEST_PAUSE);
-        self.intake.pause(pause)
+        self.intake.pause(turn, pause)
     }
 }

@@ -1,15 +1,17 @@
 //! The tests' Kafka: topics and messages.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use analytics_core::topics::Family;
 use kafka_events::producing::{self, Record};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
 use crate::wait;
 
@@ -104,8 +106,27 @@ pub fn remake_topic(broker: &str, name: &str, partitions: i32) {
 
 /// Sends messages and waits until the broker has them.
 pub struct Sender {
-    producer: BaseProducer,
+    producer: BaseProducer<Deliveries>,
     prefix: String,
+}
+
+/// Remembers why a message was not delivered: flushing a producer does not tell.
+#[derive(Default)]
+struct Deliveries {
+    failure: Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            let text = format!("{}/{}: {error}", message.topic(), message.partition());
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        }
+    }
 }
 
 impl Sender {
@@ -148,7 +169,7 @@ impl Sender {
             .set("compression.type", codec)
             .set("message.max.bytes", "4194304")
             .set("queue.buffering.max.kbytes", "65536")
-            .create()
+            .create_with_context(Deliveries::default())
             .expect("a producer");
         Self { producer, prefix: prefix.to_owned() }
     }
@@ -207,20 +228,25 @@ impl Sender {
         ended.expect("its end");
     }
 
-    /// Waits until the broker has everything.
+    /// Waits until the broker has everything, or has refused it.
     ///
     /// # Panics
-    /// Where it does not within two minutes: a broker may be restarted meanwhile.
+    /// Where that takes longer than two minutes: a broker may be restarted meanwhile.
     pub fn flush(&self) {
         self.producer.flush(Duration::from_secs(120)).expect("the broker takes the messages");
     }
 
-    /// Sends messages and waits until the broker has them.
+    /// Sends messages and waits until the broker has them all.
+    ///
+    /// # Panics
+    /// Where it does not take one of them.
     pub fn send<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) {
         for message in messages {
             self.queue(message);
         }
         self.flush();
+        let failure = self.producer.context().failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        assert_eq!(failure, None, "a message was not delivered");
     }
 }
 

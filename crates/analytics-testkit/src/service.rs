@@ -105,6 +105,13 @@ impl Service {
         self.sender.send(messages);
     }
 
+    /// Deletes a family's topic and makes it again, with so many partitions.
+    pub fn remake_topic(&mut self, family: &str, partitions: i32) {
+        broker::remake_topic(&self.broker, &format!("{}{family}", self.prefix), partitions);
+        // A producer goes on with the partitions and sequence numbers of the topic that is gone.
+        self.sender = Sender::new(&self.broker, &self.prefix);
+    }
+
     /// Who produces to the families' topics.
     #[must_use]
     pub const fn sender(&self) -> &Sender {

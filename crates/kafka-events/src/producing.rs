@@ -5,7 +5,7 @@ use std::ptr;
 
 use rdkafka::bindings as native;
 use rdkafka::error::{IsError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 /// A record to be produced.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,10 @@ pub struct Record<'a> {
 ///
 /// # Errors
 /// What librdkafka says of it, such as that the queue is full.
-pub fn send(producer: &BaseProducer, record: Record<'_>) -> Result<(), RDKafkaErrorCode> {
+pub fn send<C: ProducerContext<DeliveryOpaque = ()> + 'static>(
+    producer: &BaseProducer<C>,
+    record: Record<'_>,
+) -> Result<(), RDKafkaErrorCode> {
     let topic = CString::new(record.topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let (key, key_length) = parts(record.key);
     let (payload, payload_length) = parts(record.payload);

@@ -7,16 +7,22 @@ use std::time::Duration;
 
 use rdkafka::bindings as native;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::IsError;
+use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
 
 use super::{OwnedEvent, text};
 
-/// How a topic's id is written that has none: of a broker before Kafka 2.8.
-const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+/// How librdkafka writes the id of a topic without one.
+pub const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The ids of those of these topics that exist, as far as a broker tells them within this time.
-#[must_use]
-pub fn ids(client: &BaseConsumer, names: &[&str], at_most: Duration) -> HashMap<String, String> {
+/// The ids of those of these topics that exist; `None` for one without an id, of a broker before Kafka 2.8.
+///
+/// # Errors
+/// Where no broker answers within this time.
+pub fn ids(
+    client: &BaseConsumer,
+    names: &[&str],
+    at_most: Duration,
+) -> Result<HashMap<String, Option<String>>, KafkaError> {
     let owned: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
     let mut names: Vec<_> = owned.iter().map(|name| name.as_ptr()).collect();
     let millis = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
@@ -32,7 +38,8 @@ pub fn ids(client: &BaseConsumer, names: &[&str], at_most: Duration) -> HashMap<
         let wanted = native::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
         native::rd_kafka_DescribeTopics(client, wanted, options, queue);
         let event = OwnedEvent::of(native::rd_kafka_queue_poll(queue, millis));
-        let ids = event.map_or_else(HashMap::new, |event| read(&event));
+        let silent = RDKafkaErrorCode::OperationTimedOut;
+        let ids = event.map_or(Err(KafkaError::AdminOp(silent)), |event| read(&event));
         native::rd_kafka_TopicCollection_destroy(wanted);
         native::rd_kafka_AdminOptions_destroy(options);
         native::rd_kafka_queue_destroy(queue);
@@ -40,13 +47,14 @@ pub fn ids(client: &BaseConsumer, names: &[&str], at_most: Duration) -> HashMap<
     }
 }
 
-fn read(event: &OwnedEvent) -> HashMap<String, String> {
+fn read(event: &OwnedEvent) -> Result<HashMap<String, Option<String>>, KafkaError> {
     let mut ids = HashMap::new();
     // SAFETY: as above; the event lives for the whole call.
     unsafe {
+        let error = native::rd_kafka_event_error(event.ptr());
         let result = native::rd_kafka_event_DescribeTopics_result(event.ptr());
-        if result.is_null() {
-            return ids;
+        if error.is_error() || result.is_null() {
+            return Err(KafkaError::AdminOp(error.into()));
         }
         let mut count = 0;
         let topics = native::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
@@ -57,10 +65,9 @@ fn read(event: &OwnedEvent) -> HashMap<String, String> {
                 continue;
             }
             let id = text(native::rd_kafka_Uuid_base64str(native::rd_kafka_TopicDescription_topic_id(topic)));
-            if id != NONE {
-                ids.insert(text(native::rd_kafka_TopicDescription_name(topic)), id);
-            }
+            let name = text(native::rd_kafka_TopicDescription_name(topic));
+            ids.insert(name, Some(id).filter(|id| id != NONE));
         }
     }
-    ids
+    Ok(ids)
 }

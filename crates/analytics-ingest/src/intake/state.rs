@@ -64,9 +64,9 @@ impl State {
         !self.closed && matches!(self.end, None | Some(End::Shutdown))
     }
 
-    /// Whether what writers have in hand can still be of use.
-    pub(super) fn wants_batches(&self) -> bool {
-        self.lasts() && !self.revoking
+    /// Whether what a writer has in hand can still be of use.
+    pub(super) fn wants(&self, turn: Turn) -> bool {
+        self.lasts() && !self.revoking && self.assignment == turn.assignment
     }
 
     /// A number for work that is handed out.

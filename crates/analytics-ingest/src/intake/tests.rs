@@ -70,6 +70,19 @@ fn a_partition_that_was_given_back_is_in_the_hands_of_one_writer() {
 }
 
 #[test]
+fn what_an_assignment_held_is_not_wanted_once_it_is_over() {
+    let intake = Intake::new(LIMITS);
+    assign(&intake, 5);
+    let (late, ..) = take(&intake);
+    assert!(intake.pause(late, Duration::ZERO));
+    intake.revoke(Duration::ZERO);
+    assert!(!intake.pause(late, Duration::ZERO));
+    assign(&intake, 5);
+    assert!(!intake.pause(late, Duration::ZERO));
+    assert!(intake.pause(take(&intake).0, Duration::ZERO));
+}
+
+#[test]
 fn being_fenced_ends_the_session_only_while_its_assignment_lasts() {
     let intake = Intake::new(LIMITS);
     assign(&intake, 5);

@@ -63,10 +63,11 @@ impl Membership {
     pub(crate) fn assign(&self, consumer: &Consumer, partitions: &[(String, i32)]) {
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(t, p)| named(t, *p)).collect();
         let started = start::points(&self.settings, &self.telemetry, &self.regressions, &partitions);
-        let Start { begins, waiting } = started.unwrap_or_else(|error| {
+        let Start { begins, waiting, topic_ids } = started.unwrap_or_else(|error| {
             self.intake.end(error.into());
             Start::default()
         });
+        topic_ids.iter().for_each(|(topic, id)| self.heard_of(topic, id));
         let mut list = TopicPartitionList::with_capacity(begins.len());
         for (partition, begin) in &begins {
             let at = rdkafka::Offset::Offset(begin.fetched_from().0);
@@ -92,16 +93,22 @@ impl Membership {
         self.telemetry.revoked();
     }
 
+    /// Notes a topic's id, told by the broker or by the client's log. The client's is that of what it fetches,
+    /// the broker's that of what the stored offsets are of: where they differ, the topic was made again.
+    fn heard_of(&self, topic: &str, id: &str) {
+        let mut known = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.insert(topic.to_owned(), id.to_owned()).is_some_and(|before| before != id) {
+            // The next session looks at what is there. Nothing of the new log was fetched yet: fetches
+            // name the topic by its id.
+            self.intake.end(End::Kafka(format!("{topic} was deleted and made again")));
+        }
+    }
+
     /// Passes a line of librdkafka's on to our log, and listens for the ids of topics. It goes on reading a
     /// topic that was made again where it was in the old one, and has no other way to tell in time.
     pub(crate) fn log(&self, level: RDKafkaLogLevel, line: &str) {
         if let Some((topic, id)) = topic_id(line) {
-            let mut known = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.insert(topic.to_owned(), id.to_owned()).is_some_and(|before| before != id) {
-                // The next session looks at what is there. Nothing of the new log was fetched yet: fetches
-                // name the topic by its id.
-                self.intake.end(End::Kafka(format!("{topic} was deleted and made again")));
-            }
+            self.heard_of(topic, id);
         }
         let level = match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => log::Level::Error,
@@ -113,14 +120,12 @@ impl Membership {
     }
 }
 
-/// The topic and the id that a line of librdkafka's debug log tells, if it tells one.
+/// The topic and its new id that a line of librdkafka's debug log tells, if it tells one.
 fn topic_id(line: &str) -> Option<(&str, &str)> {
-    // A broker that is too old to have ids has none, which is written like this.
-    const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
     let (before, ids) = line.split_once(" changed id from ")?;
     let (_, topic) = before.rsplit_once("Topic ")?;
     let (_, id) = ids.split_once(" to ")?;
-    Some((topic.trim(), id.trim())).filter(|(_, id)| *id != NONE)
+    Some((topic.trim(), id.trim())).filter(|(_, id)| *id != kafka_events::topics::NONE)
 }
 
 impl ConsumerContext for Membership {

@@ -80,6 +80,8 @@ pub(super) struct Start {
     pub(super) begins: HashMap<TopicPartition, Begin>,
     /// Those that cannot be started before their broker says that they reach this offset.
     pub(super) waiting: HashMap<TopicPartition, Offset>,
+    /// The ids of the topics, where they have one: what the offsets are of.
+    pub(super) topic_ids: HashMap<String, String>,
 }
 
 /// What was not seen for so long is another regression.
@@ -131,8 +133,10 @@ pub(super) fn points(
     }
     let client = asking(settings)?;
     let names: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
-    let topic_ids = kafka_events::topics::ids(&client, &names.into_iter().collect::<Vec<_>>(), BROKER_TIMEOUT);
-    let (ids, wanted) = (topic_ids.clone(), partitions.to_vec());
+    let described = kafka_events::topics::ids(&client, &names.into_iter().collect::<Vec<_>>(), BROKER_TIMEOUT)?;
+    let topic_ids = described.iter().filter_map(|(topic, id)| Some((topic.clone(), id.clone()?)));
+    let mut start = Start { topic_ids: topic_ids.collect(), ..Start::default() };
+    let (ids, wanted) = (start.topic_ids.clone(), partitions.to_vec());
     let (mut rows, at_first, remade) = ask(settings, move |database, group| {
         let mut remade = Vec::new();
         for (topic, id) in &ids {
@@ -149,7 +153,6 @@ pub(super) fn points(
             known.insert(Arc::clone(&partition.topic), leaders(&client, &partition.topic, BROKER_TIMEOUT)?);
         }
     }
-    let mut start = Start::default();
     let (mut first_offsets, mut gaps, mut silent) = (Vec::new(), Vec::new(), 0);
     for partition in partitions {
         let has_leader = known
@@ -167,10 +170,11 @@ pub(super) fn points(
         let held = held.ok();
         match (rows.remove(partition), held) {
             // Without a leader nothing can be asked, and nothing be fetched before there is one again.
-            (Some(row), None) => {
-                start.begins.insert(partition.clone(), Begin { stored: Offset(row.next_offset), last_timestamp: None });
+            (Some(row), None) if described.contains_key(&*partition.topic) => {
+                start.begins.insert(partition.clone(), begin(&row, Offset(0)));
             }
-            (None, None) => drop(start.waiting.insert(partition.clone(), Offset(0))),
+            // A topic that is not there may be another one when it is there again.
+            (_, None) => drop(start.waiting.insert(partition.clone(), Offset(0))),
             (None, Some((low, high))) => {
                 let at_first = at_first.get(&*partition.topic).copied().unwrap_or(0);
                 let at = if partition.partition < at_first {
@@ -188,7 +192,7 @@ pub(super) fn points(
                 } else if stored < low {
                     let reason = "retention removed records before they were counted";
                     gaps.push((partition.clone(), Gap { from: stored, to: low, resume_at: low }, reason));
-                } else if topic_ids.contains_key(&*partition.topic) && !regressions.is_lasting(partition) {
+                } else if start.topic_ids.contains_key(&*partition.topic) && !regressions.is_lasting(partition) {
                     // It is the same topic.
                     log::warn!(
                         "{partition} ends at {high}, before the stored offset {stored}: waiting for it to grow back"

@@ -96,14 +96,14 @@ fn a_retired_topic_is_named_no_more() {
 
 #[test]
 fn a_topic_made_again_with_fewer_partitions_is_live_again() {
-    let service = Service::new(4);
+    let mut service = Service::new(4);
     let (_ingest, api) = (service.ingest(), service.api());
     service.send(&views(40));
     service.wait_all_consumed();
     wait_for(&api, &service, "", "live");
-    broker::remake_topic(&service.broker, &format!("{}product.viewed", service.prefix), 2);
+    service.remake_topic("product.viewed", 2);
     service.send(&views(40));
-    wait::until("the views", PATIENCE, || (service.consumed() == 80).then_some(()));
+    service.wait_consumed(80);
     wait_for(&api, &service, "", "live");
     let partitions = "SELECT count(*) FROM ingest_offsets WHERE topic LIKE '%product.viewed'";
     wait::until("partitions that are gone to be forgotten", PATIENCE, || {

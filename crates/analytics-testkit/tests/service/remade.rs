@@ -1,7 +1,7 @@
 //! A topic that is deleted and made again under the same name: its records are counted from the
 //! first one on, and that it happened is recorded.
 
-use analytics_testkit::broker::{Message, remake_topic};
+use analytics_testkit::broker::Message;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::wait;
 
@@ -14,10 +14,6 @@ fn wait_for_views(service: &Service, count: i64) {
     wait::until("the views", PATIENCE, || (service.database.number(counted) == Some(count)).then_some(()));
 }
 
-fn remake(service: &Service) {
-    remake_topic(&service.broker, &format!("{}product.viewed", service.prefix), 1);
-}
-
 /// The gap that must be recorded, once.
 fn assert_recorded(service: &Service, from: i64) {
     let gaps =
@@ -28,12 +24,12 @@ fn assert_recorded(service: &Service, from: i64) {
 
 #[test]
 fn a_topic_that_grew_past_the_stored_offset_is_read_from_its_start() {
-    let service = Service::new(1);
+    let mut service = Service::new(1);
     let mut worker = service.ingest();
     views(&service, 10);
     wait_for_views(&service, 10);
     assert!(worker.stop().success());
-    remake(&service);
+    service.remake_topic("product.viewed", 1);
     views(&service, 25);
     let _heir = service.ingest();
     wait_for_views(&service, 35);
@@ -42,11 +38,11 @@ fn a_topic_that_grew_past_the_stored_offset_is_read_from_its_start() {
 
 #[test]
 fn a_running_worker_notices_as_well() {
-    let service = Service::new(1);
+    let mut service = Service::new(1);
     let worker = service.ingest();
     views(&service, 10);
     wait_for_views(&service, 10);
-    remake(&service);
+    service.remake_topic("product.viewed", 1);
     views(&service, 25);
     wait_for_views(&service, 35);
     assert_recorded(&service, 10);

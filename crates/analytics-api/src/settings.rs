@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use analytics_core::business::Business;
-use analytics_core::decode::Decoder;
+use analytics_core::events::Decoder;
 use analytics_db::DatabaseUrl;
 use analytics_process::settings::{Settings, SettingsError};
 use shared_auth::{Keys, Verifier};

@@ -58,10 +58,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::Body;
+    use crate::event::Content;
+    use crate::family::Family;
     use crate::identity::{Fingerprint, event_id};
     use crate::time::EventTime;
-    use crate::topics::{EventType, Family};
+    use crate::topics::EventType;
 
     fn event(keys: &[&str], content: &str) -> Event {
         let key = |name: &&str| IdentityKey(Fingerprint::new("test").text(name).finish());
@@ -75,7 +76,7 @@ mod tests {
             keys,
             digest: Digest(Fingerprint::new("digest").text(content).finish()),
             metadata: String::new(),
-            body: Body::Logged,
+            content: Content::Nothing,
         }
     }
 

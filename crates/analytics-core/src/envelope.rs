@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::decode::fields::identifier;
+use crate::identifier;
 use crate::identity::Explicit;
 use crate::json::{self, Object, Value};
 use crate::record::Record;
@@ -111,5 +111,5 @@ fn text_of(value: Option<Value<'_>>) -> Option<Cow<'_, str>> {
 }
 
 fn explicit_id<'a>(object: &Object<'a>, name: &'static str) -> Result<Option<Cow<'a, str>>, Rejection> {
-    object.get(name).map(|value| identifier(name, value)).transpose()
+    object.get(name).map(|value| identifier::text(name, value)).transpose()
 }

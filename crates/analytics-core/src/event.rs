@@ -1,6 +1,6 @@
 //! A decoded event: everything that the rules of counting look at, and nothing else.
 
-use crate::identity::{Digest, EventId, IdentityKey, place_key};
+use crate::identity::{Digest, EventId, Fingerprint, IdentityKey, place_key};
 use crate::ids::{ProductId, UserId, VendorId};
 use crate::money::{Currency, Minor, Quantity};
 use crate::record::Place;
@@ -25,15 +25,21 @@ pub struct Event {
     /// The payload as JSON text, redacted.
     pub metadata: String,
     /// What happened.
-    pub body: Body,
+    pub content: Content,
 }
 
 impl Event {
     /// An event as the log has it. Its identities were settled before it was logged, and its payload
     /// stays where it is.
     #[must_use]
-    pub const fn logged(id: EventId, event_type: EventType, user: Option<UserId>, time: EventTime, body: Body) -> Self {
-        Self { id, event_type, user, time, keys: Vec::new(), digest: Digest(id.0), metadata: String::new(), body }
+    pub const fn logged(
+        id: EventId,
+        event_type: EventType,
+        user: Option<UserId>,
+        time: EventTime,
+        content: Content,
+    ) -> Self {
+        Self { id, event_type, user, time, keys: Vec::new(), digest: Digest(id.0), metadata: String::new(), content }
     }
 
     /// Identifies the event by its record's place as well, besides what its producer says: for a
@@ -44,44 +50,20 @@ impl Event {
             self.keys.push(key);
         }
     }
-
-    /// The lines of an order; none of anything else.
-    #[must_use]
-    pub fn lines(&self) -> &[Line] {
-        match &self.body {
-            Body::Order { lines } => lines,
-            _ => &[],
-        }
-    }
 }
 
-/// What happened, by family: what the rules of counting look at, and nothing else. The log keeps
-/// all of it, so that whatever was counted can be counted again.
+/// What happened: what the rules of counting look at, and nothing else. The log keeps all of it, so that
+/// whatever was counted can be counted again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// `user.registered`; the user is the event's.
-    Signup,
-    /// `product.viewed`
-    View {
-        /// The product looked at.
-        product: ProductId,
-        /// Whose it is.
-        vendor: Vendor,
-    },
-    /// `order.created`
-    Order {
-        /// At least one line.
-        lines: Vec<Line>,
-    },
-    /// `rating.updated`; at least one of product and vendor is named.
-    Rating {
-        /// The product rated.
-        product: Option<ProductId>,
-        /// The seller rated.
-        vendor: Option<VendorId>,
-        /// The stars given.
-        stars: Stars,
-    },
+pub enum Content {
+    /// Nothing that belongs to a product or a vendor.
+    Nothing,
+    /// One part, logged with the event itself.
+    Part(Part),
+    /// At least one line, each logged in a row of its own.
+    Lines(Vec<Line>),
+    /// A rating.
+    Rating(Rating),
     /// `metric.adjusted`: somebody set a metric by hand.
     Adjustment {
         /// The metric's type; also one that the catalogue does not have.
@@ -89,17 +71,126 @@ pub enum Body {
         /// By how much its value changed; `None` where only its metadata was set.
         delta: Option<i64>,
     },
-    /// An event of an extra topic: logged, not counted.
-    Logged,
 }
 
-/// One line of an order.
+impl Content {
+    /// What of it belongs to a product and a vendor, each part with what was ordered of it: what counting,
+    /// attribution and explanations look at.
+    pub fn parts(&self) -> impl Iterator<Item = (&Part, Option<&Sale>)> {
+        let (part, lines) = match self {
+            Self::Part(part) => (Some(part), [].as_slice()),
+            Self::Lines(lines) => (None, lines.as_slice()),
+            Self::Nothing | Self::Rating(_) | Self::Adjustment { .. } => (None, [].as_slice()),
+        };
+        part.into_iter().map(|part| (part, None)).chain(lines.iter().map(|line| (&line.part, Some(&line.sale))))
+    }
+
+    /// The parts, to decide vendors.
+    pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
+        let (part, lines) = match self {
+            Self::Part(part) => (Some(part), [].as_mut_slice()),
+            Self::Lines(lines) => (None, lines.as_mut_slice()),
+            Self::Nothing | Self::Rating(_) | Self::Adjustment { .. } => (None, [].as_mut_slice()),
+        };
+        part.into_iter().chain(lines.iter_mut().map(|line| &mut line.part))
+    }
+
+    /// The lines of an order; none of anything else.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        match self {
+            Self::Lines(lines) => lines,
+            Self::Nothing | Self::Part(_) | Self::Rating(_) | Self::Adjustment { .. } => &[],
+        }
+    }
+
+    /// The product and the vendor that are logged with the event itself: those of its only part, or of what
+    /// it rates.
+    #[must_use]
+    pub const fn about(&self) -> (Option<&ProductId>, Option<&VendorId>) {
+        match self {
+            Self::Part(part) => (part.product.as_ref(), part.vendor.id()),
+            Self::Rating(rating) => (rating.product.as_ref(), rating.vendor.as_ref()),
+            Self::Nothing | Self::Lines(_) | Self::Adjustment { .. } => (None, None),
+        }
+    }
+
+    /// The rating, of a rating.
+    #[must_use]
+    pub const fn rating(&self) -> Option<&Rating> {
+        match self {
+            Self::Rating(rating) => Some(rating),
+            Self::Nothing | Self::Part(_) | Self::Lines(_) | Self::Adjustment { .. } => None,
+        }
+    }
+
+    /// Adds the content to a hash over the event, in one form for digests and seals.
+    pub(crate) fn fingerprint(&self, common: Fingerprint, covering: Covering) -> Fingerprint {
+        match self {
+            Self::Nothing => common,
+            Self::Part(part) => part.fingerprint(common, covering),
+            Self::Lines(lines) => lines.iter().fold(common, |sum, line| line.fingerprint(sum, covering)),
+            Self::Rating(Rating { product, vendor, stars }) => common
+                .optional(product.as_ref().map(ProductId::as_str))
+                .optional(vendor.as_ref().map(VendorId::as_str))
+                .number(stars.get().into()),
+            Self::Adjustment { metric_type, delta } => {
+                common.text(metric_type).optional(delta.map(|delta| delta.to_string()).as_deref())
+            }
+        }
+    }
+}
+
+/// What a hash over an event covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Covering {
+    /// What its producer says.
+    Content,
+    /// That, and which vendors were learned.
+    Decisions,
+}
+
+/// A part of an event: what it says of one product, or of a product that it does not name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The product, where one is named.
+    pub product: Option<ProductId>,
+    /// Whose it is.
+    pub vendor: Vendor,
+}
+
+/// A part that something was ordered of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// The product, where the line names one.
-    pub product: Option<ProductId>,
-    /// The seller of the line.
-    pub vendor: Vendor,
+    /// Of what, and whose it is.
+    pub part: Part,
+    /// What was ordered.
+    pub sale: Sale,
+}
+
+impl Part {
+    fn fingerprint(&self, common: Fingerprint, covering: Covering) -> Fingerprint {
+        let sum = common
+            .optional(self.product.as_ref().map(ProductId::as_str))
+            .optional(self.vendor.id().map(VendorId::as_str));
+        match covering {
+            Covering::Content => sum,
+            Covering::Decisions => sum.number(self.vendor.is_learned().into()),
+        }
+    }
+}
+
+impl Line {
+    fn fingerprint(&self, common: Fingerprint, covering: Covering) -> Fingerprint {
+        let Sale { quantity, amount, currency } = self.sale;
+        let sum = self.part.fingerprint(common, covering);
+        sum.number(quantity.units().into()).number(amount.0).text(currency.code())
+    }
+}
+
+/// What was ordered in one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sale {
     /// Units ordered.
     pub quantity: Quantity,
     /// The line's amount: gross, in minor units of `currency`.
@@ -108,16 +199,27 @@ pub struct Line {
     pub currency: Currency,
 }
 
-/// Whose a view or a line is, and how that is known.
+/// A rating; at least one of product and vendor is named. Its vendor is who was rated, and never learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rating {
+    /// The product rated.
+    pub product: Option<ProductId>,
+    /// The seller rated.
+    pub vendor: Option<VendorId>,
+    /// The stars given.
+    pub stars: Stars,
+}
+
+/// Whose a part of an event is, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vendor {
-    /// Named by the view or the line itself, which teaches it for the product.
+    /// Named by the part itself, which makes it known for the product.
     Named(VendorId),
     /// Named by the order around the line.
     OfOrder(VendorId),
     /// Learned from an earlier record about the same product.
     Learned(VendorId),
-    /// Nobody said.
+    /// Not known.
     Unknown,
 }
 
@@ -130,9 +232,15 @@ impl Vendor {
             Self::Unknown => None,
         }
     }
+
+    /// Whether it was learned from an earlier record.
+    #[must_use]
+    pub const fn is_learned(&self) -> bool {
+        matches!(self, Self::Learned(_))
+    }
 }
 
-/// A rating: 1 to 5 stars.
+/// A number of stars: 1 to 5 stars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stars(u8);
 

@@ -3,13 +3,18 @@
 //! The modules stand in the order in which an event passes through them:
 //!
 //! `record` (what Kafka handed over) → `json` (is it a storable object?) → `envelope` (what is
-//! the payload, who says it is which event?) → `decode` (fields become an [`event::Event`]) →
+//! the payload, who says it is which event?) → `events` (fields become an [`event::Event`]) →
 //! `dedupe` (has it been counted before?) → `attribution` (whose sale is a line without a
-//! vendor?) → `seal` (a checksum over what was decided) → `rules` (what does it add to which metric?)
+//! vendor?) → `seal` (a checksum over what was decided) → `rules` (what does it add to which measure?)
 //! → [`deltas::Deltas`].
 //!
-//! The vocabulary they share (`business`, `ids`, `money`, `time`, `calendar`, `metric_type`, `rejection`)
-//! comes first.
+//! What they share comes first: the tables of what there is (`family`, `catalogue`), then ids, money, times
+//! and metric types.
+
+mod table;
+
+pub mod catalogue;
+pub mod family;
 
 pub mod business;
 pub mod calendar;
@@ -25,9 +30,11 @@ pub mod record;
 
 mod json;
 
+mod identifier;
+
 mod envelope;
 
-pub mod decode;
+pub mod events;
 
 pub mod identity;
 
@@ -42,6 +49,8 @@ pub mod seal;
 pub mod rules;
 
 pub mod deltas;
+pub mod ratios;
+pub mod rollup;
 
 pub mod freshness;
 
@@ -50,7 +59,4 @@ pub mod maps;
 pub use excerpt::harmless;
 pub use json::storable_object;
 
-/// The version of the rules in this crate, frozen with each event that they decided.
-///
-/// Raise it whenever the same record would be counted differently than before.
-pub const RULES_VERSION: i16 = 1;
+pub use rules::VERSION as RULES_VERSION;

@@ -1,4 +1,4 @@
-//! The catalogue of metrics, and the one place where a metric's type is written and read.
+//! The one place where a metric's type is written and read.
 //!
 //! A type is `name`, `name:subject` or, for money in other than the base currency,
 //! `name:subject:CUR`; a subject's `%` and `:` are percent-encoded, so the parts never mix.
@@ -7,153 +7,9 @@ use std::fmt;
 
 use chrono::{Datelike, NaiveDate};
 
+use crate::catalogue::{Metric, SubjectKind};
 use crate::ids::{Encoded, InvalidId, ProductId, VendorId, decode_encoded};
 use crate::money::Currency;
-
-/// Every metric that is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the catalogue below says what each is")]
-pub enum Metric {
-    ProductViews,
-    SellerViews,
-    TotalViews,
-    DailySignups,
-    TotalSignups,
-    TotalOrders,
-    SellerOrders,
-    ProductUnits,
-    SellerUnits,
-    TotalUnits,
-    SellerRevenue,
-    ProductRevenue,
-    UnattributedRevenue,
-    TotalRevenue,
-    ConversionRate,
-    ProductRating,
-    SellerRating,
-}
-
-/// What a metric is counted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SubjectKind {
-    /// The whole marketplace.
-    Marketplace,
-    /// One product.
-    Product,
-    /// One seller.
-    Vendor,
-    /// One business day.
-    Day,
-}
-
-/// What a value is measured in, and with that how it comes about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// Page views, counted.
-    Views,
-    /// New accounts, counted.
-    Users,
-    /// Orders, counted once per order and vendor.
-    Orders,
-    /// Units of order lines, summed.
-    Units,
-    /// Minor units of a currency, summed.
-    MinorUnits,
-    /// A ratio in hundredths of a percent.
-    BasisPoints,
-    /// An average of stars, times 100.
-    HundredthsOfStars,
-}
-
-impl Unit {
-    /// The unit's name in the API.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Views => "views",
-            Self::Users => "users",
-            Self::Orders => "orders",
-            Self::Units => "units",
-            Self::MinorUnits => "minor_units",
-            Self::BasisPoints => "basis_points",
-            Self::HundredthsOfStars => "stars_x100",
-        }
-    }
-
-    /// Whether values are plain sums, which have rollups; ratios and averages have components.
-    #[must_use]
-    pub const fn is_counter(self) -> bool {
-        !matches!(self, Self::BasisPoints | Self::HundredthsOfStars)
-    }
-}
-
-use Metric as M;
-use SubjectKind as S;
-
-/// The catalogue: a line for each metric, with its name, its subject and its unit.
-pub const CATALOGUE: [(Metric, &str, SubjectKind, Unit); 17] = [
-    (M::ProductViews, "product_views", S::Product, Unit::Views),
-    (M::SellerViews, "seller_views", S::Vendor, Unit::Views),
-    (M::TotalViews, "total_views", S::Marketplace, Unit::Views),
-    (M::DailySignups, "daily_signups", S::Day, Unit::Users),
-    (M::TotalSignups, "total_signups", S::Marketplace, Unit::Users),
-    (M::TotalOrders, "total_orders", S::Marketplace, Unit::Orders),
-    (M::SellerOrders, "seller_orders", S::Vendor, Unit::Orders),
-    (M::ProductUnits, "product_units", S::Product, Unit::Units),
-    (M::SellerUnits, "seller_units", S::Vendor, Unit::Units),
-    (M::TotalUnits, "total_units", S::Marketplace, Unit::Units),
-    (M::SellerRevenue, "seller_revenue", S::Vendor, Unit::MinorUnits),
-    (M::ProductRevenue, "product_revenue", S::Product, Unit::MinorUnits),
-    (M::UnattributedRevenue, "unattributed_revenue", S::Marketplace, Unit::MinorUnits),
-    (M::TotalRevenue, "total_revenue", S::Marketplace, Unit::MinorUnits),
-    (M::ConversionRate, "conversion_rate", S::Vendor, Unit::BasisPoints),
-    (M::ProductRating, "product_rating", S::Product, Unit::HundredthsOfStars),
-    (M::SellerRating, "seller_rating", S::Vendor, Unit::HundredthsOfStars),
-];
-
-impl Metric {
-    fn entry(self) -> (&'static str, SubjectKind, Unit) {
-        let (_, name, subject, unit) = CATALOGUE.into_iter().find(|(metric, ..)| *metric == self).unwrap_or((
-            self,
-            "",
-            S::Marketplace,
-            Unit::Views,
-        ));
-        (name, subject, unit)
-    }
-
-    /// The name before the first `:`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.entry().0
-    }
-
-    /// What it is counted for.
-    #[must_use]
-    pub fn subject(self) -> SubjectKind {
-        self.entry().1
-    }
-
-    /// The metric of a name, if the catalogue has it.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        CATALOGUE.into_iter().find(|(_, known, ..)| *known == name).map(|(metric, ..)| metric)
-    }
-
-    /// Whether its value follows from other metrics: rates, averages, and totals over sellers. A
-    /// derived metric cannot be set by hand.
-    #[must_use]
-    pub fn is_derived(self) -> bool {
-        !self.unit().is_counter()
-            || matches!(self, Self::TotalViews | Self::TotalOrders | Self::TotalUnits | Self::TotalRevenue)
-    }
-
-    /// What its values are measured in.
-    #[must_use]
-    pub fn unit(self) -> Unit {
-        self.entry().2
-    }
-}
 
 /// Whom or what one metric is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -217,19 +73,16 @@ impl MetricType {
     pub fn parse(text: &str, today: NaiveDate, base: Currency) -> Result<Self, InvalidType> {
         let mut parts = text.split(':');
         let name = parts.next().unwrap_or_default();
-        let (metric, _, kind, unit) = CATALOGUE
-            .into_iter()
-            .find(|(_, known, ..)| *known == name)
-            .ok_or_else(|| InvalidType::UnknownMetric(name.to_owned()))?;
-        let subject = match kind {
-            S::Marketplace => Subject::Marketplace,
-            S::Product => Subject::Product(id(name, "product", parts.next(), ProductId::parse)?),
-            S::Vendor => Subject::Vendor(id(name, "vendor", parts.next(), VendorId::parse)?),
-            S::Day => Subject::Day(day(name, parts.next(), today)?),
+        let metric = Metric::named(name).ok_or_else(|| InvalidType::UnknownMetric(name.to_owned()))?;
+        let subject = match metric.subject() {
+            SubjectKind::Marketplace => Subject::Marketplace,
+            SubjectKind::Product => Subject::Product(id(name, "product", parts.next(), ProductId::parse)?),
+            SubjectKind::Vendor => Subject::Vendor(id(name, "vendor", parts.next(), VendorId::parse)?),
+            SubjectKind::Day => Subject::Day(day(name, parts.next(), today)?),
         };
         let foreign_currency = match parts.next() {
             None => None,
-            Some(_) if unit != Unit::MinorUnits => {
+            Some(_) if !metric.is_money() => {
                 return Err(InvalidType::Currency(format!("{name} is no money and takes no currency")));
             }
             Some(code) => Some(currency(code)?).filter(|currency| *currency != base),
@@ -362,7 +215,8 @@ mod tests {
     #[test]
     fn the_longest_type_fits_its_column() {
         let id = "x".repeat(crate::ids::MAX_ENCODED_CHARS);
-        for (_, name, ..) in CATALOGUE {
+        for metric in Metric::ALL {
+            let name = metric.name();
             assert!(format!("{name}:{id}:USD").chars().count() <= 100, "{name}");
         }
     }

@@ -5,35 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::excerpt::got;
-
-/// The four families of events that are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    /// A new account.
-    UserRegistered,
-    /// Somebody looked at a product.
-    ProductViewed,
-    /// Somebody ordered.
-    OrderCreated,
-    /// A user rated a product or a seller, or changed that rating.
-    RatingUpdated,
-}
-
-impl Family {
-    /// All families.
-    pub const ALL: [Self; 4] = [Self::UserRegistered, Self::ProductViewed, Self::OrderCreated, Self::RatingUpdated];
-
-    /// The family's name, which is also the event type and the default topic.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::UserRegistered => "user.registered",
-            Self::ProductViewed => "product.viewed",
-            Self::OrderCreated => "order.created",
-            Self::RatingUpdated => "rating.updated",
-        }
-    }
-}
+use crate::family::Family;
 
 /// What the events of a topic are logged as: a counted family, or an extra topic under its own name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,10 +22,12 @@ pub enum EventType {
 const ADJUSTMENT: &str = "metric.adjusted";
 
 impl EventType {
-    /// The type that is logged under this name.
+    /// The type that was logged under this name by this version of the rules. A topic that was an extra topic
+    /// then is one still, whatever became of it later.
     #[must_use]
-    pub fn of_name(name: &str) -> Self {
-        match Family::ALL.into_iter().find(|family| family.name() == name) {
+    pub fn logged(name: &str, rules_version: i16) -> Self {
+        let known = Family::named(name).filter(|family| family.since() <= rules_version);
+        match known {
             Some(family) => Self::Counted(family),
             None if name == ADJUSTMENT => Self::Adjustment,
             None => Self::Extra(name.into()),
@@ -133,10 +107,8 @@ impl Topics {
         let mut unnamed = Family::ALL.to_vec();
         for entry in entries(mapping) {
             let (name, topic) = entry.split_once('=').unwrap_or((entry, entry));
-            let family = Family::ALL
-                .into_iter()
-                .find(|family| family.name() == name.trim())
-                .ok_or_else(|| InvalidTopics::UnknownFamily(name.trim().to_owned()))?;
+            let family =
+                Family::named(name.trim()).ok_or_else(|| InvalidTopics::UnknownFamily(name.trim().to_owned()))?;
             unnamed.retain(|other| *other != family);
             let (topic, namespace) = match topic.split_once('@') {
                 Some((topic, namespace)) => (topic, Some(namespace.trim())),
@@ -153,7 +125,7 @@ impl Topics {
             }
             let name = topic_name(topic)?;
             add(topic, EventType::Extra(name), None)?;
-            if !matches!(EventType::of_name(topic), EventType::Extra(_)) {
+            if !matches!(EventType::logged(topic, i16::MAX), EventType::Extra(_)) {
                 return Err(InvalidTopics::ExtraCounted(topic.to_owned()));
             }
         }

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use analytics_core::event::{Body, Event, Line, Stars, Vendor};
+use analytics_core::event::{Content, Event, Line, Part, Rating, Sale, Stars, Vendor};
+use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use analytics_core::metric_type::Subject;
 use analytics_core::money::{Currency, Minor, Quantity};
 use analytics_core::seal::seal;
 use analytics_core::time::EventTime;
-use analytics_core::topics::{EventType, Family};
+use analytics_core::topics::EventType;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
@@ -92,7 +93,7 @@ pub fn by_ids(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Logged>, 
 /// [`DbError`].
 pub fn ratings_of(connection: &mut Connection, users: &[&str]) -> Result<Vec<Logged>, DbError> {
     let rows = event_logs::table
-        .filter(event_logs::event_type.eq(Family::RatingUpdated.name()).and(event_logs::user_id.eq_any(users)))
+        .filter(event_logs::event_type.eq_any(names(Shape::Rating)).and(event_logs::user_id.eq_any(users)))
         .select(Row::as_select())
         .load(connection)?;
     complete(connection, rows)
@@ -107,7 +108,7 @@ pub fn ratings_of_target(
     users: &[&str],
     target: &Subject,
 ) -> Result<Vec<Logged>, DbError> {
-    let rated = event_logs::event_type.eq(Family::RatingUpdated.name()).and(event_logs::user_id.eq_any(users));
+    let rated = event_logs::event_type.eq_any(names(Shape::Rating)).and(event_logs::user_id.eq_any(users));
     let query = event_logs::table.filter(rated).select(Row::as_select()).into_boxed();
     let query = match target {
         Subject::Product(product) => query.filter(event_logs::product_id.eq(product.as_str())),
@@ -120,11 +121,11 @@ pub fn ratings_of_target(
 
 /// Adds to rows what other places hold: the lines of orders, and what adjustments say.
 fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
-    let of_type = |event_type: &str| -> Vec<Uuid> {
-        rows.iter().filter(|row| row.event_type == event_type).map(|row| row.id).collect()
+    let of_types = |event_types: &[&str]| -> Vec<Uuid> {
+        rows.iter().filter(|row| event_types.contains(&row.event_type.as_str())).map(|row| row.id).collect()
     };
     let mut lines: HashMap<Uuid, Vec<LineRow>> = HashMap::new();
-    let orders = of_type(Family::OrderCreated.name());
+    let orders = of_types(&names(Shape::Lines));
     if !orders.is_empty() {
         let found = order_lines::table
             .filter(order_lines::event_id.eq_any(orders))
@@ -135,13 +136,18 @@ fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Logged>, 
             lines.entry(line.event_id).or_default().push(line);
         }
     }
-    let mut said = adjustments(connection, of_type(EventType::Adjustment.name()))?;
+    let mut said = adjustments(connection, of_types(&[EventType::Adjustment.name()]))?;
     let logged = |row: Row| {
         let lines = lines.remove(&row.id).unwrap_or_default();
         let said = said.remove(&row.id);
         logged(row, lines, said)
     };
     Ok(rows.into_iter().map(logged).collect())
+}
+
+/// The types of the events that are made of this.
+fn names(shape: Shape) -> Vec<&'static str> {
+    shape.families().map(Family::name).collect()
 }
 
 /// What adjustments say: the metric's type, and by how much it changed.
@@ -186,44 +192,43 @@ fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, Str
     let vendor_id = row.vendor_id.as_deref().map(vendor).transpose()?;
     let user =
         row.user_id.as_deref().map(|id| UserId::parse(id).map_err(|why| format!("its user {why}"))).transpose()?;
-    let event_type = EventType::of_name(&row.event_type);
-    let body = match &event_type {
-        EventType::Counted(Family::UserRegistered) => Body::Signup,
-        EventType::Counted(Family::ProductViewed) => Body::View {
-            product: product.ok_or("it is a view without a product")?,
-            vendor: decided(vendor_id, row.vendor_learned),
-        },
-        EventType::Counted(Family::OrderCreated) => {
-            Body::Order { lines: lines.into_iter().map(line).collect::<Result<Vec<_>, _>>()? }
-        }
-        EventType::Counted(Family::RatingUpdated) => Body::Rating {
-            product,
-            vendor: vendor_id,
-            stars: row
-                .stars
-                .and_then(|stars| Stars::new(u32::try_from(stars).ok()?))
-                .ok_or("it is a rating without stars")?,
-        },
+    let event_type = EventType::logged(&row.event_type, row.rules_version);
+    let shape = match &event_type {
+        EventType::Counted(family) => family.shape(),
+        EventType::Extra(_) => Shape::Nothing,
         EventType::Adjustment => match said {
-            Some((Some(metric_type), delta)) => Body::Adjustment { metric_type, delta },
+            Some((Some(metric_type), delta)) => {
+                let content = Content::Adjustment { metric_type, delta };
+                return Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), content));
+            }
             _ => return Err("it is an adjustment of nothing".into()),
         },
-        EventType::Extra(_) => Body::Logged,
     };
-    if matches!(&body, Body::Order { lines } if lines.is_empty()) {
-        return Err("it is an order without lines".into());
-    }
-    Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), body))
+    let content = match shape {
+        Shape::Nothing => Content::Nothing,
+        Shape::Part if product.is_none() => return Err("it names no product".into()),
+        Shape::Part => Content::Part(Part { product, vendor: decided(vendor_id, row.vendor_learned) }),
+        Shape::Lines if lines.is_empty() => return Err("it has no lines".into()),
+        Shape::Lines => Content::Lines(lines.into_iter().map(line).collect::<Result<_, _>>()?),
+        Shape::Rating => {
+            let stars = row.stars.and_then(|stars| Stars::new(u32::try_from(stars).ok()?));
+            Content::Rating(Rating { product, vendor: vendor_id, stars: stars.ok_or("it is a rating without stars")? })
+        }
+    };
+    Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), content))
 }
 
 fn line(row: LineRow) -> Result<Line, String> {
-    Ok(Line {
+    let part = Part {
         product: row.product_id.as_deref().map(product).transpose()?,
         vendor: decided(row.vendor_id.as_deref().map(vendor).transpose()?, row.vendor_learned),
+    };
+    let sale = Sale {
         quantity: u32::try_from(row.quantity).ok().and_then(Quantity::new).ok_or("a line of it has no quantity")?,
         amount: Minor(row.amount),
         currency: Currency::parse(&row.currency).ok_or("a line of it has no currency")?,
-    })
+    };
+    Ok(Line { part, sale })
 }
 
 fn decided(vendor: Option<VendorId>, learned: bool) -> Vendor {

@@ -118,7 +118,10 @@ impl Writer {
         while bytes < PART_BYTES && items.len() < self.pace.most() {
             let Some(record) = left.records.pop_front() else { break };
             let item = Item { decoded: decoder.decode(&record, now), record };
-            bytes += item.decoded.as_ref().map_or(0, |event| event.metadata.len() + event.lines().len() * LINE_BYTES);
+            bytes += item
+                .decoded
+                .as_ref()
+                .map_or(0, |event| event.metadata.len() + event.content.lines().len() * LINE_BYTES);
             bytes += ITEM_BYTES;
             items.push(item);
         }

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use analytics_core::business::Business;
-use analytics_core::decode::{Decoder, Redaction};
 use analytics_core::deltas::Deltas;
+use analytics_core::events::{Decoder, Redaction};
 use analytics_core::metric_type::MetricType;
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::rules;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use analytics_core::topics::Family;
+use analytics_core::family::Family;
 
 use crate::broker::{self, Message, Sender};
 use crate::client::SECRET;

@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use analytics_core::deltas::{Histogram, Rated};
-use analytics_core::event::{Body, Line, Vendor};
+use analytics_core::deltas::Rated;
+use analytics_core::event::Line;
+use analytics_core::ratios::{Fraction, Histogram};
 use analytics_db::DbError;
 use analytics_db::read::basis::{Basis, Later};
 use analytics_db::read::explain::{Contribution, Delta, Explanation, explain};
@@ -193,7 +194,7 @@ pub(crate) async fn list(
                 None => {
                     let Some(found) = metrics::one(connection, &metric)? else { return Ok(Read::Nothing) };
                     // A sum has no components; what an adjustment said besides is none.
-                    let derived = metric.known().is_some_and(|known| !known.metric.unit().is_counter());
+                    let derived = metric.known().is_some_and(|known| !known.metric.is_counter());
                     let components = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
                     (None, Basis::of(connection, &metric)?, found.value, components)
                 }
@@ -252,15 +253,9 @@ impl Cursor {
 
 fn body(contribution: Contribution, admin: bool) -> ContributionBody {
     let Contribution { event, ingested_at, delta, lines, replaced, said } = contribution;
-    let (product, vendor, stars) = match &event.body {
-        Body::View { product, vendor } => (Some(product.to_string()), vendor.id().map(ToString::to_string), None),
-        Body::Rating { product, vendor, stars } => {
-            let (product, vendor) =
-                (product.as_ref().map(ToString::to_string), vendor.as_ref().map(ToString::to_string));
-            (product, vendor, Some(stars.get()))
-        }
-        Body::Signup | Body::Order { .. } | Body::Adjustment { .. } | Body::Logged => (None, None, None),
-    };
+    let (product, vendor) = event.content.about();
+    let (product, vendor) = (product.map(ToString::to_string), vendor.map(ToString::to_string));
+    let stars = event.content.rating().map(|rating| rating.stars.get());
     let said = said.map(|said| said.to_value()).unwrap_or_default();
     let text = |name: &str| said.get(name)?.as_str().map(str::to_owned);
     ContributionBody {
@@ -284,7 +279,7 @@ impl From<Delta> for DeltaBody {
     fn from(delta: Delta) -> Self {
         match delta {
             Delta::Counter(amount) => Self::Counter(amount),
-            Delta::Rate { numerator, denominator } => Self::Rate { numerator, denominator },
+            Delta::Ratio(Fraction { numerator, denominator }) => Self::Rate { numerator, denominator },
             Delta::Average(histogram) => {
                 let Histogram([one, two, three, four, five]) = histogram;
                 let counts = HistogramBody { one, two, three, four, five };
@@ -295,14 +290,14 @@ impl From<Delta> for DeltaBody {
 }
 
 impl LineBody {
-    fn of(line: &Line) -> Self {
+    fn of(Line { part, sale }: &Line) -> Self {
         Self {
-            product_id: line.product.as_ref().map(ToString::to_string),
-            vendor_id: line.vendor.id().map(ToString::to_string),
-            vendor_learned: matches!(line.vendor, Vendor::Learned(_)),
-            quantity: line.quantity.units(),
-            amount: line.amount.0,
-            currency: line.currency.code(),
+            product_id: part.product.as_ref().map(ToString::to_string),
+            vendor_id: part.vendor.id().map(ToString::to_string),
+            vendor_learned: part.vendor.is_learned(),
+            quantity: sale.quantity.units(),
+            amount: sale.amount.0,
+            currency: sale.currency.code(),
         }
     }
 }

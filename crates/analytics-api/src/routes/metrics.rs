@@ -2,7 +2,8 @@
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use analytics_core::metric_type::{self, InvalidType, MetricType, Unit};
+use analytics_core::catalogue::{self, Unit};
+use analytics_core::metric_type::{InvalidType, MetricType};
 use analytics_core::money::Currency;
 use analytics_db::read::metrics::{self, Metric};
 use analytics_db::read::{RawJson, ReadableMetric, Tenant};
@@ -116,7 +117,7 @@ pub(crate) async fn list(
             database.read(move |connection| metrics::several(connection, &wanted)).await?
         }
         (Some(name), []) => {
-            let metric = metric_type::Metric::named(name)
+            let metric = catalogue::Metric::named(name)
                 .ok_or_else(|| Problem::invalid_parameter("name", "there is no metric of this name"))?;
             let Some(range) = tenant.metrics_named(metric) else {
                 return Ok(HttpResponse::Ok().json(MetricsPage { items: Vec::new(), next_cursor: None }));
@@ -171,7 +172,7 @@ pub(crate) fn unit_and_currency(
 ) -> (Option<&'static str>, Option<&'static str>) {
     let unit = known.map(|known| known.metric.unit());
     let base = settings.business.base_currency;
-    let currency = known.filter(|_| unit == Some(Unit::MinorUnits)).map(|known| known.foreign_currency.unwrap_or(base));
+    let currency = known.filter(|known| known.metric.is_money()).map(|known| known.foreign_currency.unwrap_or(base));
     (unit.map(Unit::name), currency.map(Currency::code))
 }
 

@@ -1,55 +1,75 @@
-//! What an event adds to which metric: one file for each kind of metric.
+//! What an event adds to which measure: a line for each rule.
 //!
-//! A rule looks at one decided event and counts into [`Deltas`]. A new metric is a new file here,
-//! a line in `RULES` and a line in the catalogue of metric types.
+//! A rule counts one measure from the events of one family, for the parts of an event or once for the
+//! event. Which scopes and metrics that adds to is the catalogue's. A set of rules that was ever released
+//! stays as it is: what they count otherwise is a new set, and the sets' number is the version.
 
-mod adjustments;
-mod conversion;
-mod orders;
 pub mod ratings;
-mod revenue;
-mod signups;
-mod units;
-mod views;
 
-use crate::RULES_VERSION;
+use std::collections::BTreeSet;
+
 use crate::business::Business;
-use crate::deltas::{Deltas, Moment};
-use crate::event::{Event, Line};
-use crate::ids::VendorId;
+use crate::catalogue::Measure;
+use crate::deltas::Deltas;
+use crate::event::{Content, Event, Part, Sale};
+use crate::family::Family;
+use crate::rollup::{Moment, Scope};
+use crate::topics::EventType;
 
-/// What rules may know besides the event.
-pub(crate) struct Context {
-    /// The event's day and hour.
-    pub(crate) moment: Moment,
-    /// Whose base currency needs no code in a metric type.
-    pub(crate) business: Business,
+/// The rules of version 1.
+const RULES_1: &[Rule] = &[
+    Rule { family: Family::ProductViewed, measure: Measure::Views, amount: Amount::Once },
+    Rule { family: Family::UserRegistered, measure: Measure::Signups, amount: Amount::Once },
+    Rule { family: Family::OrderCreated, measure: Measure::Orders, amount: Amount::Once },
+    Rule {
+        family: Family::OrderCreated,
+        measure: Measure::Units,
+        amount: Amount::OfSale(|sale| sale.quantity.units().into()),
+    },
+    Rule { family: Family::OrderCreated, measure: Measure::Revenue, amount: Amount::OfSale(|sale| sale.amount.0) },
+];
+
+/// Every set of rules, the oldest first.
+const VERSIONS: [&[Rule]; 1] = [RULES_1];
+
+/// The rules that count new events.
+const LATEST: &[Rule] = {
+    let [.., latest] = VERSIONS;
+    latest
+};
+
+/// Their version, which is frozen with each event that they decide.
+pub const VERSION: i16 = {
+    let (mut version, mut versions) = (0, VERSIONS.as_slice());
+    while let [_, later @ ..] = versions {
+        (version, versions) = (version + 1, later);
+    }
+    version
+};
+
+/// What is counted of a family's events.
+struct Rule {
+    family: Family,
+    measure: Measure,
+    amount: Amount,
 }
 
-type Rule = fn(&Event, &Context, &mut Deltas);
-
-/// The rules of version 1. A version that was ever released stays as it is.
-const RULES_1: [Rule; 8] = [
-    views::count,
-    signups::count,
-    orders::count,
-    units::count,
-    revenue::count,
-    conversion::count,
-    ratings::count,
-    adjustments::count,
-];
+/// How much a rule counts.
+enum Amount {
+    /// 1 for the event: once in every scope in which it has a part.
+    Once,
+    /// So much for each part of which something was ordered; money in its currency.
+    OfSale(fn(&Sale) -> i64),
+}
 
 /// The event was decided by rules that this version of the service does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an event was counted by version {0} of the rules, this program knows {RULES_VERSION} and older: use a newer one"
-)]
+#[error("an event was counted by version {0} of the rules, this program knows {VERSION} and older: use a newer one")]
 pub struct UnknownRules(pub i16);
 
 /// Counts one decided event by today's rules.
 pub fn count(event: &Event, business: Business, deltas: &mut Deltas) {
-    apply(&RULES_1, event, business, deltas);
+    apply(LATEST, event, business, deltas);
 }
 
 /// Counts a logged event again, by the rules that decided it.
@@ -57,27 +77,63 @@ pub fn count(event: &Event, business: Business, deltas: &mut Deltas) {
 /// # Errors
 /// [`UnknownRules`] where a newer version decided it.
 pub fn recount(version: i16, event: &Event, business: Business, deltas: &mut Deltas) -> Result<(), UnknownRules> {
-    match version {
-        1 => apply(&RULES_1, event, business, deltas),
-        unknown => return Err(UnknownRules(unknown)),
-    }
+    let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
+    let rules = index.and_then(|index| VERSIONS.get(index)).ok_or(UnknownRules(version))?;
+    apply(rules, event, business, deltas);
     Ok(())
 }
 
+/// The families of whose events a measure is counted.
+pub fn families_of(measure: Measure) -> impl Iterator<Item = Family> {
+    let counts = move |family: &Family| {
+        VERSIONS.iter().copied().flatten().any(|rule| rule.measure == measure && rule.family == *family)
+    };
+    Family::ALL.into_iter().filter(counts)
+}
+
 fn apply(rules: &[Rule], event: &Event, business: Business, deltas: &mut Deltas) {
-    let context = Context { moment: deltas.moment(event.time, business.calendar), business };
-    deltas.logged(&event.event_type, &context.moment);
-    for rule in rules {
-        rule(event, &context, deltas);
+    let moment = deltas.moment(event.time, business.calendar);
+    deltas.logged(&event.event_type, &moment);
+    ratings::propose(event, deltas);
+    if let Content::Adjustment { metric_type, delta: Some(delta) } = &event.content {
+        *deltas.adjustments.entry(metric_type.clone()).or_default() += i128::from(*delta);
+    }
+    let EventType::Counted(family) = event.event_type else { return };
+    for rule in rules.iter().filter(|rule| rule.family == family) {
+        rule.count(event, business, &moment, deltas);
     }
 }
 
-/// The vendors of an order, each once.
-fn distinct_vendors(lines: &[Line]) -> Vec<&VendorId> {
-    let mut vendors: Vec<_> = lines.iter().filter_map(|line| line.vendor.id()).collect();
-    vendors.sort_unstable();
-    vendors.dedup();
-    vendors
+impl Rule {
+    fn count(&self, event: &Event, business: Business, moment: &Moment, deltas: &mut Deltas) {
+        let (measure, parts) = (self.measure, event.content.parts());
+        match self.amount {
+            Amount::Once => {
+                let mut scopes = BTreeSet::from([Scope::Total]);
+                scopes.extend(parts.flat_map(|(part, _)| scopes_of(part, measure)));
+                scopes.iter().for_each(|scope| deltas.add(measure, scope, None, 1, moment));
+            }
+            Amount::OfSale(amount) => {
+                for (part, sale) in parts.filter_map(|(part, sale)| Some((part, sale?))) {
+                    let foreign = Some(sale.currency).filter(|currency| *currency != business.base_currency);
+                    let foreign = foreign.filter(|_| measure.is_money());
+                    for scope in scopes_of(part, measure) {
+                        deltas.add(measure, &scope, foreign, amount(sale), moment);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The scopes of a part for which a measure is kept.
+fn scopes_of(part: &Part, measure: Measure) -> impl Iterator<Item = Scope> {
+    let owner = part.vendor.id().map_or(Scope::Unattributed, |vendor| Scope::Seller(vendor.clone()));
+    let product = part.product.clone().map(Scope::Product);
+    [Some(Scope::Total), Some(owner), product]
+        .into_iter()
+        .flatten()
+        .filter(move |scope| measure.is_kept_for(scope.kind()))
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::attribution::Lessons;
+use crate::attribution::ProductVendors;
 use crate::business::Business;
-use crate::decode::{Decoder, Redaction};
 use crate::deltas::Deltas;
 use crate::event::Event;
+use crate::events::{Decoder, Redaction};
 use crate::maps::HashMap;
 use crate::record::{Offset, Place, Record, TopicPartition};
 use crate::topics::Topics;
@@ -17,14 +17,14 @@ fn events(records: &[(&str, &str)], timezone: &str) -> (Vec<Event>, Business) {
     let business = Business::parse("USD", timezone).unwrap();
     let decoder =
         Decoder { topics: Topics::default(), business, redaction: Redaction::default(), max_record_bytes: 1 << 20 };
-    let mut lessons = Lessons::default();
+    let mut vendors = ProductVendors::default();
     let event = |(offset, (topic, payload)): (i64, &(&str, &str))| {
         let partition = TopicPartition { topic: (*topic).into(), partition: 0 };
         let place = Place { partition, offset: Offset(offset), timestamp: None };
         let record = Record { place, key: None, headers: vec![], payload: Some(payload.as_bytes().to_vec()) };
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let mut event = decoder.decode(&record, now).unwrap();
-        lessons.attribute(&mut event);
+        vendors.attribute(&mut event);
         event
     };
     ((0..).zip(records).map(event).collect(), business)
@@ -43,8 +43,7 @@ fn deltas(records: &[(&str, &str)], timezone: &str) -> Deltas {
 fn counted(records: &[(&str, &str)]) -> Vec<String> {
     let deltas = deltas(records, "UTC");
     let counters: BTreeMap<String, i128> = deltas.counters.iter().map(|(t, v)| (t.to_string(), *v)).collect();
-    let rates =
-        deltas.conversions.iter().map(|(vendor, c)| format!("conversion_rate:{vendor} {}/{}", c.orders, c.views));
+    let rates = deltas.ratios.iter().map(|(ratio, sums)| format!("{ratio} {}/{}", sums.numerator, sums.denominator));
     let mut lines: Vec<String> = counters.into_iter().map(|(t, v)| format!("{t} {v}")).chain(rates).collect();
     lines.sort();
     lines
@@ -140,8 +139,8 @@ fn rollups_are_cut_in_the_business_timezone_and_sum_to_the_counters() {
     let mut rows: Vec<String> = deltas
         .rollups
         .iter()
-        .filter(|(bucket, _)| bucket.scope == crate::deltas::Scope::Total)
-        .map(|(bucket, m)| format!("{:?} {} {:?}", bucket.granularity, bucket.start, m.revenue.unwrap()))
+        .filter(|(bucket, _)| bucket.scope == Scope::Total)
+        .map(|(bucket, m)| format!("{:?} {} {:?}", bucket.granularity, bucket.start, m.get(Measure::Revenue).unwrap()))
         .collect();
     rows.sort();
     assert_eq!(

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use analytics_core::attribution::Lessons;
+use analytics_core::attribution::ProductVendors;
 use analytics_core::business::Business;
-use analytics_core::decode::{Decoder, Redaction};
-use analytics_core::deltas::{Deltas, Granularity, Scope};
-use analytics_core::event::{Body, Event};
+use analytics_core::catalogue::Measure;
+use analytics_core::deltas::Deltas;
+use analytics_core::event::Event;
+use analytics_core::events::{Decoder, Redaction};
+use analytics_core::family::Family;
 use analytics_core::record::Record;
 use analytics_core::rejection::{Reason, Rejection};
+use analytics_core::rollup::{Granularity, Scope};
 use analytics_core::seal::seal;
-use analytics_core::topics::Topics;
+use analytics_core::topics::{EventType, Topics};
 use analytics_core::{RULES_VERSION, rules};
 use chrono::{DateTime, Utc};
 
@@ -123,7 +126,7 @@ fn of_event(event: &Event, redacted: &Event, business: Business, now: DateTime<U
 /// What the event adds: hours to days, days to totals, sellers and nobody to all.
 fn adds_up(event: &Event, business: Business) {
     let mut event = event.clone();
-    Lessons::default().attribute(&mut event);
+    ProductVendors::default().attribute(&mut event);
     let mut deltas = Deltas::default();
     rules::count(&event, business, &mut deltas);
     let mut sums: BTreeMap<(bool, &'static str), i128> = BTreeMap::new();
@@ -134,18 +137,19 @@ fn adds_up(event: &Event, business: Business) {
             Scope::Unattributed => "nobody",
             Scope::Product(_) => continue,
         };
-        *sums.entry((bucket.granularity == Granularity::Day, part)).or_default() += measures.revenue.unwrap_or(0);
+        *sums.entry((bucket.granularity == Granularity::Day, part)).or_default() +=
+            measures.get(Measure::Revenue).unwrap_or(0);
     }
     let sum = |day, part| sums.get(&(day, part)).copied().unwrap_or(0);
     for part in ["total", "seller", "nobody"] {
         assert_eq!(sum(true, part), sum(false, part), "{part}");
     }
     assert_eq!(sum(true, "total"), sum(true, "seller") + sum(true, "nobody"));
-    if let Body::Order { lines } = &event.body {
-        assert!(!lines.is_empty());
-        assert_eq!(sum(true, "total"), lines.iter().map(|line| i128::from(line.amount.0)).sum());
-        assert!(lines.iter().all(|line| (0..=1_000_000_000_000).contains(&line.amount.0)));
-    }
+    let is_order = event.event_type == EventType::Counted(Family::OrderCreated);
+    let amounts: Vec<i64> = event.content.lines().iter().map(|line| line.sale.amount.0).collect();
+    assert_eq!(is_order, !amounts.is_empty());
+    assert_eq!(sum(true, "total"), amounts.iter().map(|amount| i128::from(*amount)).sum());
+    assert!(amounts.iter().all(|amount| (0..=1_000_000_000_000).contains(amount)));
 }
 
 fn of_rejection(Rejection { detail, .. }: &Rejection) {

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use analytics_core::attribution::{Lesson, Lessons};
+use analytics_core::attribution::{ProductVendor, ProductVendors};
 use analytics_core::business::Business;
-use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::catalogue::Measure;
 use analytics_core::dedupe::{Known, Verdict};
-use analytics_core::deltas::{Bucket, Conversion, Deltas, Histogram, Measures};
-use analytics_core::deltas::{Opinion, Rated};
+use analytics_core::deltas::{Deltas, Rated, RatingKey};
 use analytics_core::event::Event;
-use analytics_core::ids::{ProductId, VendorId};
+use analytics_core::events::{Decoder, Redaction};
+use analytics_core::ids::ProductId;
 use analytics_core::maps::HashMap;
 use analytics_core::metric_type::MetricType;
+use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::record::Record;
+use analytics_core::rollup::{Bucket, Measures};
 use analytics_core::rules;
 use analytics_core::rules::ratings::settle;
 use analytics_core::topics::Topics;
@@ -31,12 +33,12 @@ pub(crate) fn decoder() -> Decoder {
 #[derive(Default)]
 pub(crate) struct Ledger {
     known: Known,
-    lessons: HashMap<ProductId, Lesson>,
-    standing: HashMap<Opinion, Rated>,
+    vendors: HashMap<ProductId, ProductVendor>,
+    standing: HashMap<RatingKey, Rated>,
     pub(crate) events: Vec<Event>,
     pub(crate) counters: BTreeMap<MetricType, i128>,
     pub(crate) rollups: BTreeMap<Bucket, Measures>,
-    pub(crate) conversions: BTreeMap<VendorId, Conversion>,
+    pub(crate) ratios: BTreeMap<MetricType, Fraction>,
     pub(crate) histograms: BTreeMap<MetricType, Histogram>,
     pub(crate) dead_letters: BTreeMap<&'static str, u64>,
     pub(crate) duplicates: u64,
@@ -45,7 +47,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Counts one batch of records.
     pub(crate) fn count(&mut self, records: &[Record], decoder: &Decoder, now: DateTime<Utc>) {
-        let mut lessons = Lessons::new(std::mem::take(&mut self.lessons));
+        let mut vendors = ProductVendors::new(std::mem::take(&mut self.vendors));
         let mut deltas = Deltas::default();
         for record in records {
             let judged = decoder.decode(record, now).and_then(|event| match self.known.judge(&event) {
@@ -54,7 +56,7 @@ impl Ledger {
             });
             match judged {
                 Ok((mut event, Verdict::New)) => {
-                    lessons.attribute(&mut event);
+                    vendors.attribute(&mut event);
                     rules::count(&event, decoder.business, &mut deltas);
                     self.events.push(event);
                 }
@@ -62,7 +64,7 @@ impl Ledger {
                 Err(rejection) => *self.dead_letters.entry(rejection.reason.code()).or_default() += 1,
             }
         }
-        self.lessons = lessons.into_known();
+        self.vendors = vendors.into_known();
         self.apply(deltas);
     }
 
@@ -72,22 +74,14 @@ impl Ledger {
         }
         for (bucket, add) in deltas.rollups {
             let row = self.rollups.entry(bucket).or_default();
-            for (kept, add) in [
-                (&mut row.views, add.views),
-                (&mut row.signups, add.signups),
-                (&mut row.orders, add.orders),
-                (&mut row.units, add.units),
-                (&mut row.revenue, add.revenue),
-            ] {
-                if let Some(add) = add {
-                    *kept = Some(kept.unwrap_or(0) + add);
-                }
+            for measure in Measure::ALL {
+                add.get(measure).into_iter().for_each(|amount| row.add(measure, amount));
             }
         }
-        for (vendor, add) in deltas.conversions {
-            let row = self.conversions.entry(vendor).or_default();
-            row.orders += add.orders;
-            row.views += add.views;
+        for (ratio, add) in deltas.ratios {
+            let row = self.ratios.entry(ratio).or_default();
+            row.numerator += add.numerator;
+            row.denominator += add.denominator;
         }
         let settled = settle(&deltas.ratings, &self.standing);
         self.standing.extend(settled.standing);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use analytics_core::business::Business;
-use analytics_core::deltas::{Bucket, Deltas, Granularity, Measures};
+use analytics_core::deltas::Deltas;
 use analytics_core::identity::EventId;
+use analytics_core::rollup::{Bucket, Granularity, Measures};
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::sql_types::{Array, BigInt, Date, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -16,7 +17,7 @@ use super::{AuditError, Day, Difference, Findings, Watcher, ratings, recount};
 use crate::{Connection, DbError};
 
 /// Granularity, start of the bucket, metric type: what one rollup is known by.
-type Key = (String, DateTime<Utc>, String);
+type Key = (Granularity, DateTime<Utc>, String);
 
 #[derive(QueryableByName)]
 struct RollupRow {
@@ -135,24 +136,18 @@ fn found(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result
     .bind::<Array<Timestamptz>, _>(starts)
     .bind::<Array<Timestamptz>, _>(ends)
     .load(connection)?;
-    Ok(rows.into_iter().map(|row| ((row.granularity, row.bucket_start, row.metric_type), row.value)).collect())
+    let of_row =
+        |row: RollupRow| Some(((Granularity::named(&row.granularity)?, row.bucket_start, row.metric_type), row.value));
+    Ok(rows.into_iter().filter_map(of_row).collect())
 }
 
 fn expected(day: NaiveDate, deltas: &Deltas) -> BTreeMap<Key, i128> {
     let of_row = |(bucket, measures): (&Bucket, &Measures)| {
-        let granularity = name(bucket.granularity);
-        let start = bucket.start;
+        let (granularity, start) = (bucket.granularity, bucket.start);
         let counters: Vec<_> = bucket.counters(day, *measures).collect();
-        counters.into_iter().map(move |(counter, sum)| ((granularity.to_owned(), start, counter.to_string()), sum))
+        counters.into_iter().map(move |(counter, sum)| ((granularity, start, counter.to_string()), sum))
     };
     deltas.rollups.iter().flat_map(of_row).collect()
-}
-
-const fn name(granularity: Granularity) -> &'static str {
-    match granularity {
-        Granularity::Hour => "hour",
-        Granularity::Day => "day",
-    }
 }
 
 /// Hours, where there are any, sum to their day.
@@ -160,7 +155,10 @@ fn check_hours(day: NaiveDate, expected: &BTreeMap<Key, i128>, findings: &mut Fi
     let mut hours: BTreeMap<&str, i128> = BTreeMap::new();
     let mut days: BTreeMap<&str, i128> = BTreeMap::new();
     for ((granularity, _, metric_type), sum) in expected {
-        let sums = if granularity == name(Granularity::Hour) { &mut hours } else { &mut days };
+        let sums = match granularity {
+            Granularity::Hour => &mut hours,
+            Granularity::Day => &mut days,
+        };
         *sums.entry(metric_type).or_default() += sum;
     }
     for (metric_type, parts) in hours {
@@ -181,13 +179,13 @@ fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &
     }
     for ((granularity, bucket_start, metric_type), (found, expected)) in pairs {
         findings.keys_checked += 1;
-        if expected.is_none() && granularity == name(Granularity::Day) {
+        if expected.is_none() && granularity == Granularity::Day {
             findings.ghosts.insert(metric_type.clone());
         }
         if found.map(i128::from) == expected || (found == Some(0) && expected.is_none()) {
             continue;
         }
-        if granularity == name(Granularity::Day) {
+        if granularity == Granularity::Day {
             let missing = expected.unwrap_or(0) - i128::from(found.unwrap_or(0));
             *findings.corrections.entry(metric_type.clone()).or_default() += missing;
         }

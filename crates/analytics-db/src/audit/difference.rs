@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use analytics_core::deltas::{Conversion, Histogram, Rated};
+use analytics_core::deltas::Rated;
 use analytics_core::identity::EventId;
+use analytics_core::ratios::{Fraction, Histogram};
+use analytics_core::rollup::Granularity;
 use analytics_core::time::EventTime;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -39,8 +41,8 @@ pub enum Difference {
     Rollup {
         /// The metric's type.
         metric_type: String,
-        /// `hour` or `day`.
-        granularity: String,
+        /// The width of the bucket.
+        granularity: Granularity,
         /// When the hour or day begins.
         bucket_start: DateTime<Utc>,
         /// What stands; `None` is no row.
@@ -95,15 +97,16 @@ impl Figures {
         Self { value, ..Self::default() }
     }
 
-    /// A conversion rate's columns.
+    /// The columns of a ratio in which 1 is written as `scale`.
     #[must_use]
-    pub fn rate(conversion: Conversion) -> Self {
+    pub fn ratio(fraction: Fraction, scale: i64) -> Self {
+        let Fraction { numerator, denominator } = fraction;
         Self {
-            value: conversion.rate(),
-            numerator: Some(conversion.orders),
-            denominator: Some(conversion.views),
+            value: fraction.value(scale),
+            numerator: Some(numerator),
+            denominator: Some(denominator),
             histogram: None,
-            metadata: Some(json!({ "numerator": conversion.orders, "denominator": conversion.views })),
+            metadata: Some(json!({ "numerator": numerator, "denominator": denominator })),
         }
     }
 
@@ -190,7 +193,11 @@ impl Difference {
         match self {
             Self::Metric { metric_type, .. } => metric_type.clone(),
             Self::Rollup { metric_type, granularity, bucket_start, .. } => {
-                format!("{metric_type} {granularity} {}", bucket_start.to_rfc3339_opts(SecondsFormat::Secs, true))
+                format!(
+                    "{metric_type} {} {}",
+                    granularity.name(),
+                    bucket_start.to_rfc3339_opts(SecondsFormat::Secs, true)
+                )
             }
             Self::Rating { metric_type, user, .. } => format!("{metric_type} by {user}"),
             Self::Event { id, .. } => id.to_string(),

@@ -17,9 +17,9 @@ pub use difference::{Difference, Figures};
 
 use analytics_core::business::Business;
 use analytics_core::calendar::Calendar;
-use analytics_core::deltas::Histogram;
 use analytics_core::identity::Fingerprint;
 use analytics_core::maps::{HashMap, HashSet};
+use analytics_core::ratios::Histogram;
 use analytics_core::rules::UnknownRules;
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::connection::SimpleConnection;
@@ -111,7 +111,7 @@ struct Findings {
     differences: Vec<Difference>,
     /// By how much the sum of a counter's days is to be corrected.
     corrections: HashMap<String, i128>,
-    /// Opinions whose standing rating is not what the log says.
+    /// Users and targets whose standing rating may not be what the log says.
     suspects: ratings::Suspects,
     /// Counters of which a day stands that nothing was counted on.
     ghosts: HashSet<String>,

@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 
 use analytics_core::business::Business;
-use analytics_core::deltas::{Deltas, Histogram, Rated};
+use analytics_core::deltas::{Deltas, Rated};
 use analytics_core::event::Stars;
 use analytics_core::identity::EventId;
 use analytics_core::maps::{HashMap, HashSet};
+use analytics_core::ratios::Histogram;
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -27,7 +28,7 @@ pub(super) type Suspects = BTreeSet<(String, String)>;
 /// How many users' ratings are read at once.
 const PIECE: usize = 1_000;
 
-/// Doubts every opinion of which a later rating is in the log.
+/// Doubts every standing rating of which a later one is in the log.
 pub(super) fn check_logged(
     connection: &mut Connection,
     business: Business,
@@ -35,18 +36,18 @@ pub(super) fn check_logged(
     suspects: &mut Suspects,
 ) -> Result<(), AuditError> {
     let logged = latest(piece, business)?;
-    let opinions: Vec<_> = logged.keys().cloned().collect();
-    let standing = standing(connection, &opinions)?;
-    suspects.extend(logged.into_iter().filter_map(|(opinion, rated)| {
-        let holds = standing.get(&opinion).is_some_and(|standing| {
+    let keys: Vec<_> = logged.keys().cloned().collect();
+    let standing = standing(connection, &keys)?;
+    suspects.extend(logged.into_iter().filter_map(|(key, rated)| {
+        let holds = standing.get(&key).is_some_and(|standing| {
             if standing.event == rated.event { *standing == rated } else { standing.replaces(&rated) }
         });
-        (!holds).then_some(opinion)
+        (!holds).then_some(key)
     }));
     Ok(())
 }
 
-/// Of each opinion in these events the latest rating, by the rules.
+/// Of each user and target in these events the latest rating, by the rules.
 fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, String), Rated>, AuditError> {
     let mut deltas = Deltas::default();
     for logged in events {
@@ -58,20 +59,20 @@ fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, Stri
     Ok(deltas.ratings.into_iter().map(named).collect())
 }
 
-/// What the log says of some opinions.
+/// The ratings of some users and targets that should stand by the log.
 pub(super) fn in_log(
     connection: &mut Connection,
     business: Business,
-    opinions: &[(String, String)],
+    keys: &[(String, String)],
 ) -> Result<HashMap<(String, String), Rated>, AuditError> {
     let mut found = HashMap::default();
-    let wanted: HashSet<&(String, String)> = opinions.iter().collect();
-    let users: BTreeSet<&str> = opinions.iter().map(|(_, user)| user.as_str()).collect();
+    let wanted: HashSet<&(String, String)> = keys.iter().collect();
+    let users: BTreeSet<&str> = keys.iter().map(|(_, user)| user.as_str()).collect();
     let users: Vec<&str> = users.into_iter().collect();
     for piece in users.chunks(PIECE) {
         let events = logged::ratings_of(connection, piece)?;
         let latest = latest(&events, business)?;
-        found.extend(latest.into_iter().filter(|(opinion, _)| wanted.contains(opinion)));
+        found.extend(latest.into_iter().filter(|(key, _)| wanted.contains(key)));
     }
     Ok(found)
 }
@@ -102,15 +103,15 @@ pub(super) fn check_standing(
     let suspects: Vec<_> = suspects.into_iter().collect();
     let expected = in_log(connection, business, &suspects)?;
     let found = standing(connection, &suspects)?;
-    for opinion in suspects {
-        let (found, expected) = (found.get(&opinion).copied(), expected.get(&opinion).copied());
+    for key in suspects {
+        let (found, expected) = (found.get(&key).copied(), expected.get(&key).copied());
         if found == expected {
             continue;
         }
-        let histogram = histograms.entry(opinion.0.clone()).or_default();
+        let histogram = histograms.entry(key.0.clone()).or_default();
         found.into_iter().for_each(|rated| histogram.add(rated.stars, -1));
         expected.into_iter().for_each(|rated| histogram.add(rated.stars, 1));
-        let (metric_type, user) = opinion;
+        let (metric_type, user) = key;
         findings.differences.push(Difference::Rating { metric_type, user, found, expected });
     }
     findings.histograms = histograms;

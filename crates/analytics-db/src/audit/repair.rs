@@ -7,10 +7,13 @@
 
 use std::collections::BTreeSet;
 
+use analytics_core::RULES_VERSION;
 use analytics_core::business::Business;
-use analytics_core::deltas::{Conversion, Deltas, Granularity, Rated};
+use analytics_core::catalogue::Definition;
+use analytics_core::deltas::{Deltas, Rated};
 use analytics_core::maps::HashMap;
-use analytics_core::metric_type::{Metric, MetricType};
+use analytics_core::metric_type::MetricType;
+use analytics_core::ratios::Fraction;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, Text};
@@ -52,7 +55,7 @@ struct Repair {
     made_up: Deltas,
     /// Counters by type; some may be unknown to the catalogue.
     counters: Vec<(String, i128)>,
-    opinions: Vec<(String, String)>,
+    rating_keys: Vec<(String, String)>,
     averages: BTreeSet<String>,
 }
 
@@ -88,22 +91,19 @@ impl Repair {
                 self.plan_metric(metric_type, parse(metric_type), found, expected);
             }
             Difference::Rollup { metric_type, granularity, bucket_start, found, expected } => {
-                // The signups of a day are the day's part of all signups.
-                let Some(counter) = parse(metric_type).filter(|counter| counter.metric != Metric::DailySignups) else {
-                    return;
-                };
-                let granularity = if granularity == "hour" { Granularity::Hour } else { Granularity::Day };
-                self.deltas.add_to_rollup(&counter, granularity, *bucket_start, missing(*found, *expected));
+                let Some(counter) = parse(metric_type) else { return };
+                self.deltas.add_to_rollup(&counter, *granularity, *bucket_start, missing(*found, *expected));
                 if expected.is_none() {
-                    self.made_up.add_to_rollup(&counter, granularity, *bucket_start, 0);
+                    self.made_up.add_to_rollup(&counter, *granularity, *bucket_start, 0);
                 }
             }
             Difference::Rating { metric_type, user, .. } => {
-                self.opinions.push((metric_type.clone(), user.clone()));
+                self.rating_keys.push((metric_type.clone(), user.clone()));
                 self.averages.insert(metric_type.clone());
             }
             Difference::EventDay { day, event_type, counted, logged } => {
-                *self.deltas.events.entry((*day, EventType::of_name(event_type))).or_default() += logged - counted;
+                *self.deltas.events.entry((*day, EventType::logged(event_type, RULES_VERSION))).or_default() +=
+                    logged - counted;
             }
             // A changed event has to be restored; sums that do not add up are a defect.
             Difference::Event { .. } | Difference::Sum { .. } => {}
@@ -111,25 +111,25 @@ impl Repair {
     }
 
     fn plan_metric(&mut self, text: &str, parsed: Option<MetricType>, found: &Figures, expected: &Figures) {
-        match parsed.as_ref().map(|parsed| parsed.metric) {
-            Some(Metric::ProductRating | Metric::SellerRating) => {
+        match parsed.map(|parsed| (parsed.metric.definition(), parsed)) {
+            Some((Definition::AverageRating { .. }, _)) => {
                 self.averages.insert(text.to_owned());
             }
-            Some(Metric::ConversionRate) => {
+            Some((Definition::Ratio { .. }, ratio)) => {
                 let lacks = |of: fn(&Figures) -> Option<i64>| of(expected).unwrap_or(0) - of(found).unwrap_or(0);
-                let lacking = Conversion { orders: lacks(|f| f.numerator), views: lacks(|f| f.denominator) };
-                if let Some(vendor) = parsed.as_ref().and_then(MetricType::vendor) {
-                    self.deltas.conversions.insert(vendor.clone(), lacking);
-                }
+                let lacking = Fraction { numerator: lacks(|f| f.numerator), denominator: lacks(|f| f.denominator) };
+                self.deltas.ratios.insert(ratio, lacking);
             }
-            _ => self.counters.push((text.to_owned(), missing(found.value, expected.value))),
+            Some((Definition::Counter { .. } | Definition::Daily { .. }, _)) | None => {
+                self.counters.push((text.to_owned(), missing(found.value, expected.value)));
+            }
         }
     }
 
     fn apply(self, connection: &mut Connection, business: Business) -> Result<(), RepairError> {
-        let Self { deltas, made_up, counters, opinions, averages } = self;
-        let rated = ratings::in_log(connection, business, &opinions)?;
-        set_ratings(connection, &opinions, &rated)?;
+        let Self { deltas, made_up, counters, rating_keys, averages } = self;
+        let rated = ratings::in_log(connection, business, &rating_keys)?;
+        set_ratings(connection, &rating_keys, &rated)?;
         sql_query(include_str!("../sql/set_averages.sql"))
             .bind::<Array<Text>, _>(averages.iter().map(String::as_str).collect::<Vec<_>>())
             .execute(connection)?;
@@ -146,18 +146,18 @@ fn missing(found: Option<i64>, expected: Option<i64>) -> i128 {
     i128::from(expected.unwrap_or(0)) - i128::from(found.unwrap_or(0))
 }
 
-/// Replaces the ratings that stand for these opinions by those of the log.
+/// Replaces the ratings that stand for these users and targets by those of the log.
 fn set_ratings(
     connection: &mut Connection,
-    opinions: &[(String, String)],
+    rating_keys: &[(String, String)],
     rated: &HashMap<(String, String), Rated>,
 ) -> Result<(), WriteError> {
     sql_query(
         "DELETE FROM ratings r USING unnest($1, $2) AS o (metric_type, user_id) \
          WHERE r.metric_type = o.metric_type AND r.user_id = o.user_id",
     )
-    .bind::<Array<Text>, _>(opinions.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(opinions.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rating_keys.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rating_keys.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
     .execute(connection)?;
     let mut rows: Vec<_> = rated.iter().map(|((target, user), rated)| (target.clone(), user.as_str(), rated)).collect();
     rows.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));

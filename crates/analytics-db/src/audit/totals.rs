@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
-use analytics_core::deltas::{Conversion, Deltas};
+use analytics_core::catalogue::{Definition, Measure, Metric, ScopeKind};
+use analytics_core::deltas::Deltas;
 use analytics_core::identity::Fingerprint;
 use analytics_core::maps::HashMap;
-use analytics_core::metric_type::{Metric, MetricType};
+use analytics_core::metric_type::MetricType;
 use analytics_core::money::Currency;
+use analytics_core::ratios::Fraction;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
@@ -41,8 +43,8 @@ pub(super) fn audit(
             Some((MetricType::parse(text, NaiveDate::default(), business.base_currency).ok()?, *sum))
         })
         .collect();
-    check_revenue(&parsed, findings);
-    let mut expected: BTreeMap<String, Figures> = rates(&parsed);
+    check_attribution(&parsed, findings);
+    let mut expected: BTreeMap<String, Figures> = ratios(&parsed);
     for (target, histogram) in &findings.histograms {
         expected.insert(target.clone(), Figures::average(histogram));
     }
@@ -71,44 +73,60 @@ fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, Db
     Ok(rows.into_iter().filter_map(|row| Some((row.metric_type, row.sum.parse().ok()?))).collect())
 }
 
-/// In each currency total revenue is unattributed revenue and the sum over sellers, adjustments
-/// apart.
-fn check_revenue(counted: &[(MetricType, i128)], findings: &mut Findings) {
-    let mut sums: BTreeMap<Option<Currency>, (i128, i128)> = BTreeMap::new();
-    for (MetricType { metric, foreign_currency, .. }, sum) in counted {
-        let (total, parts) = sums.entry(*foreign_currency).or_default();
-        match metric {
-            Metric::TotalRevenue => *total += sum,
-            Metric::UnattributedRevenue | Metric::SellerRevenue => *parts += sum,
-            _ => {}
+/// Where what belongs to no seller is counted, it and the sum over sellers make up the total: in each
+/// currency, adjustments apart.
+fn check_attribution(counted: &[(MetricType, i128)], findings: &mut Findings) {
+    for measure in Measure::ALL {
+        let counter = |scope| measure.counter(scope);
+        let (Some(total), Some(unattributed), Some(of_seller)) =
+            (counter(ScopeKind::Total), counter(ScopeKind::Unattributed), counter(ScopeKind::Seller))
+        else {
+            continue;
+        };
+        let mut sums: BTreeMap<Option<Currency>, (i128, i128)> = BTreeMap::new();
+        for (MetricType { metric, foreign_currency, .. }, sum) in counted {
+            if *metric == total {
+                sums.entry(*foreign_currency).or_default().0 += sum;
+            } else if *metric == unattributed || *metric == of_seller {
+                sums.entry(*foreign_currency).or_default().1 += sum;
+            }
         }
-    }
-    for (currency, (total, parts)) in sums {
-        findings.keys_checked += 1;
-        if total != parts {
-            let currency = currency.map_or("the base currency", Currency::code);
-            let what = format!("total revenue in {currency}, and unattributed plus the sum over sellers");
-            findings.differences.push(Difference::Sum { what, total, parts });
+        for (currency, (all, parts)) in sums {
+            findings.keys_checked += 1;
+            if all != parts {
+                let currency = currency.map_or("the base currency", Currency::code);
+                let (total, unattributed, of_seller) = (total.name(), unattributed.name(), of_seller.name());
+                let what = format!("{total} in {currency}, and {unattributed} plus the sum of {of_seller}");
+                findings.differences.push(Difference::Sum { what, total: all, parts });
+            }
         }
     }
 }
 
-/// Conversion rates by the orders and views that were counted.
-fn rates(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
-    let mut rates: BTreeMap<String, Conversion> = BTreeMap::new();
-    for (MetricType { metric, subject, .. }, sum) in counted {
+/// Ratios by the measures that were counted.
+fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
+    let mut ratios: BTreeMap<(String, i64), Fraction> = BTreeMap::new();
+    for (counter, sum) in counted {
+        let Some((measure, scope)) = counter.counts() else { continue };
         let sum = i64::try_from(*sum).unwrap_or(i64::MAX);
-        let (orders, views) = match metric {
-            Metric::SellerOrders => (sum, 0),
-            Metric::SellerViews => (0, sum),
-            _ => continue,
-        };
-        let rate = MetricType::new(Metric::ConversionRate, subject.clone());
-        let rate = rates.entry(rate.to_string()).or_default();
-        rate.orders += orders;
-        rate.views += views;
+        for metric in Metric::ALL {
+            let Definition::Ratio { numerator, denominator, scope: kind, scale, .. } = metric.definition() else {
+                continue;
+            };
+            if kind != scope.kind() || (measure != numerator && measure != denominator) {
+                continue;
+            }
+            let ratio = MetricType::new(metric, scope.subject()).to_string();
+            let fraction = ratios.entry((ratio, scale)).or_default();
+            if measure == numerator {
+                fraction.numerator += sum;
+            }
+            if measure == denominator {
+                fraction.denominator += sum;
+            }
+        }
     }
-    rates.into_iter().map(|(metric_type, conversion)| (metric_type, Figures::rate(conversion))).collect()
+    ratios.into_iter().map(|((ratio, scale), fraction)| (ratio, Figures::ratio(fraction, scale))).collect()
 }
 
 /// What was added by hand to each metric, by the adjustments in the log.

@@ -1,7 +1,7 @@
 //! The event log, newest first.
 
+use analytics_core::family::Family;
 use analytics_core::identity::EventId;
-use analytics_core::topics::Family;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};

@@ -6,11 +6,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use analytics_core::business::Business;
-use analytics_core::deltas::{Deltas, Histogram, Rated};
-use analytics_core::event::{Body, Event, Line};
+use analytics_core::catalogue::{Definition, Measure, ScopeKind};
+use analytics_core::deltas::{Deltas, Rated};
+use analytics_core::event::{Event, Line};
+use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
 use analytics_core::ids::UserId;
-use analytics_core::metric_type::{Metric, MetricType, Subject, Unit};
+use analytics_core::metric_type::{MetricType, Subject};
+use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rules;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -53,70 +56,74 @@ pub struct Contribution {
 pub enum Delta {
     /// To a sum.
     Counter(i64),
-    /// To the components of a rate.
-    Rate {
-        /// Orders.
-        numerator: i64,
-        /// Views.
-        denominator: i64,
-    },
+    /// To the components of a ratio.
+    Ratio(Fraction),
     /// To the components of an average.
     Average(Histogram),
 }
 
-/// Where events of a number are found: SQL that gives ids. $5 to $1 (exclusive) is a window of ids, $2
-/// how many, $3 the subject, $4 the currency, $6 the metric's type, $7 to $8 (exclusive) the ids of the
-/// stretches of a day.
-type Source = &'static str;
+/// Where the adjustments of a metric are. In all of this SQL $5 to $1 (exclusive) is a window of ids, $2 how
+/// many, $3 the subject, $4 the currency, $6 the metric's type, $7 to $8 (exclusive) the ids of the stretches of
+/// a day.
+const ADJUSTMENTS: &str = "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' \
+                           AND metadata ->> 'type' = $6 AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
 
-const SIGNUPS: Source = "SELECT id FROM event_logs WHERE event_type = 'user.registered' AND id >= $5 AND id < $1 \
-                         ORDER BY id DESC LIMIT $2";
-const SIGNUPS_OF_DAY: Source = "SELECT e.id FROM unnest($7, $8) AS s (first, last) JOIN event_logs e \
-                                ON e.id >= s.first AND e.id < s.last AND e.event_type = 'user.registered' \
-                                WHERE e.id >= $5 AND e.id < $1 ORDER BY e.id DESC LIMIT $2";
-const VIEWS: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND id >= $5 AND id < $1 \
-                       ORDER BY id DESC LIMIT $2";
-const VIEWS_OF_PRODUCT: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND product_id = $3 \
-                                  AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
-const VIEWS_OF_VENDOR: Source = "SELECT id FROM event_logs WHERE event_type = 'product.viewed' AND vendor_id = $3 \
-                                 AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
-const RATINGS_OF_PRODUCT: Source = "SELECT id FROM event_logs WHERE event_type = 'rating.updated' AND product_id = $3 \
-                                    AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
-const RATINGS_OF_VENDOR: Source = "SELECT id FROM event_logs WHERE event_type = 'rating.updated' AND vendor_id = $3 \
-                                   AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
-const ORDERS: Source = "SELECT id FROM event_logs WHERE event_type = 'order.created' AND id >= $5 AND id < $1 \
-                        ORDER BY id DESC LIMIT $2";
-const ORDERS_IN_CURRENCY: Source = "SELECT DISTINCT event_id FROM order_lines WHERE currency = $4 \
-                                    AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
-const ORDERS_OF_NOBODY: Source = "SELECT DISTINCT event_id FROM order_lines WHERE vendor_id IS NULL AND currency = $4 \
-                                  AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
-const ORDERS_OF_PRODUCT: Source = "SELECT DISTINCT event_id FROM order_lines WHERE product_id = $3 \
-                                   AND ($4 IS NULL OR currency = $4) \
-                                   AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
-const ORDERS_OF_VENDOR: Source = "SELECT DISTINCT event_id FROM order_lines WHERE vendor_id = $3 \
-                                  AND ($4 IS NULL OR currency = $4) \
-                                  AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2";
-const ADJUSTMENTS: Source = "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' \
-                             AND metadata ->> 'type' = $6 AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
-
-/// Where the events of a metric are.
-fn sources(metric: Option<Metric>) -> &'static [Source] {
-    match metric {
-        None => &[ADJUSTMENTS],
-        Some(Metric::TotalViews) => &[VIEWS, ADJUSTMENTS],
-        Some(Metric::ProductViews) => &[VIEWS_OF_PRODUCT, ADJUSTMENTS],
-        Some(Metric::SellerViews) => &[VIEWS_OF_VENDOR, ADJUSTMENTS],
-        Some(Metric::DailySignups) => &[SIGNUPS_OF_DAY, ADJUSTMENTS],
-        Some(Metric::TotalSignups) => &[SIGNUPS, ADJUSTMENTS],
-        Some(Metric::TotalOrders | Metric::TotalUnits) => &[ORDERS, ADJUSTMENTS],
-        Some(Metric::TotalRevenue) => &[ORDERS_IN_CURRENCY, ADJUSTMENTS],
-        Some(Metric::UnattributedRevenue) => &[ORDERS_OF_NOBODY, ADJUSTMENTS],
-        Some(Metric::ProductUnits | Metric::ProductRevenue) => &[ORDERS_OF_PRODUCT, ADJUSTMENTS],
-        Some(Metric::SellerOrders | Metric::SellerUnits | Metric::SellerRevenue) => &[ORDERS_OF_VENDOR, ADJUSTMENTS],
-        Some(Metric::ConversionRate) => &[VIEWS_OF_VENDOR, ORDERS_OF_VENDOR],
-        Some(Metric::ProductRating) => &[RATINGS_OF_PRODUCT],
-        Some(Metric::SellerRating) => &[RATINGS_OF_VENDOR],
+/// Where the events of a metric are: SQL that gives ids. An event that turns out to add nothing does no harm.
+fn sources(known: Option<&MetricType>) -> Vec<String> {
+    let Some(known) = known else { return vec![ADJUSTMENTS.to_owned()] };
+    let mut sources: Vec<String> = match known.metric.definition() {
+        Definition::Counter { measure, scope } => {
+            rules::families_of(measure).map(|family| of_family(family, scope, measure.is_money())).collect()
+        }
+        Definition::Daily { measure } => rules::families_of(measure).map(on_day).collect(),
+        Definition::Ratio { numerator, denominator, scope, .. } => {
+            let of_measure = |measure: Measure| {
+                rules::families_of(measure).map(move |family| of_family(family, scope, measure.is_money()))
+            };
+            of_measure(numerator).chain(of_measure(denominator)).collect()
+        }
+        Definition::AverageRating { scope } => {
+            Shape::Rating.families().map(|family| of_family(family, scope, false)).collect()
+        }
+    };
+    sources.dedup();
+    if known.metric.is_counter() {
+        sources.push(ADJUSTMENTS.to_owned());
     }
+    sources
+}
+
+/// The events of a family in a scope; of money those in the currency.
+fn of_family(family: Family, scope: ScopeKind, money: bool) -> String {
+    let of_scope = match scope {
+        ScopeKind::Total => "",
+        ScopeKind::Unattributed => "AND vendor_id IS NULL",
+        ScopeKind::Product => "AND product_id = $3",
+        ScopeKind::Seller => "AND vendor_id = $3",
+    };
+    let in_lines = family.shape() == Shape::Lines && (scope != ScopeKind::Total || money);
+    if in_lines {
+        format!(
+            "SELECT DISTINCT event_id FROM order_lines WHERE ($4 IS NULL OR currency = $4) {of_scope} \
+             AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2"
+        )
+    } else {
+        format!(
+            "SELECT id FROM event_logs WHERE event_type = '{}' {of_scope} AND id >= $5 AND id < $1 \
+             ORDER BY id DESC LIMIT $2",
+            family.name()
+        )
+    }
+}
+
+/// The events of a family on a day.
+fn on_day(family: Family) -> String {
+    format!(
+        "SELECT e.id FROM unnest($7, $8) AS s (first, last) JOIN event_logs e \
+         ON e.id >= s.first AND e.id < s.last AND e.event_type = '{}' \
+         WHERE e.id >= $5 AND e.id < $1 ORDER BY e.id DESC LIMIT $2",
+        family.name()
+    )
 }
 
 #[derive(QueryableByName)]
@@ -187,10 +194,9 @@ fn candidates(
         Some(Subject::Day(date)) => stretches = business.calendar.day_ranges(*date),
         Some(Subject::Marketplace) | None => {}
     }
-    let money = known.filter(|known| known.metric.unit() == Unit::MinorUnits);
+    let money = known.filter(|known| known.metric.is_money());
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
-    let sources: Vec<String> =
-        sources(known.map(|known| known.metric)).iter().map(|source| format!("({source})")).collect();
+    let sources: Vec<String> = sources(known).iter().map(|source| format!("({source})")).collect();
     // An array, so that each event is looked up by its id, whatever is known of the window.
     let sql = format!(
         "SELECT e.id, e.ingested_at, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
@@ -221,19 +227,16 @@ fn candidates(
 /// What an event added to the metric; `None` where it is no part of it.
 fn delta(metric: &ReadableMetric, deltas: &Deltas, replaced: Option<Rated>) -> Option<Delta> {
     let Some(known) = metric.known() else { return adjusted(metric, deltas) };
-    match known.metric {
-        Metric::ConversionRate => {
-            let conversion = deltas.conversions.get(known.vendor()?)?;
-            Some(Delta::Rate { numerator: conversion.orders, denominator: conversion.views })
-        }
-        Metric::ProductRating | Metric::SellerRating => {
+    match known.metric.definition() {
+        Definition::Ratio { .. } => deltas.ratios.get(known).copied().map(Delta::Ratio),
+        Definition::AverageRating { .. } => {
             let ((_, _), rated) = deltas.ratings.iter().find(|((target, _), _)| target == known)?;
             let mut histogram = Histogram::default();
             histogram.add(rated.stars, 1);
             replaced.into_iter().for_each(|replaced| histogram.add(replaced.stars, -1));
             Some(Delta::Average(histogram))
         }
-        _ => {
+        Definition::Counter { .. } | Definition::Daily { .. } => {
             let counted = deltas.counters.get(known).and_then(|sum| i64::try_from(*sum).ok());
             counted.map(Delta::Counter).or_else(|| adjusted(metric, deltas))
         }
@@ -247,22 +250,25 @@ fn adjusted(metric: &ReadableMetric, deltas: &Deltas) -> Option<Delta> {
 
 /// The lines of an order that are in the number: a seller's own, a product's, or all.
 fn lines(event: &Event, known: &MetricType, business: Business) -> Vec<Line> {
-    let money = known.metric.unit() == Unit::MinorUnits;
     let currency = known.foreign_currency.unwrap_or(business.base_currency);
-    let counts = |line: &&Line| {
+    let counts = |Line { part, sale }: &&Line| {
         let of_subject = match &known.subject {
-            Subject::Product(product) => line.product.as_ref() == Some(product),
-            Subject::Vendor(vendor) => line.vendor.id() == Some(vendor),
-            Subject::Marketplace => known.metric != Metric::UnattributedRevenue || line.vendor.id().is_none(),
+            Subject::Product(product) => part.product.as_ref() == Some(product),
+            Subject::Vendor(vendor) => part.vendor.id() == Some(vendor),
+            Subject::Marketplace => !is_unattributed(known) || part.vendor.id().is_none(),
             Subject::Day(_) => false,
         };
-        of_subject && (!money || line.currency == currency)
+        of_subject && (!known.metric.is_money() || sale.currency == currency)
     };
-    event.lines().iter().filter(counts).cloned().collect()
+    event.content.lines().iter().filter(counts).cloned().collect()
+}
+
+const fn is_unattributed(known: &MetricType) -> bool {
+    matches!(known.metric.definition(), Definition::Counter { scope: ScopeKind::Unattributed, .. })
 }
 
 pub(super) const fn is_rating(known: &MetricType) -> bool {
-    matches!(known.metric, Metric::ProductRating | Metric::SellerRating)
+    matches!(known.metric.definition(), Definition::AverageRating { .. })
 }
 
 /// All ratings of some users of one target, in the order in which they stood.
@@ -299,8 +305,8 @@ impl Followed {
 
     /// The rating that this one took the place of: the latest before it in time.
     fn by(&self, event: &Event) -> Option<Rated> {
-        let (Body::Rating { stars, .. }, Some(user)) = (&event.body, &event.user) else { return None };
-        let own = Rated { stars: *stars, time: event.time, event: event.id };
+        let (Some(rating), Some(user)) = (event.content.rating(), &event.user) else { return None };
+        let own = Rated { stars: rating.stars, time: event.time, event: event.id };
         let earlier = self.0.get(user)?.iter().filter(|rated| own.replaces(rated) && rated.event != own.event);
         earlier.copied().reduce(|a, b| if b.replaces(&a) { b } else { a })
     }

@@ -1,8 +1,9 @@
 //! Tenancy, by types: what may be read is a value that only a [`Tenant`] can make, and the
 //! queries take nothing else. A query for a seller cannot be built without the vendor it is for.
 
+use analytics_core::catalogue::{Metric, SubjectKind};
 use analytics_core::ids::{Encoded, VendorId};
-use analytics_core::metric_type::{Metric, MetricType, SubjectKind};
+use analytics_core::metric_type::MetricType;
 
 /// For whom something is read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
-use analytics_core::event::{Body, Event};
+use analytics_core::event::{Content, Event};
 use analytics_core::identity::adjustment_id;
 use analytics_core::ids::UserId;
 use analytics_core::rules;
@@ -89,7 +89,7 @@ fn log(
     let Adjustment { metric_type, value, metadata, reason, actor } = adjustment;
     let time = EventTime::from(Utc::now());
     let id = adjustment_id(time, actor, metric_type);
-    let body = Body::Adjustment { metric_type: metric_type.clone(), delta };
+    let content = Content::Adjustment { metric_type: metric_type.clone(), delta };
     let said = Said {
         r#type: metric_type,
         delta,
@@ -101,7 +101,7 @@ fn log(
     };
     let said = serde_json::to_string(&said).map_err(|error| DbError::Unusable(error.to_string()))?;
     let mut event =
-        Event { metadata: said, ..Event::logged(id, EventType::Adjustment, UserId::parse(actor).ok(), time, body) };
+        Event { metadata: said, ..Event::logged(id, EventType::Adjustment, UserId::parse(actor).ok(), time, content) };
     let mut deltas = Deltas::default();
     rules::count(&event, business, &mut deltas);
     event_log::copy(connection, &[&mut event])?;

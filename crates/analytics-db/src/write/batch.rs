@@ -1,7 +1,7 @@
 //! What is written together: records of one or more partitions, and the stretches that they cover.
 
-use analytics_core::decode::Redaction;
 use analytics_core::event::Event;
+use analytics_core::events::Redaction;
 use analytics_core::maps::HashMap;
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::rejection::Rejection;

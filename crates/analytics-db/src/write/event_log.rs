@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::io;
 
 use analytics_core::RULES_VERSION;
-use analytics_core::event::{Body, Event, Vendor};
+use analytics_core::event::{Content, Event, Line};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use analytics_core::maps::HashSet;
@@ -19,16 +19,12 @@ use super::{Item, WriteError, all_taken};
 use crate::Connection;
 use crate::schema::{event_logs, order_lines};
 
-const fn is_learned(vendor: &Vendor) -> bool {
-    matches!(vendor, Vendor::Learned(_))
-}
-
 /// Writes the events and their lines. Fails as a whole where one id is in the log already.
 pub(super) fn copy<E: Borrow<Event>>(connection: &mut Connection, events: &[E]) -> Result<(), WriteError> {
     // In the order of the key, so that its index grows at its end.
     let mut events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
     events.sort_unstable_by_key(|event| event.id);
-    let lines = events.iter().map(|event| event.lines().len()).sum();
+    let lines = events.iter().map(|event| event.content.lines().len()).sum();
     all_taken("event_logs", copy_events(connection, &events)?, events.len())?;
     if lines > 0 {
         all_taken("order_lines", copy_lines(connection, &events)?, lines)?;
@@ -61,13 +57,9 @@ fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<usize, 
 }
 
 fn event_row(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
-    let (product, vendor, learned, stars) = match &event.body {
-        Body::View { product, vendor } => (Some(product), vendor.id(), is_learned(vendor), None),
-        Body::Rating { product, vendor, stars } => {
-            (product.as_ref(), vendor.as_ref(), false, Some(i16::from(stars.get())))
-        }
-        Body::Signup | Body::Order { .. } | Body::Adjustment { .. } | Body::Logged => (None, None, false, None),
-    };
+    let (product, vendor) = event.content.about();
+    let learned = matches!(&event.content, Content::Part(part) if part.vendor.is_learned());
+    let stars = event.content.rating().map(|rating| i16::from(rating.stars.get()));
     rows.row([
         &event.id.0,
         &event.event_type.name(),
@@ -93,17 +85,17 @@ fn copy_lines(connection: &mut Connection, events: &[&Event]) -> Result<usize, W
 }
 
 fn line_rows(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
-    (1_i32..).zip(event.lines()).try_for_each(|(number, line)| {
+    (1_i32..).zip(event.content.lines()).try_for_each(|(number, Line { part, sale })| {
         rows.row([
             &event.id.0,
             &number,
-            &line.product.as_ref().map(ProductId::as_str),
-            &line.vendor.id().map(VendorId::as_str),
-            &is_learned(&line.vendor),
+            &part.product.as_ref().map(ProductId::as_str),
+            &part.vendor.id().map(VendorId::as_str),
+            &part.vendor.is_learned(),
             // At most 10^6, by the type.
-            &i32::try_from(line.quantity.units()).unwrap_or(i32::MAX),
-            &line.amount.0,
-            &line.currency.code(),
+            &i32::try_from(sale.quantity.units()).unwrap_or(i32::MAX),
+            &sale.amount.0,
+            &sale.currency.code(),
         ])
     })
 }

@@ -1,29 +1,39 @@
-//! `metrics`: counters and conversion rates.
+//! `metrics`: counters and ratios.
 
+use analytics_core::catalogue::{Definition, Metric};
 use analytics_core::deltas::Deltas;
-use analytics_core::metric_type::{Metric, MetricType, Subject};
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel::{RunQueryDsl, sql_query};
 
 use super::{WriteError, all_taken};
 use crate::Connection;
 
-/// Adds a batch's counters and conversions. Rows are taken in the order of their types.
+/// Adds a batch's counters and ratios. Rows are taken in the order of their types.
 pub(crate) fn add(connection: &mut Connection, deltas: &Deltas) -> Result<(), WriteError> {
     let counters: Vec<_> = deltas.counters.iter().map(|(t, sum)| (t.to_string(), *sum)).collect();
     add_counters(connection, counters)?;
-    let rate = |vendor| MetricType::new(Metric::ConversionRate, Subject::Vendor(vendor)).to_string();
-    let mut rates: Vec<_> = deltas.conversions.iter().map(|(vendor, c)| (rate(vendor.clone()), *c)).collect();
-    if !rates.is_empty() {
-        rates.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let rows = sql_query(include_str!("../sql/add_conversions.sql"))
-            .bind::<Array<Text>, _>(rates.iter().map(|(t, _)| t.as_str()).collect::<Vec<_>>())
-            .bind::<Array<BigInt>, _>(rates.iter().map(|(_, c)| c.orders).collect::<Vec<_>>())
-            .bind::<Array<BigInt>, _>(rates.iter().map(|(_, c)| c.views).collect::<Vec<_>>())
-            .execute(connection)?;
-        all_taken("metrics", rows, rates.len())?;
+    for metric in Metric::ALL {
+        if let Definition::Ratio { scale, .. } = metric.definition() {
+            add_ratios(connection, deltas, metric, scale)?;
+        }
     }
     Ok(())
+}
+
+fn add_ratios(connection: &mut Connection, deltas: &Deltas, metric: Metric, scale: i64) -> Result<(), WriteError> {
+    let of_metric = deltas.ratios.iter().filter(|(ratio, _)| ratio.metric == metric);
+    let mut ratios: Vec<_> = of_metric.map(|(ratio, fraction)| (ratio.to_string(), fraction)).collect();
+    if ratios.is_empty() {
+        return Ok(());
+    }
+    ratios.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let rows = sql_query(include_str!("../sql/add_ratios.sql"))
+        .bind::<Array<Text>, _>(ratios.iter().map(|(ratio, _)| ratio.as_str()).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(ratios.iter().map(|(_, fraction)| fraction.numerator).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(ratios.iter().map(|(_, fraction)| fraction.denominator).collect::<Vec<_>>())
+        .bind::<BigInt, _>(scale)
+        .execute(connection)?;
+    all_taken("metrics", rows, ratios.len())
 }
 
 /// Adds to counters by their types, also to some that the catalogue does not have.

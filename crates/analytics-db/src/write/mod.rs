@@ -13,10 +13,10 @@ mod event_log;
 pub(crate) mod fence;
 pub mod frozen;
 mod keys;
-mod lessons;
 pub(crate) mod metrics;
 #[cfg(feature = "mutants")]
 mod mutant;
+mod product_vendors;
 pub(crate) mod ratings;
 pub mod reattribution;
 pub mod refusal;
@@ -26,7 +26,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 
-use analytics_core::attribution::Lessons;
+use analytics_core::attribution::ProductVendors;
 use analytics_core::business::Business;
 use analytics_core::dedupe::Verdict;
 use analytics_core::deltas::Deltas;
@@ -254,27 +254,27 @@ fn settle_reread(
 
 /// What is to be added once the counting lock is held.
 struct Counting {
-    lessons: Lessons,
+    vendors: ProductVendors,
     deltas: Deltas,
 }
 
 /// Decides and logs events: the part that may run beside other writers.
 fn log(connection: &mut Connection, mut events: Vec<&mut Event>, business: Business) -> Result<Counting, WriteError> {
-    let mut lessons = lessons::load(connection, &events)?;
+    let mut vendors = product_vendors::load(connection, &events)?;
     let mut deltas = Deltas::default();
     for event in &mut events {
-        lessons.attribute(event);
+        vendors.attribute(event);
         rules::count(event, business, &mut deltas);
     }
     event_log::copy(connection, &events)?;
-    Ok(Counting { lessons, deltas })
+    Ok(Counting { vendors, deltas })
 }
 
 impl Counting {
     /// Adds what the events come to; the caller holds the counting lock.
     fn add(&self, connection: &mut Connection) -> Result<(), WriteError> {
-        let Self { lessons, deltas } = self;
-        lessons::store(connection, lessons)?;
+        let Self { vendors, deltas } = self;
+        product_vendors::store(connection, vendors)?;
         ratings::settle(connection, &deltas.ratings)?;
         metrics::add(connection, deltas)?;
         rollups::add(connection, &deltas.rollups)?;

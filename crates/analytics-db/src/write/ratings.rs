@@ -1,7 +1,7 @@
 //! `ratings`: each user's latest rating of each target, and what that does to the averages.
 //! Under the counting lock, so what is read here stands until the commit.
 
-use analytics_core::deltas::{Opinion, Rated};
+use analytics_core::deltas::{Rated, RatingKey};
 use analytics_core::event::Stars;
 use analytics_core::identity::EventId;
 use analytics_core::maps::HashMap;
@@ -27,15 +27,15 @@ struct Row {
 }
 
 /// Decides which of the proposed ratings stand, stores those, and adds to the averages.
-pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<Opinion, Rated>) -> Result<(), WriteError> {
+pub(super) fn settle(connection: &mut Connection, proposed: &HashMap<RatingKey, Rated>) -> Result<(), WriteError> {
     if proposed.is_empty() {
         return Ok(());
     }
-    let named = |(target, user): &Opinion| (target.to_string(), user.as_str().to_owned());
-    let mut opinions: Vec<_> = proposed.keys().map(named).collect();
-    opinions.sort_unstable();
-    let found = standing(connection, &opinions)?;
-    let of = |opinion: &Opinion| Some((opinion.clone(), *found.get(&named(opinion))?));
+    let named = |(target, user): &RatingKey| (target.to_string(), user.as_str().to_owned());
+    let mut keys: Vec<_> = proposed.keys().map(named).collect();
+    keys.sort_unstable();
+    let found = standing(connection, &keys)?;
+    let of = |key: &RatingKey| Some((key.clone(), *found.get(&named(key))?));
     let settled = decide(proposed, &proposed.keys().filter_map(of).collect());
 
     let mut ratings: Vec<_> =
@@ -73,19 +73,19 @@ pub(crate) fn store(connection: &mut Connection, ratings: &[(String, &str, &Rate
 /// Of these metric types and users, those that have a rating already.
 pub(crate) fn standing(
     connection: &mut Connection,
-    opinions: &[(String, String)],
+    keys: &[(String, String)],
 ) -> Result<HashMap<(String, String), Rated>, DbError> {
-    if opinions.is_empty() {
+    if keys.is_empty() {
         return Ok(HashMap::default());
     }
     let rows: Vec<Row> = sql_query(include_str!("../sql/standing_ratings.sql"))
-        .bind::<Array<Text>, _>(opinions.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(opinions.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(keys.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(keys.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
         .load(connection)?;
     let rated = rows.into_iter().filter_map(|row| {
-        let opinion = opinions.get(usize::try_from(row.number).ok()?.checked_sub(1)?)?;
+        let key = keys.get(usize::try_from(row.number).ok()?.checked_sub(1)?)?;
         let stars = stars(row.stars)?;
-        Some((opinion.clone(), Rated { stars, time: row.rated_at.into(), event: EventId(row.event_id) }))
+        Some((key.clone(), Rated { stars, time: row.rated_at.into(), event: EventId(row.event_id) }))
     });
     Ok(rated.collect())
 }

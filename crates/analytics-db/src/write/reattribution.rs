@@ -6,7 +6,7 @@
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
-use analytics_core::event::{Body, Event};
+use analytics_core::event::Event;
 use analytics_core::identity::EventId;
 use analytics_core::ids::VendorId;
 use analytics_core::rules;
@@ -15,7 +15,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as Sq
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::{WriteError, fence, lessons, limited, metrics, rollups};
+use super::{WriteError, fence, limited, metrics, product_vendors, rollups};
 use crate::logged::{self, Logged};
 use crate::{Connection, DbError};
 
@@ -79,13 +79,13 @@ fn change(connection: &mut Connection, business: Business, ids: &[Uuid], dry_run
         .filter(|logged| logged.tampered.is_none())
         .filter_map(|Logged { rules_version, event, .. }| Some((rules_version, event.ok()?)))
         .collect();
-    let lessons = lessons::load(connection, &events.iter_mut().map(|(_, event)| event).collect::<Vec<_>>())?;
+    let vendors = product_vendors::load(connection, &events.iter_mut().map(|(_, event)| event).collect::<Vec<_>>())?;
     let (mut before, mut after) = (Deltas::default(), Deltas::default());
     let mut changed = Vec::new();
     for (version, mut event) in events {
         let was = event.clone();
         let count = |event, deltas: &mut Deltas| rules::recount(version, event, business, deltas);
-        if lessons.reattribute(&mut event) && count(&was, &mut before).is_ok() && count(&event, &mut after).is_ok() {
+        if vendors.reattribute(&mut event) && count(&was, &mut before).is_ok() && count(&event, &mut after).is_ok() {
             changed.push((version, event));
         }
     }
@@ -100,10 +100,7 @@ fn change(connection: &mut Connection, business: Business, ids: &[Uuid], dry_run
 
 /// Changes the decisions in the log.
 fn store(connection: &mut Connection, changed: &[(i16, Event)]) -> Result<(), WriteError> {
-    let own = |event: &Event| match &event.body {
-        Body::View { vendor, .. } => vendor.id().map(VendorId::as_str).map(str::to_owned),
-        _ => None,
-    };
+    let own = |event: &Event| event.content.about().1.map(|vendor| vendor.as_str().to_owned());
     let owned: Vec<Option<String>> = changed.iter().map(|(_, event)| own(event)).collect();
     sql_query(
         "UPDATE event_logs e SET vendor_id = c.vendor_id, vendor_learned = c.vendor_id IS NOT NULL, seal = c.seal \
@@ -114,8 +111,7 @@ fn store(connection: &mut Connection, changed: &[(i16, Event)]) -> Result<(), Wr
     .bind::<Array<BigInt>, _>(changed.iter().map(|(version, event)| seal(event, *version)).collect::<Vec<_>>())
     .execute(connection)?;
     let lines: Vec<_> =
-        changed.iter().flat_map(|(_, event)| (1..).zip(event.lines()).map(|line| (event.id, line))).collect();
-    let learned = |line: &analytics_core::event::Line| matches!(line.vendor, analytics_core::event::Vendor::Learned(_));
+        changed.iter().flat_map(|(_, event)| (1..).zip(event.content.lines()).map(|line| (event.id, line))).collect();
     sql_query(
         "UPDATE order_lines l SET vendor_id = c.vendor_id, vendor_learned = c.learned \
          FROM unnest($1, $2, $3, $4) AS c (event_id, line, vendor_id, learned) \
@@ -124,9 +120,9 @@ fn store(connection: &mut Connection, changed: &[(i16, Event)]) -> Result<(), Wr
     .bind::<Array<SqlUuid>, _>(lines.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(lines.iter().map(|(_, (number, _))| *number).collect::<Vec<i32>>())
     .bind::<Array<Nullable<Text>>, _>(
-        lines.iter().map(|(_, (_, line))| line.vendor.id().map(VendorId::as_str)).collect::<Vec<_>>(),
+        lines.iter().map(|(_, (_, line))| line.part.vendor.id().map(VendorId::as_str)).collect::<Vec<_>>(),
     )
-    .bind::<Array<Bool>, _>(lines.iter().map(|(_, (_, line))| learned(line)).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(lines.iter().map(|(_, (_, line))| line.part.vendor.is_learned()).collect::<Vec<_>>())
     .execute(connection)?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! identities: however often it is replayed, with whatever corrections, it counts once.
 
 use analytics_core::business::Business;
-use analytics_core::decode::Decoder;
+use analytics_core::events::Decoder;
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};

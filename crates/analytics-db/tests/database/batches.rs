@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
-use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::events::{Decoder, Redaction};
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::topics::Topics;
 use analytics_db::offsets;

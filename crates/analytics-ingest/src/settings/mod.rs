@@ -4,7 +4,7 @@ mod kafka;
 
 use std::net::SocketAddr;
 
-use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::events::{Decoder, Redaction};
 use analytics_db::DatabaseUrl;
 use analytics_db::write::Keeping;
 use analytics_process::settings::{Settings, SettingsError};

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::{collections::BTreeMap, fs};
 
 use analytics_core::business::Business;
-use analytics_core::decode::{Decoder, Redaction};
+use analytics_core::events::{Decoder, Redaction};
 use analytics_core::harmless;
 use analytics_core::topics::Topics;
 

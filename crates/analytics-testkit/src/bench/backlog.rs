@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analytics_core::topics::Family;
+use analytics_core::family::Family;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::broker::{self, Sender};

@@ -1,9 +1,9 @@
 //! `order.created`: an order of one or more lines. Its identity is the order.
 
-use crate::event::{Body, Line, Vendor};
+use crate::event::{Content, Line, Part, Sale, Vendor};
 use crate::ids::{OrderId, ProductId, UserId, VendorId};
 use crate::json::{Object, Value};
-use crate::money::{Amount, Currency, Quantity};
+use crate::money::{Amount, Currency, Minor, Quantity};
 use crate::rejection::{Faults, Reason, Rejection};
 
 use super::{Decoded, Input, fields, money};
@@ -47,8 +47,8 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
         natural: Some(input.natural().text(order.as_str())),
         user,
         time,
-        told: vec![Some(order.to_string())],
-        body: Body::Order { lines },
+        compared: vec![Some(order.to_string())],
+        content: Content::Lines(lines),
     });
     faults.finish(decoded)
 }
@@ -62,8 +62,9 @@ fn items<'a>(payload: &Object<'a>) -> Result<Vec<Value<'a>>, Rejection> {
 /// The order's total as one line of one unit, which is what it is where there are no items.
 fn total_line(payload: &Object<'_>, defaults: &Defaults) -> Result<Option<Line>, Rejection> {
     let Some((name, total)) = money::amount(payload, &TOTAL)? else { return Ok(None) };
-    let line = priced(name, total, Quantity::ONE, defaults.currency)?;
-    Ok(Some(Line { vendor: defaults.vendor.clone(), ..line }))
+    let (quantity, currency) = (Quantity::ONE, defaults.currency);
+    let sale = Sale { quantity, amount: amount(name, total, quantity, currency)?, currency };
+    Ok(Some(Line { part: Part { product: None, vendor: defaults.vendor.clone() }, sale }))
 }
 
 fn lines(items: &[Value<'_>], defaults: &Defaults, faults: &mut Faults) -> Option<Vec<Line>> {
@@ -91,19 +92,18 @@ fn line(item: &Object<'_>, defaults: &Defaults, faults: &mut Faults) -> Option<L
     let line_total = faults.keep(money::amount(item, &LINE_TOTAL));
     let unit_price = faults.keep(money::amount(item, &UNIT_PRICE));
     let (line_total, unit_price, quantity) = (line_total?, unit_price?, quantity?);
-    let priced = match (line_total, unit_price) {
-        (Some((name, total)), _) => priced(name, total, Quantity::ONE, currency),
-        (None, Some((name, price))) => priced(name, price, quantity, currency),
+    let amount = match (line_total, unit_price) {
+        (Some((name, total)), _) => amount(name, total, Quantity::ONE, currency),
+        (None, Some((name, price))) => amount(name, price, quantity, currency),
         (None, None) => Err(fields::missing(&["totalPrice", "unitPrice"])),
     };
-    let priced = faults.keep(priced)?;
+    let sale = Sale { quantity, amount: faults.keep(amount)?, currency };
     let vendor = vendor.map_or_else(|| defaults.vendor.clone(), Vendor::Named);
-    Some(Line { product, vendor, quantity, ..priced })
+    Some(Line { part: Part { product, vendor }, sale })
 }
 
-/// A line of nothing but its money.
-fn priced(name: &str, price: Amount, quantity: Quantity, currency: Currency) -> Result<Line, Rejection> {
+/// What so many units at this price come to.
+fn amount(name: &str, price: Amount, quantity: Quantity, currency: Currency) -> Result<Minor, Rejection> {
     let amount = price.times(quantity, currency);
-    let amount = amount.map_err(|error| Rejection::new(Reason::InvalidAmount, format!("{name} {error}")))?;
-    Ok(Line { product: None, vendor: Vendor::Unknown, quantity, amount, currency })
+    amount.map_err(|error| Rejection::new(Reason::InvalidAmount, format!("{name} {error}")))
 }

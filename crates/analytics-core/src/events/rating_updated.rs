@@ -4,7 +4,7 @@
 //! *and* the time of the edit. A `createdAt` or the record's own time does not tell edits apart;
 //! with such a time the content is no identity.
 
-use crate::event::{Body, Stars};
+use crate::event::{Content, Rating, Stars};
 use crate::excerpt::excerpt;
 use crate::ids::{ProductId, RatingId, UserId, VendorId};
 use crate::json::{Object, Value};
@@ -47,8 +47,9 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
                     .optional(vendor.as_ref().map(VendorId::as_str)),
             }
         });
-        let told = vec![rating.map(|rating| rating.to_string())];
-        Decoded { user: Some(user), time, told, body: Body::Rating { product, vendor, stars }, natural }
+        let compared = vec![rating.map(|rating| rating.to_string())];
+        let content = Content::Rating(Rating { product, vendor, stars });
+        Decoded { user: Some(user), time, compared, content, natural }
     });
     faults.finish(decoded)
 }

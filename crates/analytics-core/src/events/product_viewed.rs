@@ -1,6 +1,6 @@
 //! `product.viewed`: somebody looked at a product. Nothing in it says which view it was.
 
-use crate::event::{Body, Vendor};
+use crate::event::{Content, Part, Vendor};
 use crate::ids::{ProductId, UserId, VendorId};
 use crate::rejection::{Faults, Rejection};
 
@@ -17,8 +17,8 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     faults.finish(product.zip(time).map(|(product, time)| Decoded {
         user,
         time,
-        told: Vec::new(),
-        body: Body::View { product, vendor },
+        compared: Vec::new(),
+        content: Content::Part(Part { product: Some(product), vendor }),
         natural: None,
     }))
 }

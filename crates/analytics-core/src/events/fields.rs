@@ -3,9 +3,7 @@
 //! Of a list of names the first that is present and neither null nor blank wins; if its value is
 //! invalid the record is rejected, and no later name is tried.
 
-use std::borrow::Cow;
-
-use crate::excerpt::excerpt;
+use crate::identifier;
 use crate::ids::InvalidId;
 use crate::json::{Object, Value};
 use crate::rejection::{Reason, Rejection};
@@ -42,25 +40,6 @@ pub(super) enum TimeSource {
     Clock,
 }
 
-/// The text of an id: a trimmed string, or an integer as written.
-pub(crate) fn identifier<'a>(name: &'static str, value: Value<'a>) -> Result<Cow<'a, str>, Rejection> {
-    let wrong = |what: &str| invalid_id(name, format!("must be a string or an integer, is {what}"));
-    match value {
-        Value::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
-        Value::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
-        Value::Number(number) if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') => Ok(Cow::Borrowed(number)),
-        Value::Number(number) => Err(wrong(&format!("the number {}", excerpt(number))).quoting(name)),
-        Value::Bool => Err(wrong("a boolean")),
-        Value::Array(_) => Err(wrong("an array")),
-        Value::Object(_) => Err(wrong("an object")),
-        Value::Null => Err(wrong("null")),
-    }
-}
-
-fn invalid_id(name: &str, why: impl std::fmt::Display) -> Rejection {
-    Rejection::new(Reason::InvalidIdentifier, format!("{name} {why}"))
-}
-
 /// An id under one of several names, where the object has one.
 pub(super) fn id<T>(
     object: &Object<'_>,
@@ -68,8 +47,8 @@ pub(super) fn id<T>(
     parse: impl Fn(&str) -> Result<T, InvalidId>,
 ) -> Result<Option<T>, Rejection> {
     let Some((name, value)) = object.first(names) else { return Ok(None) };
-    let text = identifier(name, value)?;
-    parse(&text).map(Some).map_err(|error| invalid_id(name, error))
+    let text = identifier::text(name, value)?;
+    parse(&text).map(Some).map_err(|error| identifier::invalid(name, error))
 }
 
 /// The same for an id that the family cannot do without.

@@ -1,6 +1,6 @@
 //! `user.registered`: a new account. Its identity is the user.
 
-use crate::event::Body;
+use crate::event::Content;
 use crate::ids::UserId;
 use crate::rejection::{Faults, Rejection};
 
@@ -13,12 +13,12 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let mut faults = Faults::default();
     let user = faults.keep(fields::needed_id(payload, &NEW_USER, UserId::parse));
     let time = faults.keep(fields::event_time(input, &fields::TIME));
-    let told = vec![fields::label(payload, "role"), fields::label(payload, "source")];
+    let compared = vec![fields::label(payload, "role"), fields::label(payload, "source")];
     faults.finish(user.zip(time).map(|(user, time)| Decoded {
         natural: Some(input.natural().text(user.as_str())),
         user: Some(user),
         time,
-        told,
-        body: Body::Signup,
+        compared,
+        content: Content::Nothing,
     }))
 }

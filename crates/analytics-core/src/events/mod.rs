@@ -1,6 +1,6 @@
 //! From a record to an [`Event`], or to the [`Rejection`] that says why it is none.
 //!
-//! One file per family; `fields` holds the names and forms that they share.
+//! One folder per family; `fields` holds the names and forms that they share.
 
 pub(crate) mod fields;
 mod money;
@@ -18,14 +18,15 @@ use chrono::{DateTime, Utc};
 
 use crate::business::Business;
 use crate::envelope::Envelope;
-use crate::event::{Body, Event};
+use crate::event::{Content, Covering, Event};
+use crate::family::Family;
 use crate::identity::{self, Digest, Fingerprint, Realm};
-use crate::ids::{ProductId, UserId, VendorId};
+use crate::ids::UserId;
 use crate::json;
 pub use crate::json::Redaction;
 use crate::record::Record;
 use crate::rejection::{Faults, Reason, Rejection};
-use crate::topics::{EventType, Family, Topics};
+use crate::topics::{EventType, Topics};
 use fields::{Time, TimeSource};
 
 /// Turns records into events, by the settings of one process.
@@ -46,8 +47,8 @@ struct Decoded {
     user: Option<UserId>,
     time: Time,
     /// What no rule looks at, but what tells a repetition from a contradiction.
-    told: Vec<Option<String>>,
-    body: Body,
+    compared: Vec<Option<String>>,
+    content: Content,
     /// Whether the event's content identifies it, and by what.
     natural: Option<Fingerprint>,
 }
@@ -90,7 +91,7 @@ impl Decoder {
     }
 
     fn event(&self, input: &Input<'_>, decoded: Decoded) -> Event {
-        let Decoded { user, time, told, body, natural } = decoded;
+        let Decoded { user, time, compared, content, natural } = decoded;
         let explicit = input.envelope.explicit().map(|explicit| input.realm().explicit(&explicit));
         let natural = natural.map(|parts| identity::IdentityKey(parts.finish()));
         let mut keys: Vec<_> = explicit.into_iter().chain(natural).collect();
@@ -100,9 +101,9 @@ impl Decoder {
             keys.push(place);
         }
         let id = identity::event_id(keys.first().copied().unwrap_or(place), time.at);
-        let digest = if keys.is_empty() { Digest(id.0) } else { digest(user.as_ref(), time, &told, &body) };
+        let digest = if keys.is_empty() { Digest(id.0) } else { digest(user.as_ref(), time, &compared, &content) };
         let metadata = self.metadata(input);
-        Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, digest, metadata, body }
+        Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, digest, metadata, content }
     }
 
     /// The payload without redacted fields, and with the type that the wrapping named if that
@@ -152,31 +153,22 @@ fn extra(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let mut faults = Faults::default();
     let user = faults.keep_optional(fields::id(&input.envelope.payload, &fields::USER, UserId::parse));
     let time = faults.keep(fields::event_time(input, &fields::TIME));
-    faults.finish(time.map(|time| Decoded { user, time, told: Vec::new(), body: Body::Logged, natural: None }))
+    faults.finish(time.map(|time| Decoded {
+        user,
+        time,
+        compared: Vec::new(),
+        content: Content::Nothing,
+        natural: None,
+    }))
 }
 
 /// The hash of a normalized event: its fields as they were decided, whatever names, envelopes and
 /// number formats they came in, without a time that the payload does not hold.
-fn digest(user: Option<&UserId>, time: Time, told: &[Option<String>], body: &Body) -> Digest {
+fn digest(user: Option<&UserId>, time: Time, compared: &[Option<String>], content: &Content) -> Digest {
     let own_time = matches!(time.source, TimeSource::Payload(_)).then(|| time.at.micros().to_string());
     let common = Fingerprint::new("event").optional(user.map(UserId::as_str)).optional(own_time.as_deref());
-    let common = told.iter().fold(common, |sum, part| sum.optional(part.as_deref()));
-    let fingerprint = match body {
-        Body::View { product, vendor } => common.text(product.as_str()).optional(vendor.id().map(VendorId::as_str)),
-        Body::Order { lines } => lines.iter().fold(common, |sum, line| {
-            sum.optional(line.product.as_ref().map(ProductId::as_str))
-                .optional(line.vendor.id().map(VendorId::as_str))
-                .number(line.quantity.units().into())
-                .number(line.amount.0)
-                .text(line.currency.code())
-        }),
-        Body::Rating { product, vendor, stars } => common
-            .optional(product.as_ref().map(ProductId::as_str))
-            .optional(vendor.as_ref().map(VendorId::as_str))
-            .number(stars.get().into()),
-        Body::Signup | Body::Adjustment { .. } | Body::Logged => common,
-    };
-    Digest(fingerprint.finish())
+    let common = compared.iter().fold(common, |sum, part| sum.optional(part.as_deref()));
+    Digest(content.fingerprint(common, Covering::Content).finish())
 }
 
 #[cfg(test)]

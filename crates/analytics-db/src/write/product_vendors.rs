@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use analytics_core::attribution::{Lesson, Lessons};
-use analytics_core::event::{Body, Event};
+use analytics_core::attribution::{ProductVendor, ProductVendors};
+use analytics_core::event::Event;
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::maps::HashMap;
@@ -28,47 +28,43 @@ struct Row {
 }
 
 /// The vendors that are known for the products of these events.
-pub(super) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result<Lessons, WriteError> {
+pub(super) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result<ProductVendors, WriteError> {
     let products: BTreeSet<&str> = events.iter().flat_map(|event| products(event)).map(ProductId::as_str).collect();
     if products.is_empty() {
-        return Ok(Lessons::default());
+        return Ok(ProductVendors::default());
     }
     let rows: Vec<Row> =
         sql_query("SELECT product_id, vendor_id, named_at, event_id FROM product_vendors WHERE product_id = ANY($1)")
             .bind::<Array<Text>, _>(products.into_iter().collect::<Vec<_>>())
             .load(connection)?;
-    // Stored ids were valid when they were stored; one that is not any more teaches nothing.
-    let lessons = rows.into_iter().filter_map(|row| {
-        let lesson = Lesson {
+    // Stored ids were valid when they were stored; one that is not any more is not known.
+    let known = rows.into_iter().filter_map(|row| {
+        let vendor = ProductVendor {
             vendor: VendorId::parse(&row.vendor_id).ok()?,
             time: row.named_at.into(),
             event: EventId(row.event_id),
         };
-        Some((ProductId::parse(&row.product_id).ok()?, lesson))
+        Some((ProductId::parse(&row.product_id).ok()?, vendor))
     });
-    Ok(Lessons::new(lessons.collect::<HashMap<_, _>>()))
+    Ok(ProductVendors::new(known.collect::<HashMap<_, _>>()))
 }
 
-fn products(event: &Event) -> Box<dyn Iterator<Item = &ProductId> + '_> {
-    match &event.body {
-        Body::View { product, .. } => Box::new(std::iter::once(product)),
-        Body::Order { lines } => Box::new(lines.iter().filter_map(|line| line.product.as_ref())),
-        Body::Signup | Body::Rating { .. } | Body::Adjustment { .. } | Body::Logged => Box::new(std::iter::empty()),
-    }
+fn products(event: &Event) -> impl Iterator<Item = &ProductId> {
+    event.content.parts().filter_map(|(part, _)| part.product.as_ref())
 }
 
-/// Stores what the batch taught. Another writer may have committed a newer lesson meanwhile:
+/// Stores what the batch learned. Another writer may have committed a newer one meanwhile:
 /// the later event time stands, whoever writes last.
-pub(super) fn store(connection: &mut Connection, lessons: &Lessons) -> Result<(), WriteError> {
-    let mut learned: Vec<_> = lessons.learned().collect();
+pub(super) fn store(connection: &mut Connection, vendors: &ProductVendors) -> Result<(), WriteError> {
+    let mut learned: Vec<_> = vendors.learned().collect();
     if learned.is_empty() {
         return Ok(());
     }
     learned.sort_unstable_by_key(|(product, _)| *product);
     let products: Vec<&str> = learned.iter().map(|(product, _)| product.as_str()).collect();
-    let vendors: Vec<&str> = learned.iter().map(|(_, lesson)| lesson.vendor.as_str()).collect();
-    let times: Vec<_> = learned.iter().map(|(_, lesson)| lesson.time.utc()).collect();
-    let events: Vec<Uuid> = learned.iter().map(|(_, lesson)| lesson.event.0).collect();
+    let vendors: Vec<&str> = learned.iter().map(|(_, known)| known.vendor.as_str()).collect();
+    let times: Vec<_> = learned.iter().map(|(_, known)| known.time.utc()).collect();
+    let events: Vec<Uuid> = learned.iter().map(|(_, known)| known.event.0).collect();
     sql_query(
         "INSERT INTO product_vendors AS p (product_id, vendor_id, named_at, event_id) \
          SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT (product_id) DO UPDATE \

@@ -1,0 +1,299 @@
+//! What is counted: the measures, and the metrics that are made of them, a line for each.
+//!
+//! Rules count *measures* for the parts of an event. A *metric* is what people ask for: a measure in
+//! one scope, a ratio of two measures, an average. Which scopes a measure is kept for follows from
+//! the metrics that use it, and so do the columns and rows of the rollups.
+
+use crate::table::table;
+
+/// What a value is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Page views, counted.
+    Views,
+    /// New accounts, counted.
+    Users,
+    /// Orders, counted.
+    Orders,
+    /// Units of order lines, summed.
+    Units,
+    /// Minor units of a currency, summed.
+    MinorUnits,
+    /// A ratio in hundredths of a percent.
+    BasisPoints,
+    /// An average of stars, times 100.
+    HundredthsOfStars,
+}
+
+impl Unit {
+    /// The unit's name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Views => "views",
+            Self::Users => "users",
+            Self::Orders => "orders",
+            Self::Units => "units",
+            Self::MinorUnits => "minor_units",
+            Self::BasisPoints => "basis_points",
+            Self::HundredthsOfStars => "stars_x100",
+        }
+    }
+}
+
+/// For whom a measure is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScopeKind {
+    /// The whole marketplace.
+    Total,
+    /// What belongs to no seller.
+    Unattributed,
+    /// One seller.
+    Seller,
+    /// One product.
+    Product,
+}
+
+/// How the value of a metric comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Definition {
+    /// The sum of a measure over all time.
+    Counter {
+        /// The measure.
+        measure: Measure,
+        /// For whom.
+        scope: ScopeKind,
+    },
+    /// The sum of a measure over one business day of the whole marketplace.
+    Daily {
+        /// The measure.
+        measure: Measure,
+    },
+    /// One measure over another of the same scope, rounded half up; `None` where the denominator is 0.
+    Ratio {
+        /// What is divided.
+        numerator: Measure,
+        /// By what.
+        denominator: Measure,
+        /// For whom.
+        scope: ScopeKind,
+        /// What 1 is written as.
+        scale: i64,
+        /// The unit of the result.
+        unit: Unit,
+    },
+    /// The average of each user's latest rating.
+    AverageRating {
+        /// Of what.
+        scope: ScopeKind,
+    },
+}
+
+/// What a metric's type names after its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// Nothing: it is about the whole marketplace.
+    Marketplace,
+    /// One product.
+    Product,
+    /// One seller.
+    Vendor,
+    /// One business day.
+    Day,
+}
+
+table! {
+    /// What rules count. A line gives the column of the rollups, which no other measure has, and the unit.
+    pub enum Measure: (&'static str, Unit) {
+        /// Page views.
+        Views = ("views", Unit::Views);
+        /// New accounts.
+        Signups = ("signups", Unit::Users);
+        /// Orders: each once in every scope in which it has a part.
+        Orders = ("orders", Unit::Orders);
+        /// Units ordered.
+        Units = ("units", Unit::Units);
+        /// Gross revenue as booked, in minor units, each currency for itself.
+        Revenue = ("revenue", Unit::MinorUnits);
+    }
+}
+
+table! {
+    /// What can be asked for. A line gives the name, with which the metric's type begins, and the definition.
+    #[expect(missing_docs, reason = "the name and the definition say it")]
+    pub enum Metric: (&'static str, Definition) {
+        ProductViews = ("product_views", counter(Measure::Views, ScopeKind::Product));
+        SellerViews = ("seller_views", counter(Measure::Views, ScopeKind::Seller));
+        TotalViews = ("total_views", counter(Measure::Views, ScopeKind::Total));
+        DailySignups = ("daily_signups", Definition::Daily { measure: Measure::Signups });
+        TotalSignups = ("total_signups", counter(Measure::Signups, ScopeKind::Total));
+        TotalOrders = ("total_orders", counter(Measure::Orders, ScopeKind::Total));
+        SellerOrders = ("seller_orders", counter(Measure::Orders, ScopeKind::Seller));
+        ProductUnits = ("product_units", counter(Measure::Units, ScopeKind::Product));
+        SellerUnits = ("seller_units", counter(Measure::Units, ScopeKind::Seller));
+        TotalUnits = ("total_units", counter(Measure::Units, ScopeKind::Total));
+        SellerRevenue = ("seller_revenue", counter(Measure::Revenue, ScopeKind::Seller));
+        ProductRevenue = ("product_revenue", counter(Measure::Revenue, ScopeKind::Product));
+        UnattributedRevenue = ("unattributed_revenue", counter(Measure::Revenue, ScopeKind::Unattributed));
+        TotalRevenue = ("total_revenue", counter(Measure::Revenue, ScopeKind::Total));
+        ConversionRate = ("conversion_rate", rate(Measure::Orders, Measure::Views, ScopeKind::Seller));
+        ProductRating = ("product_rating", Definition::AverageRating { scope: ScopeKind::Product });
+        SellerRating = ("seller_rating", Definition::AverageRating { scope: ScopeKind::Seller });
+    }
+}
+
+const fn counter(measure: Measure, scope: ScopeKind) -> Definition {
+    Definition::Counter { measure, scope }
+}
+
+/// A ratio in basis points.
+const fn rate(numerator: Measure, denominator: Measure, scope: ScopeKind) -> Definition {
+    Definition::Ratio { numerator, denominator, scope, scale: 10_000, unit: Unit::BasisPoints }
+}
+
+impl Measure {
+    /// Its column in the rollups.
+    #[must_use]
+    pub const fn column(self) -> &'static str {
+        self.line().0
+    }
+
+    /// What it is measured in.
+    #[must_use]
+    pub const fn unit(self) -> Unit {
+        self.line().1
+    }
+
+    /// Whether it is an amount of money, which is kept for each currency apart.
+    #[must_use]
+    pub const fn is_money(self) -> bool {
+        matches!(self.unit(), Unit::MinorUnits)
+    }
+
+    /// Whether a metric is made of its sums in this kind of scope.
+    #[must_use]
+    pub fn is_kept_for(self, scope: ScopeKind) -> bool {
+        Metric::ALL.into_iter().any(|metric| match metric.definition() {
+            Definition::Counter { measure, scope: kept } => (measure, kept) == (self, scope),
+            Definition::Daily { measure } => (measure, ScopeKind::Total) == (self, scope),
+            Definition::Ratio { numerator, denominator, scope: kept, .. } => {
+                kept == scope && (numerator == self || denominator == self)
+            }
+            Definition::AverageRating { .. } => false,
+        })
+    }
+
+    /// The counter of the measure in a scope, if there is one.
+    #[must_use]
+    pub fn counter(self, scope: ScopeKind) -> Option<Metric> {
+        Metric::ALL.into_iter().find(|metric| metric.definition() == counter(self, scope))
+    }
+}
+
+impl Metric {
+    /// The name before the first `:` of its types.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.line().0
+    }
+
+    /// How its value comes about.
+    #[must_use]
+    pub const fn definition(self) -> Definition {
+        self.line().1
+    }
+
+    /// The metric of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
+    /// What its values are measured in.
+    #[must_use]
+    pub const fn unit(self) -> Unit {
+        match self.definition() {
+            Definition::Counter { measure, .. } | Definition::Daily { measure } => measure.unit(),
+            Definition::Ratio { unit, .. } => unit,
+            Definition::AverageRating { .. } => Unit::HundredthsOfStars,
+        }
+    }
+
+    /// Whether its values are amounts of money, in one currency each.
+    #[must_use]
+    pub const fn is_money(self) -> bool {
+        matches!(self.unit(), Unit::MinorUnits)
+    }
+
+    /// What its types name besides it.
+    #[must_use]
+    pub const fn subject(self) -> SubjectKind {
+        match self.definition() {
+            Definition::Daily { .. } => SubjectKind::Day,
+            Definition::Counter { scope, .. }
+            | Definition::Ratio { scope, .. }
+            | Definition::AverageRating { scope } => match scope {
+                ScopeKind::Total | ScopeKind::Unattributed => SubjectKind::Marketplace,
+                ScopeKind::Seller => SubjectKind::Vendor,
+                ScopeKind::Product => SubjectKind::Product,
+            },
+        }
+    }
+
+    /// Whether its values are plain sums; ratios and averages are worked out from components.
+    #[must_use]
+    pub const fn is_counter(self) -> bool {
+        matches!(self.definition(), Definition::Counter { .. } | Definition::Daily { .. })
+    }
+
+    /// Whether its value follows from other metrics: a ratio, an average, or a total over sellers. A
+    /// derived metric cannot be set by hand.
+    #[must_use]
+    pub fn is_derived(self) -> bool {
+        match self.definition() {
+            Definition::Counter { measure, scope: ScopeKind::Total } => measure.counter(ScopeKind::Seller).is_some(),
+            Definition::Counter { .. } | Definition::Daily { .. } => false,
+            Definition::Ratio { .. } | Definition::AverageRating { .. } => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_measures_share_a_column_and_no_two_metrics_a_name() {
+        let columns: BTreeSet<_> = Measure::ALL.into_iter().map(Measure::column).collect();
+        assert_eq!(columns.len(), Measure::ALL.len());
+        let names: BTreeSet<_> = Metric::ALL.into_iter().map(Metric::name).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+    }
+
+    #[test]
+    fn both_parts_of_a_ratio_are_counted_in_its_scope() {
+        for metric in Metric::ALL {
+            let Definition::Ratio { numerator, denominator, scope, .. } = metric.definition() else { continue };
+            assert!(numerator.counter(scope).is_some() && denominator.counter(scope).is_some(), "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_set_by_hand() {
+        let derived: Vec<_> = Metric::ALL.into_iter().filter(|metric| metric.is_derived()).map(Metric::name).collect();
+        assert_eq!(
+            derived,
+            [
+                "total_views",
+                "total_orders",
+                "total_units",
+                "total_revenue",
+                "conversion_rate",
+                "product_rating",
+                "seller_rating"
+            ]
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! The forms in which JSON has ids.
+
+use std::borrow::Cow;
+
+use crate::excerpt::excerpt;
+use crate::json::Value;
+use crate::rejection::{Reason, Rejection};
+
+/// The text of an id: a trimmed string, or an integer as written.
+pub(crate) fn text<'a>(name: &'static str, value: Value<'a>) -> Result<Cow<'a, str>, Rejection> {
+    let wrong = |what: &str| invalid(name, format!("must be a string or an integer, is {what}"));
+    match value {
+        Value::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
+        Value::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
+        Value::Number(number) if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') => Ok(Cow::Borrowed(number)),
+        Value::Number(number) => Err(wrong(&format!("the number {}", excerpt(number))).quoting(name)),
+        Value::Bool => Err(wrong("a boolean")),
+        Value::Array(_) => Err(wrong("an array")),
+        Value::Object(_) => Err(wrong("an object")),
+        Value::Null => Err(wrong("null")),
+    }
+}
+
+/// The rejection of an id.
+pub(crate) fn invalid(name: &str, why: impl std::fmt::Display) -> Rejection {
+    Rejection::new(Reason::InvalidIdentifier, format!("{name} {why}"))
+}

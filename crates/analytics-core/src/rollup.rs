@@ -1,0 +1,222 @@
+//! The rollups: each measure by business day and, for sellers and totals, by hour.
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::calendar::Calendar;
+use crate::catalogue::{Definition, Measure, Metric, ScopeKind};
+use crate::ids::{ProductId, VendorId};
+use crate::metric_type::{MetricType, Subject};
+use crate::money::Currency;
+use crate::time::EventTime;
+
+/// The business day and hour of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The day.
+    pub day: NaiveDate,
+    /// When the day began.
+    pub day_start: DateTime<Utc>,
+    /// When the hour began.
+    pub hour_start: DateTime<Utc>,
+}
+
+impl Moment {
+    /// The day and the hour in which `time` lies.
+    #[must_use]
+    pub fn of(time: EventTime, calendar: Calendar) -> Self {
+        let day = calendar.day(time);
+        Self { day, day_start: calendar.day_start(day), hour_start: calendar.hour_start(time) }
+    }
+}
+
+/// Whom a rollup row is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// The whole marketplace.
+    Total,
+    /// What belongs to no seller.
+    Unattributed,
+    /// One product.
+    Product(ProductId),
+    /// One seller.
+    Seller(VendorId),
+}
+
+impl Scope {
+    /// What kind of scope it is.
+    #[must_use]
+    pub const fn kind(&self) -> ScopeKind {
+        match self {
+            Self::Total => ScopeKind::Total,
+            Self::Unattributed => ScopeKind::Unattributed,
+            Self::Product(_) => ScopeKind::Product,
+            Self::Seller(_) => ScopeKind::Seller,
+        }
+    }
+
+    /// The subject of its metrics.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Total | Self::Unattributed => Subject::Marketplace,
+            Self::Product(product) => Subject::Product(product.clone()),
+            Self::Seller(vendor) => Subject::Vendor(vendor.clone()),
+        }
+    }
+
+    /// The scope of this kind that a subject has, if it has one.
+    fn of(kind: ScopeKind, subject: &Subject) -> Option<Self> {
+        match (kind, subject) {
+            (ScopeKind::Total, Subject::Marketplace) => Some(Self::Total),
+            (ScopeKind::Unattributed, Subject::Marketplace) => Some(Self::Unattributed),
+            (ScopeKind::Product, Subject::Product(product)) => Some(Self::Product(product.clone())),
+            (ScopeKind::Seller, Subject::Vendor(vendor)) => Some(Self::Seller(vendor.clone())),
+            (_, Subject::Marketplace | Subject::Product(_) | Subject::Vendor(_) | Subject::Day(_)) => None,
+        }
+    }
+}
+
+impl MetricType {
+    /// The measure and the scope that a counter sums; `None` for other metrics, and for days, which are
+    /// part of their total.
+    #[must_use]
+    pub fn counts(&self) -> Option<(Measure, Scope)> {
+        match self.metric.definition() {
+            Definition::Counter { measure, scope } => Some((measure, Scope::of(scope, &self.subject)?)),
+            Definition::Daily { .. } | Definition::Ratio { .. } | Definition::AverageRating { .. } => None,
+        }
+    }
+}
+
+/// The width of a rollup's buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Granularity {
+    /// Hours of the business's clock: for sellers and totals.
+    Hour,
+    /// Business days: for everything.
+    Day,
+}
+
+impl Granularity {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Hour, Self::Day];
+
+    /// The name in `metric_rollups` and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    /// The granularity of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|granularity| granularity.name() == name)
+    }
+
+    /// Whether rows of this width are kept for a kind of scope.
+    #[must_use]
+    pub const fn is_kept_for(self, scope: ScopeKind) -> bool {
+        match self {
+            Self::Day => true,
+            Self::Hour => !matches!(scope, ScopeKind::Product),
+        }
+    }
+}
+
+/// What one row of the rollups is known by: one scope, in one currency, in one bucket of time. The currency
+/// is that of money; everything else stands in the base currency's row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bucket {
+    /// When the bucket begins.
+    pub start: DateTime<Utc>,
+    /// Its width.
+    pub granularity: Granularity,
+    /// Whom it is about.
+    pub scope: Scope,
+    /// The currency, unless it is the base currency.
+    pub foreign_currency: Option<Currency>,
+}
+
+impl Bucket {
+    /// The sums that the row holds, each as the metric that it is a part of. `day` is the business day in
+    /// which the bucket lies.
+    pub fn counters(&self, day: NaiveDate, measures: Measures) -> impl Iterator<Item = (MetricType, i128)> {
+        Metric::ALL.into_iter().filter_map(move |metric| {
+            let (measure, subject) = match metric.definition() {
+                Definition::Counter { measure, scope } if scope == self.scope.kind() => (measure, self.scope.subject()),
+                Definition::Daily { measure } if self.scope == Scope::Total && self.granularity == Granularity::Day => {
+                    (measure, Subject::Day(day))
+                }
+                Definition::Counter { .. }
+                | Definition::Daily { .. }
+                | Definition::Ratio { .. }
+                | Definition::AverageRating { .. } => return None,
+            };
+            let sum = measures.get(measure)?;
+            Some((MetricType { metric, subject, foreign_currency: self.foreign_currency }, sum))
+        })
+    }
+}
+
+/// The sums of one rollup row: each measure in a column of its own; `None` was not counted there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measures([Option<i128>; Measure::ALL.len()]);
+
+impl Measures {
+    /// The sum of a measure.
+    #[must_use]
+    pub fn get(&self, measure: Measure) -> Option<i128> {
+        self.0.get(measure as usize).copied().flatten()
+    }
+
+    /// Adds to the sum of a measure; adding 0 makes it 0.
+    pub fn add(&mut self, measure: Measure, amount: i128) {
+        if let Some(sum) = self.0.get_mut(measure as usize) {
+            *sum = Some(sum.unwrap_or(0) + amount);
+        }
+    }
+
+    /// Takes away what other sums add.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        for measure in Measure::ALL {
+            if let Some(amount) = other.get(measure) {
+                self.add(measure, -amount);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(scope: Scope) -> Bucket {
+        Bucket { start: DateTime::UNIX_EPOCH, granularity: Granularity::Day, scope, foreign_currency: None }
+    }
+
+    #[test]
+    fn a_measure_is_added_to_its_own_column_and_read_back_as_its_own_metrics() {
+        let (product, vendor) = (ProductId::parse("p").unwrap(), VendorId::parse("v").unwrap());
+        for measure in Measure::ALL {
+            let mut measures = Measures::default();
+            measures.add(measure, 7);
+            for other in Measure::ALL {
+                assert_eq!(measures.get(other), (other == measure).then_some(7), "{measure:?} and {other:?}");
+            }
+            for scope in
+                [Scope::Total, Scope::Unattributed, Scope::Product(product.clone()), Scope::Seller(vendor.clone())]
+            {
+                for (counter, sum) in bucket(scope).counters(NaiveDate::default(), measures) {
+                    let of_measure = match counter.metric.definition() {
+                        Definition::Counter { measure, .. } | Definition::Daily { measure } => measure,
+                        other => panic!("{other:?}"),
+                    };
+                    assert_eq!((of_measure, sum), (measure, 7), "{counter}");
+                }
+            }
+        }
+    }
+}

@@ -161,18 +161,38 @@ pub fn explain(
         Some(known) if is_rating(known) => Followed::load(connection, known, logged.values(), business, snapshot)?,
         _ => Followed::default(),
     };
-    let contribution = |row: Row| {
-        let Logged { rules_version, event, .. } = logged.remove(&row.id).filter(|_| !unseen.contains(&row.id))?;
+    let mut contributions = Vec::new();
+    for row in rows {
+        let Some(Logged { rules_version, event, .. }) = logged.remove(&row.id).filter(|_| !unseen.contains(&row.id))
+        else {
+            continue;
+        };
         // What cannot be read was not counted again either; verify names it.
-        let event = event.ok()?;
-        let mut deltas = Deltas::default();
-        rules::recount(rules_version, &event, business, &mut deltas).ok()?;
+        let Ok(event) = event else { continue };
+        let deltas = recounted(rules_version, &event, business)?;
         let replaced = followed.by(&event);
-        let delta = delta(metric, &deltas, replaced)?;
+        let Some(delta) = delta(metric, &deltas, replaced) else { continue };
         let lines = metric.known().map_or_else(Vec::new, |known| lines(&event, known, business));
-        Some(Contribution { ingested_at: row.ingested_at, delta, lines, replaced, said: row.said, event })
-    };
-    Ok(Explanation { contributions: rows.into_iter().filter_map(contribution).collect(), next })
+        contributions.push(Contribution {
+            ingested_at: row.ingested_at,
+            delta,
+            lines,
+            replaced,
+            said: row.said,
+            event,
+        });
+    }
+    Ok(Explanation { contributions, next })
+}
+
+/// What an event adds by the rules that decided it.
+///
+/// # Errors
+/// [`DbError::Unusable`] where a newer program decided it: an explanation without it would not sum to the value.
+fn recounted(rules_version: i16, event: &Event, business: Business) -> Result<Deltas, DbError> {
+    let mut deltas = Deltas::default();
+    rules::recount(rules_version, event, business, &mut deltas).map_err(|why| DbError::Unusable(why.to_string()))?;
+    Ok(deltas)
 }
 
 fn unseen(connection: &mut Connection, snapshot: Option<&Snapshot>, ids: &[Uuid]) -> Result<HashSet<Uuid>, DbError> {
@@ -289,11 +309,8 @@ impl Followed {
         let unseen = unseen(connection, snapshot, &ratings.iter().map(|logged| logged.id.0).collect::<Vec<_>>())?;
         let mut followed: HashMap<UserId, Vec<Rated>> = HashMap::new();
         for logged in ratings.into_iter().filter(|logged| !unseen.contains(&logged.id.0)) {
-            let mut deltas = Deltas::default();
             let Ok(event) = logged.event else { continue };
-            if rules::recount(logged.rules_version, &event, business, &mut deltas).is_err() {
-                continue;
-            }
+            let deltas = recounted(logged.rules_version, &event, business)?;
             for ((rated, user), rating) in deltas.ratings {
                 if rated == *target {
                     followed.entry(user).or_default().push(rating);

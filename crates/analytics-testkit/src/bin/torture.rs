@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     println!("{}", report::head());
     let outcomes = torture::run(&plan, at_once, tell);
     if let Some(page) = arguments.page.as_ref().filter(|_| arguments.fault == "all" && !arguments.short) {
-        std::fs::write(page, report::page(&outcomes, &options)).expect("the page with the evidence");
+        std::fs::write(page, report::page(&outcomes, &options, at_once)).expect("the page with the evidence");
         eprintln!("written: {}", page.display());
     }
     let good = outcomes.iter().filter(|outcome| is_good(outcome)).count();

@@ -43,11 +43,11 @@ pub fn line(outcome: &Outcome) -> String {
 
 /// The page with the evidence.
 #[must_use]
-pub fn page(outcomes: &[Outcome], options: &Options) -> String {
+pub fn page(outcomes: &[Outcome], options: &Options, at_once: usize) -> String {
     let (seed, records) = (options.seed, options.records);
     let mut page = format!(
         "# Exact under any fault\n\n\
-         Written by `scripts/torture --fault all --seed {seed} --records {records}`, which does it again.\n\n\
+         Written by `scripts/torture --fault all --seed {seed} --records {records} --at-once {at_once}`, which does it again.\n\n\
          - {date}, {machine}\n\
          - {records} records for each fault, {WORKERS} workers at first, {PARTITIONS} partitions in each of 4 topics\n\
          - every fault gets a fresh database and fresh topics; what is right is what Kafka holds in the end, read \

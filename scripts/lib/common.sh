@@ -115,7 +115,7 @@ install_schemathesis() {
 
 # Linters of OpenAPI documents and generators of clients, by the lists beside the tests that use them.
 install_openapi_tools() {
-    local tools=$ROOT/.local/openapi lists=$ROOT/crates/analytics-testkit/tests/clients
+    local tools=$ROOT/.local/openapi lists=$ROOT/crates/analytics-api/tests/clients
     if ! cat "$lists"/package-lock.json "$lists"/requirements.txt | cmp -s - "$tools/complete"; then
         install_python_venv
         command -v npm >/dev/null || install_debian nodejs npm
@@ -151,6 +151,9 @@ install_pgbouncer() {
     fi
 }
 
+# All binaries, or those of the given packages.
 build_release() {
-    step "building release binaries (minutes the first time)" cargo build --release --bins --locked
+    local packages=()
+    for package in "$@"; do packages+=(--package "$package"); done
+    step "building release binaries (minutes the first time)" cargo build --release --bins --locked "${packages[@]}"
 }

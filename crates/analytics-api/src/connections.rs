@@ -4,7 +4,6 @@
 //! where a server vanished without a word. It keeps its thread and its connection, and gives its place among
 //! the connections to others.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,31 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What `pg_stat_activity` shows.
 pub(crate) const APPLICATION: &str = "analytics-api";
+
+/// Why nothing came of some work.
+#[derive(Debug, Clone)]
+pub(crate) enum Failed {
+    /// The database did not answer in time; later it may.
+    Unavailable(String),
+    /// Something that should not happen.
+    Unexpected(String),
+}
+
+impl From<&DbError> for Failed {
+    fn from(error: &DbError) -> Self {
+        if error.is_temporary() { Self::Unavailable(error.to_string()) } else { Self::Unexpected(error.to_string()) }
+    }
+}
+
+impl Failed {
+    /// Logs it, once for all requests that it made fail.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Unavailable(why) => log::warn!("requests failed: {why}"),
+            Self::Unexpected(why) => log::error!("requests failed: {why}"),
+        }
+    }
+}
 
 /// A place among the connections, which ends with the work or when that is given up.
 struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
@@ -49,20 +73,21 @@ impl Connections {
     ///
     /// # Errors
     /// What went wrong, or that nothing came of it in time.
-    pub(crate) async fn lend<T: Send + 'static, E: From<DbError> + fmt::Display + Send + 'static>(
+    pub(crate) async fn lend<T: Send + 'static>(
         &self,
         at_most: Duration,
         begin: impl Fn(&mut Connection) -> Result<(), DbError> + Send + 'static,
-        work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
         end: impl FnOnce(&mut Connection) + Send + 'static,
-    ) -> Result<T, String> {
-        let (late, until) = (|| format!("the database did not answer within {at_most:?}"), Instant::now() + at_most);
+    ) -> Result<T, Failed> {
+        let late = || Failed::Unavailable(format!("the database did not answer within {at_most:?}"));
+        let until = Instant::now() + at_most;
         let Ok(place) = timeout(at_most, Arc::clone(&self.free).acquire_owned()).await else { return Err(late()) };
-        let place = Place(Arc::new(Mutex::new(Some(place.map_err(|error| error.to_string())?))));
+        let place = Place(Arc::new(Mutex::new(Some(place.map_err(|error| Failed::Unexpected(error.to_string()))?))));
         let (lent, kept) = (self.clone(), Place(Arc::clone(&place.0)));
         let blocking = spawn_blocking(move || {
             let begun = lent.begun(begin);
-            let done = begun.map_err(E::from).and_then(|mut connection| {
+            let done = begun.and_then(|mut connection| {
                 let done = work(&mut connection)?;
                 end(&mut connection);
                 Ok((done, connection))
@@ -77,8 +102,8 @@ impl Connections {
             })
         });
         match timeout(until.saturating_duration_since(Instant::now()), blocking).await {
-            Ok(Ok(done)) => done.map_err(|error: E| error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Ok(done)) => done.map_err(|error| Failed::from(&error)),
+            Ok(Err(error)) => Err(Failed::Unexpected(error.to_string())),
             Err(_) => {
                 // What happened to this connection may have happened to those that wait.
                 self.forget_idle();

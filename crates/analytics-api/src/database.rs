@@ -1,24 +1,23 @@
 //! The database behind the API: reads and writes off the async threads, whether it can be used, and how
 //! fresh what it holds is.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::rt::time::sleep;
 use analytics_core::freshness::TopicReport;
-use analytics_db::audit::proofs;
 use analytics_db::connection::{Plans, Reading, View, end, test};
 use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::metrics::Metric;
 use analytics_db::read::{ReadableMetric, freshness};
-use analytics_db::service_settings::ServiceSettings;
-use analytics_db::write::STATEMENT_SECONDS;
+use analytics_db::tables::service_settings::ServiceSettings;
+use analytics_db::transactions::STATEMENT_SECONDS;
+use analytics_db::verify::proofs;
 use analytics_db::{Connection, DbError, migrations};
 use analytics_process::probes::Readiness;
 use chrono::{DateTime, Utc};
 
-use crate::connections::Connections;
+use crate::connections::{Connections, Failed};
 use crate::lookups::Lookups;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
@@ -115,17 +114,17 @@ impl Database {
     }
 
     /// Reads something, all of it at one moment.
-    pub(crate) async fn read<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, Problem> {
         answered(self.read_on(&self.connections, self.reading.statement_timeout + PATIENCE, read).await)
     }
 
     /// Writes something, in transactions of its own.
-    pub(crate) async fn write<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+        write: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, Problem> {
         let at_most = Duration::from_secs(STATEMENT_SECONDS) + PATIENCE;
         answered(self.connections.lend(at_most, test, write, |_| {}).await)
@@ -135,15 +134,17 @@ impl Database {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, String> {
-        self.read_on(&self.looking, LOOK, read).await
+        self.read_on(&self.looking, LOOK, read).await.map_err(|failed| match failed {
+            Failed::Unavailable(why) | Failed::Unexpected(why) => why,
+        })
     }
 
-    async fn read_on<T: Send + 'static, E: fmt::Display + From<DbError> + Send + 'static>(
+    async fn read_on<T: Send + 'static>(
         &self,
         connections: &Connections,
         at_most: Duration,
-        read: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, String> {
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Failed> {
         let reading = self.reading;
         connections.lend(at_most, move |connection| reading.begin(connection), read, end).await
     }
@@ -219,11 +220,8 @@ fn look_at(connection: &mut Connection, service: &ServiceSettings) -> Result<Loo
     }
 }
 
-fn answered<T>(answer: Result<T, String>) -> Result<T, Problem> {
-    answer.map_err(|why| {
-        log::warn!("a request failed: {why}");
-        Problem::database_unavailable()
-    })
+fn answered<T>(answer: Result<T, Failed>) -> Result<T, Problem> {
+    answer.inspect_err(Failed::log).map_err(|failed| Problem::of_failure(&failed))
 }
 
 impl Readiness for Database {

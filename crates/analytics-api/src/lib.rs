@@ -1,6 +1,6 @@
 //! The REST API over the counted metrics.
 //!
-//! A request meets `manners` (its id, freshness, conditional answers), then a handler in `routes`
+//! A request meets `middleware` (its id, freshness, conditional answers), then a handler in `routes`
 //! that says who may ask (`caller`), what was asked (`query`), reads it (`database`) and shows it.
 //! `problem` is every error that a client can see; `openapi` describes all of it; `server` puts it
 //! together.
@@ -19,7 +19,7 @@ mod lookups;
 
 mod problem;
 
-mod manners;
+mod middleware;
 
 mod routes;
 

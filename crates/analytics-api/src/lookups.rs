@@ -13,7 +13,7 @@ use analytics_db::read::metrics::{self, Metric};
 use analytics_db::{Connection, DatabaseUrl, DbError};
 use tokio::sync::oneshot;
 
-use crate::connections::APPLICATION;
+use crate::connections::{APPLICATION, Failed};
 use crate::problem::Problem;
 
 /// The most metrics in one query.
@@ -45,7 +45,7 @@ struct Queue {
 /// A request that waits. Without an answer it learns that there is none by the end of its sender.
 struct Waiting {
     metric: ReadableMetric,
-    answer: oneshot::Sender<Option<Metric>>,
+    answer: oneshot::Sender<Result<Option<Metric>, Failed>>,
 }
 
 impl Lookups {
@@ -66,7 +66,9 @@ impl Lookups {
     /// The metric, if it was ever counted.
     pub(crate) async fn one(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
         match timeout(self.patience, self.ask(metric)).await {
-            Ok(answered) => answered.map_err(|_| Problem::database_unavailable()),
+            Ok(Ok(answered)) => answered.map_err(|failed| Problem::of_failure(&failed)),
+            // No connection could be made; that is logged.
+            Ok(Err(_)) => Err(Problem::database_unavailable()),
             Err(_) => {
                 log::warn!("a request failed: the database did not answer within {:?}", self.patience);
                 self.give_up();
@@ -76,7 +78,7 @@ impl Lookups {
     }
 
     /// Puts a metric into the queue. Whoever holds the returned end gets the answer.
-    fn ask(&self, metric: ReadableMetric) -> oneshot::Receiver<Option<Metric>> {
+    fn ask(&self, metric: ReadableMetric) -> oneshot::Receiver<Result<Option<Metric>, Failed>> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.lock();
         queue.waiting.push(Waiting { metric, answer });
@@ -133,7 +135,7 @@ impl Asking {
             match self.next() {
                 Next::Ask(waiting) => match self.ask(idle.take(), begun.take(), waiting) {
                     Ok(asked) => begun = Some(asked),
-                    Err(error) => log::warn!("requests failed: {error}"),
+                    Err(error) => Failed::from(&error).log(),
                 },
                 // Nothing is left open for whoever looks next.
                 Next::Nobody if begun.is_some() => idle = begun.take().map(|(connection, _)| ended(connection)),
@@ -197,11 +199,19 @@ fn ended(mut connection: Connection) -> Connection {
 
 fn answer(connection: &mut Connection, waiting: Vec<Waiting>) -> Result<(), DbError> {
     let (metrics, answers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|w| (w.metric, w.answer)).unzip();
-    let found = metrics::several(connection, &metrics)?;
+    let found = match metrics::several(connection, &metrics) {
+        Ok(found) => found,
+        Err(error) => {
+            for answer in answers {
+                let _gone = answer.send(Err(Failed::from(&error)));
+            }
+            return Err(error);
+        }
+    };
     for (metric, answer) in metrics.iter().zip(answers) {
         let place = found.binary_search_by(|row| row.metric_type.as_str().cmp(metric.as_str()));
         // Whoever has gone is not waited for.
-        let _gone = answer.send(place.ok().and_then(|place| found.get(place)).cloned());
+        let _gone = answer.send(Ok(place.ok().and_then(|place| found.get(place)).cloned()));
     }
     Ok(())
 }

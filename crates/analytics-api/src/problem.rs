@@ -9,8 +9,10 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::connections::Failed;
+
 /// The codes, each with its status and what it means. A code never changes its meaning.
-pub(crate) const CODES: [(&str, StatusCode, &str); 13] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 14] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -35,6 +37,11 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 13] = [
         StatusCode::PAYLOAD_TOO_LARGE,
         "The body is larger than 64 KiB, or, of a corrected payload, 4 MiB",
     ),
+    (
+        INTERNAL_ERROR,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Something that should not happen; the log has it, under the request's id",
+    ),
     (DATABASE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE, "The database did not answer in time; try again"),
 ];
 
@@ -50,6 +57,7 @@ const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const NUMBER_CHANGED: &str = "number_changed";
 const BODY_TOO_LARGE: &str = "body_too_large";
+const INTERNAL_ERROR: &str = "internal_error";
 const DATABASE_UNAVAILABLE: &str = "database_unavailable";
 
 /// A problem.
@@ -92,6 +100,9 @@ pub(crate) enum Failures {
     /// The role may not do this
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(ProblemBody),
+    /// Something that should not happen
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(ProblemBody),
     /// The database did not answer in time
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(ProblemBody),
@@ -180,6 +191,18 @@ impl Problem {
 
     pub(crate) fn database_unavailable() -> Self {
         Self::new(DATABASE_UNAVAILABLE, "the database did not answer in time; try again")
+    }
+
+    fn internal_error() -> Self {
+        Self::new(INTERNAL_ERROR, "something went wrong inside the service; its log has it under the request's id")
+    }
+
+    /// Which kind of failure the client is told of.
+    pub(crate) fn of_failure(failed: &Failed) -> Self {
+        match failed {
+            Failed::Unavailable(_) => Self::database_unavailable(),
+            Failed::Unexpected(_) => Self::internal_error(),
+        }
     }
 
     /// What is wrong with a JSON body, by what reading it said.

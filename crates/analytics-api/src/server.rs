@@ -15,7 +15,7 @@ use analytics_process::shutdown::Shutdown;
 use utoipa_swagger_ui::Config;
 
 use crate::database::Database;
-use crate::manners::{conditional, fresh, request_id};
+use crate::middleware::{conditional, fresh, request_id};
 use crate::openapi;
 use crate::problem::Problem;
 use crate::routes::{self, nowhere};

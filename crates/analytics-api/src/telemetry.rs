@@ -9,6 +9,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use analytics_core::rejection::Reason;
+use analytics_db::transactions;
+use analytics_process::transactions::TransactionSeconds;
 use chrono::{DateTime, Utc};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -35,6 +37,8 @@ impl Telemetry {
         registry.register(Box::new(PoolCollector::new(database.clone())?))?;
         registry.register(Box::new(VitalsCollector::new(database.clone())?))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let seconds = TransactionSeconds::register(&registry, "analytics_api_transaction_seconds")?;
+        transactions::observe(move |over| seconds.observe(over.name, over.outcome.name(), over.took));
         Ok(Self { registry, requests })
     }
 }

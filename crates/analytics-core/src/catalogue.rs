@@ -151,6 +151,29 @@ const fn rate(numerator: Measure, denominator: Measure, scope: ScopeKind) -> Def
     Definition::Ratio { numerator, denominator, scope, scale: 10_000, unit: Unit::BasisPoints }
 }
 
+/// For each measure the scopes in which a metric is made of it.
+const KEPT: [[bool; SCOPES]; Measure::ALL.len()] = kept();
+const SCOPES: usize = 4;
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would say so")]
+const fn kept() -> [[bool; SCOPES]; Measure::ALL.len()] {
+    let mut kept = [[false; SCOPES]; Measure::ALL.len()];
+    let mut next = 0;
+    while next < Metric::ALL.len() {
+        match Metric::ALL[next].definition() {
+            Definition::Counter { measure, scope } => kept[measure as usize][scope as usize] = true,
+            Definition::Daily { measure } => kept[measure as usize][ScopeKind::Total as usize] = true,
+            Definition::Ratio { numerator, denominator, scope, .. } => {
+                kept[numerator as usize][scope as usize] = true;
+                kept[denominator as usize][scope as usize] = true;
+            }
+            Definition::AverageRating { .. } => {}
+        }
+        next += 1;
+    }
+    kept
+}
+
 impl Measure {
     /// Its column in the rollups.
     #[must_use]
@@ -172,15 +195,9 @@ impl Measure {
 
     /// Whether a metric is made of its sums in this kind of scope.
     #[must_use]
-    pub fn is_kept_for(self, scope: ScopeKind) -> bool {
-        Metric::ALL.into_iter().any(|metric| match metric.definition() {
-            Definition::Counter { measure, scope: kept } => (measure, kept) == (self, scope),
-            Definition::Daily { measure } => (measure, ScopeKind::Total) == (self, scope),
-            Definition::Ratio { numerator, denominator, scope: kept, .. } => {
-                kept == scope && (numerator == self || denominator == self)
-            }
-            Definition::AverageRating { .. } => false,
-        })
+    #[expect(clippy::indexing_slicing, reason = "the table has a row for each measure and a column for each scope")]
+    pub const fn is_kept_for(self, scope: ScopeKind) -> bool {
+        KEPT[self as usize][scope as usize]
     }
 
     /// The counter of the measure in a scope, if there is one.
@@ -272,11 +289,26 @@ mod tests {
         assert_eq!(names.len(), Metric::ALL.len());
     }
 
+    /// What the rollups, proofs and types of metrics rely on.
     #[test]
-    fn both_parts_of_a_ratio_are_counted_in_its_scope() {
+    fn definitions_fit_each_other() {
+        let mut counters = BTreeSet::new();
         for metric in Metric::ALL {
-            let Definition::Ratio { numerator, denominator, scope, .. } = metric.definition() else { continue };
-            assert!(numerator.counter(scope).is_some() && denominator.counter(scope).is_some(), "{metric:?}");
+            match metric.definition() {
+                Definition::Counter { measure, scope } => {
+                    assert!(counters.insert((measure, scope)), "{metric:?} is counted twice");
+                }
+                Definition::Daily { measure } => {
+                    assert!(measure.counter(ScopeKind::Total).is_some(), "the days of {metric:?} have no total");
+                }
+                Definition::Ratio { numerator, denominator, scope, .. } => {
+                    for measure in [numerator, denominator] {
+                        assert!(measure.counter(scope).is_some(), "{metric:?} cannot be counted again");
+                        assert!(!measure.is_money(), "{metric:?} would be of several currencies");
+                    }
+                }
+                Definition::AverageRating { .. } => {}
+            }
         }
     }
 

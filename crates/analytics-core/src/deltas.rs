@@ -75,15 +75,15 @@ impl Deltas {
         amount: i64,
         moment: &Moment,
     ) {
+        if measure.is_kept_for(scope.kind()) {
+            for (granularity, start) in [(Granularity::Hour, moment.hour_start), (Granularity::Day, moment.day_start)] {
+                self.roll_up(measure, scope, foreign_currency, granularity, start, amount.into());
+            }
+        }
         for metric in Metric::ALL {
             let metric_type = |subject| MetricType { metric, subject, foreign_currency };
             match metric.definition() {
                 Definition::Counter { measure: counted, scope: kind } if (counted, kind) == (measure, scope.kind()) => {
-                    for (granularity, start) in
-                        [(Granularity::Hour, moment.hour_start), (Granularity::Day, moment.day_start)]
-                    {
-                        self.roll_up(measure, scope, foreign_currency, granularity, start, amount.into());
-                    }
                     *self.counters.entry(metric_type(scope.subject())).or_default() += i128::from(amount);
                 }
                 Definition::Daily { measure: counted } if counted == measure && *scope == Scope::Total => {

@@ -53,7 +53,8 @@ const MAX_EXTRA_TOPIC: usize = 100;
 pub enum InvalidTopics {
     /// The part before `=` is not a family.
     #[error(
-        "must name an event family before '=' (user.registered, product.viewed, order.created or rating.updated){}",
+        "must name an event family before '=' ({}){}",
+        Family::ALL.map(Family::name).join(", "),
         got(.0)
     )]
     UnknownFamily(String),

@@ -1,30 +1,27 @@
 //! The PostgreSQL schema and every SQL statement of the service.
 //!
-//! `write` is the one transaction that counts a batch; its modules stand in the order of its
-//! statements. `logged` reads events back, and `audit` counts them again. `read` is what the API asks. The rest is what processes need before either.
+//! Four rooms, each of which uses only those before it: `tables` (one file per table, with its
+//! statements), `transactions` (what happens together), `read` (what people ask) and `verify` (counting
+//! again from the log). What they share comes first: connections, errors, locks, the schema, batches.
 
 pub mod connection;
 pub mod error;
 pub mod locks;
 pub mod migrations;
-pub mod partitions;
-pub mod service_settings;
-
+#[cfg(feature = "mutants")]
+mod mutant;
+mod raw_json;
 mod schema;
 
-pub mod write;
+pub mod batch;
 
-pub mod offsets;
+pub mod tables;
 
-pub mod topics;
-
-pub mod dead_letters;
-
-pub mod logged;
-
-pub mod audit;
+pub mod transactions;
 
 pub mod read;
+
+pub mod verify;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::Timestamptz;
@@ -32,6 +29,7 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 pub use connection::{Connection, DatabaseUrl};
 pub use error::DbError;
+pub use raw_json::RawJson;
 
 /// The time of the current transaction, by the database's clock.
 pub(crate) fn now(connection: &mut Connection) -> Result<DateTime<Utc>, DbError> {

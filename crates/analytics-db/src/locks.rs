@@ -1,10 +1,13 @@
 //! Every advisory lock of the service, and the right to do something that nobody else does meanwhile.
 
+use std::time::{Duration, Instant};
+
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Bool};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use crate::connection::{DatabaseUrl, connect, end};
+use crate::error::{LOCK_TIMEOUT, WriteError};
 use crate::{Connection, DbError};
 
 /// What is done by one at a time. The numbers are arbitrary, and fixed for ever.
@@ -27,6 +30,32 @@ impl Lock {
     pub(crate) fn take(self, connection: &mut Connection) -> Result<(), DbError> {
         sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(self as i64).execute(connection)?;
         Ok(())
+    }
+}
+
+/// How long a writer stands in the queue for the counting lock before it lets others pass.
+const QUEUE_TIMEOUT: &str = "30s";
+/// What fails later than this failed by that timeout.
+const IN_THE_QUEUE: Duration = Duration::from_secs(25);
+
+/// The right to add to the numbers, which a transaction has from here to its end. No two add at once, so
+/// neither can wait for the other's rows.
+#[derive(Debug)]
+pub(crate) struct CountingLock(());
+
+impl CountingLock {
+    /// Waits for the right. The queue moves on: waiting in it is no failure.
+    pub(crate) fn take(connection: &mut Connection) -> Result<Self, WriteError> {
+        let (lock, began) = (Lock::Counting as i64, Instant::now());
+        // One message: one round trip.
+        let taken = connection.batch_execute(&format!(
+            "SET LOCAL lock_timeout = '{QUEUE_TIMEOUT}'; SELECT pg_advisory_xact_lock({lock}); \
+             SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+        ));
+        taken.map(|()| Self(())).map_err(|error| match error.into() {
+            DbError::Statement(_) if began.elapsed() > IN_THE_QUEUE => WriteError::Busy,
+            error => WriteError::Database(error),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Kafka to PostgreSQL: every event counted once.
 //!
-//! The modules stand in the order in which a record passes them: `kafka` fetches it, `intake`
+//! The modules stand in the order in which a record passes them: `kafka` fetches it, `buffer`
 //! keeps it until a writer is free, `writer` decodes it (`analytics-core`) and counts it
 //! (`analytics-db`). `session` is one membership in the consumer group with all of these,
 //! `supervisor` starts sessions for as long as the process lives.
@@ -11,7 +11,7 @@ mod telemetry;
 
 mod kafka;
 
-mod intake;
+mod buffer;
 
 mod writer;
 

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, TopicPartition};
-use analytics_db::write::STATEMENT_SECONDS;
+use analytics_db::transactions::STATEMENT_SECONDS;
 use analytics_process::shutdown::Shutdown;
 use anyhow::Context as _;
 use kafka_events::{Event, Events, Failure, Message, Place};
@@ -14,7 +14,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::intake::{End, Intake, Limits, Pushed};
+use crate::buffer::{Buffer, End, Limits, Pushed};
 use crate::kafka::{self, Consumer, Membership, Regressions};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
@@ -32,7 +32,7 @@ const LIMITS: Limits = Limits {
     writers: WRITERS,
 };
 
-/// How long a full intake is waited for. Longer, and a rebalance of the others would wait too.
+/// How long a full buffer is waited for. Longer, and a rebalance of the others would wait too.
 const NO_ROOM: Duration = Duration::from_secs(20);
 /// How long the last batches may take when the process is to stop.
 const DRAIN: Duration = Duration::from_secs(7);
@@ -58,30 +58,30 @@ pub(crate) fn run(
     telemetry: &Telemetry,
     shutdown: &Shutdown,
 ) -> anyhow::Result<End> {
-    let intake = Arc::new(Intake::new(LIMITS));
-    let membership = Membership::new(Arc::clone(settings), Arc::clone(&intake), telemetry.clone(), regressions.clone());
+    let buffer = Arc::new(Buffer::new(LIMITS));
+    let membership = Membership::new(Arc::clone(settings), Arc::clone(&buffer), telemetry.clone(), regressions.clone());
     let consumer = kafka::consumer(membership)?;
     let topics: Vec<&str> = settings.decoder.topics.names().collect();
     consumer.subscribe(&topics)?;
-    telemetry.session_started(&intake);
+    telemetry.session_started(&buffer);
     telemetry.waiting("joining the consumer group");
     let mut threads = (0..WRITERS)
         .map(|number| {
-            let writer = Writer::new(Arc::clone(settings), Arc::clone(&intake), telemetry.clone(), pace.clone());
+            let writer = Writer::new(Arc::clone(settings), Arc::clone(&buffer), telemetry.clone(), pace.clone());
             thread::Builder::new().name(format!("writer-{number}")).spawn(move || writer.run())
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let (follower, followed, regressions) = (Arc::clone(settings), Arc::clone(&intake), regressions.clone());
+    let (follower, followed, regressions) = (Arc::clone(settings), Arc::clone(&buffer), regressions.clone());
     let follow = move || kafka::follow(&follower, &followed, &regressions);
     threads.push(thread::Builder::new().name("ends".into()).spawn(follow)?);
 
-    let polled = Poll::of(&consumer, &intake, settings, telemetry).and_then(|mut poll| poll.until_the_end(shutdown));
-    let end = intake.ended().unwrap_or(End::Shutdown);
-    if end == End::Shutdown && !intake.drain(DRAIN) {
+    let polled = Poll::of(&consumer, &buffer, settings, telemetry).and_then(|mut poll| poll.until_the_end(shutdown));
+    let end = buffer.ended().unwrap_or(End::Shutdown);
+    if end == End::Shutdown && !buffer.drain(DRAIN) {
         log::warn!("not everything could be written in time; it will be read again from the stored offsets");
     }
-    tell_kafka(&consumer, &intake, &mut BTreeMap::new());
-    intake.close();
+    tell_kafka(&consumer, &buffer, &mut BTreeMap::new());
+    buffer.close();
     leave(consumer, &end)?;
     join(threads);
     polled.map(|()| end)
@@ -91,7 +91,7 @@ pub(crate) fn run(
 struct Poll<'a> {
     events: Events<'a, Membership>,
     consumer: &'a Consumer,
-    intake: &'a Intake,
+    buffer: &'a Buffer,
     settings: &'a IngestSettings,
     telemetry: &'a Telemetry,
     /// The names of the topics, each as one string for all its records.
@@ -103,14 +103,14 @@ struct Poll<'a> {
 impl<'a> Poll<'a> {
     fn of(
         consumer: &'a Consumer,
-        intake: &'a Intake,
+        buffer: &'a Buffer,
         settings: &'a IngestSettings,
         telemetry: &'a Telemetry,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             events: Events::of(consumer).context("the Kafka client has no queue to poll")?,
             consumer,
-            intake,
+            buffer,
             settings,
             telemetry,
             topics: Vec::new(),
@@ -123,20 +123,20 @@ impl<'a> Poll<'a> {
     fn until_the_end(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         loop {
             if shutdown.requested() {
-                self.intake.end(End::Shutdown);
+                self.buffer.end(End::Shutdown);
             }
-            if self.intake.ended().is_some() {
+            if self.buffer.ended().is_some() {
                 return Ok(());
             }
             if let Some(event) = self.events.poll(POLL) {
                 self.heard(event, shutdown)?;
             }
-            self.telemetry.lag(&self.intake.lag());
-            if self.intake.stuck_for() > STUCK {
-                self.intake.end(End::DatabaseAway("a writer has had no answer for too long".into()));
+            self.telemetry.lag(&self.buffer.lag());
+            if self.buffer.stuck_for() > STUCK {
+                self.buffer.end(End::DatabaseAway("a writer has had no answer for too long".into()));
             }
             if self.told_at.elapsed() > TELL_KAFKA {
-                tell_kafka(self.consumer, self.intake, &mut self.told);
+                tell_kafka(self.consumer, self.buffer, &mut self.told);
                 self.told_at = Instant::now();
             }
         }
@@ -147,7 +147,7 @@ impl<'a> Poll<'a> {
             Event::Message(message) => self.message(&message, shutdown),
             Event::EndOfPartition(Place { topic, partition, offset }) => {
                 let partition = TopicPartition { topic: self.shared_name(&topic), partition };
-                self.intake.note_delivered(&partition, Offset(offset));
+                self.buffer.note_delivered(&partition, Offset(offset));
             }
             Event::Assigned(partitions) => self.consumer.context().assign(self.consumer, &partitions),
             Event::Revoked => self.consumer.context().revoke(self.consumer),
@@ -161,15 +161,15 @@ impl<'a> Poll<'a> {
     fn message(&mut self, message: &Message, shutdown: &Shutdown) {
         let topic = message.with_topic(|name| self.shared_name(name));
         let record = kafka::record(message, topic);
-        self.telemetry.intake_full(self.intake.is_full());
-        match self.intake.push(record, NO_ROOM, shutdown) {
+        self.telemetry.buffer_full(self.buffer.is_full());
+        match self.buffer.push(record, NO_ROOM, shutdown) {
             Pushed::Taken => {}
             Pushed::NoRoom if shutdown.requested() => {}
-            Pushed::NoRoom => self.intake.end(End::DatabaseAway("nothing could be written for too long".into())),
+            Pushed::NoRoom => self.buffer.end(End::DatabaseAway("nothing could be written for too long".into())),
             Pushed::AnotherLog { partition, stored } => {
                 let recorded = kafka::record_remade(self.settings, self.telemetry, &partition, stored);
                 let why = || End::Kafka(format!("{partition} was deleted and made again"));
-                self.intake.end(recorded.map_or_else(End::from, |()| why()));
+                self.buffer.end(recorded.map_or_else(End::from, |()| why()));
             }
         }
     }
@@ -178,15 +178,15 @@ impl<'a> Poll<'a> {
     /// and ends the session. The next one goes on after them.
     fn damaged(&self, partition: &TopicPartition, at: Offset, text: &str) {
         log::error!("{partition}: records cannot be read: {text}");
-        let drained = self.intake.drain(DRAIN);
-        let stored = self.intake.stored().get(partition).copied();
+        let drained = self.buffer.drain(DRAIN);
+        let stored = self.buffer.stored().get(partition).copied();
         let Some(stored) = stored.filter(|_| drained) else {
-            self.intake.end(End::DatabaseAway("what is before damaged records could not be written".into()));
+            self.buffer.end(End::DatabaseAway("what is before damaged records could not be written".into()));
             return;
         };
         let recorded = kafka::record_damage(self.settings, self.telemetry, partition, stored, at);
         let why = || End::Kafka(format!("{partition} has damaged records"));
-        self.intake.end(recorded.map_or_else(End::from, |()| why()));
+        self.buffer.end(recorded.map_or_else(End::from, |()| why()));
     }
 
     /// The topic's name, as one string for all records of the topic.
@@ -208,7 +208,7 @@ impl<'a> Poll<'a> {
         match (code, place) {
             (RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange, _) => {
                 // A new session finds out which partition it is, and records the gap.
-                self.intake.end(End::Kafka(format!("an offset is gone: {text}")));
+                self.buffer.end(End::Kafka(format!("an offset is gone: {text}")));
             }
             (code, Some(Place { topic, partition, offset })) if kafka::is_damage(code) => {
                 let partition = TopicPartition { topic: self.shared_name(&topic), partition };
@@ -221,7 +221,7 @@ impl<'a> Poll<'a> {
                 | RDKafkaErrorCode::Authentication
                 | RDKafkaErrorCode::UnknownTopicOrPartition,
                 _,
-            ) if self.intake.stored().is_empty() => self.telemetry.waiting(&format!("Kafka: {text}")),
+            ) if self.buffer.stored().is_empty() => self.telemetry.waiting(&format!("Kafka: {text}")),
             _ => log::warn!("Kafka: {text}"),
         }
         Ok(())
@@ -229,8 +229,8 @@ impl<'a> Poll<'a> {
 }
 
 /// Tells Kafka how far the database is. Nothing is ever read back from there.
-fn tell_kafka(consumer: &Consumer, intake: &Intake, told: &mut BTreeMap<TopicPartition, Offset>) {
-    let stored = intake.stored();
+fn tell_kafka(consumer: &Consumer, buffer: &Buffer, told: &mut BTreeMap<TopicPartition, Offset>) {
+    let stored = buffer.stored();
     let mut list = TopicPartitionList::new();
     for (partition, Offset(offset)) in stored.iter().filter(|(partition, offset)| told.get(partition) != Some(offset)) {
         let added = list.add_partition_offset(&partition.topic, partition.partition, rdkafka::Offset::Offset(*offset));

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{DbError, connection, migrations, topics};
+use analytics_db::tables::service_settings::ServiceSettings;
+use analytics_db::transactions::assignment;
+use analytics_db::{DbError, connection, migrations};
 use analytics_process::shutdown::Shutdown;
 use analytics_process::{deadline, probes};
 
-use crate::intake::End;
+use crate::buffer::End;
 use crate::kafka::{self, Regressions};
 use crate::session;
 use crate::settings::IngestSettings;
@@ -82,7 +83,7 @@ fn usable(settings: &Arc<IngestSettings>) -> Result<(), Away> {
     let known = kafka::topics(settings, ANSWER).map_err(|error| Away::Broker(error.to_string()))?;
     in_time(settings, move |settings| {
         let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
-        topics::register(connection, &settings.group_id, &known)
+        assignment::register(connection, &settings.group_id, &known)
     })
 }
 

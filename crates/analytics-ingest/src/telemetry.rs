@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use analytics_core::record::TopicPartition;
 use analytics_core::rejection::Reason;
-use analytics_db::offsets::Gap;
-use analytics_db::write::Written;
+use analytics_db::batch::Written;
+use analytics_db::tables::ingest_offsets::Gap;
+use analytics_db::transactions;
 use analytics_process::probes::Readiness;
+use analytics_process::transactions::TransactionSeconds;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use crate::intake::Intake;
+use crate::buffer::Buffer;
 
 /// A process whose writers get no answer for longer than this is not ready.
 const STUCK: Duration = Duration::from_secs(8);
@@ -35,7 +37,7 @@ pub(crate) struct Telemetry {
     gap_records: IntCounter,
     sessions: IntCounter,
     assigned: IntGauge,
-    intake_full: IntGauge,
+    buffer_full: IntGauge,
     lag: IntGaugeVec,
     state: Arc<Mutex<State>>,
 }
@@ -47,7 +49,7 @@ struct State {
     /// How the database failed a writer last, until it works again.
     failing: Option<Failing>,
     /// The session that it is in.
-    intake: Weak<Intake>,
+    buffer: Weak<Buffer>,
 }
 
 /// A failure of the database, over all sessions of the process.
@@ -90,12 +92,12 @@ impl Telemetry {
             gap_records: IntCounter::new("gap_records_total", "Offsets in those stretches")?,
             sessions: IntCounter::new("sessions_total", "How often the consumer group was joined")?,
             assigned: IntGauge::new("assigned_partitions", "Partitions that this worker owns")?,
-            intake_full: IntGauge::new("intake_full", "1 while fetching waits for writing, which is slower")?,
+            buffer_full: IntGauge::new("buffer_full", "1 while fetching waits for writing, which is slower")?,
             lag: IntGaugeVec::new(
                 Opts::new("lag_messages", "Messages that are in a partition and not counted"),
                 &["topic", "partition"],
             )?,
-            state: Arc::new(Mutex::new(State { waiting: Some("starting".into()), failing: None, intake: Weak::new() })),
+            state: Arc::new(Mutex::new(State { waiting: Some("starting".into()), failing: None, buffer: Weak::new() })),
             registry,
         };
         for reason in Reason::ALL {
@@ -115,12 +117,14 @@ impl Telemetry {
             Box::new(telemetry.gap_records.clone()),
             Box::new(telemetry.sessions.clone()),
             Box::new(telemetry.assigned.clone()),
-            Box::new(telemetry.intake_full.clone()),
+            Box::new(telemetry.buffer_full.clone()),
             Box::new(telemetry.lag.clone()),
         ];
         for collector in collectors {
             telemetry.registry.register(collector)?;
         }
+        let seconds = TransactionSeconds::register(&telemetry.registry, "transaction_seconds")?;
+        transactions::observe(move |over| seconds.observe(over.name, over.outcome.name(), over.took));
         let process = prometheus::process_collector::ProcessCollector::for_self();
         telemetry.registry.register(Box::new(process))?;
         Ok(telemetry)
@@ -195,14 +199,14 @@ impl Telemetry {
     }
 
     /// The group was joined.
-    pub(crate) fn session_started(&self, intake: &Arc<Intake>) {
+    pub(crate) fn session_started(&self, buffer: &Arc<Buffer>) {
         self.sessions.inc();
-        self.state().intake = Arc::downgrade(intake);
+        self.state().buffer = Arc::downgrade(buffer);
     }
 
     /// Whether fetching waits for writing.
-    pub(crate) fn intake_full(&self, full: bool) {
-        self.intake_full.set(full.into());
+    pub(crate) fn buffer_full(&self, full: bool) {
+        self.buffer_full.set(full.into());
     }
 
     /// The worker's partitions changed.
@@ -254,7 +258,7 @@ impl Readiness for Telemetry {
         if let Some(why) = state.waiting.as_ref().or(state.failing.as_ref().map(|failing| &failing.why)) {
             return Err(why.clone());
         }
-        match state.intake.upgrade().map(|intake| intake.stuck_for()) {
+        match state.buffer.upgrade().map(|buffer| buffer.stuck_for()) {
             Some(stuck) if stuck > STUCK => Err(format!("the database has not answered for {} s", STUCK.as_secs())),
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! A writer: takes batches from the intake, decodes them, and has them counted, for as long as it
+//! A writer: takes batches from the buffer, decodes them, and has them counted, for as long as it
 //! takes.
 
 use std::collections::VecDeque;
@@ -7,13 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, Record, TopicPartition};
-use analytics_db::offsets::Progress;
-use analytics_db::write::refusal::{self, Fault};
-use analytics_db::write::{self, Batch, Item, Reread, STATEMENT_SECONDS, Span, WriteError, frozen};
-use analytics_db::{Connection, DbError, connection, offsets, topics};
+use analytics_db::batch::Progress;
+use analytics_db::batch::{self, Batch, Item, Reread, Span};
+use analytics_db::error::WriteError;
+use analytics_db::tables::ingest_offsets;
+use analytics_db::transactions::refusal::{self, Fault};
+use analytics_db::transactions::{STATEMENT_SECONDS, assignment, count, frozen};
+use analytics_db::{Connection, DbError, connection};
 use chrono::Utc;
 
-use crate::intake::{End, Intake, Topics, Turn, Work};
+use crate::buffer::{Buffer, End, Topics, Work, WorkId};
 use crate::settings::IngestSettings;
 use crate::telemetry::{Attempt, Telemetry};
 
@@ -49,7 +52,7 @@ enum Outcome {
 
 pub(crate) struct Writer {
     settings: Arc<IngestSettings>,
-    intake: Arc<Intake>,
+    buffer: Arc<Buffer>,
     telemetry: Telemetry,
     connection: Option<Connection>,
     failing_since: Option<Instant>,
@@ -85,30 +88,32 @@ struct Left {
 }
 
 impl Writer {
-    pub(crate) fn new(settings: Arc<IngestSettings>, intake: Arc<Intake>, telemetry: Telemetry, pace: Pace) -> Self {
-        Self { settings, intake, telemetry, connection: None, failing_since: None, reread: Reread::Unlikely, pace }
+    pub(crate) fn new(settings: Arc<IngestSettings>, buffer: Arc<Buffer>, telemetry: Telemetry, pace: Pace) -> Self {
+        Self { settings, buffer, telemetry, connection: None, failing_since: None, reread: Reread::Unlikely, pace }
     }
 
     /// Works until the session is over.
     pub(crate) fn run(mut self) {
         loop {
-            match self.intake.take() {
-                Work::Batch { turn, spans, records } => self.batch(turn, Left { spans, records: records.into() }),
-                Work::Heartbeat { turn, partitions, topics } => self.heartbeat(turn, &partitions, topics.as_ref()),
+            match self.buffer.take() {
+                Work::Batch { work_id, spans, records } => self.batch(work_id, Left { spans, records: records.into() }),
+                Work::Heartbeat { work_id, partitions, topics } => {
+                    self.heartbeat(work_id, &partitions, topics.as_ref())
+                }
                 Work::Stop => return,
             }
         }
     }
 
-    fn batch(&mut self, turn: Turn, mut left: Left) {
+    fn batch(&mut self, work_id: WorkId, mut left: Left) {
         let partitions: Vec<TopicPartition> = left.spans.iter().map(|span| span.partition.clone()).collect();
         while let Some(part) = self.part(&mut left) {
-            if !self.count(turn, part) {
-                self.intake.give_up(turn);
+            if !self.count(work_id, part) {
+                self.buffer.give_up(work_id);
                 return;
             }
         }
-        self.intake.finish(turn, &partitions);
+        self.buffer.finish(work_id, &partitions);
     }
 
     /// Decodes the next records, as many as one transaction should have.
@@ -128,20 +133,20 @@ impl Writer {
         if items.is_empty() {
             return None;
         }
-        let (spans, rest) = write::cut(std::mem::take(&mut left.spans), &items);
+        let (spans, rest) = batch::cut(std::mem::take(&mut left.spans), &items);
         left.spans = rest;
         let consumer_group = self.settings.group_id.clone();
         Some(Batch { consumer_group, spans, items, keeping: self.settings.keeping.clone() })
     }
 
     /// Counts a part, in however many smaller ones; tells whether all of it is stored.
-    fn count(&mut self, turn: Turn, part: Batch) -> bool {
+    fn count(&mut self, work_id: WorkId, part: Batch) -> bool {
         let mut parts = vec![part];
         while let Some(mut part) = parts.pop() {
             let began = Instant::now();
-            match self.write(turn, &mut part) {
+            match self.write(work_id, &mut part) {
                 Outcome::Stored => {
-                    self.intake.advance(turn, &part.spans);
+                    self.buffer.advance(work_id, &part.spans);
                     if began.elapsed() < TOO_LONG / 4 {
                         self.pace.set(self.pace.most().saturating_mul(2));
                     }
@@ -160,12 +165,12 @@ impl Writer {
     }
 
     /// Writes a part, however often it takes.
-    fn write(&mut self, turn: Turn, batch: &mut Batch) -> Outcome {
+    fn write(&mut self, work_id: WorkId, batch: &mut Batch) -> Outcome {
         let business = self.settings.decoder.business;
         let (mut failures, mut answer_lost) = (0, false);
         loop {
             let (began, reread) = (Instant::now(), self.reread);
-            let error = match self.connected(|connection| write::write(connection, batch, business, reread)) {
+            let error = match self.connected(|connection| count::count(connection, batch, business, reread)) {
                 Ok(written) => {
                     self.recovered(Attempt::Batch);
                     if written.reread == 0 {
@@ -180,8 +185,8 @@ impl Writer {
                 }
                 Err(WriteError::Busy) => {
                     log::info!("others are counting, waiting for longer");
-                    self.intake.goes_forward(turn);
-                    if !self.intake.pause(turn, Duration::ZERO) {
+                    self.buffer.goes_forward(work_id);
+                    if !self.buffer.pause(work_id, Duration::ZERO) {
                         return Outcome::GivenUp;
                     }
                     continue;
@@ -192,7 +197,7 @@ impl Writer {
                 }
                 Err(WriteError::Fenced) => {
                     self.telemetry.fenced();
-                    self.intake.fenced(turn);
+                    self.buffer.fenced(work_id);
                     return Outcome::GivenUp;
                 }
                 Err(WriteError::Refused) => {
@@ -213,7 +218,7 @@ impl Writer {
                 DbError::Statement(_) if took >= TOO_LONG && batch.items.len() > 1 => {
                     // The database is well, and half of it comes next: that is progress.
                     log::warn!("a statement of {} records took too long, they are halved", batch.items.len());
-                    self.intake.goes_forward(turn);
+                    self.buffer.goes_forward(work_id);
                     return Outcome::TooLarge;
                 }
                 DbError::Statement(failure) => match refusal::fault(&failure) {
@@ -228,10 +233,11 @@ impl Writer {
                         self.suspect_in_time(batch, &mut failures, DbError::Statement(failure))
                     }
                 },
+                DbError::Busy => error,
                 DbError::Unusable(_) => self.suspect_in_time(batch, &mut failures, error),
             };
-            self.intake.goes_forward(turn);
-            if !self.may_try_again(turn, &error, failures) {
+            self.buffer.goes_forward(work_id);
+            if !self.may_try_again(work_id, &error, failures) {
                 return Outcome::GivenUp;
             }
         }
@@ -273,28 +279,34 @@ impl Writer {
     /// have moved all offsets to just where this batch ends.
     fn was_stored(&mut self, batch: &Batch) -> bool {
         let partitions: Vec<TopicPartition> = batch.spans.iter().map(|span| span.partition.clone()).collect();
-        let stored = self.connected(|connection| Ok(offsets::load(connection, &batch.consumer_group, &partitions)?));
+        let stored =
+            self.connected(|connection| Ok(ingest_offsets::load(connection, &batch.consumer_group, &partitions)?));
         stored.is_ok_and(|stored| batch.spans.iter().all(|span| stored.get(&span.partition) == Some(&span.next)))
     }
 
-    fn heartbeat(&mut self, turn: Turn, partitions: &[(TopicPartition, Offset, Progress)], topics: Option<&Topics>) {
+    fn heartbeat(
+        &mut self,
+        work_id: WorkId,
+        partitions: &[(TopicPartition, Offset, Progress)],
+        topics: Option<&Topics>,
+    ) {
         let settings = Arc::clone(&self.settings);
         let beat = self.connected(|connection| {
             if let Some(topics) = topics {
-                topics::register(connection, &settings.group_id, topics)?;
+                assignment::register(connection, &settings.group_id, topics)?;
             }
-            Ok(offsets::heartbeat(connection, &settings.group_id, partitions)?)
+            Ok(assignment::heartbeat(connection, &settings.group_id, partitions)?)
         });
         match beat {
             Ok(beat) if beat == partitions.len() => self.recovered(Attempt::Heartbeat),
             Ok(_) => {
                 self.telemetry.fenced();
-                self.intake.fenced(turn);
+                self.buffer.fenced(work_id);
             }
             Err(error) => self.failed(Attempt::Heartbeat, log::Level::Warn, error.to_string()),
         }
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(name, ..)| name.clone()).collect();
-        self.intake.finish(turn, &partitions);
+        self.buffer.finish(work_id, &partitions);
     }
 
     /// Does something with a connection, made anew if the last one broke.
@@ -320,16 +332,16 @@ impl Writer {
         self.telemetry.retrying(attempt, level, why.clone());
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         if since.elapsed() > PATIENCE {
-            self.intake.end(End::DatabaseAway(why));
+            self.buffer.end(End::DatabaseAway(why));
         }
     }
 
     /// Waits a little longer each time, unless the batch is not wanted any more.
-    fn may_try_again(&mut self, turn: Turn, error: &DbError, failures: u32) -> bool {
+    fn may_try_again(&mut self, work_id: WorkId, error: &DbError, failures: u32) -> bool {
         // What is unusable has to be mended by somebody.
         let level = if matches!(error, DbError::Unusable(_)) { log::Level::Error } else { log::Level::Warn };
         self.failed(Attempt::Batch, level, error.to_string());
         let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(5)).min(LONGEST_PAUSE);
-        self.intake.pause(turn, pause)
+        self.buffer.pause(work_id, pause)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use analytics_db::service_settings::ServiceSettings;
+use analytics_db::tables::service_settings::ServiceSettings;
 use analytics_db::{Connection, DatabaseUrl, DbError, connection, migrations};
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;

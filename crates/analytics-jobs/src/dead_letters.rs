@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use analytics_core::rejection::Reason;
-use analytics_db::dead_letters::NotKept;
+use analytics_db::Connection;
 use analytics_db::read::Tenant;
 use analytics_db::read::dead_letters::{Action, DeadLetter, LetterFilter, newest, one};
-use analytics_db::write::replay::replay;
-use analytics_db::{Connection, dead_letters};
+use analytics_db::tables::dead_letters;
+use analytics_db::tables::dead_letters::NotKept;
+use analytics_db::transactions::replay::replay;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::{Context, bail};

@@ -1,7 +1,8 @@
 //! `analytics-jobs migrate`
 
-use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{migrations, partitions};
+use analytics_db::migrations;
+use analytics_db::tables::partitions;
+use analytics_db::tables::service_settings::ServiceSettings;
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use chrono::Utc;

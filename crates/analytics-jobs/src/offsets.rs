@@ -1,7 +1,7 @@
 //! `analytics-jobs offsets show|set|forget`
 
 use analytics_core::record::{Offset, TopicPartition};
-use analytics_db::offsets;
+use analytics_db::tables::ingest_offsets as offsets;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;

@@ -1,6 +1,7 @@
 //! `analytics-jobs partitions`
 
-use analytics_db::{migrations, partitions};
+use analytics_db::migrations;
+use analytics_db::tables::partitions;
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;

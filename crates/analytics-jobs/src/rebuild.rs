@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use analytics_core::identity::EventId;
 use analytics_db::Connection;
-use analytics_db::audit::{Difference, Extent, Watcher, audit, repair};
 use analytics_db::locks::{Guard, Lock};
-use analytics_db::write::reattribution::reattribute;
+use analytics_db::transactions::reattribute::reattribute;
+use analytics_db::verify::{Difference, Extent, Watcher, audit, repair};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;

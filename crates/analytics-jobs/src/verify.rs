@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use analytics_db::audit::{Audit, Day, Extent, Watcher, audit, proofs};
+use analytics_db::verify::{Audit, Day, Extent, Watcher, audit, proofs};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;

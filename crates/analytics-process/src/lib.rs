@@ -7,3 +7,4 @@ pub mod logging;
 pub mod probes;
 pub mod settings;
 pub mod shutdown;
+pub mod transactions;

@@ -5,8 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use analytics_core::business::Business;
-use analytics_db::service_settings::ServiceSettings;
-use analytics_db::{Connection, DatabaseUrl, DbError, connection, migrations, partitions};
+use analytics_db::tables::partitions;
+use analytics_db::tables::service_settings::ServiceSettings;
+use analytics_db::{Connection, DatabaseUrl, DbError, connection, migrations};
 use diesel::connection::SimpleConnection;
 use diesel::deserialize::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};

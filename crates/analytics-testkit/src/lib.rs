@@ -4,7 +4,6 @@
 //! `TEST_KAFKA_BROKER`; every test makes its own database and its own topics there. A test that
 //! needs to hurt a server starts one of its own.
 
-pub mod bench;
 pub mod broker;
 pub mod client;
 pub mod database;
@@ -15,6 +14,5 @@ pub mod proxy;
 pub mod recorded;
 pub mod service;
 pub mod tally;
-pub mod torture;
 pub mod traffic;
 pub mod wait;

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use analytics_core::family::Family;
+use chrono::{Duration as ChronoDuration, Utc};
 
 use crate::broker::{self, Message, Sender};
 use crate::client::SECRET;
 use crate::database::{Database, unique_name};
 use crate::process::{self, Process};
+use crate::tally::Tally;
+use crate::traffic::Generator;
 use crate::wait;
 
 /// How long tests wait for what must happen.
@@ -112,6 +115,20 @@ impl Service {
         self.sender = Sender::new(&self.broker, &self.prefix);
     }
 
+    /// Produces so many events of a seed, and adds them to the tally.
+    ///
+    /// # Panics
+    /// Where the broker does not take them.
+    pub fn send_traffic(&self, tally: &mut Tally, seed: u64, events: usize) {
+        // Seeds lie a moment apart, so that no two ratings have the same time.
+        let apart = ChronoDuration::milliseconds(i64::try_from(seed).expect("a small seed"));
+        let start = Utc::now() - ChronoDuration::hours(3) + apart;
+        let generator = Generator::new(seed, start, ChronoDuration::milliseconds(100));
+        let messages: Vec<Message> = generator.take(events).collect();
+        messages.iter().for_each(|message| tally.add(message));
+        self.send(&messages);
+    }
+
     /// Who produces to the families' topics.
     #[must_use]
     pub const fn sender(&self) -> &Sender {
@@ -142,7 +159,7 @@ impl Service {
     }
 
     /// Everything that must stay the same when nothing new arrives, as lines: events, lines,
-    /// metrics, rollups, ratings, keys, lessons and dead letters.
+    /// metrics, rollups, ratings, keys, product vendors and dead letters.
     #[must_use]
     pub fn numbers(&self) -> Vec<String> {
         [

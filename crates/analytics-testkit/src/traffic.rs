@@ -8,9 +8,12 @@ use serde_json::json;
 
 use crate::broker::Message;
 
-pub(crate) const PRODUCTS: usize = 5_000;
-pub(crate) const SELLERS: u64 = 200;
-pub(crate) const USERS: u64 = 50_000;
+/// How many products there are.
+pub const PRODUCTS: usize = 5_000;
+/// How many sellers.
+pub const SELLERS: u64 = 200;
+/// How many users.
+pub const USERS: u64 = 50_000;
 
 /// Makes event after event.
 pub struct Generator {
@@ -139,10 +142,11 @@ fn keyed(topic: &str, key: String, payload: &serde_json::Value) -> Message {
 }
 
 /// SplitMix64: small, and the same on every machine for ever.
-pub(crate) struct Random(pub(crate) u64);
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -150,7 +154,8 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    /// A number from 0 to `end`, which is not among them.
+    pub const fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 

@@ -4,9 +4,10 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
 use analytics_core::storable_object;
 use analytics_db::DbError;
-use analytics_db::read::{RawJson, Tenant, metrics};
-use analytics_db::write::WriteError;
-use analytics_db::write::adjustment::{Adjustment, adjust};
+use analytics_db::RawJson;
+use analytics_db::error::WriteError;
+use analytics_db::read::{Tenant, metrics};
+use analytics_db::transactions::adjust::{Adjustment, adjust};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared_auth::Principal;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::metrics::{MetricBody, parse, shown};
 use crate::caller;
+use crate::connections::Failed;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, TooLarge};
 use crate::query::Query;
@@ -68,8 +70,7 @@ pub(crate) async fn upsert(
             let adjusted = match adjust(connection, &adjustment, business) {
                 Ok(event) => Ok(event),
                 Err(WriteError::Refused) => Err(()),
-                Err(WriteError::Database(error)) => return Err(error),
-                Err(other) => return Err(DbError::Unusable(other.to_string())),
+                Err(error) => return Err(error.into()),
             };
             let found = metric.map(|metric| metrics::one(connection, &metric)).transpose()?;
             Ok::<_, DbError>((adjusted, found.flatten()))
@@ -78,7 +79,12 @@ pub(crate) async fn upsert(
     let event = adjusted
         .map_err(|()| Problem::invalid_body("value: the difference to the current value is past the limits"))?;
     log::info!("{event}: {} adjusted a metric", principal.user.as_deref().unwrap_or("somebody"));
-    Ok(Json(shown(found.ok_or_else(Problem::database_unavailable)?, &settings)))
+    let gone = || {
+        let failed = Failed::Unexpected("a metric that was set is not there".into());
+        failed.log();
+        Problem::of_failure(&failed)
+    };
+    Ok(Json(shown(found.ok_or_else(gone)?, &settings)))
 }
 
 fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Result<Adjustment, Problem> {

@@ -3,10 +3,10 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path};
+use analytics_db::DbError;
 use analytics_db::read::dead_letters::{self, LetterFilter};
-use analytics_db::write::WriteError;
-use analytics_db::write::replay::{self, Replayed};
-use analytics_db::{DbError, dead_letters as letters};
+use analytics_db::tables::dead_letters as letters;
+use analytics_db::transactions::replay::{self, Replayed};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -223,10 +223,7 @@ async fn replay_all(
     let (decoder, actor) = (settings.decoder.clone(), caller::actor(principal));
     database
         .write(move |connection| {
-            replay::replay(connection, &ids, payload.as_deref(), &decoder, &actor).map_err(|error| match error {
-                WriteError::Database(error) => error,
-                other => DbError::Unusable(other.to_string()),
-            })
+            replay::replay(connection, &ids, payload.as_deref(), &decoder, &actor).map_err(DbError::from)
         })
         .await
 }

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::rejection::Reason;
-use analytics_db::read::RawJson;
+use analytics_db::RawJson;
 use analytics_db::read::dead_letters::{self, Action, Contents, DeadLetter, LetterFilter};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

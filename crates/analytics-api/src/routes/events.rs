@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
-use analytics_db::read::RawJson;
+use analytics_db::RawJson;
 use analytics_db::read::events::{self, EventFilter, LoggedEvent};
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use analytics_db::audit::proofs::{self, Proof};
+use analytics_db::verify::proofs::{self, Proof};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;

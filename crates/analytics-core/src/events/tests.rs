@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::{Line, Vendor};
+use crate::event::Line;
 use crate::record::{Header, Offset, Place, TopicPartition};
 use crate::time::EventTime;
 
@@ -31,35 +31,24 @@ fn record(topic: &str, payload: &str, headers: &[(&str, &str)]) -> Record {
     }
 }
 
-fn decode_with(topic: &str, payload: &str, headers: &[(&str, &str)]) -> Result<Event, Rejection> {
+pub(super) fn decode_with(topic: &str, payload: &str, headers: &[(&str, &str)]) -> Result<Event, Rejection> {
     decoder().decode(&record(topic, payload, headers), NOW.parse().unwrap())
 }
 
-fn decode(topic: &str, payload: &Value) -> Event {
+pub(super) fn decode(topic: &str, payload: &Value) -> Event {
     decode_with(topic, &payload.to_string(), &[]).unwrap_or_else(|why| panic!("{payload}: {why:?}"))
 }
 
-fn reason(topic: &str, payload: &Value) -> Reason {
+pub(super) fn reason(topic: &str, payload: &Value) -> Reason {
     decode_with(topic, &payload.to_string(), &[]).expect_err(&payload.to_string()).reason
 }
 
-fn product_of(event: &Event) -> &str {
+pub(super) fn product_of(event: &Event) -> &str {
     event.content.about().0.unwrap().as_str()
 }
 
-fn lines(payload: &Value) -> Vec<Line> {
+pub(super) fn lines(payload: &Value) -> Vec<Line> {
     decode("order.created", payload).content.lines().to_vec()
-}
-
-/// Product, vendor, units, minor units and currency of a line, as text.
-fn shown(Line { part, sale }: &Line) -> String {
-    let vendor = match &part.vendor {
-        Vendor::Named(id) => format!("{id}"),
-        Vendor::OfOrder(id) => format!("({id})"),
-        Vendor::Learned(_) | Vendor::Unknown => "-".into(),
-    };
-    let product = part.product.as_ref().map_or("-", |id| id.as_str());
-    format!("{product} {vendor} {}x {} {}", sale.quantity.units(), sale.amount.0, sale.currency)
 }
 
 #[test]
@@ -174,48 +163,6 @@ fn times_come_from_payload_then_envelope_then_record_then_clock() {
 }
 
 #[test]
-fn lines_take_what_they_lack_from_their_order() {
-    for (payload, expected) in [
-        (json!({ "id": 1, "items": [{ "productId": "p", "price": "2.00", "qty": "3" }] }), vec!["p - 3x 600 USD"]),
-        (
-            json!({ "id": 1, "vendorId": "v", "currency": "jpy", "items": [{ "price": 100.5 }, { "sellerId": "w", "price": 1, "currency": "KWD" }] }),
-            vec!["- (v) 1x 101 JPY", "- w 1x 1000 KWD"],
-        ),
-        (
-            json!({ "id": 1, "items": [{ "unitPrice": 5, "quantity": 2, "totalPrice": "9.005" }] }),
-            vec!["- - 2x 901 USD"],
-        ),
-        (json!({ "id": 1, "total": "99", "items": [{ "price": "1e-2", "quantity": 0 }] }), vec!["- - 0x 0 USD"]),
-        (json!({ "id": 1, "total": "19.99", "vendorId": "v" }), vec!["- (v) 1x 1999 USD"]),
-        (json!({ "id": 1, "total": 0, "items": [] }), vec!["- - 1x 0 USD"]),
-        (json!({ "id": 1, "total": 3, "items": null, "currency": "EUR" }), vec!["- - 1x 300 EUR"]),
-    ] {
-        assert_eq!(lines(&payload).iter().map(shown).collect::<Vec<_>>(), expected, "{payload}");
-    }
-}
-
-#[test]
-fn one_bad_line_rejects_the_order() {
-    let order = |line: Value| json!({ "id": 1, "items": [{ "price": 1 }, line] });
-    for (line, expected) in [
-        (json!({}), Reason::MissingField),
-        (json!("x"), Reason::MissingField),
-        (json!({ "price": 1, "productId": 1.5 }), Reason::InvalidIdentifier),
-        (json!({ "price": -1 }), Reason::InvalidAmount),
-        (json!({ "price": "1,000" }), Reason::InvalidAmount),
-        (json!({ "price": true }), Reason::InvalidAmount),
-        (json!({ "price": 1, "quantity": 1.5 }), Reason::InvalidAmount),
-        (json!({ "price": 1, "quantity": -1 }), Reason::InvalidAmount),
-        (json!({ "price": 1, "quantity": 1_000_001 }), Reason::InvalidAmount),
-        (json!({ "price": "10000000000.01" }), Reason::InvalidAmount),
-        (json!({ "price": 1, "currency": "XYZ" }), Reason::InvalidAmount),
-        (json!({ "price": 1, "currency": 840 }), Reason::InvalidAmount),
-    ] {
-        assert_eq!(reason("order.created", &order(line.clone())), expected, "{line}");
-    }
-}
-
-#[test]
 fn of_several_faults_the_first_in_the_order_of_checking_is_named() {
     for (payload, expected) in [
         (json!({ "items": [{ "price": -1, "productId": true }], "timestamp": "x" }), Reason::MissingField),
@@ -228,31 +175,6 @@ fn of_several_faults_the_first_in_the_order_of_checking_is_named() {
     }
     let rating = json!({ "userId": "u", "productId": "p", "stars": 9, "timestamp": "x" });
     assert_eq!(reason("rating.updated", &rating), Reason::InvalidRating);
-}
-
-#[test]
-fn ratings_name_their_target_in_two_ways() {
-    let target = |mut payload: Value| {
-        payload["userId"] = json!("u");
-        payload["stars"] = json!(3);
-        let event = decode("rating.updated", &payload);
-        let (product, vendor) = event.content.about();
-        (product.map(ToString::to_string), vendor.map(ToString::to_string))
-    };
-    let some = |text: &str| Some(text.to_owned());
-    assert_eq!(target(json!({ "productId": "p" })), (some("p"), None));
-    assert_eq!(target(json!({ "productId": "p", "sellerId": "v" })), (some("p"), some("v")));
-    assert_eq!(target(json!({ "targetId": "p", "targetType": "Product" })), (some("p"), None));
-    assert_eq!(target(json!({ "targetId": "v", "targetType": "SELLER" })), (None, some("v")));
-    assert_eq!(target(json!({ "targetId": "v", "targetType": "vendor" })), (None, some("v")));
-    assert_eq!(target(json!({ "targetId": "x", "targetType": "SHOP", "productId": "p" })), (some("p"), None));
-    for stars in [json!(0), json!(6), json!(4.5), json!("five"), json!(true), json!([5])] {
-        let payload = json!({ "userId": "u", "productId": "p", "rating": stars });
-        assert_eq!(reason("rating.updated", &payload), Reason::InvalidRating, "{stars}");
-    }
-    assert_eq!(reason("rating.updated", &json!({ "userId": "u", "productId": "p" })), Reason::MissingField);
-    assert_eq!(reason("rating.updated", &json!({ "productId": "p", "stars": 1 })), Reason::MissingField);
-    assert_eq!(reason("rating.updated", &json!({ "userId": "u", "stars": 1, "targetId": "x" })), Reason::MissingField);
 }
 
 #[test]

@@ -6,10 +6,8 @@
 
 pub mod ratings;
 
-use std::collections::BTreeSet;
-
 use crate::business::Business;
-use crate::catalogue::Measure;
+use crate::catalogue::{Measure, ScopeKind};
 use crate::deltas::Deltas;
 use crate::event::{Content, Event, Part, Sale};
 use crate::family::Family;
@@ -109,8 +107,10 @@ impl Rule {
         let (measure, parts) = (self.measure, event.content.parts());
         match self.amount {
             Amount::Once => {
-                let mut scopes = BTreeSet::from([Scope::Total]);
+                let mut scopes = vec![Scope::Total];
                 scopes.extend(parts.flat_map(|(part, _)| scopes_of(part, measure)));
+                scopes.sort_unstable();
+                scopes.dedup();
                 scopes.iter().for_each(|scope| deltas.add(measure, scope, None, 1, moment));
             }
             Amount::OfSale(amount) => {
@@ -128,12 +128,14 @@ impl Rule {
 
 /// The scopes of a part for which a measure is kept.
 fn scopes_of(part: &Part, measure: Measure) -> impl Iterator<Item = Scope> {
-    let owner = part.vendor.id().map_or(Scope::Unattributed, |vendor| Scope::Seller(vendor.clone()));
-    let product = part.product.clone().map(Scope::Product);
-    [Some(Scope::Total), Some(owner), product]
-        .into_iter()
-        .flatten()
-        .filter(move |scope| measure.is_kept_for(scope.kind()))
+    let kept = |kind| measure.is_kept_for(kind);
+    let total = kept(ScopeKind::Total).then_some(Scope::Total);
+    let owner = match part.vendor.id() {
+        Some(vendor) => kept(ScopeKind::Seller).then(|| Scope::Seller(vendor.clone())),
+        None => kept(ScopeKind::Unattributed).then_some(Scope::Unattributed),
+    };
+    let product = part.product.as_ref().filter(|_| kept(ScopeKind::Product)).cloned().map(Scope::Product);
+    [total, owner, product].into_iter().flatten()
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn state(connection: &mut Connection, metric: &ReadableMetric) -> Result<Option<
         Some(Subject::Vendor(id)) => (None, Some(id.as_str())),
         _ => (None, None),
     };
-    let row: Option<Row> = sql_query(include_str!("../sql/state_of_metric.sql"))
+    let row: Option<Row> = sql_query(include_str!("state_of_metric.sql"))
         .bind::<Text, _>(metric.as_str())
         .bind::<Nullable<Text>, _>(product)
         .bind::<Nullable<Text>, _>(vendor)

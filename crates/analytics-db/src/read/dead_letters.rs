@@ -5,7 +5,8 @@ use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, T
 use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::{EventLogAccess, RawJson};
+use super::EventLogAccess;
+use crate::raw_json::RawJson;
 use crate::{Connection, DbError};
 
 /// A record that could not be counted.
@@ -108,7 +109,7 @@ pub fn newest(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<DeadLetter>, DbError> {
-    Ok(sql_query(include_str!("../sql/dead_letters.sql"))
+    Ok(sql_query(include_str!("dead_letters.sql"))
         .bind::<Array<SqlUuid>, _>(&filter.ids)
         .bind::<Nullable<Text>, _>(&filter.state)
         .bind::<Nullable<Text>, _>(&filter.reason)

@@ -1,14 +1,15 @@
 //! The event log, newest first.
 
-use analytics_core::family::Family;
+use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::EventLogAccess;
 use super::windows::{Window, newest_first};
-use super::{EventLogAccess, RawJson};
+use crate::raw_json::RawJson;
 use crate::schema::event_logs;
 use crate::{Connection, DbError};
 
@@ -114,9 +115,12 @@ impl EventFilter {
         let about_event = self.about_event();
         if self.user.is_some() {
             // A user has few orders, a product may have any number.
+            let with_lines: Vec<String> =
+                Shape::Lines.families().map(|family| format!("'{}'", family.name())).collect();
+            let with_lines = with_lines.join(", ");
             return format!(
                 "SELECT o.id FROM (SELECT e.id FROM event_logs e WHERE e.id >= $5 AND e.id < $6 \
-                 AND e.event_type = 'order.created' AND {about_event} OFFSET 0) AS o \
+                 AND e.event_type IN ({with_lines}) AND {about_event} OFFSET 0) AS o \
                  WHERE EXISTS (SELECT FROM order_lines l WHERE l.event_id = o.id AND {WINDOW} AND {about_line}) \
                  ORDER BY o.id DESC LIMIT $7"
             );
@@ -144,8 +148,11 @@ impl EventFilter {
             return (true, false);
         }
         let Some(wanted) = &self.event_type else { return (true, true) };
-        let one_of = |families: &[Family]| families.iter().any(|family| family.name() == wanted);
-        (one_of(&[Family::ProductViewed, Family::RatingUpdated]), one_of(&[Family::OrderCreated]))
+        match Family::named(wanted).map(Family::shape) {
+            Some(Shape::Part | Shape::Rating) => (true, false),
+            Some(Shape::Lines) => (false, true),
+            Some(Shape::Nothing) | None => (false, false),
+        }
     }
 
     /// Ids begin with the time, so a range of time is a range of ids.

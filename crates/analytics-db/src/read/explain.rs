@@ -21,8 +21,9 @@ use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::windows::{Window, newest_first};
-use super::{RawJson, ReadableMetric, Snapshot};
-use crate::logged::{self, Logged};
+use super::{ReadableMetric, Snapshot};
+use crate::raw_json::RawJson;
+use crate::tables::logged_events::{self, Logged};
 use crate::{Connection, DbError};
 
 /// A page of the events behind a number.
@@ -156,7 +157,7 @@ pub fn explain(
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let unseen = unseen(connection, snapshot, &ids)?;
     let mut logged: HashMap<Uuid, Logged> =
-        logged::by_ids(connection, &ids)?.into_iter().map(|logged| (logged.id.0, logged)).collect();
+        logged_events::by_ids(connection, &ids)?.into_iter().map(|logged| (logged.id.0, logged)).collect();
     let followed = match metric.known() {
         Some(known) if is_rating(known) => Followed::load(connection, known, logged.values(), business, snapshot)?,
         _ => Followed::default(),
@@ -305,7 +306,8 @@ impl Followed {
     ) -> Result<Self, DbError> {
         let users: BTreeSet<&str> =
             events.filter_map(|logged| logged.event.as_ref().ok()?.user.as_ref()).map(UserId::as_str).collect();
-        let ratings = logged::ratings_of_target(connection, &users.into_iter().collect::<Vec<_>>(), &target.subject)?;
+        let ratings =
+            logged_events::ratings_of_target(connection, &users.into_iter().collect::<Vec<_>>(), &target.subject)?;
         let unseen = unseen(connection, snapshot, &ratings.iter().map(|logged| logged.id.0).collect::<Vec<_>>())?;
         let mut followed: HashMap<UserId, Vec<Rated>> = HashMap::new();
         for logged in ratings.into_iter().filter(|logged| !unseen.contains(&logged.id.0)) {

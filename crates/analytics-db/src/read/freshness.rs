@@ -31,7 +31,7 @@ struct Row {
 /// # Errors
 /// [`DbError`].
 pub fn reports(connection: &mut Connection) -> Result<(Vec<TopicReport>, DateTime<Utc>), DbError> {
-    let rows: Vec<Row> = sql_query(include_str!("../sql/freshness.sql")).load(connection)?;
+    let rows: Vec<Row> = sql_query(include_str!("freshness.sql")).load(connection)?;
     let mut topics: Vec<TopicReport> = Vec::new();
     for row in rows {
         let Row { topic, partitions, last_event_time, .. } = row;

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{MetricRange, RawJson, ReadableMetric};
+use super::{MetricRange, ReadableMetric};
+use crate::raw_json::RawJson;
 use crate::schema::metrics;
 use crate::{Connection, DbError};
 

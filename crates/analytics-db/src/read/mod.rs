@@ -6,11 +6,9 @@ pub mod events;
 pub mod explain;
 pub mod freshness;
 pub mod metrics;
-mod raw_json;
 mod snapshot;
 mod tenant;
 mod windows;
 
-pub use raw_json::RawJson;
 pub use snapshot::Snapshot;
 pub use tenant::{EventLogAccess, MetricRange, ReadableMetric, Tenant};

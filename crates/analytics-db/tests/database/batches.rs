@@ -6,9 +6,10 @@ use analytics_core::business::Business;
 use analytics_core::events::{Decoder, Redaction};
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::topics::Topics;
-use analytics_db::offsets;
-use analytics_db::offsets::Progress;
-use analytics_db::write::{self, Batch, Item, Keeping, Reread, Span, WriteError, Written};
+use analytics_db::batch::Progress;
+use analytics_db::batch::{Batch, Item, Keeping, Reread, Span, Written};
+use analytics_db::error::WriteError;
+use analytics_db::transactions::{assignment, count};
 use analytics_testkit::database::Database;
 
 pub(crate) fn business() -> Business {
@@ -55,12 +56,12 @@ pub(crate) fn of_records(records: impl Iterator<Item = Record>) -> Batch {
 /// Makes the stored offsets of a batch's partitions, if they are not there yet.
 pub(crate) fn start(database: &Database, batch: &Batch) {
     for span in &batch.spans {
-        offsets::start(&mut database.connect(), "group", &span.partition, span.expected).unwrap();
+        assignment::start(&mut database.connect(), "group", &span.partition, span.expected).unwrap();
     }
 }
 
 /// Starts a batch's partitions and writes it.
 pub(crate) fn write(database: &Database, batch: &mut Batch, reread: Reread) -> Result<Written, WriteError> {
     start(database, batch);
-    write::write(&mut database.connect(), batch, business(), reread)
+    count::count(&mut database.connect(), batch, business(), reread)
 }

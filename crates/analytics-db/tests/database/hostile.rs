@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analytics_core::record::{self, Offset};
-use analytics_db::write::Reread;
+use analytics_db::batch::Reread;
 use analytics_testkit::database::Database;
 
 use crate::batches::{of_records, write};

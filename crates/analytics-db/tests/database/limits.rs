@@ -2,7 +2,9 @@
 
 use analytics_core::rejection::Reason;
 use analytics_db::DbError;
-use analytics_db::write::{self, Batch, Reread, WriteError, refusal};
+use analytics_db::batch::{Batch, Reread};
+use analytics_db::error::WriteError;
+use analytics_db::transactions::{count, refusal};
 use analytics_testkit::database::Database;
 use diesel::connection::SimpleConnection;
 
@@ -83,9 +85,9 @@ fn what_a_stricter_server_refuses_becomes_the_one_dead_letter() {
     start(&database, &batch);
     let connection = &mut database.connect();
     connection.batch_execute("SET max_stack_depth = '200kB'").unwrap();
-    write::write(connection, &mut batch, business(), Reread::Unlikely).unwrap_err();
+    count::count(connection, &mut batch, business(), Reread::Unlikely).unwrap_err();
     assert_eq!(refusal::reject_refused(connection, &mut batch, business()).unwrap(), 1);
-    let written = write::write(connection, &mut batch, business(), Reread::Unlikely).unwrap();
+    let written = count::count(connection, &mut batch, business(), Reread::Unlikely).unwrap();
     assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (8, 1));
     assert_eq!(database.lines("SELECT \"offset\"::text FROM dead_letters"), ["5"]);
 }

@@ -1,9 +1,9 @@
 //! Lists of events: every filter and every page gives what reading everything gives.
 
-use analytics_db::partitions;
+use analytics_db::batch::Reread;
 use analytics_db::read::Tenant;
 use analytics_db::read::events::{self, EventFilter, LoggedEvent};
-use analytics_db::write::Reread;
+use analytics_db::tables::partitions;
 use analytics_testkit::database::Database;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;

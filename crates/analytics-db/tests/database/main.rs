@@ -10,4 +10,5 @@ mod hostile;
 mod limits;
 mod lists;
 mod partitions;
+mod rollups;
 mod transaction;

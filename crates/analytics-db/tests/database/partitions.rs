@@ -1,7 +1,8 @@
 //! Partitions of the event log: each has its place, and indexes once it is quiet.
 
-use analytics_db::partitions::Ensured;
-use analytics_db::{migrations, partitions};
+use analytics_db::migrations;
+use analytics_db::tables::partitions;
+use analytics_db::tables::partitions::Ensured;
 use analytics_testkit::database::Database;
 use chrono::{DateTime, Duration, Utc};
 

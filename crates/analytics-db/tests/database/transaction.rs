@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use analytics_core::record::Offset;
 use analytics_core::rejection::Reason;
-use analytics_db::offsets::Gap;
-use analytics_db::write::{Reread, WriteError};
-use analytics_db::{DbError, offsets};
+use analytics_db::DbError;
+use analytics_db::batch::Reread;
+use analytics_db::error::WriteError;
+use analytics_db::tables::ingest_offsets;
+use analytics_db::tables::ingest_offsets::Gap;
+use analytics_db::transactions::assignment;
 use analytics_testkit::database::Database;
 use analytics_testkit::wait;
 use diesel::connection::SimpleConnection;
@@ -58,7 +61,7 @@ fn the_answer_to_a_commit_may_get_lost() {
     assert!(matches!(looked_up, WriteError::Fenced), "{looked_up:?}");
     assert_eq!(everything(&database), before);
     let partitions: Vec<_> = same.spans.iter().map(|span| span.partition.clone()).collect();
-    let stored = offsets::load(&mut database.connect(), "group", &partitions).unwrap();
+    let stored = ingest_offsets::load(&mut database.connect(), "group", &partitions).unwrap();
     assert!(same.spans.iter().all(|span| stored[&span.partition] == span.next), "what was kept is what is stored");
 }
 
@@ -140,7 +143,7 @@ fn an_old_event_finds_its_place_and_a_gap_is_recorded_once() {
     let connection = &mut database.connect();
     let record = |connection: &mut _| {
         let gap = Gap { from: Offset(1), to: Offset(50), resume_at: Offset(50) };
-        offsets::record_gap(connection, "group", &partition, gap, "retention").unwrap()
+        assignment::record_gap(connection, "group", &partition, gap, "retention").unwrap()
     };
     assert!(record(connection));
     assert!(!record(connection), "another worker has recorded it");
@@ -159,8 +162,11 @@ fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
     holder.batch_execute("BEGIN; LOCK TABLE metrics IN EXCLUSIVE MODE").unwrap();
     let failed = write(&database, &mut batch, Reread::Unlikely).unwrap_err();
     assert!(matches!(failed, WriteError::Database(DbError::Statement(_))), "{failed:?}");
-    let refused =
-        analytics_db::write::refusal::reject_refused(&mut database.connect(), &mut batch, crate::batches::business());
+    let refused = analytics_db::transactions::refusal::reject_refused(
+        &mut database.connect(),
+        &mut batch,
+        crate::batches::business(),
+    );
     assert_eq!(refused.unwrap(), 0);
     drop(holder);
     write(&database, &mut batch, Reread::Unlikely).unwrap();

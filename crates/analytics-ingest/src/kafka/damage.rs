@@ -2,10 +2,11 @@
 //! cannot be counted, and are never skipped in silence: once another connection has read the same, they
 //! are a gap, and counting goes on after them.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, TopicPartition};
-use analytics_db::offsets::Gap;
+use analytics_db::tables::ingest_offsets::Gap;
 use kafka_events::{Event, Events};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -47,7 +48,7 @@ pub(crate) fn record_damage(
     let Batch::Damaged(batch) = batch_at(settings, partition, first)? else { return Ok(()) };
     // A batch is damaged as a whole, and nothing tells where it ends. Ever longer steps find an offset
     // after it; what lies between that and the step before is halved. What follows it may be damaged, too, and
-    // has its own turn.
+    // is looked at by itself.
     let is_after =
         |offset: i64| Ok::<_, StartError>(batch_at(settings, partition, Offset(offset))? != Batch::Damaged(batch));
     let (mut damaged, mut step) = (first.0, 1);
@@ -89,10 +90,20 @@ fn batch_at(settings: &IngestSettings, partition: &TopicPartition, at: Offset) -
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true");
     let consumer: BaseConsumer = config.create()?;
+    let read = read_at(&consumer, partition, at);
+    // Closing a consumer takes a moment, and has been seen not to end at all: nobody waits for it.
+    let closing = thread::Builder::new().name("closing".into()).spawn(move || drop(consumer));
+    if let Err(error) = closing {
+        log::warn!("a consumer could not be closed: {error}");
+    }
+    read
+}
+
+fn read_at(consumer: &BaseConsumer, partition: &TopicPartition, at: Offset) -> Result<Batch, StartError> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&partition.topic, partition.partition, rdkafka::Offset::Offset(at.0))?;
     consumer.assign(&list)?;
-    let events = Events::of(&consumer).ok_or(KafkaError::Canceled)?;
+    let events = Events::of(consumer).ok_or(KafkaError::Canceled)?;
     let deadline = Instant::now() + ANSWER;
     while Instant::now() < deadline {
         match events.poll(Duration::from_millis(100)) {

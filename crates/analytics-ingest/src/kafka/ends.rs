@@ -10,7 +10,7 @@ use analytics_core::record::{Offset, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::intake::{End, Intake};
+use crate::buffer::{Buffer, End};
 use crate::settings::IngestSettings;
 
 use super::start::Regressions;
@@ -88,11 +88,11 @@ pub(super) fn is_silence(error: &KafkaError) -> bool {
 }
 
 /// Asks again and again, for as long as the session lasts.
-pub(crate) fn follow(settings: &IngestSettings, intake: &Intake, regressions: &Regressions) {
+pub(crate) fn follow(settings: &IngestSettings, buffer: &Buffer, regressions: &Regressions) {
     let mut client: Option<BaseConsumer> = None;
-    while intake.goes_on(EVERY) {
+    while buffer.goes_on(EVERY) {
         let asked = match client.take().map_or_else(|| asking(settings), Ok) {
-            Ok(open) => ask(&open, settings, intake, regressions).map(|()| open),
+            Ok(open) => ask(&open, settings, buffer, regressions).map(|()| open),
             Err(error) => Err(error),
         };
         match asked {
@@ -105,29 +105,29 @@ pub(crate) fn follow(settings: &IngestSettings, intake: &Intake, regressions: &R
 fn ask(
     client: &BaseConsumer,
     settings: &IngestSettings,
-    intake: &Intake,
+    buffer: &Buffer,
     regressions: &Regressions,
 ) -> Result<(), KafkaError> {
     let mut known: BTreeMap<String, Leaders> = BTreeMap::new();
     for topic in settings.decoder.topics.names() {
         known.insert(topic.to_owned(), leaders(client, topic, ANSWER)?);
     }
-    intake.note_topics(known.iter().map(|(t, l)| (t.clone(), i32::try_from(l.len()).unwrap_or(i32::MAX))).collect());
+    buffer.note_topics(known.iter().map(|(t, l)| (t.clone(), i32::try_from(l.len()).unwrap_or(i32::MAX))).collect());
     let has_leader = |partition: &TopicPartition| {
         let leaders = known.get(&*partition.topic);
         leaders.and_then(|leaders| leaders.get(usize::try_from(partition.partition).ok()?)).copied().unwrap_or(false)
     };
     let mut silent = 0;
-    for (partition, waits_from) in intake.partitions() {
+    for (partition, waits_from) in buffer.partitions() {
         // One broker that is away must not keep the ends on all others from being told.
         if !has_leader(&partition) || silent >= MOST_SILENT {
             continue;
         }
         let asked = Instant::now();
         match (ends(client, &partition), waits_from) {
-            (Ok((_, end)), None) => intake.note_end(&partition, end, asked),
+            (Ok((_, end)), None) => buffer.note_end(&partition, end, asked),
             (Ok((_, end)), Some(from)) if end >= from || regressions.is_lasting(&partition) => {
-                intake.end(End::Kafka(format!("{partition} can be started now")));
+                buffer.end(End::Kafka(format!("{partition} can be started now")));
             }
             (Ok(_), Some(_)) => {}
             (Err(error), _) => {

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::intake::{End, Intake};
+use crate::buffer::{Buffer, End};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
@@ -29,7 +29,7 @@ pub(crate) type Consumer = BaseConsumer<Membership>;
 /// What happens when partitions come and go. Runs on the thread that polls.
 pub(crate) struct Membership {
     pub(crate) settings: Arc<IngestSettings>,
-    pub(crate) intake: Arc<Intake>,
+    pub(crate) buffer: Arc<Buffer>,
     pub(crate) telemetry: Telemetry,
     pub(crate) regressions: Regressions,
     /// The ids of the topics, as far as the client has heard of them.
@@ -50,11 +50,11 @@ pub(crate) fn consumer(membership: Membership) -> anyhow::Result<Consumer> {
 impl Membership {
     pub(crate) fn new(
         settings: Arc<IngestSettings>,
-        intake: Arc<Intake>,
+        buffer: Arc<Buffer>,
         telemetry: Telemetry,
         regressions: Regressions,
     ) -> Self {
-        Self { settings, intake, telemetry, regressions, topic_ids: Mutex::default() }
+        Self { settings, buffer, telemetry, regressions, topic_ids: Mutex::default() }
     }
 
     /// Starts every partition at its stored offset. The offsets are part of the assignment itself; a seek
@@ -64,7 +64,7 @@ impl Membership {
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(t, p)| named(t, *p)).collect();
         let started = start::points(&self.settings, &self.telemetry, &self.regressions, &partitions);
         let Start { begins, waiting, topic_ids } = started.unwrap_or_else(|error| {
-            self.intake.end(error.into());
+            self.buffer.end(error.into());
             Start::default()
         });
         topic_ids.iter().for_each(|(topic, id)| self.heard_of(topic, id));
@@ -72,23 +72,23 @@ impl Membership {
         for (partition, begin) in &begins {
             let at = rdkafka::Offset::Offset(begin.fetched_from().0);
             if let Err(error) = list.add_partition_offset(&partition.topic, partition.partition, at) {
-                self.intake.end(End::Kafka(error.to_string()));
+                self.buffer.end(End::Kafka(error.to_string()));
             }
         }
-        self.intake.assign(begins, waiting);
+        self.buffer.assign(begins, waiting);
         if let Err(error) = consumer.assign(&list) {
-            self.intake.end(End::Kafka(error.to_string()));
+            self.buffer.end(End::Kafka(error.to_string()));
         }
-        if self.intake.ended().is_none() {
+        if self.buffer.ended().is_none() {
             self.telemetry.assigned(&partitions);
         }
     }
 
     /// Gives all partitions up.
     pub(crate) fn revoke(&self, consumer: &Consumer) {
-        self.intake.revoke(DRAIN);
+        self.buffer.revoke(DRAIN);
         if let Err(error) = consumer.unassign() {
-            self.intake.end(End::Kafka(error.to_string()));
+            self.buffer.end(End::Kafka(error.to_string()));
         }
         self.telemetry.revoked();
     }
@@ -100,7 +100,7 @@ impl Membership {
         if known.insert(topic.to_owned(), id.to_owned()).is_some_and(|before| before != id) {
             // The next session looks at what is there. Nothing of the new log was fetched yet: fetches
             // name the topic by its id.
-            self.intake.end(End::Kafka(format!("{topic} was deleted and made again")));
+            self.buffer.end(End::Kafka(format!("{topic} was deleted and made again")));
         }
     }
 

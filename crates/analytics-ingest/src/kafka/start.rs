@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, TopicPartition};
-use analytics_db::offsets::{Gap, StoredOffset};
-use analytics_db::{Connection, DbError, connection, offsets, topics};
+use analytics_db::tables::ingest_offsets::{Gap, StoredOffset};
+use analytics_db::tables::{ingest_offsets, ingest_topics};
+use analytics_db::transactions::assignment;
+use analytics_db::{Connection, DbError, connection};
 use analytics_process::deadline;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::intake::End;
+use crate::buffer::End;
 use crate::settings::{IngestSettings, Start as StartAt};
 use crate::telemetry::Telemetry;
 
@@ -133,18 +135,28 @@ pub(super) fn points(
     }
     let client = asking(settings)?;
     let names: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
-    let described = kafka_events::topics::ids(&client, &names.into_iter().collect::<Vec<_>>(), BROKER_TIMEOUT)?;
+    let names: Vec<&str> = names.into_iter().collect();
+    let described = kafka_events::topics::ids(&client, &names, BROKER_TIMEOUT).unwrap_or_else(|error| {
+        // The ids are the controller's to tell, and its absence holds up no partition: the timestamp of the last
+        // counted record is compared all the same, and the client's own ids among themselves.
+        log::warn!("the broker did not tell the topics' ids: {error}");
+        names.iter().map(|name| ((*name).to_owned(), None)).collect()
+    });
     let topic_ids = described.iter().filter_map(|(topic, id)| Some((topic.clone(), id.clone()?)));
     let mut start = Start { topic_ids: topic_ids.collect(), ..Start::default() };
     let (ids, wanted) = (start.topic_ids.clone(), partitions.to_vec());
     let (mut rows, at_first, remade) = ask(settings, move |database, group| {
         let mut remade = Vec::new();
         for (topic, id) in &ids {
-            if topics::identify(database, group, topic, id, REMADE)? {
+            if assignment::identify(database, group, topic, id, REMADE)? {
                 remade.push(topic.clone());
             }
         }
-        Ok((offsets::load_rows(database, group, &wanted)?, topics::partitions_at_first(database, group)?, remade))
+        Ok((
+            ingest_offsets::load_rows(database, group, &wanted)?,
+            ingest_topics::partitions_at_first(database, group)?,
+            remade,
+        ))
     })?;
     remade.iter().for_each(|topic| telemetry.remade(topic, REMADE));
     let mut known = HashMap::new();
@@ -214,13 +226,13 @@ pub(super) fn points(
         first_offsets.iter().map(|(partition, _)| partition).chain(gaps.iter().map(|(p, ..)| p)).cloned().collect();
     let (recorded, rows) = ask(settings, move |database, group| {
         for (partition, at) in &first_offsets {
-            offsets::start(database, group, partition, *at)?;
+            assignment::start(database, group, partition, *at)?;
         }
         let mut recorded = Vec::new();
         for (partition, gap, reason) in &to_record {
-            recorded.push(offsets::record_gap(database, group, partition, *gap, reason)?);
+            recorded.push(assignment::record_gap(database, group, partition, *gap, reason)?);
         }
-        Ok((recorded, offsets::load_rows(database, group, &to_load)?))
+        Ok((recorded, ingest_offsets::load_rows(database, group, &to_load)?))
     })?;
     for ((partition, gap, reason), _) in gaps.iter().zip(recorded).filter(|(_, recorded)| *recorded) {
         telemetry.gap(partition, *gap, reason);
@@ -288,7 +300,7 @@ pub(super) fn record_gap(
     reason: &'static str,
 ) -> Result<(), StartError> {
     let place = partition.clone();
-    if ask(settings, move |database, group| offsets::record_gap(database, group, &place, gap, reason))? {
+    if ask(settings, move |database, group| assignment::record_gap(database, group, &place, gap, reason))? {
         telemetry.gap(partition, gap, reason);
     }
     Ok(())

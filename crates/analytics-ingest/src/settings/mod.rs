@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use analytics_core::events::{Decoder, Redaction};
 use analytics_db::DatabaseUrl;
-use analytics_db::write::Keeping;
+use analytics_db::batch::Keeping;
 use analytics_process::settings::{Settings, SettingsError};
 use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;

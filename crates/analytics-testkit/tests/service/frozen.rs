@@ -12,8 +12,6 @@ use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
 
-use crate::traffic;
-
 /// How long a probe may go on saying that all is well.
 const READY: Duration = Duration::from_secs(15);
 
@@ -22,7 +20,7 @@ fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()
     service.set("API_STATEMENT_TIMEOUT_MS", "3000");
     let mut tally = Tally::default();
     let ingest = service.ingest();
-    traffic::send(service, &mut tally, 1, 1_000);
+    service.send_traffic(&mut tally, 1, 1_000);
     service.wait_all_consumed();
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -32,7 +30,7 @@ fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()
 
     away();
     let since = Instant::now();
-    traffic::send(service, &mut tally, 2, 1_000);
+    service.send_traffic(&mut tally, 2, 1_000);
     thread::scope(|scope| {
         // Single metrics and lists, more at once than there are connections.
         let asking: Vec<_> = (0..24)

@@ -1,39 +1,9 @@
-//! The service as a whole: real binaries, real Kafka, real PostgreSQL.
+//! What holds for every process of the service: real binaries, real Kafka, real PostgreSQL.
 
-mod api;
-mod api_adjustments;
-mod api_clients;
-mod api_explain;
-mod api_http;
-mod api_lookups;
-mod api_manners;
-mod api_replica;
-mod api_roles;
-mod api_schema;
-mod bad_input;
 mod database_url;
-mod dead_letter_bound;
-mod dead_letters;
 mod encoding;
-mod faults;
-mod freshness;
 mod frozen;
-mod lost_records;
-mod migrations;
-mod namespaces;
-mod operators;
 mod pooled;
-mod proofs;
-mod recorded;
-mod remade;
-mod rereading;
-mod scale;
 mod secrets;
 mod settings;
-mod settings_of_tokens;
-mod slow_database;
-mod start_positions;
 mod startup;
-mod traffic;
-mod workers;
-mod zones;

@@ -9,8 +9,6 @@ use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
 use serde_json::json;
 
-use crate::traffic;
-
 #[test]
 fn everything_works_with_shared_sessions() {
     let server = Server::start();
@@ -29,13 +27,13 @@ fn everything_works_with_shared_sessions() {
         assert_eq!(client.metric("total_views").0, 404);
     }
     let workers = [service.ingest(), service.ingest()];
-    traffic::send(&service, &mut tally, 1, 5_000);
+    service.send_traffic(&mut tally, 1, 5_000);
     service.wait_all_consumed();
     for _ in 0..50 {
         assert_eq!(client.metric("total_views").0, 200);
         assert_eq!(client.get("/api/metrics/total_views/events?limit=10").0, 200);
     }
-    traffic::send(&service, &mut tally, 2, 5_000);
+    service.send_traffic(&mut tally, 2, 5_000);
     service.wait_all_consumed();
     for job in [&["verify", "--full"][..], &["rebuild"], &["offsets", "show"], &["dead-letters", "list"]] {
         service.done(job);

@@ -1,0 +1,24 @@
+//! The API as its users meet it: the real process, over real Kafka and PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
+mod adjustments;
+mod clients;
+mod every_answer;
+mod explain;
+mod freshness;
+mod http;
+mod lookups;
+mod reads;
+mod replica;
+mod roles;
+mod schema;
+mod tokens;

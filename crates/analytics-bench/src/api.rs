@@ -1,0 +1,216 @@
+//! `bench api`: what a request costs, beside PostgreSQL's own prepared selects.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::{Map, Value, json};
+
+use super::ingest;
+use super::report::{Bar, median, object, rounded};
+use super::requests;
+use super::watched::idle_percent;
+use analytics_testkit::client::{Client, token};
+use analytics_testkit::database::{Database, unique_name};
+use analytics_testkit::process::Process;
+
+/// How many connections ask at once.
+const CONNECTIONS: &str = "16";
+
+/// What is to be measured.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Events in the log.
+    pub events: u64,
+    /// Metrics that are asked for.
+    pub metrics: u64,
+    /// How often the two are measured, by turns.
+    pub rounds: usize,
+    /// How long each time.
+    pub seconds: u64,
+    /// Requests of each kind to the list routes.
+    pub requests: usize,
+    /// How long a process with nothing to do is watched.
+    pub idle: Duration,
+    /// A database that was filled before, instead of a new one.
+    pub filled: Option<String>,
+}
+
+/// Measures by turns, and tells how far it is.
+///
+/// # Panics
+/// Where a process fails or a request is refused.
+#[must_use]
+pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
+    let database = match &plan.filled {
+        Some(url) => Database::at(url),
+        None => ingest::held(plan.events, Utc::now(), &tell).database,
+    };
+    // Products that nobody looked at: rows like the others.
+    database.execute(&format!(
+        "INSERT INTO metrics (type, value) SELECT 'product_views:p-' || n, 0 FROM generate_series(1, {}) AS n \
+         ON CONFLICT (type) DO NOTHING",
+        plan.metrics
+    ));
+    database.execute("VACUUM ANALYZE metrics");
+
+    let settings = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("JWT_SECRET", analytics_testkit::client::SECRET),
+        ("RUST_LOG", "warn"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut api = Process::start("analytics-api", "API_BIND", &settings);
+    api.wait_ready();
+    let load = Load::new(&database, &api, plan);
+    let (mut requests, mut selects) = (Vec::new(), Vec::new());
+    for round in 1..=plan.rounds {
+        let cpu_before = api.cpu_seconds();
+        let answered = load.wrk();
+        let cpu = (api.cpu_seconds() - cpu_before) / answered.requests * 1e6;
+        let selected = load.pgbench();
+        tell(&format!(
+            "round {round}: {:.0} requests/s (p99 {:.1} ms, {cpu:.0} µs of processor), {selected:.0} selects/s",
+            answered.per_second, answered.p99
+        ));
+        requests.push((answered, cpu));
+        selects.push(selected);
+    }
+    tell("the list routes, one request after the other");
+    let lists = requests::measure(&Client::admin(&api.address), &database, plan);
+    for list in &lists {
+        tell(&format!("{:<58} p50 {:>7.1} ms, p99 {:>7.1} ms", list.name, list.p50, list.p99));
+    }
+    let idle = idle_percent(&api, plan.idle);
+    report(plan, &requests, &selects, &lists, idle, api.peak_memory())
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn report(
+    plan: &Plan,
+    requests: &[(Answered, f64)],
+    selects: &[f64],
+    lists: &[requests::Latency],
+    idle: f64,
+    peak: u64,
+) -> (Value, Vec<Bar>) {
+    let answered = |of: fn(&Answered) -> f64| median(&requests.iter().map(|(a, _)| of(a)).collect::<Vec<_>>());
+    let (per_second, selected) = (answered(|a| a.per_second), median(selects));
+    let mut bars = vec![Bar::at_least(0.6, "one metric, against pgbench's selects", per_second / selected)];
+    bars.extend(lists.iter().map(|list| Bar::at_most(list.bar, &format!("{}, p99 ms", list.name), list.p99)));
+    bars.push(Bar::at_most(1.0, "the API with nothing to do, percent of a core", idle));
+    let lists: Map<String, Value> = lists
+        .iter()
+        .map(|l| (l.name.clone(), json!({ "p50Milliseconds": rounded(l.p50), "p99Milliseconds": rounded(l.p99) })))
+        .collect();
+    let measured = json!({
+        "bench": "api",
+        "events": plan.events,
+        "metrics": plan.metrics,
+        "rounds": plan.rounds,
+        "oneMetric": {
+            "requestsPerSecond": requests.iter().map(|(a, _)| rounded(a.per_second)).collect::<Vec<_>>(),
+            "selectsPerSecond": selects.iter().copied().map(rounded).collect::<Vec<_>>(),
+            "ratio": rounded(per_second / selected),
+            "p50Milliseconds": rounded(answered(|a| a.p50)),
+            "p99Milliseconds": rounded(answered(|a| a.p99)),
+            "cpuMicrosecondsPerRequest": rounded(median(&requests.iter().map(|(_, cpu)| *cpu).collect::<Vec<_>>())),
+        },
+        "lists": lists,
+        "idlePercentOfACore": rounded(idle),
+        "peakMiB": rounded(peak as f64 / f64::from(1 << 20)),
+    });
+    let Value::Object(measured) = measured else { unreachable!("it is an object") };
+    (object(measured, &bars), bars)
+}
+
+/// What a run of wrk came to.
+#[derive(Debug, Clone, Copy)]
+struct Answered {
+    requests: f64,
+    per_second: f64,
+    p50: f64,
+    p99: f64,
+}
+
+/// The same rows, asked for both ways.
+struct Load {
+    directory: PathBuf,
+    database_url: String,
+    api: String,
+    seconds: String,
+}
+
+impl Load {
+    fn new(database: &Database, api: &Process, plan: &Plan) -> Self {
+        let directory = std::env::temp_dir().join(format!("analytics-load-{}", unique_name()));
+        fs::create_dir(&directory).expect("a directory");
+        let last = plan.metrics;
+        let script = format!(
+            "wrk.headers[\"Authorization\"] = \"Bearer {token}\"\n\
+             function request() return wrk.format(\"GET\", \"/api/metrics/product_views%3Ap-\" .. math.random({last})) end\n\
+             function done(summary, latency)\n\
+               local e = summary.errors\n\
+               io.write(string.format(\"RESULT %d %d %d %d %d\\n\", summary.requests, summary.duration,\n\
+                 latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))\n\
+             end\n",
+            token = token("admin", None),
+        );
+        fs::write(directory.join("wrk.lua"), script).expect("a script");
+        let mut selects = format!("\\set n random(1, {last})\n");
+        selects.push_str("SELECT id, type, value, metadata, created_at, updated_at FROM metrics ");
+        // pgbench takes a colon for a variable, even in a string.
+        selects.push_str("WHERE type = 'product_views' || chr(58) || 'p-' || :n::text;\n");
+        fs::write(directory.join("selects.sql"), selects).expect("a script");
+        Self {
+            directory,
+            database_url: database.url.clone(),
+            api: format!("http://{}", api.address),
+            seconds: plan.seconds.to_string(),
+        }
+    }
+
+    fn wrk(&self) -> Answered {
+        let said = said(
+            Command::new("wrk")
+                .args(["-t1", "-c", CONNECTIONS, "-d", &self.seconds, "-s"])
+                .args([self.path("wrk.lua").as_os_str(), self.api.as_ref()]),
+        );
+        let result =
+            said.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk: {said}"));
+        let numbers: Vec<f64> = result.split(' ').map(|number| number.parse().expect("a number")).collect();
+        let [requests, microseconds, p50, p99, errors] = numbers[..] else { panic!("wrk: {said}") };
+        assert_eq!(errors, 0.0, "wrk: {said}");
+        Answered { requests, per_second: requests / microseconds * 1e6, p50: p50 / 1e3, p99: p99 / 1e3 }
+    }
+
+    fn pgbench(&self) -> f64 {
+        let said = said(
+            Command::new("pgbench")
+                .args(["-n", "-M", "prepared", "-j1", "-c", CONNECTIONS, "-T", &self.seconds, "-f"])
+                .arg(self.path("selects.sql"))
+                .arg(&self.database_url),
+        );
+        let tps = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+        tps.unwrap_or_else(|| panic!("pgbench: {said}"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        Path::join(&self.directory, name)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _left_behind = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}");
+    said
+}

@@ -1,0 +1,244 @@
+//! `bench ingest`: from the first fetch to the last commit, with everything on, beside COPY.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::backlog::{Backlog, partitions};
+use super::copy::Rows;
+use super::report::{Bar, median, object, rounded};
+use super::watched::{idle_percent, settle, wal_position};
+use analytics_db::Connection;
+use analytics_db::tables::partitions;
+use chrono::{DateTime, Utc};
+
+use analytics_testkit::database::{Database, number};
+use analytics_testkit::process::Process;
+use analytics_testkit::wait;
+
+/// How long a run may take.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// What is to be measured.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Events of each run.
+    pub events: u64,
+    /// How often everything is measured, by turns.
+    pub rounds: usize,
+    /// How many events a database already holds on which one process is measured as well.
+    pub onto: Option<u64>,
+    /// How long a process with nothing to do is watched.
+    pub idle: Duration,
+}
+
+/// What one run of workers came to.
+#[derive(Debug, Clone, Default)]
+struct Run {
+    seconds: f64,
+    cpu_seconds: f64,
+    peak_mib: f64,
+    wal_bytes: f64,
+    commit_seconds: f64,
+    retries: f64,
+    deadlocks: i64,
+    idle_percent: f64,
+    /// A hash of all numbers.
+    numbers: String,
+}
+
+/// Measures by turns, and tells how far it is.
+///
+/// # Panics
+/// Where a process fails, or a run comes to other numbers than the one before.
+#[must_use]
+pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
+    tell(&format!("filling Kafka with {} events", plan.events));
+    let backlog = Backlog::of(plan.events, 1, Utc::now(), chrono::Duration::hours(1));
+    let held = plan.onto.map(|events| held(events, Utc::now(), &tell));
+    tell("one run first, for the rows to copy");
+    let source = Database::migrated();
+    let numbers = count(&backlog, &source, 1, Duration::ZERO).numbers;
+    let (seeds, ours) = (Rows::for_the_seed(&source), Rows::for_our_own(&source));
+    drop(source);
+
+    let mut copied = (Vec::new(), Vec::new());
+    let mut runs: [Vec<Run>; 4] = Default::default();
+    for round in 1..=plan.rounds {
+        let a = seeds.into_the_seeds_table().as_secs_f64();
+        let b = ours.into_our_table().as_secs_f64();
+        copied.0.push(a);
+        copied.1.push(b);
+        tell(&format!("round {round}: COPY into the seed's table {a:.1} s, into ours {b:.1} s"));
+        for (of_workers, workers) in runs.iter_mut().zip([1, 2, 4]) {
+            let run = count(&backlog, &Database::migrated(), workers, plan.idle);
+            assert_eq!(run.numbers, numbers, "{workers} processes count otherwise than one did");
+            tell(&format!("round {round}: {workers} of ingest {:.1} s", run.seconds));
+            of_workers.push(run);
+        }
+        if let Some(held) = &held {
+            let run = count(&backlog, &Database::like(&held.database), 1, Duration::ZERO);
+            tell(&format!("round {round}: onto {} events {:.1} s", plan.onto.unwrap_or(0), run.seconds));
+            runs[3].push(run);
+        }
+    }
+    report(plan, &copied, &runs, held.map(|held| held.peak_mib))
+}
+
+/// A database with events, and what filling it took.
+pub struct Held {
+    /// The database.
+    pub database: Database,
+    /// The most memory that ingest took, in MiB, with a backlog of thirty days.
+    pub peak_mib: f64,
+}
+
+/// A database that holds so many events of the thirty days before `end`, as it is while the service
+/// has been running for a while: quiet partitions indexed by cron, no page waiting for its hint bits.
+///
+/// # Panics
+/// Where a process fails.
+#[must_use]
+pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Held {
+    tell(&format!("filling a database with {events} events of thirty days"));
+    let database = Database::migrated();
+    let backlog = Backlog::of(events, 2, end, chrono::Duration::days(30));
+    let run = count(&backlog, &database, 1, Duration::ZERO);
+    tell(&format!("it took {:.0} s and {:.0} MiB; indexing the partitions that are over", run.seconds, run.peak_mib));
+    let began = Instant::now();
+    partitions::index_quiet(&mut database.connect(), &database.address(), end, |_| {}).expect("indexes");
+    database.execute("VACUUM ANALYZE");
+    tell(&format!("it took {:.0} s", began.elapsed().as_secs_f64()));
+    Held { database, peak_mib: run.peak_mib }
+}
+
+/// Has so many processes count the backlog into a database.
+fn count(backlog: &Backlog, database: &Database, workers: usize, idle: Duration) -> Run {
+    let (held_before, others) = (counted(&mut database.connect()), assigned(&mut database.connect()));
+    settle(database);
+    let wal_before = wal_position(database);
+    let settings = backlog.settings(&database.url);
+    let workers: Vec<Process> =
+        (0..workers).map(|_| Process::start("analytics-ingest", "INGEST_BIND", &settings)).collect();
+    // One connection that stays: a new one for each look would cost the server more than the look.
+    let connection = &mut database.connect();
+    // The rows are made right before the first fetch.
+    wait::until("an assignment", PATIENCE, || (assigned(connection) - others == partitions()).then_some(()));
+    let began = Instant::now();
+    let wanted = held_before + i64::try_from(backlog.events).expect("a number of events");
+    wait::until("the backlog to be counted", PATIENCE, || (counted(connection) >= wanted).then_some(()));
+    let seconds = began.elapsed().as_secs_f64();
+    let wal_bytes = wal_position(database) - wal_before;
+    let sum = |of: &dyn Fn(&Process) -> f64| workers.iter().map(of).sum::<f64>();
+    let run = Run {
+        seconds,
+        cpu_seconds: sum(&Process::cpu_seconds),
+        peak_mib: workers.iter().map(|worker| mib(worker.peak_memory())).fold(0.0, f64::max),
+        wal_bytes: to_f64(wal_bytes),
+        commit_seconds: sum(&|worker| worker.metric("analytics_ingest_commit_seconds_sum"))
+            / sum(&|worker| worker.metric("analytics_ingest_commit_seconds_count")).max(1.0),
+        retries: sum(&|worker| worker.metric("analytics_ingest_retries_total")),
+        deadlocks: database
+            .number("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+            .unwrap_or(0),
+        idle_percent: if idle.is_zero() {
+            0.0
+        } else {
+            workers.first().map_or(0.0, |worker| idle_percent(worker, idle))
+        },
+        numbers: database
+            .lines("SELECT md5(string_agg(type || ' ' || coalesce(value::text, '-'), ',' ORDER BY type)) FROM metrics")
+            .concat(),
+    };
+    assert_eq!(counted(connection), wanted, "more was counted than was there");
+    run
+}
+
+fn assigned(connection: &mut Connection) -> i64 {
+    number(connection, "SELECT count(*) FROM ingest_offsets").unwrap_or(0)
+}
+
+fn counted(connection: &mut Connection) -> i64 {
+    number(connection, "SELECT sum(events + duplicates + rejected) FROM ingest_offsets").unwrap_or(0)
+}
+
+fn report(
+    plan: &Plan,
+    copied: &(Vec<f64>, Vec<f64>),
+    runs: &[Vec<Run>; 4],
+    held_peak: Option<f64>,
+) -> (Value, Vec<Bar>) {
+    let figures = |runs: &[Run], of: fn(&Run) -> f64| runs.iter().map(of).collect::<Vec<_>>();
+    let of_runs = |runs: &[Run], of: fn(&Run) -> f64| median(&figures(runs, of));
+    let events = to_f64(i64::try_from(plan.events).unwrap_or(i64::MAX));
+    let rate = |seconds: f64| events / seconds;
+    let [one, two, four, onto] = runs;
+    let (a, b) = (median(&copied.0), median(&copied.1));
+    let (c, d2, d4) = (of_runs(one, |r| r.seconds), of_runs(two, |r| r.seconds), of_runs(four, |r| r.seconds));
+    let all = || runs.iter().flatten();
+    let peak = all().map(|run| run.peak_mib).chain(held_peak).fold(0.0, f64::max);
+    let (retries, deadlocks) = (all().map(|run| run.retries).sum::<f64>(), all().map(|run| run.deadlocks).sum::<i64>());
+    let millions = events / 1e6;
+
+    let mut measured = Map::new();
+    let mut note = |name: &str, value: Value| measured.insert(name.to_owned(), value);
+    note("bench", json!("ingest"));
+    note("events", json!(plan.events));
+    note("rounds", json!(plan.rounds));
+    let mut rates = json!({
+        "a_copyIntoTheSeedsTable": rounded(rate(a)),
+        "b_copyIntoOurTable": rounded(rate(b)),
+        "c_oneProcess": rounded(rate(c)),
+        "d_twoProcesses": rounded(rate(d2)),
+        "d_fourProcesses": rounded(rate(d4)),
+    });
+    let mut ratios = json!({
+        "c/a": rounded(a / c), "c/b": rounded(b / c), "d2/c": rounded(c / d2), "d4/c": rounded(c / d4),
+    });
+    let mut bars = vec![
+        Bar::at_least(0.9, "c/a: one process, against COPY into the seed's table", a / c),
+        Bar::at_least(0.8, "d/c: four processes against one", c / d4),
+        Bar::at_most(0.0, "deadlocks", to_f64(deadlocks)),
+        Bar::at_most(0.0, "retries", retries),
+        Bar::at_most(200.0, "peak memory of one process, MiB", peak),
+    ];
+    if let Some(held) = plan.onto {
+        let e = of_runs(onto, |r| r.seconds);
+        rates["e_ontoHeldEvents"] = json!(rounded(rate(e)));
+        ratios["e/c"] = json!(rounded(c / e));
+        bars.push(Bar::at_least(0.8, &format!("e/c: onto {held} events against an empty database"), c / e));
+    }
+    note("eventsPerSecond", rates);
+    note("ratios", ratios);
+    note(
+        "seconds",
+        json!({
+            "a": copied.0, "b": copied.1, "c": figures(one, |r| r.seconds), "d2": figures(two, |r| r.seconds),
+            "d4": figures(four, |r| r.seconds), "e": figures(onto, |r| r.seconds),
+        }),
+    );
+    note("cpuSecondsPerMillionEvents", json!(rounded(of_runs(one, |r| r.cpu_seconds) / millions)));
+    note("peakMiB", json!(rounded(peak)));
+    if let Some(held_peak) = held_peak {
+        note("peakMiBOfThirtyDays", json!(rounded(held_peak)));
+    }
+    note("walBytesPerEvent", json!(rounded(of_runs(one, |r| r.wal_bytes) / events)));
+    note("commitMilliseconds", json!(rounded(of_runs(one, |r| r.commit_seconds) * 1e3)));
+    note("retries", json!(retries));
+    note("deadlocks", json!(deadlocks));
+    if !plan.idle.is_zero() {
+        let idle = of_runs(one, |r| r.idle_percent);
+        note("idlePercentOfACore", json!(rounded(idle)));
+        bars.push(Bar::at_most(1.0, "ingest with nothing to do, percent of a core", idle));
+    }
+    (object(measured, &bars), bars)
+}
+
+fn mib(bytes: u64) -> f64 {
+    to_f64(i64::try_from(bytes).unwrap_or(i64::MAX)) / f64::from(1 << 20)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn to_f64(number: i64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,90 @@
+//! `bench`: measures the service beside PostgreSQL itself.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use analytics_bench::{api, ingest};
+use clap::{Parser, Subcommand};
+
+/// Measures the service beside PostgreSQL itself, by turns in one run: compare ratios, machines are
+/// noisy. Prints one JSON object; how far it is goes to the terminal. Ends with 1 where a figure
+/// misses its bar by more than half.
+///
+/// Examples:
+///   scripts/bench ingest                        1,000,000 events, three rounds: 5 minutes
+///   scripts/bench ingest --onto 20000000        also onto a database that holds others already
+///   scripts/bench api                           10 million events: 10 minutes
+///   scripts/bench micro                         decoding, rules, metric types and tokens, by criterion
+///   scripts/bench short                         a little of everything, as every test run does
+#[derive(Parser)]
+#[command(name = "scripts/bench", verbatim_doc_comment)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// From the first fetch to the last commit, everything on, beside COPY
+    Ingest {
+        /// Events of each run
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+        events: u64,
+        /// How often everything is measured, by turns
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+        rounds: u8,
+        /// Also count onto a database that holds so many other events already
+        #[arg(long)]
+        onto: Option<u64>,
+    },
+    /// One metric beside pgbench's prepared selects, then every list route
+    Api {
+        /// Events in the log
+        #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+        events: u64,
+        /// Metrics that are asked for
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+        metrics: u64,
+        /// How often the two are measured, by turns
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+        rounds: u8,
+        /// A database that the traffic generator and ingest have filled, instead of a new one
+        #[arg(long)]
+        filled: Option<String>,
+    },
+    /// A little of both, for every test run
+    Short,
+}
+
+fn main() -> ExitCode {
+    let began = Instant::now();
+    let tell = |what: &str| eprintln!("{:>5.0} s  {what}", began.elapsed().as_secs_f64());
+    let runs = match Arguments::parse().what {
+        What::Ingest { events, rounds, onto } => {
+            let plan = ingest::Plan { events, rounds: rounds.into(), onto, idle: Duration::from_secs(20) };
+            vec![ingest::run(&plan, tell)]
+        }
+        What::Api { events, metrics, rounds, filled } => {
+            let (rounds, seconds, requests) = (rounds.into(), 10, 300);
+            let plan = api::Plan { events, metrics, rounds, seconds, requests, idle: Duration::from_secs(20), filled };
+            vec![api::run(&plan, tell)]
+        }
+        What::Short => {
+            let plan = ingest::Plan { events: 200_000, rounds: 1, onto: None, idle: Duration::ZERO };
+            let ingest = ingest::run(&plan, tell);
+            let (events, metrics, idle) = (100_000, 10_000, Duration::from_secs(3));
+            let plan = api::Plan { events, metrics, rounds: 1, seconds: 3, requests: 20, idle, filled: None };
+            vec![ingest, api::run(&plan, tell)]
+        }
+    };
+    let mut missed = false;
+    for (measured, bars) in runs {
+        println!("{measured:#}");
+        for bar in bars.iter().filter(|bar| !bar.is_met()) {
+            let gross = if bar.is_grossly_missed() { "by more than half" } else { "" };
+            eprintln!("MISSED {gross} {}: {:.3}, {:?}", bar.what, bar.measured, bar.limit);
+            missed |= bar.is_grossly_missed();
+        }
+    }
+    ExitCode::from(u8::from(missed))
+}

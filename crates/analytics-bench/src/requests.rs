@@ -1,0 +1,155 @@
+//! Requests to every list route, as dashboards and people send them.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::api::Plan;
+use super::report::percentile;
+use analytics_testkit::client::Client;
+use analytics_testkit::database::Database;
+use analytics_testkit::traffic::{PRODUCTS, Random, SELLERS, USERS};
+
+/// How long one kind of request took.
+#[derive(Debug, Clone)]
+pub struct Latency {
+    /// The kind.
+    pub name: String,
+    /// Milliseconds that half of them took at most.
+    pub p50: f64,
+    /// Milliseconds that all but a hundredth took at most.
+    pub p99: f64,
+    /// Milliseconds that p99 may be.
+    pub bar: f64,
+}
+
+/// Asks one request after the other, each with what chance picked.
+#[must_use]
+pub fn measure(client: &Client, database: &Database, plan: &Plan) -> Vec<Latency> {
+    let mut chance = Chance { random: Random(4), newest: newest(database) };
+    kinds().into_iter().map(|kind| kind.measure(client, &mut chance, plan.requests)).collect()
+}
+
+/// A kind of request: its name, the milliseconds that it may take, and its path.
+struct Kind(&'static str, f64, fn(&mut Chance) -> String);
+
+const LIST: f64 = 50.0;
+const FIRST_PAGE_OF_AN_EXPLANATION: f64 = 100.0;
+
+fn kinds() -> Vec<Kind> {
+    const EXPLAIN: f64 = FIRST_PAGE_OF_AN_EXPLANATION;
+    vec![
+        Kind("/api/events", LIST, |_| "/api/events".into()),
+        Kind("/api/events, 1000 on a page", LIST, |_| "/api/events?limit=1000".into()),
+        Kind("/api/events from and to", LIST, |c| format!("/api/events?{}", c.hour())),
+        Kind("/api/events of a type", LIST, |c| format!("/api/events?type={}", c.event_type())),
+        Kind("/api/events of a type, from and to", LIST, |c| {
+            format!("/api/events?type={}&{}", c.event_type(), c.hour())
+        }),
+        Kind("/api/events of a user", LIST, |c| format!("/api/events?userId=u-{}", c.user())),
+        Kind("/api/events of a user and a type", LIST, |c| {
+            format!("/api/events?userId=u-{}&type={}", c.user(), c.event_type())
+        }),
+        Kind("/api/events of a user who is not there", LIST, |c| format!("/api/events?userId=nobody-{}", c.user())),
+        Kind("/api/events of a product", LIST, |c| format!("/api/events?productId=p-{}", c.product())),
+        Kind("/api/events of a product and a type", LIST, |c| {
+            format!("/api/events?productId=p-{}&type={}", c.product(), c.event_type())
+        }),
+        Kind("/api/events of a vendor", LIST, |c| format!("/api/events?vendorId=v-{}", c.vendor())),
+        Kind("/api/events of a vendor and a type", LIST, |c| {
+            format!("/api/events?vendorId=v-{}&type={}", c.vendor(), c.event_type())
+        }),
+        Kind("/api/events of a user and a product", LIST, |c| {
+            format!("/api/events?userId=u-{}&productId=p-{}", c.user(), c.product())
+        }),
+        Kind("/api/metrics by name", LIST, |c| format!("/api/metrics?name={}", c.name())),
+        Kind("/api/metrics by name, 1000 on a page", LIST, |c| format!("/api/metrics?limit=1000&name={}", c.name())),
+        Kind("/api/metrics, 50 types", LIST, |c| {
+            let types: Vec<String> = (0..50).map(|_| format!("type=product_views%3Ap-{}", c.product())).collect();
+            format!("/api/metrics?{}", types.join("&"))
+        }),
+        Kind("/api/dead-letters", LIST, |_| "/api/dead-letters".into()),
+        Kind("/api/proofs", LIST, |_| "/api/proofs".into()),
+        Kind("/api/freshness", LIST, |_| "/api/freshness".into()),
+        Kind("explain total_revenue", EXPLAIN, |_| "/api/metrics/total_revenue/events".into()),
+        Kind("explain total_views", EXPLAIN, |_| "/api/metrics/total_views/events".into()),
+        Kind("explain product_views", EXPLAIN, |c| format!("/api/metrics/product_views%3Ap-{}/events", c.product())),
+        Kind("explain product_revenue", EXPLAIN, |c| {
+            format!("/api/metrics/product_revenue%3Ap-{}/events", c.product())
+        }),
+        Kind("explain product_rating", EXPLAIN, |c| format!("/api/metrics/product_rating%3Ap-{}/events", c.product())),
+        Kind("explain seller_revenue", EXPLAIN, |c| format!("/api/metrics/seller_revenue%3Av-{}/events", c.vendor())),
+        Kind("explain seller_orders", EXPLAIN, |c| format!("/api/metrics/seller_orders%3Av-{}/events", c.vendor())),
+        Kind("explain conversion_rate", EXPLAIN, |c| format!("/api/metrics/conversion_rate%3Av-{}/events", c.vendor())),
+        Kind("explain seller_rating", EXPLAIN, |c| format!("/api/metrics/seller_rating%3Av-{}/events", c.vendor())),
+    ]
+}
+
+impl Kind {
+    fn measure(&self, client: &Client, chance: &mut Chance, requests: usize) -> Latency {
+        let Self(name, bar, path) = self;
+        let took: Vec<f64> = (0..requests)
+            .map(|_| {
+                let path = path(chance);
+                let began = Instant::now();
+                let status = client.answer(&path, &[]).status().as_u16();
+                // What nobody ever bought has no revenue to explain.
+                assert!(status == 200 || status == 404, "{path}: {status}");
+                began.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        Latency { name: (*name).to_owned(), p50: percentile(&took, 0.5), p99: percentile(&took, 0.99), bar: *bar }
+    }
+}
+
+/// What requests ask for.
+struct Chance {
+    random: Random,
+    newest: DateTime<Utc>,
+}
+
+impl Chance {
+    /// Hot and rare ones alike: each decade of ranks as often as the other.
+    fn rank(&mut self, ranks: u64) -> u64 {
+        let decades = ranks.ilog10();
+        let below = 10_u64.pow(1 + u32::try_from(self.random.below(u64::from(decades) + 1)).unwrap_or(0));
+        1 + self.random.below(below.min(ranks))
+    }
+
+    fn product(&mut self) -> u64 {
+        self.rank(u64::try_from(PRODUCTS).unwrap_or(1))
+    }
+
+    fn vendor(&mut self) -> u64 {
+        1 + self.random.below(SELLERS)
+    }
+
+    fn user(&mut self) -> u64 {
+        self.random.below(USERS)
+    }
+
+    fn event_type(&mut self) -> &'static str {
+        self.one_of(&["product.viewed", "order.created", "rating.updated", "user.registered"])
+    }
+
+    fn name(&mut self) -> &'static str {
+        self.one_of(&["product_views", "product_revenue", "seller_revenue", "conversion_rate", "daily_signups"])
+    }
+
+    fn hour(&mut self) -> String {
+        let back = i64::try_from(self.random.below(29 * 24)).unwrap_or(0);
+        let from = self.newest - Duration::hours(back + 1);
+        let shown = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
+        format!("from={}&to={}", shown(from), shown(from + Duration::hours(1)))
+    }
+
+    fn one_of(&mut self, choices: &[&'static str]) -> &'static str {
+        let count = u64::try_from(choices.len()).unwrap_or(1);
+        choices[usize::try_from(self.random.below(count)).unwrap_or(0)]
+    }
+}
+
+fn newest(database: &Database) -> DateTime<Utc> {
+    let seconds = database.number("SELECT extract(epoch FROM max(last_event_time)) FROM ingest_offsets");
+    seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_else(Utc::now)
+}

@@ -1,0 +1,67 @@
+//! Deliberate faults, one at a time, by which `scripts/torture --mutants` proves that it would
+//! notice them. Compiled only with the feature `mutants`; `ANALYTICS_MUTANT` chooses.
+
+use std::sync::LazyLock;
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::{Connection as _, RunQueryDsl, sql_query};
+
+use crate::Connection;
+use crate::batch::Batch;
+use crate::error::WriteError;
+
+static CHOSEN: LazyLock<String> = LazyLock::new(|| std::env::var("ANALYTICS_MUTANT").unwrap_or_default());
+
+fn is(name: &str) -> bool {
+    *CHOSEN == name
+}
+
+/// `offset-before-data`: the offsets move in a transaction of their own, and the data follows.
+pub(crate) fn move_offsets_before_data(connection: &mut Connection, batch: &mut Batch) -> Result<(), WriteError> {
+    if !is("offset-before-data") {
+        return Ok(());
+    }
+    connection.transaction(|connection| {
+        for span in &mut batch.spans {
+            let moved = sql_query(
+                "UPDATE ingest_offsets SET next_offset = $5 \
+                 WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND next_offset = $4",
+            )
+            .bind::<Text, _>(&batch.consumer_group)
+            .bind::<Text, _>(&*span.partition.topic)
+            .bind::<Integer, _>(span.partition.partition)
+            .bind::<BigInt, _>(span.expected.0)
+            .bind::<BigInt, _>(span.next.0)
+            .execute(connection)?;
+            if moved == 0 {
+                return Err(WriteError::Fenced);
+            }
+        }
+        Ok(())
+    })?;
+    // The data's own transaction finds them where it believes them to be.
+    for span in &mut batch.spans {
+        span.expected = span.next;
+    }
+    Ok(())
+}
+
+/// `no-fence`: the offsets move whatever stands there.
+pub(crate) fn without_fence(statement: &'static str) -> String {
+    let fence = "AND o.next_offset = s.expected";
+    if is("no-fence") { statement.replace(fence, "") } else { statement.to_owned() }
+}
+
+/// `no-dedupe`: no identity is known from earlier batches.
+pub(crate) fn knows_no_identity() -> bool {
+    is("no-dedupe")
+}
+
+/// `lost-rollback`: what a fenced batch did before the fence is committed all the same.
+pub(crate) fn commit_instead_of_rolling_back(connection: &mut Connection) -> Result<(), WriteError> {
+    if is("lost-rollback") {
+        connection.batch_execute("COMMIT")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,311 @@
+//! `dead_letters`: the records that could not be counted, with their original bytes.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use analytics_core::identity::{EventId, record_id};
+use analytics_core::maps::HashSet;
+use analytics_core::record::{self, Header, Record};
+use analytics_core::rejection::Rejection;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::all_taken;
+use crate::batch::{Keeping, Outcome, Span};
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+use crate::{Connection, DbError};
+
+/// A dead letter as it is kept.
+struct Letter<'a> {
+    record: &'a Record,
+    why: &'a Rejection,
+    headers: Value,
+    payload: Option<Cow<'a, [u8]>>,
+    /// How many bytes the payload has without the fields that must not be kept.
+    payload_bytes: Option<i64>,
+    redacted: bool,
+}
+
+impl<'a> Letter<'a> {
+    fn of((record, why): &'a (&Record, Rejection), keeping: &Keeping) -> Self {
+        let whole = record.payload.as_deref();
+        // Of JSON that cannot be parsed to its end nothing can be kept.
+        let payload = whole.and_then(|payload| keeping.redaction.record(payload));
+        let redacted = payload.as_deref() != whole;
+        // A payload of which nothing is kept was cut, as one is that was too long.
+        let length = payload.as_deref().or(whole).map(<[u8]>::len);
+        let payload = payload.map(|payload| match payload {
+            Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(..keeping.payload_bytes).unwrap_or(bytes)),
+            Cow::Owned(mut bytes) => {
+                bytes.truncate(keeping.payload_bytes);
+                Cow::Owned(bytes)
+            }
+        });
+        let payload_bytes = length.and_then(|length| i64::try_from(length).ok());
+        let headers = headers(&record.headers);
+        Self { record, why, headers, payload, payload_bytes, redacted }
+    }
+
+    /// About what `kept_bytes` will be.
+    fn size(&self) -> u64 {
+        let contents = self.payload.as_deref().map_or(0, <[u8]>::len) + self.record.key.as_ref().map_or(0, Vec::len);
+        let headers: usize =
+            self.record.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Vec::len) + 30).sum();
+        500 + (contents + headers) as u64
+    }
+}
+
+/// Writes them; one that is there already (its record was read again) stays as it is. Where there is no
+/// room for more they are counted only. Returns how many of them were not kept. Under the counting lock, because
+/// what room there is for them is one row for all.
+pub(crate) fn insert(
+    connection: &mut Connection,
+    _: &CountingLock,
+    rejected: &[(&Record, Rejection)],
+    keeping: &Keeping,
+) -> Result<u64, WriteError> {
+    if rejected.is_empty() {
+        return Ok(0);
+    }
+    let mut room = keeping.total_bytes.saturating_sub(used(connection)?);
+    let there = there(connection, rejected)?;
+    let new = rejected.iter().filter(|(record, _)| !there.contains(&record_id(&record.place)));
+    let letters = new.map(|rejected| Letter::of(rejected, keeping));
+    let (kept, beyond): (Vec<_>, Vec<_>) = letters.partition(|letter| {
+        let fits = letter.size() <= room;
+        room = if fits { room - letter.size() } else { 0 };
+        fits
+    });
+    keep(connection, &kept)?;
+    count_only(connection, &beyond)?;
+    Ok(beyond.len() as u64)
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Those of these records whose letters are kept already.
+fn there(connection: &mut Connection, rejected: &[(&Record, Rejection)]) -> Result<HashSet<EventId>, WriteError> {
+    let ids: Vec<Uuid> = rejected.iter().map(|(record, _)| record_id(&record.place).0).collect();
+    let rows: Vec<IdRow> =
+        sql_query("SELECT id FROM dead_letters WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).load(connection)?;
+    Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
+}
+
+/// How many bytes dead letters take already.
+fn used(connection: &mut Connection) -> Result<u64, WriteError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        bytes: i64,
+    }
+    let row: Row = sql_query("SELECT bytes FROM dead_letter_usage").get_result(connection)?;
+    Ok(u64::try_from(row.bytes).unwrap_or(0))
+}
+
+fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), WriteError> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let records = || letters.iter().map(|letter| letter.record);
+    let timestamp = |record: &Record| record.place.timestamp.and_then(record::time);
+    let rows = sql_query(include_str!("insert_dead_letters.sql"))
+        .bind::<Array<SqlUuid>, _>(records().map(|record| record_id(&record.place).0).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(records().map(|record| &*record.place.partition.topic).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(records().map(|record| record.place.partition.partition).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(records().map(|record| record.place.offset.0).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Timestamptz>>, _>(records().map(timestamp).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Binary>>, _>(records().map(|record| record.key.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<Jsonb>, _>(letters.iter().map(|letter| &letter.headers).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Binary>>, _>(letters.iter().map(|letter| letter.payload.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(letters.iter().map(|letter| letter.payload_bytes).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(letters.iter().map(|letter| letter.why.reason.code()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(letters.iter().map(|letter| storable(&letter.why.detail)).collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(letters.iter().map(|letter| letter.redacted).collect::<Vec<_>>())
+        .execute(connection)?;
+    all_taken("dead_letters", rows, letters.len())
+}
+
+/// What is counted together: topic, partition and reason.
+type Overflow<'a> = (&'a str, i32, &'static str);
+
+/// Counts letters that are not kept, with the stretch of each partition that they come from.
+fn count_only(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), WriteError> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let mut rows: BTreeMap<Overflow<'_>, (i64, i64, i64, &str)> = BTreeMap::new();
+    for Letter { record, why, .. } in letters {
+        let (place, offset) = (&record.place.partition, record.place.offset.0);
+        let key = (&*place.topic, place.partition, why.reason.code());
+        let (first, last, letters, _) = rows.entry(key).or_insert((offset, offset, 0, &why.detail));
+        (*first, *last, *letters) = (offset.min(*first), offset.max(*last), *letters + 1);
+    }
+    sql_query(include_str!("count_dead_letters.sql"))
+        .bind::<Array<Text>, _>(rows.keys().map(|(topic, ..)| *topic).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(rows.keys().map(|(_, partition, _)| *partition).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.keys().map(|(.., reason)| *reason).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(rows.values().map(|(first, ..)| *first).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(rows.values().map(|(_, last, ..)| *last).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(rows.values().map(|(_, _, letters, _)| *letters).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.values().map(|(.., detail)| storable(detail)).collect::<Vec<_>>())
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Of the records in these stretches those that were refused when they were read before, by their
+/// record ids.
+pub(crate) fn of_spans(connection: &mut Connection, spans: &[Span]) -> Result<HashSet<EventId>, WriteError> {
+    let rows: Vec<IdRow> = sql_query(
+        "SELECT d.id FROM unnest($1, $2, $3, $4) AS s (topic, partition, expected, next_offset) \
+         JOIN dead_letters d ON d.topic = s.topic AND d.partition = s.partition \
+          AND d.\"offset\" >= s.expected AND d.\"offset\" < s.next_offset",
+    )
+    .bind::<Array<Text>, _>(spans.iter().map(|span| &*span.partition.topic).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(spans.iter().map(|span| span.partition.partition).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(spans.iter().map(|span| span.expected.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(spans.iter().map(|span| span.next.0).collect::<Vec<_>>())
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
+}
+
+/// What was done with a dead letter, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Action<'a> {
+    pub(crate) letter: Uuid,
+    /// `replay` or `reread`.
+    pub(crate) action: &'static str,
+    pub(crate) actor: &'a str,
+    pub(crate) outcome: &'a Outcome,
+    pub(crate) corrected: Option<&'a [u8]>,
+}
+
+/// Leaves the traces, and closes the letters whose events are counted by now.
+pub(crate) fn settle(connection: &mut Connection, actions: &[Action<'_>]) -> Result<(), WriteError> {
+    if actions.is_empty() {
+        return Ok(());
+    }
+    sql_query(include_str!("settle_dead_letters.sql"))
+        .bind::<Array<SqlUuid>, _>(actions.iter().map(|action| action.letter).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(actions.iter().map(|action| action.action).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(actions.iter().map(|action| storable(action.actor)).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(actions.iter().map(|action| action.outcome.name()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(actions.iter().map(|action| action.outcome.event()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(
+            actions.iter().map(|action| action.outcome.detail().map(|detail| storable(&detail))).collect::<Vec<_>>(),
+        )
+        .bind::<Array<Nullable<Binary>>, _>(actions.iter().map(|action| action.corrected).collect::<Vec<_>>())
+        .execute(connection)?;
+    Ok(())
+}
+
+/// A list, since names may repeat; a value that is no text is kept as its bytes in hexadecimal.
+fn headers(headers: &[Header]) -> Value {
+    let header = |header: &Header| {
+        let name = storable(&header.name);
+        let text = header.value.as_deref().map(|value| std::str::from_utf8(value).map_err(|_| value));
+        match text {
+            None => json!({ "name": name, "value": null }),
+            Some(Ok(value)) if !value.contains('\0') => json!({ "name": name, "value": value }),
+            Some(Ok(value)) => json!({ "name": name, "valueHex": hex(value.as_bytes()) }),
+            Some(Err(value)) => json!({ "name": name, "valueHex": hex(value) }),
+        }
+    };
+    headers.iter().map(header).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Text as PostgreSQL can hold it.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}
+
+/// Discards open dead letters: their bytes go, a trace of who did it stays. Returns the ids of those
+/// that were discarded.
+///
+/// # Errors
+/// [`DbError`].
+pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result<Vec<Uuid>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        dead_letter_id: Uuid,
+    }
+    let rows: Vec<Row> = sql_query(
+        "WITH gone AS (
+             UPDATE dead_letters SET state = 'discarded', payload = NULL, key = NULL
+             WHERE id = ANY($1) AND state = 'open' RETURNING id
+         )
+         INSERT INTO dead_letter_actions (dead_letter_id, action, actor, result)
+         SELECT id, 'discard', $2, 'discarded' FROM gone RETURNING dead_letter_id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Text, _>(actor.replace('\0', "\u{FFFD}"))
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| row.dead_letter_id).collect())
+}
+
+/// Records that were refused while there was no room to keep their letters.
+#[derive(Debug, QueryableByName)]
+pub struct NotKept {
+    /// The topic.
+    #[diesel(sql_type = Text)]
+    pub topic: String,
+    /// The partition.
+    #[diesel(sql_type = Integer)]
+    pub partition: i32,
+    /// The code of the reason.
+    #[diesel(sql_type = Text)]
+    pub reason: String,
+    /// The first of their offsets.
+    #[diesel(sql_type = BigInt)]
+    pub first_offset: i64,
+    /// The last.
+    #[diesel(sql_type = BigInt)]
+    pub last_offset: i64,
+    /// How many.
+    #[diesel(sql_type = BigInt)]
+    pub letters: i64,
+}
+
+/// What was refused and not kept, by partition and reason.
+///
+/// # Errors
+/// [`DbError`].
+pub fn not_kept(connection: &mut Connection) -> Result<Vec<NotKept>, DbError> {
+    Ok(sql_query(
+        "SELECT topic, partition, reason, min(first_offset) AS first_offset, max(last_offset) AS last_offset, \
+         sum(letters)::bigint AS letters FROM dead_letter_overflow GROUP BY topic, partition, reason \
+         ORDER BY topic, partition, reason",
+    )
+    .load(connection)?)
+}
+
+/// Forgets dead letters that were refused more than `days` ago, at most `limit` at once; of those whose
+/// events were counted less than `dedupe_days` ago only the contents, so that their records are
+/// recognised if they are read again. Returns how many were forgotten.
+///
+/// # Errors
+/// [`DbError`].
+pub fn forget(connection: &mut Connection, days: u32, dedupe_days: u32, limit: i64) -> Result<usize, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        letters: i64,
+    }
+    let row: Row = sql_query(include_str!("forget_dead_letters.sql"))
+        .bind::<BigInt, _>(i64::from(days))
+        .bind::<BigInt, _>(i64::from(dedupe_days))
+        .bind::<BigInt, _>(limit)
+        .get_result(connection)?;
+    Ok(usize::try_from(row.letters).unwrap_or(0))
+}

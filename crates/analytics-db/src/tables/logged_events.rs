@@ -1,0 +1,247 @@
+//! Events back from the log, as they were decided when they were counted.
+
+use std::collections::HashMap;
+
+use analytics_core::event::{Content, Event, Line, Part, Rating, Sale, Stars, Vendor};
+use analytics_core::family::{Family, Shape};
+use analytics_core::identity::EventId;
+use analytics_core::ids::{ProductId, UserId, VendorId};
+use analytics_core::metric_type::Subject;
+use analytics_core::money::{Currency, Minor, Quantity};
+use analytics_core::seal::seal;
+use analytics_core::time::EventTime;
+use analytics_core::topics::EventType;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use crate::schema::{event_logs, order_lines};
+use crate::{Connection, DbError};
+
+/// An event of the log.
+#[derive(Debug)]
+pub struct Logged {
+    /// Its id.
+    pub id: EventId,
+    /// The version of the rules that decided it.
+    pub rules_version: i16,
+    /// The event, or what is wrong with its row.
+    pub event: Result<Event, String>,
+    /// What is wrong with a row that can be read, but is not what was counted.
+    pub tampered: Option<&'static str>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = event_logs)]
+struct Row {
+    id: Uuid,
+    event_type: String,
+    user_id: Option<String>,
+    created_at: DateTime<Utc>,
+    rules_version: i16,
+    product_id: Option<String>,
+    vendor_id: Option<String>,
+    vendor_learned: bool,
+    stars: Option<i16>,
+    seal: Option<i64>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = order_lines)]
+struct LineRow {
+    event_id: Uuid,
+    product_id: Option<String>,
+    vendor_id: Option<String>,
+    vendor_learned: bool,
+    quantity: i32,
+    amount: i64,
+    currency: String,
+}
+
+/// The events of a range of ids in their order, at most `limit`: from `from` on, before `to`.
+///
+/// # Errors
+/// [`DbError`].
+pub fn range(connection: &mut Connection, from: EventId, to: EventId, limit: i64) -> Result<Vec<Logged>, DbError> {
+    let rows = event_logs::table
+        .filter(event_logs::id.ge(from.0).and(event_logs::id.lt(to.0)))
+        .order(event_logs::id)
+        .limit(limit)
+        .select(Row::as_select())
+        .load(connection)?;
+    complete(connection, rows)
+}
+
+/// The events of these ids, in the order of ids.
+///
+/// # Errors
+/// [`DbError`].
+pub fn by_ids(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Logged>, DbError> {
+    let rows = event_logs::table
+        .filter(event_logs::id.eq_any(ids))
+        .order(event_logs::id)
+        .select(Row::as_select())
+        .load(connection)?;
+    complete(connection, rows)
+}
+
+/// All ratings of these users.
+///
+/// # Errors
+/// [`DbError`].
+pub fn ratings_of(connection: &mut Connection, users: &[&str]) -> Result<Vec<Logged>, DbError> {
+    let rows = event_logs::table
+        .filter(event_logs::event_type.eq_any(types_of(Shape::Rating)).and(event_logs::user_id.eq_any(users)))
+        .select(Row::as_select())
+        .load(connection)?;
+    complete(connection, rows)
+}
+
+/// Those ratings of these users that are about one product, or one vendor.
+///
+/// # Errors
+/// [`DbError`].
+pub fn ratings_of_target(
+    connection: &mut Connection,
+    users: &[&str],
+    target: &Subject,
+) -> Result<Vec<Logged>, DbError> {
+    let rated = event_logs::event_type.eq_any(types_of(Shape::Rating)).and(event_logs::user_id.eq_any(users));
+    let query = event_logs::table.filter(rated).select(Row::as_select()).into_boxed();
+    let query = match target {
+        Subject::Product(product) => query.filter(event_logs::product_id.eq(product.as_str())),
+        Subject::Vendor(vendor) => query.filter(event_logs::vendor_id.eq(vendor.as_str())),
+        Subject::Marketplace | Subject::Day(_) => return Ok(Vec::new()),
+    };
+    let rows = query.load(connection)?;
+    complete(connection, rows)
+}
+
+/// Adds to rows what other places hold: the lines of orders, and what adjustments say.
+fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
+    let of_types = |event_types: &[&str]| -> Vec<Uuid> {
+        rows.iter().filter(|row| event_types.contains(&row.event_type.as_str())).map(|row| row.id).collect()
+    };
+    let mut lines: HashMap<Uuid, Vec<LineRow>> = HashMap::new();
+    let orders = of_types(&types_of(Shape::Lines));
+    if !orders.is_empty() {
+        let found = order_lines::table
+            .filter(order_lines::event_id.eq_any(orders))
+            .order((order_lines::event_id, order_lines::line))
+            .select(LineRow::as_select())
+            .load(connection)?;
+        for line in found {
+            lines.entry(line.event_id).or_default().push(line);
+        }
+    }
+    let mut said = adjustments(connection, of_types(&[EventType::Adjustment.name()]))?;
+    let logged = |row: Row| {
+        let lines = lines.remove(&row.id).unwrap_or_default();
+        let said = said.remove(&row.id);
+        logged(row, lines, said)
+    };
+    Ok(rows.into_iter().map(logged).collect())
+}
+
+/// The types of the events that are made of this.
+pub(crate) fn types_of(shape: Shape) -> Vec<&'static str> {
+    shape.families().map(Family::name).collect()
+}
+
+/// What adjustments say: the metric's type, and by how much it changed.
+type Said = (Option<String>, Option<i64>);
+
+fn adjustments(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Said>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = Nullable<Text>)]
+        metric_type: Option<String>,
+        #[diesel(sql_type = Nullable<BigInt>)]
+        delta: Option<i64>,
+    }
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<Row> = sql_query(include_str!("adjustments.sql")).bind::<Array<SqlUuid>, _>(ids).load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.id, (row.metric_type, row.delta))).collect())
+}
+
+fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
+    let (id, rules_version, sealed) = (EventId(row.id), row.rules_version, row.seal);
+    let mut tampered = None;
+    let event = event(row, lines, said).map(|mut event| {
+        if sealed.is_some_and(|sealed| sealed != seal(&event, rules_version)) {
+            tampered = Some("it is not what was counted: its seal is broken");
+        }
+        if event.time.millis() != id.millis() {
+            tampered = Some("its created_at is not the time that it was counted for");
+            event.time = EventTime::from_micros(id.millis() * 1000);
+        }
+        event
+    });
+    Logged { id, rules_version, event, tampered }
+}
+
+fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, String> {
+    let product = row.product_id.as_deref().map(product).transpose()?;
+    let vendor_id = row.vendor_id.as_deref().map(vendor).transpose()?;
+    let user =
+        row.user_id.as_deref().map(|id| UserId::parse(id).map_err(|why| format!("its user {why}"))).transpose()?;
+    let event_type = EventType::logged(&row.event_type, row.rules_version);
+    let shape = match &event_type {
+        EventType::Counted(family) => family.shape(),
+        EventType::Extra(_) => Shape::Nothing,
+        EventType::Adjustment => match said {
+            Some((Some(metric_type), delta)) => {
+                let content = Content::Adjustment { metric_type, delta };
+                return Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), content));
+            }
+            _ => return Err("it is an adjustment of nothing".into()),
+        },
+    };
+    let content = match shape {
+        Shape::Nothing => Content::Nothing,
+        Shape::Part if product.is_none() => return Err("it names no product".into()),
+        Shape::Part => Content::Part(Part { product, vendor: decided(vendor_id, row.vendor_learned) }),
+        Shape::Lines if lines.is_empty() => return Err("it has no lines".into()),
+        Shape::Lines => Content::Lines(lines.into_iter().map(line).collect::<Result<_, _>>()?),
+        Shape::Rating => {
+            let stars = row.stars.and_then(|stars| Stars::new(u32::try_from(stars).ok()?));
+            Content::Rating(Rating { product, vendor: vendor_id, stars: stars.ok_or("it is a rating without stars")? })
+        }
+    };
+    Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), content))
+}
+
+fn line(row: LineRow) -> Result<Line, String> {
+    let part = Part {
+        product: row.product_id.as_deref().map(product).transpose()?,
+        vendor: decided(row.vendor_id.as_deref().map(vendor).transpose()?, row.vendor_learned),
+    };
+    let sale = Sale {
+        quantity: u32::try_from(row.quantity).ok().and_then(Quantity::new).ok_or("a line of it has no quantity")?,
+        amount: Minor(row.amount),
+        currency: Currency::parse(&row.currency).ok_or("a line of it has no currency")?,
+    };
+    Ok(Line { part, sale })
+}
+
+fn decided(vendor: Option<VendorId>, learned: bool) -> Vendor {
+    match vendor {
+        Some(vendor) if learned => Vendor::Learned(vendor),
+        Some(vendor) => Vendor::Named(vendor),
+        None => Vendor::Unknown,
+    }
+}
+
+fn product(id: &str) -> Result<ProductId, String> {
+    ProductId::parse(id).map_err(|why| format!("its product {why}"))
+}
+
+fn vendor(id: &str) -> Result<VendorId, String> {
+    VendorId::parse(id).map_err(|why| format!("its vendor {why}"))
+}

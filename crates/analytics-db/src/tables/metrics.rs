@@ -1,0 +1,65 @@
+//! `metrics`: counters and ratios.
+
+use analytics_core::catalogue::{Definition, Metric};
+use analytics_core::deltas::Deltas;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel::{RunQueryDsl, sql_query};
+
+use super::all_taken;
+use crate::Connection;
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+
+/// Adds a batch's counters and ratios. Rows are taken in the order of their types.
+pub(crate) fn add(connection: &mut Connection, lock: &CountingLock, deltas: &Deltas) -> Result<(), WriteError> {
+    let counters: Vec<_> = deltas.counters.iter().map(|(t, sum)| (t.to_string(), *sum)).collect();
+    add_counters(connection, lock, counters)?;
+    for metric in Metric::ALL {
+        if let Definition::Ratio { scale, .. } = metric.definition() {
+            add_ratios(connection, deltas, metric, scale)?;
+        }
+    }
+    Ok(())
+}
+
+fn add_ratios(connection: &mut Connection, deltas: &Deltas, metric: Metric, scale: i64) -> Result<(), WriteError> {
+    let of_metric = deltas.ratios.iter().filter(|(ratio, _)| ratio.metric == metric);
+    let mut ratios: Vec<_> = of_metric.map(|(ratio, fraction)| (ratio.to_string(), fraction)).collect();
+    if ratios.is_empty() {
+        return Ok(());
+    }
+    ratios.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let rows = sql_query(include_str!("add_ratios.sql"))
+        .bind::<Array<Text>, _>(ratios.iter().map(|(ratio, _)| ratio.as_str()).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(ratios.iter().map(|(_, fraction)| fraction.numerator).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(ratios.iter().map(|(_, fraction)| fraction.denominator).collect::<Vec<_>>())
+        .bind::<BigInt, _>(scale)
+        .execute(connection)?;
+    all_taken("metrics", rows, ratios.len())
+}
+
+/// Adds to counters by their types, also to some that the catalogue does not have.
+pub(crate) fn add_counters(
+    connection: &mut Connection,
+    _: &CountingLock,
+    mut counters: Vec<(String, i128)>,
+) -> Result<(), WriteError> {
+    if counters.is_empty() {
+        return Ok(());
+    }
+    counters.sort_unstable();
+    let sums = counters.iter().map(|(_, sum)| bigint(*sum)).collect::<Result<Vec<_>, _>>()?;
+    let rows = sql_query(
+        "INSERT INTO metrics AS m (type, value) SELECT * FROM unnest($1, $2) ON CONFLICT (type) DO UPDATE \
+         SET value = coalesce(m.value, 0) + excluded.value, updated_at = now()",
+    )
+    .bind::<Array<Text>, _>(counters.iter().map(|(t, _)| t.as_str()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(sums)
+    .execute(connection)?;
+    all_taken("metrics", rows, counters.len())
+}
+
+/// A sum as the database keeps it.
+pub(crate) fn bigint(sum: i128) -> Result<i64, WriteError> {
+    i64::try_from(sum).map_err(|_| WriteError::Refused)
+}

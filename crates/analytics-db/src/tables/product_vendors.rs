@@ -1,0 +1,81 @@
+//! `product_vendors`: what is known about whose a product is.
+
+use std::collections::BTreeSet;
+
+use analytics_core::attribution::{ProductVendor, ProductVendors};
+use analytics_core::event::Event;
+use analytics_core::identity::EventId;
+use analytics_core::ids::{ProductId, VendorId};
+use analytics_core::maps::HashMap;
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use crate::Connection;
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    product_id: String,
+    #[diesel(sql_type = Text)]
+    vendor_id: String,
+    #[diesel(sql_type = Timestamptz)]
+    named_at: DateTime<Utc>,
+    #[diesel(sql_type = SqlUuid)]
+    event_id: Uuid,
+}
+
+/// The vendors that are known for the products of these events.
+pub(crate) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result<ProductVendors, WriteError> {
+    let products: BTreeSet<&str> = events.iter().flat_map(|event| products(event)).map(ProductId::as_str).collect();
+    if products.is_empty() {
+        return Ok(ProductVendors::default());
+    }
+    let rows: Vec<Row> =
+        sql_query("SELECT product_id, vendor_id, named_at, event_id FROM product_vendors WHERE product_id = ANY($1)")
+            .bind::<Array<Text>, _>(products.into_iter().collect::<Vec<_>>())
+            .load(connection)?;
+    // Stored ids were valid when they were stored; one that is not any more is not known.
+    let known = rows.into_iter().filter_map(|row| {
+        let vendor = ProductVendor {
+            vendor: VendorId::parse(&row.vendor_id).ok()?,
+            time: row.named_at.into(),
+            event: EventId(row.event_id),
+        };
+        Some((ProductId::parse(&row.product_id).ok()?, vendor))
+    });
+    Ok(ProductVendors::new(known.collect::<HashMap<_, _>>()))
+}
+
+fn products(event: &Event) -> impl Iterator<Item = &ProductId> {
+    event.content.parts().filter_map(|(part, _)| part.product.as_ref())
+}
+
+/// Stores what the batch learned. Another writer may have committed a newer one meanwhile:
+/// the later event time stands, whoever writes last.
+pub(crate) fn store(connection: &mut Connection, _: &CountingLock, vendors: &ProductVendors) -> Result<(), WriteError> {
+    let mut learned: Vec<_> = vendors.learned().collect();
+    if learned.is_empty() {
+        return Ok(());
+    }
+    learned.sort_unstable_by_key(|(product, _)| *product);
+    let products: Vec<&str> = learned.iter().map(|(product, _)| product.as_str()).collect();
+    let vendors: Vec<&str> = learned.iter().map(|(_, known)| known.vendor.as_str()).collect();
+    let times: Vec<_> = learned.iter().map(|(_, known)| known.time.utc()).collect();
+    let events: Vec<Uuid> = learned.iter().map(|(_, known)| known.event.0).collect();
+    sql_query(
+        "INSERT INTO product_vendors AS p (product_id, vendor_id, named_at, event_id) \
+         SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT (product_id) DO UPDATE \
+         SET vendor_id = excluded.vendor_id, named_at = excluded.named_at, event_id = excluded.event_id \
+         WHERE (p.named_at, p.event_id) < (excluded.named_at, excluded.event_id)",
+    )
+    .bind::<Array<Text>, _>(products)
+    .bind::<Array<Text>, _>(vendors)
+    .bind::<Array<Timestamptz>, _>(times)
+    .bind::<Array<SqlUuid>, _>(events)
+    .execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! `ratings`: each user's latest rating of each target, and what that does to the averages.
+//! Under the counting lock, so what is read here stands until the commit.
+
+use std::collections::BTreeSet;
+
+use analytics_core::deltas::{Rated, RatingKey};
+use analytics_core::event::Stars;
+use analytics_core::identity::EventId;
+use analytics_core::maps::HashMap;
+use analytics_core::rules::ratings::settle as decide;
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use super::all_taken;
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+use crate::{Connection, DbError};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+    #[diesel(sql_type = SmallInt)]
+    stars: i16,
+    #[diesel(sql_type = Timestamptz)]
+    rated_at: DateTime<Utc>,
+    #[diesel(sql_type = SqlUuid)]
+    event_id: Uuid,
+}
+
+/// Decides which of the proposed ratings stand, stores those, and adds to the averages.
+pub(crate) fn settle(
+    connection: &mut Connection,
+    lock: &CountingLock,
+    proposed: &HashMap<RatingKey, Rated>,
+) -> Result<(), WriteError> {
+    if proposed.is_empty() {
+        return Ok(());
+    }
+    let named = |(target, user): &RatingKey| (target.to_string(), user.as_str().to_owned());
+    let mut keys: Vec<_> = proposed.keys().map(named).collect();
+    keys.sort_unstable();
+    let found = standing(connection, &keys)?;
+    let of = |key: &RatingKey| Some((key.clone(), *found.get(&named(key))?));
+    let settled = decide(proposed, &proposed.keys().filter_map(of).collect());
+
+    let mut ratings: Vec<_> =
+        settled.standing.iter().map(|((target, user), rated)| (target.to_string(), user.as_str(), rated)).collect();
+    ratings.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    store(connection, lock, &ratings)?;
+
+    let mut histograms: Vec<_> =
+        settled.histograms.iter().map(|(target, histogram)| (target.to_string(), histogram)).collect();
+    histograms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let stars = |index: usize| histograms.iter().map(|(_, h)| h.0.get(index).copied().unwrap_or(0)).collect::<Vec<_>>();
+    let rows = sql_query(include_str!("add_ratings.sql"))
+        .bind::<Array<Text>, _>(histograms.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(stars(0))
+        .bind::<Array<BigInt>, _>(stars(1))
+        .bind::<Array<BigInt>, _>(stars(2))
+        .bind::<Array<BigInt>, _>(stars(3))
+        .bind::<Array<BigInt>, _>(stars(4))
+        .execute(connection)?;
+    all_taken("metrics", rows, histograms.len())
+}
+
+/// Stores ratings as those that stand: metric type, user and rating, in the order of the key.
+pub(crate) fn store(
+    connection: &mut Connection,
+    _: &CountingLock,
+    ratings: &[(String, &str, &Rated)],
+) -> Result<(), WriteError> {
+    let rows = sql_query(include_str!("store_ratings.sql"))
+        .bind::<Array<Text>, _>(ratings.iter().map(|(target, ..)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(ratings.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
+        .bind::<Array<SmallInt>, _>(ratings.iter().map(|(.., rated)| i16::from(rated.stars.get())).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(ratings.iter().map(|(.., rated)| rated.time.utc()).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(ratings.iter().map(|(.., rated)| rated.event.0).collect::<Vec<_>>())
+        .execute(connection)?;
+    all_taken("ratings", rows, ratings.len())
+}
+
+/// Of these metric types and users, those that have a rating already.
+pub(crate) fn standing(
+    connection: &mut Connection,
+    keys: &[(String, String)],
+) -> Result<HashMap<(String, String), Rated>, DbError> {
+    if keys.is_empty() {
+        return Ok(HashMap::default());
+    }
+    let rows: Vec<Row> = sql_query(include_str!("standing_ratings.sql"))
+        .bind::<Array<Text>, _>(keys.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(keys.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+        .load(connection)?;
+    let rated = rows.into_iter().filter_map(|row| {
+        let key = keys.get(usize::try_from(row.number).ok()?.checked_sub(1)?)?;
+        let stars = stars(row.stars)?;
+        Some((key.clone(), Rated { stars, time: row.rated_at.into(), event: EventId(row.event_id) }))
+    });
+    Ok(rated.collect())
+}
+
+/// A number of stars as a column has it.
+pub(crate) fn stars(number: i16) -> Option<Stars> {
+    Stars::new(u32::try_from(number).ok()?)
+}
+
+/// Replaces the ratings that stand for these users and targets by those of the log.
+pub(crate) fn replace(
+    connection: &mut Connection,
+    lock: &CountingLock,
+    rating_keys: &[(String, String)],
+    rated: &HashMap<(String, String), Rated>,
+) -> Result<(), WriteError> {
+    sql_query(
+        "DELETE FROM ratings r USING unnest($1, $2) AS o (metric_type, user_id) \
+         WHERE r.metric_type = o.metric_type AND r.user_id = o.user_id",
+    )
+    .bind::<Array<Text>, _>(rating_keys.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rating_keys.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+    .execute(connection)?;
+    let mut rows: Vec<_> = rated.iter().map(|((target, user), rated)| (target.clone(), user.as_str(), rated)).collect();
+    rows.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    store(connection, lock, &rows)
+}
+
+/// Works out the averages of these targets from the ratings that stand.
+pub(crate) fn set_averages(
+    connection: &mut Connection,
+    _: &CountingLock,
+    targets: &BTreeSet<String>,
+) -> Result<(), WriteError> {
+    sql_query(include_str!("set_averages.sql"))
+        .bind::<Array<Text>, _>(targets.iter().map(String::as_str).collect::<Vec<_>>())
+        .execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! `rollups`: the measures by hour and by day. Their columns are the measures of the catalogue.
+
+use analytics_core::catalogue::{Measure, ScopeKind};
+use analytics_core::ids::Encoded;
+use analytics_core::maps::HashMap;
+use analytics_core::money::Currency;
+use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::{RunQueryDsl, sql_query};
+
+use super::all_taken;
+use super::metrics::bigint;
+use crate::Connection;
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+
+/// How many rows one statement changes; a batch has fewer.
+const PIECE: usize = 200_000;
+
+/// Adds a batch's rollups. Rows are taken in the order of their key.
+pub(crate) fn add(
+    connection: &mut Connection,
+    _: &CountingLock,
+    rollups: &HashMap<Bucket, Measures>,
+) -> Result<(), WriteError> {
+    // NULL is "not counted here": it stays NULL until something is counted, so that a counted zero can be
+    // told from nothing.
+    let statement = format!(
+        "INSERT INTO rollups AS r (bucket_start, granularity, scope, subject, currency, {columns}) \
+         SELECT a.bucket_start, a.granularity::\"char\", a.scope::\"char\", a.subject, a.currency, {added} FROM {rows} \
+         ON CONFLICT (bucket_start, granularity, scope, subject, currency) DO UPDATE SET {sums}",
+        columns = each(|column| column.to_owned()),
+        added = each(|column| format!("a.{column}")),
+        rows = given_rows(),
+        sums = each(|column| format!(
+            "{column} = coalesce(r.{column} + excluded.{column}, r.{column}, excluded.{column})"
+        )),
+    );
+    let rows = with_rows(connection, &statement, rollups)?;
+    all_taken("rollups", rows, rollups.len())
+}
+
+/// Takes zeros away that nothing was counted for: those of the measures that are given become "not counted
+/// here", and rows without any measure go.
+pub(crate) fn forget_zeros(
+    connection: &mut Connection,
+    _: &CountingLock,
+    rollups: &HashMap<Bucket, Measures>,
+) -> Result<(), WriteError> {
+    let key =
+        |row: &str| format!("({row}.bucket_start, {row}.granularity, {row}.scope, {row}.subject, {row}.currency)");
+    let statement = format!(
+        "WITH left_over AS (\
+             SELECT r.bucket_start, r.granularity, r.scope, r.subject, r.currency, {kept} FROM {rows} \
+             JOIN rollups r ON {r} = (a.bucket_start, a.granularity::\"char\", a.scope::\"char\", a.subject, a.currency)\
+         ), gone AS (DELETE FROM rollups r USING left_over l WHERE {r} = {l} AND coalesce({left}) IS NULL) \
+         UPDATE rollups r SET {set} FROM left_over l WHERE {r} = {l} AND coalesce({left}) IS NOT NULL",
+        kept =
+            each(|column| format!("CASE WHEN a.{column} IS NULL OR r.{column} <> 0 THEN r.{column} END AS {column}")),
+        rows = given_rows(),
+        r = key("r"),
+        l = key("l"),
+        left = each(|column| format!("l.{column}")),
+        set = each(|column| format!("{column} = l.{column}")),
+    );
+    with_rows(connection, &statement, rollups).map(drop)
+}
+
+/// Something for the column of each measure, separated by commas.
+fn each(of: impl Fn(&str) -> String) -> String {
+    Measure::ALL.map(|measure| of(measure.column())).join(", ")
+}
+
+/// The parameters as rows `a`.
+fn given_rows() -> String {
+    let parameters: Vec<String> = (1..=5 + Measure::ALL.len()).map(|number| format!("${number}")).collect();
+    let columns = each(|column| column.to_owned());
+    format!("unnest({}) AS a (bucket_start, granularity, scope, subject, currency, {columns})", parameters.join(", "))
+}
+
+/// Executes a statement with the rows, in pieces: no statement takes longer than it may, however much is
+/// rebuilt. Returns how many rows it changed.
+fn with_rows(
+    connection: &mut Connection,
+    statement: &str,
+    rollups: &HashMap<Bucket, Measures>,
+) -> Result<usize, WriteError> {
+    let mut rows: Vec<_> = rollups.iter().collect();
+    rows.sort_unstable_by_key(|(bucket, _)| *bucket);
+    rows.chunks(PIECE).map(|piece| with_piece(connection, statement, piece)).sum()
+}
+
+fn with_piece(
+    connection: &mut Connection,
+    statement: &str,
+    rows: &[(&Bucket, &Measures)],
+) -> Result<usize, WriteError> {
+    let mut query = sql_query(statement)
+        .into_boxed()
+        .bind::<Array<Timestamptz>, _>(rows.iter().map(|(bucket, _)| bucket.start).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| granularity(bucket.granularity)).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| scope(bucket.scope.kind())).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| subject(&bucket.scope)).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(
+            rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)).collect::<Vec<_>>(),
+        );
+    for measure in Measure::ALL {
+        let sums = rows.iter().map(|(_, measures)| measures.get(measure).map(bigint).transpose());
+        query = query.bind::<Array<Nullable<BigInt>>, _>(sums.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(query.execute(connection)?)
+}
+
+const fn granularity(granularity: Granularity) -> &'static str {
+    match granularity {
+        Granularity::Hour => "h",
+        Granularity::Day => "d",
+    }
+}
+
+const fn scope(scope: ScopeKind) -> &'static str {
+    match scope {
+        ScopeKind::Total => "t",
+        ScopeKind::Unattributed => "u",
+        ScopeKind::Product => "p",
+        ScopeKind::Seller => "s",
+    }
+}
+
+fn subject(scope: &Scope) -> String {
+    match scope {
+        Scope::Total | Scope::Unattributed => String::new(),
+        Scope::Product(product) => Encoded(product.as_str()).to_string(),
+        Scope::Seller(vendor) => Encoded(vendor.as_str()).to_string(),
+    }
+}

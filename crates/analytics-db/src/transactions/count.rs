@@ -1,0 +1,189 @@
+//! Counting a batch: what it changes, all of it or nothing.
+//!
+//! The order of the statements is the design's: identities first, then what may run beside
+//! other writers (COPY), then the counting lock and what is counted under it, offsets first.
+//! That the offsets move in the same transaction, and only from where this writer believes them
+//! to be, is what makes every record count once.
+
+use std::collections::BTreeMap;
+
+use analytics_core::attribution::ProductVendors;
+use analytics_core::business::Business;
+use analytics_core::dedupe::Verdict;
+use analytics_core::deltas::Deltas;
+use analytics_core::event::Event;
+use analytics_core::identity::record_id;
+use analytics_core::maps::HashSet;
+use analytics_core::record::{Record, TopicPartition};
+use analytics_core::rejection::Rejection;
+use analytics_core::rules;
+use uuid::Uuid;
+
+use super::runner::run_once;
+use crate::Connection;
+use crate::batch::{Batch, Item, Outcome, Reread, Tally, Written};
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+use crate::tables::{
+    dead_letters, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors, ratings, rollups,
+};
+
+/// Counts a batch. On success everything in it is committed, on any error nothing is; after a
+/// lost answer to COMMIT the next attempt is [`WriteError::Fenced`], and the stored offset says
+/// what was kept.
+///
+/// # Errors
+/// [`WriteError`], by what to do next.
+pub fn count(
+    connection: &mut Connection,
+    batch: &mut Batch,
+    business: Business,
+    reread: Reread,
+) -> Result<Written, WriteError> {
+    #[cfg(feature = "mutants")]
+    crate::mutant::move_offsets_before_data(connection, batch)?;
+    run_once(connection, "count", |connection| {
+        let refused_before = refused_before(connection, batch)?;
+        let judged = judge(connection, &mut batch.items, reread)?;
+        let counting = log(connection, judged.events, business)?;
+        let mut written = judged.written;
+
+        let lock = CountingLock::take(connection)?;
+        ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
+        written.overflowed = dead_letters::insert(connection, &lock, &judged.rejected, &batch.keeping)?;
+        counting.add(connection, &lock)?;
+        settle_reread(connection, &refused_before, &judged.outcomes)?;
+        Ok(written)
+    })
+}
+
+/// Records of the batch that were refused when they were read before, and can be decoded now: a
+/// time that lay ahead has come, a limit was raised. Their places tell whether a replay counted
+/// them meanwhile.
+fn refused_before(connection: &mut Connection, batch: &mut Batch) -> Result<Vec<(usize, Uuid)>, WriteError> {
+    let letters = dead_letters::of_spans(connection, &batch.spans)?;
+    let mut before = Vec::new();
+    if letters.is_empty() {
+        return Ok(before);
+    }
+    for (number, item) in batch.items.iter_mut().enumerate() {
+        let (id, place) = (record_id(&item.record.place), &item.record.place);
+        if let (Ok(event), true) = (&mut item.decoded, letters.contains(&id)) {
+            event.identify_by_place(place);
+            before.push((number, id.0));
+        }
+    }
+    Ok(before)
+}
+
+/// Closes the dead letters of records that could be counted now that they were read again.
+fn settle_reread(
+    connection: &mut Connection,
+    refused_before: &[(usize, Uuid)],
+    outcomes: &[Outcome],
+) -> Result<(), WriteError> {
+    let action = |(number, letter): &(usize, Uuid)| {
+        let outcome = outcomes.get(*number).filter(|outcome| outcome.event().is_some())?;
+        Some(dead_letters::Action { letter: *letter, action: "reread", actor: "ingest", outcome, corrected: None })
+    };
+    dead_letters::settle(connection, &refused_before.iter().filter_map(action).collect::<Vec<_>>())
+}
+
+/// What is to be added once the counting lock is held.
+pub(super) struct Counting {
+    vendors: ProductVendors,
+    deltas: Deltas,
+}
+
+/// Decides and logs events: the part that may run beside other writers.
+pub(super) fn log(
+    connection: &mut Connection,
+    mut events: Vec<&mut Event>,
+    business: Business,
+) -> Result<Counting, WriteError> {
+    let mut vendors = product_vendors::load(connection, &events)?;
+    let mut deltas = Deltas::default();
+    for event in &mut events {
+        vendors.attribute(event);
+        rules::count(event, business, &mut deltas);
+    }
+    event_log::copy(connection, &events)?;
+    Ok(Counting { vendors, deltas })
+}
+
+impl Counting {
+    /// Adds what the events come to.
+    pub(super) fn add(&self, connection: &mut Connection, lock: &CountingLock) -> Result<(), WriteError> {
+        let Self { vendors, deltas } = self;
+        product_vendors::store(connection, lock, vendors)?;
+        ratings::settle(connection, lock, &deltas.ratings)?;
+        metrics::add(connection, lock, deltas)?;
+        rollups::add(connection, lock, &deltas.rollups)?;
+        event_days::add(connection, lock, &deltas.events)
+    }
+}
+
+/// A batch after its identities were looked up.
+pub(super) struct Judged<'a> {
+    pub(super) events: Vec<&'a mut Event>,
+    rejected: Vec<(&'a Record, Rejection)>,
+    tallies: BTreeMap<TopicPartition, Tally>,
+    written: Written,
+    /// What became of each item.
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+/// Looks every identity up and sorts the batch into events to count, repetitions and rejections.
+pub(super) fn judge<'a>(
+    connection: &mut Connection,
+    items: &'a mut [Item],
+    reread: Reread,
+) -> Result<Judged<'a>, WriteError> {
+    let claims = event_keys::claim(connection, items)?;
+    let mut known = event_keys::known(connection, &claims)?;
+    if reread == Reread::Possible {
+        known.ids = event_log::logged(connection, items)?;
+    }
+    let logged_before: HashSet<_> = known.ids.clone();
+    let mut judged = Judged {
+        events: Vec::with_capacity(items.len()),
+        rejected: Vec::new(),
+        tallies: BTreeMap::new(),
+        written: Written::default(),
+        outcomes: Vec::with_capacity(items.len()),
+    };
+    for item in items {
+        let tally = judged.tallies.entry(item.record.place.partition.clone()).or_default();
+        let written = &mut judged.written;
+        let judgement = match &mut item.decoded {
+            Ok(event) => match known.judge(event) {
+                Verdict::Conflict(rejection) => Err(rejection),
+                verdict => Ok((event, verdict)),
+            },
+            Err(rejection) => Err(rejection.clone()),
+        };
+        match judgement {
+            Ok((event, Verdict::New)) => {
+                tally.events += 1;
+                tally.last_event = tally.last_event.max(Some(event.time));
+                written.count(event.event_type.name());
+                judged.outcomes.push(Outcome::Counted(event.id));
+                judged.events.push(event);
+            }
+            Ok((event, _)) => {
+                tally.duplicates += 1;
+                written.duplicates += 1;
+                written.reread += u64::from(logged_before.contains(&event.id));
+                judged.outcomes.push(Outcome::Duplicate(event.id));
+            }
+            Err(rejection) => {
+                tally.rejected += 1;
+                *written.rejected.entry(rejection.reason).or_default() += 1;
+                judged.outcomes.push(Outcome::Rejected(rejection.clone()));
+                judged.rejected.push((&item.record, rejection));
+            }
+        }
+    }
+    event_keys::correct(connection, &claims, &known)?;
+    Ok(judged)
+}

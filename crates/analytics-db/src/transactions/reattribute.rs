@@ -1,0 +1,137 @@
+//! Views and lines that were counted for nobody, given the vendor that is known now.
+//!
+//! Counting takes a vendor from earlier records only, so that it never depends on what comes later.
+//! An operator may decide otherwise afterwards: what was decided about the events is changed in the
+//! log, and what that moves is added to the numbers, in the same transaction.
+
+use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
+use analytics_core::event::Event;
+use analytics_core::family::Shape;
+use analytics_core::identity::EventId;
+use analytics_core::ids::VendorId;
+use analytics_core::rules;
+use analytics_core::seal::seal;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use super::runner::run;
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+use crate::tables::logged_events::{self, Logged};
+use crate::tables::{metrics, product_vendors, rollups};
+use crate::{Connection, DbError};
+
+/// How many events one transaction changes.
+const PIECE: i64 = 2_000;
+
+/// What a piece of the log was changed by.
+#[derive(Debug, Default)]
+pub struct Moved {
+    /// Events of which a part has a vendor now.
+    pub events: usize,
+    /// What that adds to which number; what it takes away is negative.
+    pub deltas: Deltas,
+    /// Where the next piece begins; `None` at the end of the log.
+    pub next: Option<EventId>,
+}
+
+/// Gives the next piece of vendorless events from `after` on the vendors that are known now. With
+/// `dry_run` nothing is changed.
+///
+/// # Errors
+/// [`WriteError`]; nothing of the piece is changed then.
+pub fn reattribute(
+    connection: &mut Connection,
+    business: Business,
+    after: EventId,
+    dry_run: bool,
+) -> Result<Moved, WriteError> {
+    run(connection, "reattribute", |connection| {
+        let ids = vendorless(connection, after)?;
+        let next = ids.last().filter(|_| i64::try_from(ids.len()).is_ok_and(|n| n == PIECE)).map(|id| EventId(*id));
+        let lock = if dry_run { None } else { Some(CountingLock::take(connection)?) };
+        let mut moved = change(connection, business, &ids, lock.as_ref())?;
+        moved.next = next;
+        Ok(moved)
+    })
+}
+
+/// The next events after an id of which a part names a product, and has no vendor although one is
+/// known.
+fn vendorless(connection: &mut Connection, after: EventId) -> Result<Vec<Uuid>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let rows: Vec<Row> = sql_query(include_str!("vendorless.sql"))
+        .bind::<SqlUuid, _>(after.0)
+        .bind::<BigInt, _>(PIECE)
+        .bind::<Array<Text>, _>(logged_events::types_of(Shape::Part))
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Gives the events their vendors; without the lock nothing is changed.
+fn change(
+    connection: &mut Connection,
+    business: Business,
+    ids: &[Uuid],
+    lock: Option<&CountingLock>,
+) -> Result<Moved, WriteError> {
+    let logged = logged_events::by_ids(connection, ids)?;
+    let mut events: Vec<(i16, Event)> = logged
+        .into_iter()
+        // An event that was changed in the log keeps its broken seal.
+        .filter(|logged| logged.tampered.is_none())
+        .filter_map(|Logged { rules_version, event, .. }| Some((rules_version, event.ok()?)))
+        .collect();
+    let vendors = product_vendors::load(connection, &events.iter_mut().map(|(_, event)| event).collect::<Vec<_>>())?;
+    let (mut before, mut after) = (Deltas::default(), Deltas::default());
+    let mut changed = Vec::new();
+    for (version, mut event) in events {
+        let was = event.clone();
+        let count = |event, deltas: &mut Deltas| rules::recount(version, event, business, deltas);
+        if vendors.reattribute(&mut event) && count(&was, &mut before).is_ok() && count(&event, &mut after).is_ok() {
+            changed.push((version, event));
+        }
+    }
+    after.subtract(&before);
+    if let Some(lock) = lock.filter(|_| !changed.is_empty()) {
+        store(connection, &changed)?;
+        metrics::add(connection, lock, &after)?;
+        rollups::add(connection, lock, &after.rollups)?;
+    }
+    Ok(Moved { events: changed.len(), deltas: after, next: None })
+}
+
+/// Changes the decisions in the log.
+fn store(connection: &mut Connection, changed: &[(i16, Event)]) -> Result<(), WriteError> {
+    let own = |event: &Event| event.content.about().1.map(|vendor| vendor.as_str().to_owned());
+    let owned: Vec<Option<String>> = changed.iter().map(|(_, event)| own(event)).collect();
+    sql_query(
+        "UPDATE event_logs e SET vendor_id = c.vendor_id, vendor_learned = c.vendor_id IS NOT NULL, seal = c.seal \
+         FROM unnest($1, $2, $3) AS c (id, vendor_id, seal) WHERE e.id = c.id",
+    )
+    .bind::<Array<SqlUuid>, _>(changed.iter().map(|(_, event)| event.id.0).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(owned)
+    .bind::<Array<BigInt>, _>(changed.iter().map(|(version, event)| seal(event, *version)).collect::<Vec<_>>())
+    .execute(connection)?;
+    let lines: Vec<_> =
+        changed.iter().flat_map(|(_, event)| (1..).zip(event.content.lines()).map(|line| (event.id, line))).collect();
+    sql_query(
+        "UPDATE order_lines l SET vendor_id = c.vendor_id, vendor_learned = c.learned \
+         FROM unnest($1, $2, $3, $4) AS c (event_id, line, vendor_id, learned) \
+         WHERE l.event_id = c.event_id AND l.line = c.line AND l.vendor_id IS NULL AND c.vendor_id IS NOT NULL",
+    )
+    .bind::<Array<SqlUuid>, _>(lines.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(lines.iter().map(|(_, (number, _))| *number).collect::<Vec<i32>>())
+    .bind::<Array<Nullable<Text>>, _>(
+        lines.iter().map(|(_, (_, line))| line.part.vendor.id().map(VendorId::as_str)).collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(lines.iter().map(|(_, (_, line))| line.part.vendor.is_learned()).collect::<Vec<_>>())
+    .execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! Finding the record that the database will not take.
+//!
+//! Decoding lets nothing through that PostgreSQL 15 with stock settings refuses. Should a server
+//! refuse something all the same (a smaller stack, a stricter encoding, a rule that an operator
+//! added), the batch fails again and again while the database is well. Then its records are tried
+//! by themselves, all, then halves, down to the culprit.
+//!
+//! First by statements that only evaluate the values, so that nothing but the values can make
+//! them fail; then by writing them for a moment, in a transaction that is taken back. A full disk
+//! or a lock can make that fail too. A violated rule says so itself; of any other failure a
+//! record is guilty only if, right then, the database takes a witness in its place: the same
+//! event with as many bytes of other text.
+
+use std::collections::BTreeSet;
+
+use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
+use analytics_core::event::Event;
+use analytics_core::identity::EventId;
+use analytics_core::maps::HashMap;
+use analytics_core::rejection::{Reason, Rejection};
+use analytics_core::rules;
+use diesel::connection::SimpleConnection;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use super::runner::run_once;
+use crate::batch::Batch;
+use crate::error::WriteError;
+use crate::tables::event_log;
+use crate::{Connection, DbError};
+
+/// Turns the records that the database refuses into rejections, and returns how many there were.
+///
+/// # Errors
+/// [`DbError`] where the database is not well; then nothing was found out.
+/// [`DbError::Unusable`] where an operator's triggers may be what refuses them.
+pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
+    let triggers = run_once(connection, "refusal", foreign_triggers)?;
+    if !triggers.is_empty() {
+        return Err(DbError::Unusable(format!(
+            "triggers that are not this service's may refuse good records, and have to be dropped: {}",
+            triggers.join(", ")
+        )));
+    }
+    let mut refused = reject_overflowing(connection, batch, business)?;
+    let mut suspects: Vec<_> = batch.items.iter_mut().map(|item| &mut item.decoded).filter(|d| d.is_ok()).collect();
+    let mut groups: Vec<&mut [&mut Result<Event, Rejection>]> = vec![&mut suspects];
+    while let Some(group) = groups.pop() {
+        let events: Vec<&Event> = group.iter().filter_map(|decoded| decoded.as_ref().ok()).collect();
+        let Some(why) = refusal(connection, &events)? else { continue };
+        match group {
+            [only] => {
+                **only = Err(Rejection::new(Reason::Unstorable, format!("the database refuses it: {why}")));
+                refused += 1;
+            }
+            several => {
+                let (first, second) = several.split_at_mut(several.len() / 2);
+                groups.extend([first, second]);
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// Why the database refuses one of these events, if it does.
+fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<String>, DbError> {
+    if events.is_empty() {
+        return Ok(None);
+    }
+    let values: Vec<&str> = events.iter().map(|event| event.metadata.as_str()).collect();
+    let evaluated: Result<usize, DbError> = run_once(connection, "refusal", |connection| {
+        let query = sql_query("SELECT count(jsonb_typeof(v::jsonb)) FROM unnest($1) AS v");
+        Ok(query.bind::<Array<Text>, _>(&values).execute(connection)?)
+    });
+    if let Err(error) = evaluated {
+        // Only a database that is well can refuse.
+        connection.batch_execute("SELECT 1")?;
+        return Ok(Some(error.to_string()));
+    }
+    match attempt(connection, events)? {
+        Attempt::Taken => Ok(None),
+        Attempt::Refused(why) => Ok(Some(why)),
+        Attempt::Failed(_) => {
+            let witnesses: Vec<Event> = events.iter().map(|event| witness(event)).collect();
+            let witnesses: Vec<&Event> = witnesses.iter().collect();
+            if !matches!(attempt(connection, &witnesses)?, Attempt::Taken) {
+                // The database takes nothing of the kind: it is not the records.
+                return Ok(None);
+            }
+            match attempt(connection, events)? {
+                Attempt::Taken => Ok(None),
+                Attempt::Refused(why) | Attempt::Failed(why) => Ok(Some(why)),
+            }
+        }
+    }
+}
+
+/// How writing some events for a moment went.
+enum Attempt {
+    Taken,
+    /// A rule of the tables is violated, which only values can do.
+    Refused(String),
+    /// For whatever reason.
+    Failed(String),
+}
+
+/// Writes events and takes that back.
+fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, DbError> {
+    let tried = run_once(connection, "refusal", |connection| {
+        // Under ids of its own, so that whoever has written the same events, or is writing them, is not waited for.
+        let copies: Vec<Event> =
+            events.iter().map(|event| Event { id: fresh_id(event.id), ..(*event).clone() }).collect();
+        event_log::copy(connection, &copies)?;
+        Err(Error::RollbackTransaction.into())
+    });
+    match tried {
+        Ok(()) | Err(WriteError::Database(DbError::Statement(Error::RollbackTransaction))) => Ok(Attempt::Taken),
+        Err(WriteError::Database(DbError::Statement(error))) if fault(&error) == Fault::Record => {
+            Ok(Attempt::Refused(error.to_string()))
+        }
+        Err(WriteError::Database(error @ DbError::Unreachable(_))) => Err(error),
+        Err(error) => Ok(Attempt::Failed(error.to_string())),
+    }
+}
+
+/// Whose fault a failed statement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A rule of the tables is violated, which only a record can do.
+    Record,
+    /// Good records are refused by an index that an operator added.
+    Operator,
+    /// A record's, the database's, or somebody else's.
+    Unclear,
+}
+
+/// Whose fault a failed statement of a batch is, as far as it says so. What the service's own keys refuse
+/// never comes here: see [`WriteError::AlreadyLogged`].
+#[must_use]
+pub fn fault(error: &Error) -> Fault {
+    use DatabaseErrorKind::{
+        CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation,
+    };
+    match error {
+        Error::DatabaseError(CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation, _) => {
+            Fault::Record
+        }
+        Error::DatabaseError(UniqueViolation, _) => Fault::Operator,
+        _ => Fault::Unclear,
+    }
+}
+
+/// Triggers on the tables of counting that no migration made. Whatever fails while they are there may be
+/// their doing.
+fn foreign_triggers(connection: &mut Connection) -> Result<Vec<String>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        named: String,
+    }
+    let rows: Vec<Row> = sql_query(include_str!("foreign_triggers.sql")).load(connection)?;
+    Ok(rows.into_iter().map(|row| row.named).collect())
+}
+
+/// The same event, in the same place of the log, with as many bytes of text that does not shrink:
+/// whatever room the event needs, the witness needs too.
+fn witness(event: &Event) -> Event {
+    let mut text = String::with_capacity(event.metadata.len() + 32);
+    while text.len() + 8 < event.metadata.len() {
+        text.push_str(&Uuid::new_v4().simple().to_string());
+    }
+    text.truncate(event.metadata.len().saturating_sub(8));
+    Event { id: fresh_id(event.id), metadata: format!(r#"{{"w":"{text}"}}"#), ..event.clone() }
+}
+
+/// Another id in the same place of the log.
+fn fresh_id(id: EventId) -> EventId {
+    let mut bytes = *Uuid::new_v4().as_bytes();
+    bytes.iter_mut().zip(id.0.as_bytes()).take(6).for_each(|(byte, time)| *byte = *time);
+    EventId(Uuid::new_v8(bytes))
+}
+
+/// Turns the events into rejections whose amounts do not fit into a metric any more, on top of what
+/// stands and of the events before them.
+fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
+    #[derive(QueryableByName)]
+    struct Standing {
+        #[diesel(sql_type = Text)]
+        metric_type: String,
+        #[diesel(sql_type = BigInt)]
+        value: i64,
+    }
+    let counters = |event: &Event| {
+        let mut deltas = Deltas::default();
+        rules::count(event, business, &mut deltas);
+        deltas.counters
+    };
+    let events = batch.items.iter().filter_map(|item| item.decoded.as_ref().ok());
+    let types: BTreeSet<String> = events.flat_map(|event| counters(event).into_keys()).map(|t| t.to_string()).collect();
+    let standing: Result<Vec<Standing>, DbError> = run_once(connection, "refusal", |connection| {
+        let query =
+            sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
+        Ok(query.bind::<Array<Text>, _>(types.iter().collect::<Vec<_>>()).load(connection)?)
+    });
+    let mut sums: HashMap<String, i128> =
+        standing?.into_iter().map(|row| (row.metric_type, i128::from(row.value))).collect();
+    let mut rejected = 0;
+    for decoded in batch.items.iter_mut().map(|item| &mut item.decoded) {
+        let Ok(event) = decoded else { continue };
+        let adds: Vec<(String, i128)> = counters(event).into_iter().map(|(t, sum)| (t.to_string(), sum)).collect();
+        let fits = |(t, sum): &(String, i128)| sums.get(t).copied().unwrap_or(0) + sum <= i128::from(i64::MAX);
+        if adds.iter().all(fits) {
+            for (metric_type, sum) in adds {
+                *sums.entry(metric_type).or_default() += sum;
+            }
+        } else {
+            let detail = "its amount does not fit into a metric any more";
+            *decoded = Err(Rejection::new(Reason::Unstorable, detail));
+            rejected += 1;
+        }
+    }
+    Ok(rejected)
+}

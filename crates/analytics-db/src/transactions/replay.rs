@@ -1,0 +1,253 @@
+//! Dead letters, tried again: the ordinary decoding, and the one transaction.
+//!
+//! A replayed record keeps the place at which it stood in the log, and its place is one of its
+//! identities: however often it is replayed, with whatever corrections, it counts once.
+
+use analytics_core::business::Business;
+use analytics_core::events::Decoder;
+use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::count::{judge, log};
+use super::runner::run;
+use crate::batch::{Item, Outcome, Reread};
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+use crate::tables::dead_letters;
+use crate::{Connection, DbError};
+
+/// What became of a dead letter that was to be replayed.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The dead letter.
+    pub id: Uuid,
+    /// What came of it.
+    pub result: Result<Outcome, NotReplayed>,
+}
+
+/// Why a dead letter was not even tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotReplayed {
+    /// There is none of this id.
+    #[error("there is no such dead letter")]
+    Unknown,
+    /// Its bytes are gone.
+    #[error("it was discarded, and its bytes with it: give a corrected payload")]
+    Discarded,
+    /// It was larger than what is kept.
+    #[error("its bytes were not kept whole: give a corrected payload")]
+    Cut,
+    /// This process counts other topics.
+    #[error("its topic is none of those that this process is told to count: check KAFKA_TOPICS")]
+    Topic,
+    /// The database did not take it.
+    #[error("the database did not take it: {0}")]
+    Refused(String),
+}
+
+/// How many dead letters one transaction replays at most.
+const MOST: usize = 500;
+/// How many bytes of payloads one transaction replays, unless a single one has more.
+const MOST_BYTES: i64 = 16 << 20;
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    topic: String,
+    #[diesel(sql_type = Integer)]
+    partition: i32,
+    #[diesel(sql_type = BigInt)]
+    offset: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    record_timestamp: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    key: Option<Vec<u8>>,
+    #[diesel(sql_type = Jsonb)]
+    headers: Value,
+    #[diesel(sql_type = Nullable<Binary>)]
+    payload: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    payload_bytes: Option<i64>,
+    #[diesel(sql_type = Text)]
+    state: String,
+}
+
+/// Replays dead letters; all of them with the corrected payload, if one is given. `actor` is who
+/// does it. One that the database does not take holds no other one up.
+///
+/// # Errors
+/// [`WriteError`] where the database cannot be reached; some may have been replayed then.
+pub fn replay(
+    connection: &mut Connection,
+    ids: &[Uuid],
+    corrected: Option<&[u8]>,
+    decoder: &Decoder,
+    actor: &str,
+) -> Result<Vec<Replayed>, WriteError> {
+    let mut replayed = Vec::with_capacity(ids.len());
+    let mut pieces = pieces(connection, ids)?;
+    while let Some(piece) = pieces.pop() {
+        match replay_piece(connection, &piece, corrected, decoder, actor) {
+            Ok(done) => replayed.extend(done),
+            Err(error @ WriteError::Database(DbError::Unreachable(_))) => return Err(error),
+            Err(error) => match piece.as_slice() {
+                [only] => {
+                    let why = NotReplayed::Refused(error.to_string());
+                    replayed.push(Replayed { id: *only, result: Err(why) });
+                }
+                several => {
+                    let (first, second) = several.split_at(several.len() / 2);
+                    pieces.extend([first.to_vec(), second.to_vec()]);
+                }
+            },
+        }
+    }
+    Ok(replayed)
+}
+
+/// Cuts the letters into what one transaction can hold.
+fn pieces(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Vec<Uuid>>, WriteError> {
+    #[derive(QueryableByName)]
+    struct Size {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = BigInt)]
+        bytes: i64,
+    }
+    let sizes: Vec<Size> = sql_query(
+        "SELECT i.id, coalesce(octet_length(d.payload), 0)::bigint AS bytes \
+         FROM unnest($1) WITH ORDINALITY AS i (id, number) LEFT JOIN dead_letters d ON d.id = i.id ORDER BY i.number",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(connection)?;
+    let mut pieces: Vec<Vec<Uuid>> = Vec::new();
+    let mut bytes = 0;
+    for size in sizes {
+        match pieces.last_mut().filter(|piece| piece.len() < MOST && bytes + size.bytes <= MOST_BYTES) {
+            Some(piece) => piece.push(size.id),
+            None => {
+                bytes = 0;
+                pieces.push(vec![size.id]);
+            }
+        }
+        bytes += size.bytes;
+    }
+    Ok(pieces)
+}
+
+fn replay_piece(
+    connection: &mut Connection,
+    ids: &[Uuid],
+    corrected: Option<&[u8]>,
+    decoder: &Decoder,
+    actor: &str,
+) -> Result<Vec<Replayed>, WriteError> {
+    run(connection, "replay", |connection| {
+        let rows = load(connection, ids)?;
+        let mut replayed: Vec<Replayed> = ids
+            .iter()
+            .filter(|id| rows.iter().all(|row| row.id != **id))
+            .map(|id| Replayed { id: *id, result: Err(NotReplayed::Unknown) })
+            .collect();
+        let mut items = Vec::new();
+        let mut letters = Vec::new();
+        for row in rows {
+            let id = row.id;
+            match row.record(corrected, decoder) {
+                Ok(record) => {
+                    letters.push(id);
+                    items.push(item(record, decoder));
+                }
+                Err(why) => replayed.push(Replayed { id, result: Err(why) }),
+            }
+        }
+        let outcomes = count(connection, &mut items, decoder.business)?;
+        let trace = |(letter, outcome): (&Uuid, _)| dead_letters::Action {
+            letter: *letter,
+            action: "replay",
+            actor,
+            outcome,
+            corrected,
+        };
+        dead_letters::settle(connection, &letters.iter().zip(&outcomes).map(trace).collect::<Vec<_>>())?;
+        replayed.extend(letters.into_iter().zip(outcomes).map(|(id, outcome)| Replayed { id, result: Ok(outcome) }));
+        Ok(replayed)
+    })
+}
+
+/// Counts the records like any batch, but for offsets, which do not move, and dead letters, which
+/// are there. The counting lock is held from here on.
+fn count(connection: &mut Connection, items: &mut [Item], business: Business) -> Result<Vec<Outcome>, WriteError> {
+    let judged = judge(connection, items, Reread::Possible)?;
+    let counting = log(connection, judged.events, business)?;
+    let lock = CountingLock::take(connection)?;
+    counting.add(connection, &lock)?;
+    Ok(judged.outcomes)
+}
+
+fn load(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Row>, WriteError> {
+    Ok(sql_query(
+        "SELECT id, topic, partition, \"offset\", record_timestamp, key, headers, payload, payload_bytes, state \
+         FROM dead_letters WHERE id = ANY($1) ORDER BY topic, partition, \"offset\"",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(connection)?)
+}
+
+fn item(record: Record, decoder: &Decoder) -> Item {
+    let decoded = decoder.decode(&record, Utc::now()).map(|mut event| {
+        event.identify_by_place(&record.place);
+        event
+    });
+    Item { record, decoded }
+}
+
+impl Row {
+    /// The record as it was, or with the corrected payload in its place.
+    fn record(self, corrected: Option<&[u8]>, decoder: &Decoder) -> Result<Record, NotReplayed> {
+        if decoder.topics.event_type(&self.topic).is_none() {
+            // It would be logged as something else, and never counted.
+            return Err(NotReplayed::Topic);
+        }
+        let kept = self.payload.as_ref().map_or(0, Vec::len);
+        let payload = match corrected {
+            Some(corrected) => Some(corrected.to_vec()),
+            None if self.state == "discarded" => return Err(NotReplayed::Discarded),
+            None if self.payload_bytes.is_some_and(|bytes| usize::try_from(bytes) != Ok(kept)) => {
+                return Err(NotReplayed::Cut);
+            }
+            None => self.payload,
+        };
+        Ok(Record {
+            place: Place {
+                partition: TopicPartition { topic: self.topic.into(), partition: self.partition },
+                offset: Offset(self.offset),
+                timestamp: self.record_timestamp.map(|time| time.timestamp_millis()),
+            },
+            key: self.key,
+            headers: self.headers.as_array().into_iter().flatten().map(header).collect(),
+            payload,
+        })
+    }
+}
+
+/// A header as the dead letter has it; values that were no text are there in hexadecimal.
+fn header(stored: &Value) -> Header {
+    let text = |name: &str| stored.get(name).and_then(Value::as_str);
+    let bytes = |hex: &str| {
+        let digits: Option<Vec<u32>> = hex.chars().map(|digit| digit.to_digit(16)).collect();
+        let pairs = digits.unwrap_or_default();
+        pairs
+            .chunks_exact(2)
+            .filter_map(|pair| u8::try_from(pair.first()? * 16 + pair.last()?).ok())
+            .collect::<Vec<u8>>()
+    };
+    let value = text("value").map(|value| value.as_bytes().to_vec()).or_else(|| text("valueHex").map(bytes));
+    Header { name: text("name").unwrap_or_default().to_owned(), value }
+}

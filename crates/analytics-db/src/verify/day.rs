@@ -1,0 +1,215 @@
+//! One business day: its events counted again, against its rollups and its count of events.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
+use analytics_core::identity::EventId;
+use analytics_core::rollup::{Bucket, Granularity, Measures};
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::sql_types::{Array, BigInt, Date, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use super::proofs::ProvedDay;
+use super::{AuditError, Day, Difference, Findings, Watcher, ratings, recount};
+use crate::{Connection, DbError};
+
+/// Granularity, start of the bucket, metric type: what one rollup is known by.
+type Key = (Granularity, DateTime<Utc>, String);
+
+#[derive(QueryableByName)]
+struct RollupRow {
+    #[diesel(sql_type = Text)]
+    metric_type: String,
+    #[diesel(sql_type = Text)]
+    granularity: String,
+    #[diesel(sql_type = Timestamptz)]
+    bucket_start: DateTime<Utc>,
+    #[diesel(sql_type = BigInt)]
+    value: i64,
+}
+
+/// Audits a day. One that was proved, and whose count of events and rollups are as they were then,
+/// is not read again.
+pub(super) fn audit(
+    connection: &mut Connection,
+    business: Business,
+    day: NaiveDate,
+    proved: Option<&ProvedDay>,
+    watcher: &Watcher<'_>,
+    findings: &mut Findings,
+) -> Result<Day, AuditError> {
+    let ranges = business.calendar.day_ranges(day);
+    let digest = digest(connection, &ranges)?;
+    let counted = counted(connection, day)?;
+    let events = counted.values().sum();
+    if proved.is_some_and(|proved| proved.events == events && proved.digest == digest) {
+        return Ok(Day { day, events, digest, read: false, holds: true });
+    }
+    let before = findings.differences.len();
+    let deltas = recount(connection, business, day, watcher, findings)?;
+    compare_events(day, &counted, &deltas, findings);
+    let found = found(connection, &ranges)?;
+    let expected = expected(day, &deltas);
+    check_hours(day, &expected, findings);
+    compare(found, expected, findings);
+    Ok(Day { day, events, digest, read: true, holds: findings.differences.len() == before })
+}
+
+fn recount(
+    connection: &mut Connection,
+    business: Business,
+    day: NaiveDate,
+    watcher: &Watcher<'_>,
+    findings: &mut Findings,
+) -> Result<Deltas, AuditError> {
+    let mut deltas = Deltas::default();
+    recount::pieces(connection, business, day, |connection, piece| {
+        watcher.check()?;
+        for logged in &piece {
+            let problem = logged.event.as_ref().err().cloned().or(logged.tampered.map(str::to_owned));
+            findings.differences.extend(problem.map(|problem| Difference::Event { id: logged.id, problem }));
+            recount::count(logged, business, &mut deltas)?;
+        }
+        findings.keys_checked += piece.len() as u64;
+        ratings::check_logged(connection, business, &piece, &mut findings.suspects)
+    })?;
+    Ok(deltas)
+}
+
+/// Stretches of time, as the database takes them: beginnings and ends.
+fn starts_and_ends(ranges: &[Range<DateTime<Utc>>]) -> (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
+    ranges.iter().map(|range| (range.start, range.end)).unzip()
+}
+
+fn digest(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<String, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        digest: String,
+    }
+    let (starts, ends) = starts_and_ends(ranges);
+    let row: Row = sql_query(include_str!("digest_of_rollups.sql"))
+        .bind::<Array<Timestamptz>, _>(starts)
+        .bind::<Array<Timestamptz>, _>(ends)
+        .get_result(connection)?;
+    Ok(row.digest)
+}
+
+/// Events counted on a day, by type, by the count that is kept apart from the log.
+fn counted(connection: &mut Connection, day: NaiveDate) -> Result<BTreeMap<String, i64>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        event_type: String,
+        #[diesel(sql_type = BigInt)]
+        events: i64,
+    }
+    let rows: Vec<Row> =
+        sql_query("SELECT event_type, events FROM event_days WHERE day = $1").bind::<Date, _>(day).load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.event_type, row.events)).collect())
+}
+
+fn compare_events(day: NaiveDate, counted: &BTreeMap<String, i64>, deltas: &Deltas, findings: &mut Findings) {
+    let mut pairs: BTreeMap<&str, (i64, i64)> =
+        counted.iter().map(|(event_type, events)| (event_type.as_str(), (*events, 0))).collect();
+    for ((_, event_type), events) in &deltas.events {
+        pairs.entry(event_type.name()).or_default().1 += events;
+    }
+    for (event_type, (counted, logged)) in pairs {
+        findings.keys_checked += 1;
+        if counted != logged {
+            let event_type = event_type.to_owned();
+            findings.differences.push(Difference::EventDay { day, event_type, counted, logged });
+        }
+    }
+}
+
+fn found(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<BTreeMap<Key, i64>, DbError> {
+    let (starts, ends) = starts_and_ends(ranges);
+    let rows: Vec<RollupRow> = sql_query(
+        "SELECT r.metric_type, r.granularity, r.bucket_start, r.value FROM unnest($1, $2) AS s (first, last) \
+         JOIN metric_rollups r ON r.bucket_start >= s.first AND r.bucket_start < s.last",
+    )
+    .bind::<Array<Timestamptz>, _>(starts)
+    .bind::<Array<Timestamptz>, _>(ends)
+    .load(connection)?;
+    let of_row =
+        |row: RollupRow| Some(((Granularity::named(&row.granularity)?, row.bucket_start, row.metric_type), row.value));
+    Ok(rows.into_iter().filter_map(of_row).collect())
+}
+
+fn expected(day: NaiveDate, deltas: &Deltas) -> BTreeMap<Key, i128> {
+    let of_row = |(bucket, measures): (&Bucket, &Measures)| {
+        let (granularity, start) = (bucket.granularity, bucket.start);
+        let counters: Vec<_> = bucket.counters(day, *measures).collect();
+        counters.into_iter().map(move |(counter, sum)| ((granularity, start, counter.to_string()), sum))
+    };
+    deltas.rollups.iter().flat_map(of_row).collect()
+}
+
+/// Hours, where there are any, sum to their day.
+fn check_hours(day: NaiveDate, expected: &BTreeMap<Key, i128>, findings: &mut Findings) {
+    let mut hours: BTreeMap<&str, i128> = BTreeMap::new();
+    let mut days: BTreeMap<&str, i128> = BTreeMap::new();
+    for ((granularity, _, metric_type), sum) in expected {
+        let sums = match granularity {
+            Granularity::Hour => &mut hours,
+            Granularity::Day => &mut days,
+        };
+        *sums.entry(metric_type).or_default() += sum;
+    }
+    for (metric_type, parts) in hours {
+        let total = days.get(metric_type).copied().unwrap_or(0);
+        if total != parts {
+            let what = format!("{metric_type} of {day} and the sum of its hours");
+            findings.differences.push(Difference::Sum { what, total, parts });
+        }
+    }
+}
+
+/// Compares what stands with what was counted again. A zero that was never counted does no harm.
+fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &mut Findings) {
+    let mut pairs: BTreeMap<Key, (Option<i64>, Option<i128>)> =
+        found.into_iter().map(|(key, value)| (key, (Some(value), None))).collect();
+    for (key, sum) in expected {
+        pairs.entry(key).or_default().1 = Some(sum);
+    }
+    for ((granularity, bucket_start, metric_type), (found, expected)) in pairs {
+        findings.keys_checked += 1;
+        if expected.is_none() && granularity == Granularity::Day {
+            findings.ghosts.insert(metric_type.clone());
+        }
+        if found.map(i128::from) == expected || (found == Some(0) && expected.is_none()) {
+            continue;
+        }
+        if granularity == Granularity::Day {
+            let missing = expected.unwrap_or(0) - i128::from(found.unwrap_or(0));
+            *findings.corrections.entry(metric_type.clone()).or_default() += missing;
+        }
+        let expected = expected.map(|sum| i64::try_from(sum).unwrap_or(i64::MAX));
+        findings.differences.push(Difference::Rollup { metric_type, granularity, bucket_start, found, expected });
+    }
+}
+
+/// Identities whose event is not in the log: it was counted, and is gone.
+pub(super) fn check_identities(connection: &mut Connection, findings: &mut Findings) -> Result<(), DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        event_id: Uuid,
+    }
+    let missing: Vec<Row> = sql_query(
+        "SELECT DISTINCT k.event_id FROM event_keys k \
+         WHERE NOT EXISTS (SELECT FROM event_logs e WHERE e.id = k.event_id) ORDER BY 1",
+    )
+    .load(connection)?;
+    findings.differences.extend(
+        missing
+            .into_iter()
+            .map(|row| Difference::Event { id: EventId(row.event_id), problem: "it is missing from the log".into() }),
+    );
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! Counting everything again from the log, and comparing it with what stands.
+//!
+//! One snapshot, day by day: the events of a day are counted by the rules that decided them and
+//! compared with the day's rollups (`day`); the days' sums, what was added by hand and the ratings
+//! that stand are compared with the metrics (`totals`, `ratings`). `proofs` keeps what came of it.
+//! `repair` turns the differences into deltas and adds them like any batch.
+
+mod day;
+mod difference;
+pub mod proofs;
+mod ratings;
+mod recount;
+pub mod repair;
+mod totals;
+
+pub use difference::{Difference, Figures};
+
+use analytics_core::business::Business;
+use analytics_core::calendar::Calendar;
+use analytics_core::identity::Fingerprint;
+use analytics_core::maps::{HashMap, HashSet};
+use analytics_core::ratios::Histogram;
+use analytics_core::rules::UnknownRules;
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{Date, Nullable, Timestamptz, Uuid as SqlUuid};
+use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use crate::tables::ingest_offsets;
+use crate::{Connection, DbError};
+
+/// Which days are read from the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Those that were never proved, or have changed since.
+    Unproved,
+    /// Those, and every day from this one on.
+    Since(NaiveDate),
+    /// Every day; also every identity and every rating.
+    Everything,
+}
+
+/// What counting again came to.
+#[derive(Debug)]
+pub struct Audit {
+    /// When the snapshot was taken.
+    pub at: DateTime<Utc>,
+    /// What was to be read.
+    pub extent: Extent,
+    /// Every day that has events or rollups.
+    pub days: Vec<Day>,
+    /// How many numbers were compared.
+    pub keys_checked: u64,
+    /// What differs.
+    pub differences: Vec<Difference>,
+    /// A hash of all numbers.
+    pub digest: Uuid,
+    /// How far each partition was counted.
+    pub offsets: Vec<ingest_offsets::StoredOffset>,
+    /// How long it took.
+    pub took: std::time::Duration,
+}
+
+/// One business day of an audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Day {
+    /// The day.
+    pub day: NaiveDate,
+    /// Events that were counted, by the count kept apart from the log.
+    pub events: i64,
+    /// A hash of its rollups.
+    pub digest: String,
+    /// Whether its events were read.
+    pub read: bool,
+    /// Whether what was read is what stands.
+    pub holds: bool,
+}
+
+/// Why an audit could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// An event was decided by rules that this program does not have.
+    #[error(transparent)]
+    Rules(#[from] UnknownRules),
+    /// The process was asked to stop.
+    #[error("stopped before everything was counted again; nothing was changed")]
+    Stopped,
+}
+
+impl From<diesel::result::Error> for AuditError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Audit {
+    /// Events that were read from the log.
+    #[must_use]
+    pub fn events_read(&self) -> i64 {
+        self.days.iter().filter(|day| day.read).map(|day| day.events).sum()
+    }
+}
+
+/// What an audit gathers on its way.
+#[derive(Default)]
+struct Findings {
+    keys_checked: u64,
+    differences: Vec<Difference>,
+    /// By how much the sum of a counter's days is to be corrected.
+    corrections: HashMap<String, i128>,
+    /// Users and targets whose standing rating may not be what the log says.
+    suspects: ratings::Suspects,
+    /// Counters of which a day stands that nothing was counted on.
+    ghosts: HashSet<String>,
+    /// What the right ratings come to, by target.
+    histograms: HashMap<String, Histogram>,
+}
+
+/// Who waits for an audit.
+pub struct Watcher<'a> {
+    /// Hears of every day that was read.
+    pub progress: &'a mut dyn FnMut(&Day),
+    /// Tells whether the audit is still wanted; asked every moment.
+    pub wanted: &'a dyn Fn() -> bool,
+}
+
+impl Watcher<'_> {
+    fn check(&self) -> Result<(), AuditError> {
+        if (self.wanted)() { Ok(()) } else { Err(AuditError::Stopped) }
+    }
+}
+
+/// Counts everything again.
+///
+/// # Errors
+/// [`AuditError`].
+pub fn audit(
+    connection: &mut Connection,
+    business: Business,
+    extent: Extent,
+    watcher: &mut Watcher<'_>,
+) -> Result<Audit, AuditError> {
+    let mut transaction = connection.build_transaction().repeatable_read().read_only();
+    transaction.run(|connection| {
+        // Long statements belong to it, and whoever started it may go away.
+        connection.batch_execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SET LOCAL client_connection_check_interval = '5s'",
+        )?;
+        in_snapshot(connection, business, extent, watcher)
+    })
+}
+
+fn in_snapshot(
+    connection: &mut Connection,
+    business: Business,
+    extent: Extent,
+    watcher: &mut Watcher<'_>,
+) -> Result<Audit, AuditError> {
+    let began = std::time::Instant::now();
+    let at = crate::now(connection)?;
+    let offsets = ingest_offsets::all(connection)?;
+    let proved = proofs::proved_days(connection)?;
+    let mut findings = Findings::default();
+    let mut days = Vec::new();
+    let mut next = next_day(connection, business, None)?;
+    while let Some(day) = next {
+        watcher.check()?;
+        let proved = proved.get(&day).filter(|_| !extent.reads(day));
+        let audited = day::audit(connection, business, day, proved, watcher, &mut findings)?;
+        if audited.read {
+            (watcher.progress)(&audited);
+        }
+        days.push(audited);
+        next = next_day(connection, business, Some(day))?;
+    }
+    let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();
+    watcher.check()?;
+    ratings::check_standing(connection, business, extent, &read, &mut findings)?;
+    watcher.check()?;
+    if extent == Extent::Everything {
+        day::check_identities(connection, &mut findings)?;
+    }
+    let fingerprint =
+        days.iter().fold(Fingerprint::new("proof"), |sum, day| sum.text(&day.day.to_string()).text(&day.digest));
+    let digest = totals::audit(connection, business, fingerprint, &mut findings)?;
+    let Findings { keys_checked, differences, .. } = findings;
+    Ok(Audit { at, extent, days, keys_checked, differences, digest, offsets, took: began.elapsed() })
+}
+
+impl Extent {
+    fn reads(self, day: NaiveDate) -> bool {
+        match self {
+            Self::Unproved => false,
+            Self::Since(first) => day >= first,
+            Self::Everything => true,
+        }
+    }
+}
+
+/// The next day after `after` that has events, rollups or a count of events.
+fn next_day(
+    connection: &mut Connection,
+    business: Business,
+    after: Option<NaiveDate>,
+) -> Result<Option<NaiveDate>, DbError> {
+    #[derive(QueryableByName)]
+    struct Event {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    #[derive(QueryableByName)]
+    struct Rollup {
+        #[diesel(sql_type = Timestamptz)]
+        bucket_start: DateTime<Utc>,
+    }
+    #[derive(QueryableByName)]
+    struct Counted {
+        #[diesel(sql_type = Nullable<Date>)]
+        day: Option<NaiveDate>,
+    }
+    let first = match after {
+        Some(day) => day.succ_opt(),
+        None => Some(NaiveDate::default()),
+    };
+    let Some(first) = first else { return Ok(None) };
+    let of_event = day_of_next(business.calendar, first, |from| {
+        let event: Option<Event> = sql_query("SELECT id FROM event_logs WHERE id >= $1 ORDER BY id LIMIT 1")
+            .bind::<SqlUuid, _>(recount::first_id(from).0)
+            .get_result(connection)
+            .optional()?;
+        Ok(event.map(|event| recount::time_of(event.id).utc()))
+    })?;
+    let of_rollup = day_of_next(business.calendar, first, |from| {
+        let query = "SELECT bucket_start FROM rollups WHERE bucket_start >= $1 ORDER BY bucket_start LIMIT 1";
+        let rollup: Option<Rollup> = sql_query(query).bind::<Timestamptz, _>(from).get_result(connection).optional()?;
+        Ok(rollup.map(|rollup| rollup.bucket_start))
+    })?;
+    let counted: Counted = sql_query("SELECT min(day) AS day FROM event_days WHERE day >= $1")
+        .bind::<Date, _>(first)
+        .get_result(connection)?;
+    Ok(of_event.into_iter().chain(of_rollup).chain(counted.day).min())
+}
+
+/// The earliest day from `first` on in which something lies; `next` gives the first moment at which
+/// something lies from a moment on.
+fn day_of_next(
+    calendar: Calendar,
+    first: NaiveDate,
+    mut next: impl FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError>,
+) -> Result<Option<NaiveDate>, DbError> {
+    let mut from = calendar.day_start(first);
+    loop {
+        let Some(time) = next(from)? else { return Ok(None) };
+        let day = calendar.day(time.into());
+        if day < first {
+            // An earlier day that has come back: what follows it may be of interest.
+            let stretch = calendar.day_ranges(day).into_iter().find(|range| range.contains(&time));
+            from = stretch.map_or(time + chrono::Duration::minutes(1), |range| range.end);
+            continue;
+        }
+        // The day before this one may still come back.
+        let before = day.pred_opt().filter(|before| *before >= first);
+        for range in before.into_iter().flat_map(|before| calendar.day_ranges(before)) {
+            if range.start > time && next(range.start)?.is_some_and(|time| time < range.end) {
+                return Ok(before);
+            }
+        }
+        return Ok(Some(day));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_that_come_back_are_neither_missed_nor_met_twice() {
+        let business = Business::parse("CAD", "America/St_Johns").unwrap();
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let days = |times: &[&str]| {
+            let times: Vec<DateTime<Utc>> = times.iter().map(|time| time.parse().unwrap()).collect();
+            let next = |from| Ok(times.iter().copied().filter(|time| *time >= from).min());
+            let mut found = Vec::new();
+            let mut first = day("2010-11-01");
+            while let Some(day) = day_of_next(business.calendar, first, next).unwrap() {
+                found.push(day.to_string());
+                first = day.succ_opt().unwrap();
+            }
+            found
+        };
+        for (times, expected) in [
+            (&["2010-11-07T02:31:30Z"][..], &["2010-11-06"][..]),
+            (&["2010-11-07T02:30:30Z"], &["2010-11-07"]),
+            (&["2010-11-07T02:30:30Z", "2010-11-07T02:31:30Z"], &["2010-11-06", "2010-11-07"]),
+            (&["2010-11-07T02:31:30Z", "2010-11-07T04:00:00Z"], &["2010-11-06", "2010-11-07"]),
+            (&["2010-11-07T02:00:00Z", "2010-11-07T02:31:30Z", "2010-11-09T12:00:00Z"], &["2010-11-06", "2010-11-09"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(days(times), expected, "{times:?}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The ratings that stand, against those in the log.
+//!
+//! No rating in the log may be later than the one that stands, and the one that stands must be in
+//! the log: together that makes it the latest, without holding all of them in memory. Where either
+//! fails, the user's ratings are read again.
+
+use std::collections::BTreeSet;
+
+use analytics_core::business::Business;
+use analytics_core::deltas::{Deltas, Rated};
+use analytics_core::event::Stars;
+use analytics_core::identity::EventId;
+use analytics_core::maps::{HashMap, HashSet};
+use analytics_core::ratios::Histogram;
+use chrono::NaiveDate;
+use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use uuid::Uuid;
+
+use super::{AuditError, Difference, Extent, Findings, recount};
+use crate::tables::logged_events::{self, Logged};
+use crate::tables::ratings::{standing, stars};
+use crate::{Connection, DbError};
+
+/// Metric types and users whose standing rating is doubted.
+pub(super) type Suspects = BTreeSet<(String, String)>;
+
+/// How many users' ratings are read at once.
+const PIECE: usize = 1_000;
+
+/// Doubts every standing rating of which a later one is in the log.
+pub(super) fn check_logged(
+    connection: &mut Connection,
+    business: Business,
+    piece: &[Logged],
+    suspects: &mut Suspects,
+) -> Result<(), AuditError> {
+    let logged = latest(piece, business)?;
+    let keys: Vec<_> = logged.keys().cloned().collect();
+    let standing = standing(connection, &keys)?;
+    suspects.extend(logged.into_iter().filter_map(|(key, rated)| {
+        let holds = standing.get(&key).is_some_and(|standing| {
+            if standing.event == rated.event { *standing == rated } else { standing.replaces(&rated) }
+        });
+        (!holds).then_some(key)
+    }));
+    Ok(())
+}
+
+/// Of each user and target in these events the latest rating, by the rules.
+fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, String), Rated>, AuditError> {
+    let mut deltas = Deltas::default();
+    for logged in events {
+        recount::count(logged, business, &mut deltas)?;
+    }
+    let named = |((target, user), rated): ((analytics_core::metric_type::MetricType, _), _)| {
+        ((target.to_string(), analytics_core::ids::UserId::as_str(&user).to_owned()), rated)
+    };
+    Ok(deltas.ratings.into_iter().map(named).collect())
+}
+
+/// The ratings of some users and targets that should stand by the log.
+pub(super) fn in_log(
+    connection: &mut Connection,
+    business: Business,
+    keys: &[(String, String)],
+) -> Result<HashMap<(String, String), Rated>, AuditError> {
+    let mut found = HashMap::default();
+    let wanted: HashSet<&(String, String)> = keys.iter().collect();
+    let users: BTreeSet<&str> = keys.iter().map(|(_, user)| user.as_str()).collect();
+    let users: Vec<&str> = users.into_iter().collect();
+    for piece in users.chunks(PIECE) {
+        let events = logged_events::ratings_of(connection, piece)?;
+        let latest = latest(&events, business)?;
+        found.extend(latest.into_iter().filter(|(key, _)| wanted.contains(key)));
+    }
+    Ok(found)
+}
+
+/// Checks that every rating that stands is in the log: all of them, or those of the days that were
+/// read. Then works the averages out that the right ones come to.
+pub(super) fn check_standing(
+    connection: &mut Connection,
+    business: Business,
+    extent: Extent,
+    read: &[NaiveDate],
+    findings: &mut Findings,
+) -> Result<(), AuditError> {
+    let ranges: Vec<(EventId, EventId)> = match extent {
+        Extent::Everything => vec![(EventId(Uuid::nil()), EventId(Uuid::max()))],
+        _ => read.iter().flat_map(|day| recount::ids_of(business, *day)).fold(Vec::new(), |mut ranges, (from, to)| {
+            match ranges.last_mut() {
+                Some((_, end)) if *end == from => *end = to,
+                _ => ranges.push((from, to)),
+            }
+            ranges
+        }),
+    };
+    let mut suspects = std::mem::take(&mut findings.suspects);
+    suspects.extend(without_event(connection, &ranges)?);
+    let (mut histograms, ratings) = standing_histograms(connection)?;
+    findings.keys_checked += ratings;
+    let suspects: Vec<_> = suspects.into_iter().collect();
+    let expected = in_log(connection, business, &suspects)?;
+    let found = standing(connection, &suspects)?;
+    for key in suspects {
+        let (found, expected) = (found.get(&key).copied(), expected.get(&key).copied());
+        if found == expected {
+            continue;
+        }
+        let histogram = histograms.entry(key.0.clone()).or_default();
+        found.into_iter().for_each(|rated| histogram.add(rated.stars, -1));
+        expected.into_iter().for_each(|rated| histogram.add(rated.stars, 1));
+        let (metric_type, user) = key;
+        findings.differences.push(Difference::Rating { metric_type, user, found, expected });
+    }
+    findings.histograms = histograms;
+    Ok(())
+}
+
+/// Standing ratings whose event is not in the log, or is another one.
+fn without_event(connection: &mut Connection, ranges: &[(EventId, EventId)]) -> Result<Vec<(String, String)>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        metric_type: String,
+        #[diesel(sql_type = Text)]
+        user_id: String,
+    }
+    let rows: Vec<Row> = sql_query(include_str!("ratings_without_event.sql"))
+        .bind::<Array<SqlUuid>, _>(ranges.iter().map(|(from, _)| from.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(ranges.iter().map(|(_, to)| to.0).collect::<Vec<_>>())
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.metric_type, row.user_id)).collect())
+}
+
+/// How many ratings of each number of stars stand, by target, and how many there are.
+fn standing_histograms(connection: &mut Connection) -> Result<(HashMap<String, Histogram>, u64), DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        metric_type: String,
+        #[diesel(sql_type = diesel::sql_types::SmallInt)]
+        stars: i16,
+        #[diesel(sql_type = BigInt)]
+        ratings: i64,
+    }
+    let rows: Vec<Row> =
+        sql_query("SELECT metric_type, stars, count(*) AS ratings FROM ratings GROUP BY 1, 2").load(connection)?;
+    let mut histograms: HashMap<String, Histogram> = HashMap::default();
+    let mut all = 0;
+    for row in rows {
+        let histogram = histograms.entry(row.metric_type).or_default();
+        let number: Option<Stars> = stars(row.stars);
+        number.into_iter().for_each(|number| histogram.add(number, row.ratings));
+        all += row.ratings.unsigned_abs();
+    }
+    Ok((histograms, all))
+}

@@ -1,0 +1,66 @@
+//! Events read back and counted again, in pieces that fit in memory.
+
+use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
+use analytics_core::identity::EventId;
+use analytics_core::rules;
+use analytics_core::time::EventTime;
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::AuditError;
+use crate::tables::logged_events::{self, Logged};
+use crate::{Connection, DbError};
+
+/// How many events are in memory at once.
+const PIECE: i64 = 20_000;
+
+/// The lowest id that an event of this moment or a later one can have.
+pub(super) fn first_id(time: DateTime<Utc>) -> EventId {
+    EventId::lowest_at(time.into())
+}
+
+/// When the event of an id happened, to the millisecond.
+pub(super) fn time_of(id: Uuid) -> EventTime {
+    EventTime::from_micros(EventId(id).millis() * 1000)
+}
+
+/// The ids of a business day, in stretches: from the first on, before the second.
+pub(super) fn ids_of(business: Business, day: NaiveDate) -> Vec<(EventId, EventId)> {
+    let ranges = business.calendar.day_ranges(day);
+    ranges.into_iter().map(|range| (first_id(range.start), first_id(range.end))).collect()
+}
+
+/// Hands every event of a day over, a piece at a time.
+///
+/// # Errors
+/// Those of `work`, and [`DbError`].
+pub(super) fn pieces<E: From<DbError>>(
+    connection: &mut Connection,
+    business: Business,
+    day: NaiveDate,
+    mut work: impl FnMut(&mut Connection, Vec<Logged>) -> Result<(), E>,
+) -> Result<(), E> {
+    for (mut from, to) in ids_of(business, day) {
+        loop {
+            let piece = logged_events::range(connection, from, to, PIECE)?;
+            let Some(last) = piece.last() else { break };
+            let next = EventId(Uuid::from_u128(last.id.0.as_u128() + 1));
+            let complete = i64::try_from(piece.len()).is_ok_and(|length| length < PIECE);
+            work(connection, piece)?;
+            if complete {
+                break;
+            }
+            from = next;
+        }
+    }
+    Ok(())
+}
+
+/// Counts one logged event by the rules that decided it. What cannot be read counts for nothing.
+pub(super) fn count(logged: &Logged, business: Business, deltas: &mut Deltas) -> Result<(), AuditError> {
+    if let Ok(event) = &logged.event {
+        rules::recount(logged.rules_version, event, business, deltas)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What differences come to as corrections.
+
+use analytics_core::RULES_VERSION;
+use analytics_core::business::Business;
+use analytics_core::catalogue::Definition;
+use analytics_core::metric_type::MetricType;
+use analytics_core::ratios::Fraction;
+use analytics_core::topics::EventType;
+use chrono::NaiveDate;
+
+use super::{AuditError, Difference, Figures, ratings};
+use crate::error::WriteError;
+use crate::locks::Guard;
+use crate::transactions::Failure;
+use crate::transactions::repair::Corrections;
+use crate::{Connection, DbError, transactions};
+
+/// Why nothing was repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The log could not be counted again.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The differences could not be added.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<DbError> for RepairError {
+    fn from(error: DbError) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+impl From<diesel::result::Error> for RepairError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+/// Adds what the differences say is missing, in one transaction. `guard` is the right to
+/// [repair](crate::locks::Lock::Repair), held since before the differences were found.
+///
+/// # Errors
+/// [`RepairError`]; nothing is changed then.
+pub fn repair(
+    connection: &mut Connection,
+    guard: &mut Guard,
+    business: Business,
+    differences: &[Difference],
+) -> Result<(), RepairError> {
+    let mut corrections = Corrections::default();
+    for difference in differences {
+        plan(&mut corrections, difference, business);
+    }
+    transactions::repair::repair(connection, guard, &corrections, |connection, keys| {
+        Ok(ratings::in_log(connection, business, keys)?)
+    })
+}
+
+impl Failure for RepairError {
+    fn database(&self) -> Option<&DbError> {
+        match self {
+            Self::Audit(AuditError::Database(error)) | Self::Write(WriteError::Database(error)) => Some(error),
+            Self::Audit(_) | Self::Write(_) => None,
+        }
+    }
+}
+
+fn plan(corrections: &mut Corrections, difference: &Difference, business: Business) {
+    let parse = |text: &str| MetricType::parse(text, NaiveDate::default(), business.base_currency).ok();
+    match difference {
+        Difference::Metric { metric_type, found, expected } => {
+            plan_metric(corrections, metric_type, parse(metric_type), found, expected);
+        }
+        Difference::Rollup { metric_type, granularity, bucket_start, found, expected } => {
+            let Some(counter) = parse(metric_type) else { return };
+            corrections.deltas.add_to_rollup(&counter, *granularity, *bucket_start, missing(*found, *expected));
+            if expected.is_none() {
+                corrections.made_up.add_to_rollup(&counter, *granularity, *bucket_start, 0);
+            }
+        }
+        Difference::Rating { metric_type, user, .. } => {
+            corrections.ratings.push((metric_type.clone(), user.clone()));
+            corrections.averages.insert(metric_type.clone());
+        }
+        Difference::EventDay { day, event_type, counted, logged } => {
+            *corrections.deltas.events.entry((*day, EventType::logged(event_type, RULES_VERSION))).or_default() +=
+                logged - counted;
+        }
+        // A changed event has to be restored; sums that do not add up are a defect.
+        Difference::Event { .. } | Difference::Sum { .. } => {}
+    }
+}
+
+fn plan_metric(
+    corrections: &mut Corrections,
+    text: &str,
+    parsed: Option<MetricType>,
+    found: &Figures,
+    expected: &Figures,
+) {
+    match parsed.map(|parsed| (parsed.metric.definition(), parsed)) {
+        Some((Definition::AverageRating { .. }, _)) => {
+            corrections.averages.insert(text.to_owned());
+        }
+        Some((Definition::Ratio { .. }, ratio)) => {
+            let lacks = |of: fn(&Figures) -> Option<i64>| of(expected).unwrap_or(0) - of(found).unwrap_or(0);
+            let lacking = Fraction { numerator: lacks(|f| f.numerator), denominator: lacks(|f| f.denominator) };
+            corrections.deltas.ratios.insert(ratio, lacking);
+        }
+        Some((Definition::Counter { .. } | Definition::Daily { .. }, _)) | None => {
+            corrections.counters.push((text.to_owned(), missing(found.value, expected.value)));
+        }
+    }
+}
+
+fn missing(found: Option<i64>, expected: Option<i64>) -> i128 {
+    i128::from(expected.unwrap_or(0)) - i128::from(found.unwrap_or(0))
+}

@@ -1,0 +1,205 @@
+//! The metrics, against the sums of their days, what was added by hand, and the ratings that stand.
+
+use std::collections::BTreeMap;
+
+use analytics_core::business::Business;
+use analytics_core::catalogue::{Definition, Measure, Metric, ScopeKind};
+use analytics_core::deltas::Deltas;
+use analytics_core::identity::Fingerprint;
+use analytics_core::maps::HashMap;
+use analytics_core::metric_type::MetricType;
+use analytics_core::money::Currency;
+use analytics_core::ratios::Fraction;
+use analytics_core::topics::EventType;
+use chrono::NaiveDate;
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{AuditError, Difference, Figures, Findings, recount};
+use crate::tables::logged_events;
+use crate::{Connection, DbError};
+
+/// How many metrics are in memory at once.
+const PIECE: i64 = 10_000;
+
+/// Compares every metric, and returns a hash of all of them on top of `fingerprint`.
+pub(super) fn audit(
+    connection: &mut Connection,
+    business: Business,
+    fingerprint: Fingerprint,
+    findings: &mut Findings,
+) -> Result<Uuid, AuditError> {
+    let mut counted = sums_of_days(connection)?;
+    for (metric_type, missing) in &findings.corrections {
+        *counted.entry(metric_type.clone()).or_default() += missing;
+    }
+    // A made-up day leaves nothing behind once it is corrected.
+    counted.retain(|metric_type, sum| *sum != 0 || !findings.ghosts.contains(metric_type));
+    let parsed: Vec<(MetricType, i128)> = counted
+        .iter()
+        .filter_map(|(text, sum)| {
+            Some((MetricType::parse(text, NaiveDate::default(), business.base_currency).ok()?, *sum))
+        })
+        .collect();
+    check_attribution(&parsed, findings);
+    let mut expected: BTreeMap<String, Figures> = ratios(&parsed);
+    for (target, histogram) in &findings.histograms {
+        expected.insert(target.clone(), Figures::average(histogram));
+    }
+    for (metric_type, sum) in adjustments(connection, business)? {
+        *counted.entry(metric_type).or_default() += sum;
+    }
+    for (metric_type, sum) in counted {
+        expected.insert(metric_type, Figures::counter(Some(i64::try_from(sum).unwrap_or(i64::MAX))));
+    }
+    compare(connection, fingerprint, expected, findings)
+}
+
+/// The sum of each counter's days.
+fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        metric_type: String,
+        #[diesel(sql_type = Text)]
+        sum: String,
+    }
+    let rows: Vec<Row> = sql_query(
+        "SELECT metric_type, sum(value)::text AS sum FROM metric_rollups WHERE granularity = 'day' GROUP BY metric_type",
+    )
+    .load(connection)?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.metric_type, row.sum.parse().ok()?))).collect())
+}
+
+/// Where what belongs to no seller is counted, it and the sum over sellers make up the total: in each
+/// currency, adjustments apart.
+fn check_attribution(counted: &[(MetricType, i128)], findings: &mut Findings) {
+    for measure in Measure::ALL {
+        let counter = |scope| measure.counter(scope);
+        let (Some(total), Some(unattributed), Some(of_seller)) =
+            (counter(ScopeKind::Total), counter(ScopeKind::Unattributed), counter(ScopeKind::Seller))
+        else {
+            continue;
+        };
+        let mut sums: BTreeMap<Option<Currency>, (i128, i128)> = BTreeMap::new();
+        for (MetricType { metric, foreign_currency, .. }, sum) in counted {
+            if *metric == total {
+                sums.entry(*foreign_currency).or_default().0 += sum;
+            } else if *metric == unattributed || *metric == of_seller {
+                sums.entry(*foreign_currency).or_default().1 += sum;
+            }
+        }
+        for (currency, (all, parts)) in sums {
+            findings.keys_checked += 1;
+            if all != parts {
+                let currency = currency.map_or("the base currency", Currency::code);
+                let (total, unattributed, of_seller) = (total.name(), unattributed.name(), of_seller.name());
+                let what = format!("{total} in {currency}, and {unattributed} plus the sum of {of_seller}");
+                findings.differences.push(Difference::Sum { what, total: all, parts });
+            }
+        }
+    }
+}
+
+/// Ratios by the measures that were counted.
+fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
+    let mut ratios: BTreeMap<(String, i64), Fraction> = BTreeMap::new();
+    for (counter, sum) in counted {
+        let Some((measure, scope)) = counter.counts() else { continue };
+        let sum = i64::try_from(*sum).unwrap_or(i64::MAX);
+        for metric in Metric::ALL {
+            let Definition::Ratio { numerator, denominator, scope: kind, scale, .. } = metric.definition() else {
+                continue;
+            };
+            if kind != scope.kind() || (measure != numerator && measure != denominator) {
+                continue;
+            }
+            let ratio = MetricType::new(metric, scope.subject()).to_string();
+            let fraction = ratios.entry((ratio, scale)).or_default();
+            if measure == numerator {
+                fraction.numerator += sum;
+            }
+            if measure == denominator {
+                fraction.denominator += sum;
+            }
+        }
+    }
+    ratios.into_iter().map(|((ratio, scale), fraction)| (ratio, Figures::ratio(fraction, scale))).collect()
+}
+
+/// What was added by hand to each metric, by the adjustments in the log.
+fn adjustments(connection: &mut Connection, business: Business) -> Result<HashMap<String, i128>, AuditError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let rows: Vec<Row> = sql_query("SELECT id FROM event_logs WHERE event_type = $1")
+        .bind::<Text, _>(EventType::Adjustment.name())
+        .load(connection)?;
+    let mut deltas = Deltas::default();
+    let ids: Vec<Uuid> = rows.into_iter().map(|row| row.id).collect();
+    for piece in ids.chunks(1_000) {
+        for logged in logged_events::by_ids(connection, piece)? {
+            recount::count(&logged, business, &mut deltas)?;
+        }
+    }
+    Ok(deltas.adjustments)
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    metric_type: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    value: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    numerator: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    denominator: Option<i64>,
+    #[diesel(sql_type = Nullable<Array<BigInt>>)]
+    histogram: Option<Vec<i64>>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    metadata: Option<Value>,
+}
+
+fn compare(
+    connection: &mut Connection,
+    mut fingerprint: Fingerprint,
+    mut expected: BTreeMap<String, Figures>,
+    findings: &mut Findings,
+) -> Result<Uuid, AuditError> {
+    let mut after = String::new();
+    loop {
+        let rows: Vec<Row> = sql_query(
+            "SELECT type AS metric_type, value, numerator, denominator, histogram, metadata FROM metrics \
+             WHERE type > $1 ORDER BY type LIMIT $2",
+        )
+        .bind::<Text, _>(&after)
+        .bind::<BigInt, _>(PIECE)
+        .load(connection)?;
+        let Some(last) = rows.last() else { break };
+        after.clone_from(&last.metric_type);
+        for row in rows {
+            let Row { metric_type, value, numerator, denominator, histogram, metadata } = row;
+            let mut found = Figures { value, numerator, denominator, histogram, metadata };
+            let expected = expected.remove(&metric_type).unwrap_or_default();
+            if expected.metadata.is_none() {
+                // What an adjustment says besides.
+                found.metadata = None;
+            }
+            fingerprint = fingerprint.text(&metric_type).text(&found.to_string());
+            findings.keys_checked += 1;
+            if found != expected && !(expected == Figures::default() && found.is_nothing()) {
+                findings.differences.push(Difference::Metric { metric_type, found, expected });
+            }
+        }
+    }
+    for (metric_type, expected) in expected {
+        findings.keys_checked += 1;
+        findings.differences.push(Difference::Metric { metric_type, found: Figures::default(), expected });
+    }
+    Ok(fingerprint.finish())
+}

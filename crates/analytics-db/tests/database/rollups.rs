@@ -1,0 +1,45 @@
+//! The rollups have a column for each measure of the catalogue, and `metric_rollups` shows each as its metrics.
+
+use analytics_core::catalogue::Measure;
+use analytics_core::ids::{ProductId, VendorId};
+use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
+use analytics_testkit::database::Database;
+use chrono::{DateTime, NaiveDate};
+use diesel::connection::SimpleConnection;
+
+/// Whoever adds a measure or a counter to the catalogue changes the table and the view in a migration.
+#[test]
+fn the_view_shows_every_counter_of_the_catalogue() {
+    let database = Database::migrated();
+    let columns = Measure::ALL.map(Measure::column).join(", ");
+    let mut measures = Measures::default();
+    (1..).zip(Measure::ALL).for_each(|(sum, measure)| measures.add(measure, sum));
+    let sums = Measure::ALL.map(|measure| measures.get(measure).unwrap().to_string()).join(", ");
+    let mut expected = Vec::new();
+    for (scope, code, subject) in [
+        (Scope::Total, "t", ""),
+        (Scope::Unattributed, "u", ""),
+        (Scope::Seller(VendorId::parse("v").unwrap()), "s", "v"),
+        (Scope::Product(ProductId::parse("p").unwrap()), "p", "p"),
+    ] {
+        for (granularity, width) in [(Granularity::Hour, "h"), (Granularity::Day, "d")] {
+            if !granularity.is_kept_for(scope.kind()) {
+                continue;
+            }
+            let insert = format!(
+                "INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, {columns}) \
+                 VALUES ('1970-01-01Z', '{width}', '{code}', '{subject}', '', {sums})"
+            );
+            database.connect().batch_execute(&insert).unwrap();
+            let scope = scope.clone();
+            let bucket = Bucket { start: DateTime::UNIX_EPOCH, granularity, scope, foreign_currency: None };
+            let counters = bucket.counters(NaiveDate::default(), measures);
+            expected.extend(counters.map(|(counter, sum)| format!("{counter} {} {sum}", granularity.name())));
+        }
+    }
+    expected.sort();
+    let mut shown =
+        database.lines("SELECT concat_ws(' ', metric_type, granularity, value) FROM metric_rollups ORDER BY 1");
+    shown.sort();
+    assert_eq!(shown, expected);
+}

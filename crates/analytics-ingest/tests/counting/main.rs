@@ -1,0 +1,25 @@
+//! Ingest as a whole: real workers, real Kafka, real PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
+mod bad_input;
+mod dead_letter_bound;
+mod faults;
+mod lost_records;
+mod namespaces;
+mod operators;
+mod recorded;
+mod remade;
+mod rereading;
+mod scale;
+mod slow_database;
+mod start_positions;
+mod workers;

@@ -1,0 +1,16 @@
+//! The jobs as an operator runs them: the real program, over real Kafka and PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
+
+mod dead_letters;
+mod migrations;
+mod proofs;
+mod zones;

@@ -1,0 +1,233 @@
+//! Compares what the service has with what the stream must come to, in the terms of the field:
+//! lost, duplicated, wrong, stuck.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::answers::Answers;
+use super::arena::Run;
+use super::stream::NUMBER;
+use analytics_testkit::process;
+
+/// How long everything may take to be counted after a fault. A statement whose answer was swallowed is given up
+/// after 70 s.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How many things of each kind are named.
+const NAMED: usize = 8;
+
+/// What became of a run.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Records that went through the topics.
+    pub records: i64,
+    /// Records that stand in Kafka once more because a producer repeated them. They are records like others: one
+    /// with an identity repeats its event, one without is another event.
+    pub repeated: u32,
+    /// Events that are not in the log.
+    pub lost: usize,
+    /// Events that are there twice, and records consumed more often than they should be.
+    pub duplicated: usize,
+    /// Metrics, rollups, ratings, counters, dead letters and gaps that are not what they should be.
+    pub wrong: usize,
+    /// Partitions that do not come to their end.
+    pub stuck: usize,
+    /// From the end of the fault until everything was counted.
+    pub recovery: Duration,
+    /// The fault could not be carried out to its end.
+    pub broke_off: bool,
+    /// What exactly is not right.
+    pub details: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether all is well.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        !self.broke_off && self.lost + self.duplicated + self.wrong + self.stuck == 0
+    }
+
+    fn name(&mut self, what: &str, things: &[String]) {
+        if things.is_empty() {
+            return;
+        }
+        self.details.push(format!("{what}: {}", things.len()));
+        self.details.extend(things.iter().take(NAMED).map(|thing| format!("    {thing}")));
+        if things.len() > NAMED {
+            self.details.push(format!("    and {} more", things.len() - NAMED));
+        }
+    }
+
+    fn wrong(&mut self, what: &str, things: &[String]) {
+        self.wrong += things.len();
+        self.name(what, things);
+    }
+}
+
+/// Waits until the run has come to rest, and judges it.
+#[must_use]
+pub fn judge(run: &Run<'_>) -> Verdict {
+    let mut verdict = Verdict::default();
+    let over = run.over.expect("every fault says when it is over");
+    run.settle(PATIENCE);
+    verdict.recovery = over.elapsed();
+    let behind = run.behind(&run.held());
+    verdict.stuck = behind.len();
+    verdict.name("stuck partitions", &behind);
+    let answers = held(run, &mut verdict);
+    events(run, &answers, &mut verdict);
+    consumption(run, &mut verdict);
+    tables(run, &answers, &mut verdict);
+    gaps(run, &mut verdict);
+    own_verification(run, &mut verdict);
+    verdict
+}
+
+/// The right answers for what Kafka holds, whatever was sent.
+fn held(run: &Run<'_>, verdict: &mut Verdict) -> Answers {
+    let mut held = run.arena.kafka.numbers(&run.topics(), NUMBER);
+    for (n, times) in &run.deleted {
+        *held.entry(*n).or_default() += times;
+    }
+    verdict.repeated = held.values().map(|times| times - 1).sum();
+    let (answers, missing) = run.stream.answers(&held);
+    // What repeats or contradicts them would come to something else: such a run says nothing.
+    verdict.broke_off = !missing.is_empty();
+    let missing: Vec<String> = missing.iter().map(|n| format!("n={n}")).collect();
+    verdict.name("records that were sent and that Kafka does not hold", &missing);
+    answers
+}
+
+/// Every event that Kafka holds is in the log, as often as there, and nothing else is.
+fn events(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
+    let numbers = run.database.lines("SELECT coalesce(metadata->>'n', '0') FROM event_logs");
+    let mut left = answers.logged.clone();
+    let (mut twice, mut strange) = (Vec::new(), Vec::new());
+    for number in numbers.iter().map(|number| number.parse::<u64>().unwrap_or(0)) {
+        match left.get_mut(&number) {
+            None => strange.push(format!("n={number}")),
+            Some(0) => twice.push(format!("n={number}")),
+            Some(times) => *times -= 1,
+        }
+    }
+    let lost: Vec<String> = left.iter().filter(|(_, times)| **times > 0).map(|(n, _)| format!("n={n}")).collect();
+    verdict.lost = lost.len();
+    verdict.duplicated = twice.len();
+    verdict.name("lost events", &lost);
+    verdict.name("duplicated events", &twice);
+    verdict.wrong("events that should not be counted", &strange);
+}
+
+/// Every record was consumed once. Ids would hide a second reading from the totals.
+fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
+    let rows = run
+        .database
+        .lines("SELECT concat_ws(' ', topic, partition, events + duplicates + rejected) FROM ingest_offsets");
+    let consumed: BTreeMap<(String, i32), i64> = rows
+        .iter()
+        .map(|row| {
+            let words: Vec<&str> = row.split(' ').collect();
+            ((words[0].to_owned(), words[1].parse().expect("a partition")), words[2].parse().expect("a count"))
+        })
+        .collect();
+    let sum: i64 = consumed.values().sum();
+    verdict.records = sum;
+    let expected = &run.consumption;
+    let (mut twice, mut too_few) = (Vec::new(), Vec::new());
+    let mut compare = |what: &str, is: i64, should: i64| {
+        let line = format!("{what}: {is} records consumed, {should} should be");
+        match is.cmp(&should) {
+            Ordering::Less => too_few.push(line),
+            Ordering::Greater if !expected.may_repeat => {
+                verdict.duplicated += usize::try_from(is - should).expect("positive");
+                twice.push(line);
+            }
+            Ordering::Equal | Ordering::Greater => {}
+        }
+    };
+    if expected.only_sum {
+        let records = run.stream.made() + i64::from(verdict.repeated);
+        compare(&format!("all partitions {rows:?} of {:?}", run.held()), sum, records);
+    } else {
+        for (partition, (_, end)) in run.held() {
+            let should = end + expected.by_partition.get(&partition).copied().unwrap_or(0);
+            let is = consumed.get(&partition).copied().unwrap_or(0);
+            compare(&format!("{}/{}", partition.0, partition.1), is, should);
+        }
+    }
+    verdict.name("partitions of which records were consumed twice", &twice);
+    verdict.wrong("partitions of which records were not consumed", &too_few);
+}
+
+/// Every number is what it should be.
+fn tables(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
+    let metrics = "SELECT type || E'\\t' || concat_ws(' ', coalesce(value::text, 'null'), \
+        'numerator=' || (metadata->>'numerator'), 'denominator=' || (metadata->>'denominator'), \
+        'count=' || (metadata->>'count'), 'sum=' || (metadata->>'sum'), \
+        'histogram=' || concat_ws(',', metadata->'histogram'->>'1', metadata->'histogram'->>'2', \
+            metadata->'histogram'->>'3', metadata->'histogram'->>'4', metadata->'histogram'->>'5')) FROM metrics";
+    let metrics: BTreeMap<String, String> = pairs(run, metrics)
+        .into_iter()
+        .map(|(metric, value)| (metric, value.trim_end_matches(" histogram=").to_owned()))
+        .collect();
+    verdict.wrong("wrong metrics", &differences(&answers.metrics(), &metrics));
+    let rollups = "SELECT concat_ws(' ', metric_type, granularity, extract(epoch FROM bucket_start)::bigint) \
+        || E'\\t' || value FROM metric_rollups";
+    verdict.wrong("wrong rollups", &differences(&answers.buckets(), &pairs(run, rollups)));
+    let ratings = "SELECT metric_type || ' ' || user_id || E'\\t' || stars FROM ratings";
+    verdict.wrong("wrong ratings", &differences(&answers.standing(), &pairs(run, ratings)));
+    let letters = "SELECT reason || E'\\t' || count(*) FROM dead_letters GROUP BY reason";
+    let expected = answers.letters.iter().map(|(reason, count)| ((*reason).to_owned(), count.to_string())).collect();
+    verdict.wrong("wrong dead letters", &differences(&expected, &pairs(run, letters)));
+    let rest = "SELECT 'lines of orders' || E'\\t' || (SELECT count(*) FROM order_lines) UNION ALL \
+        SELECT 'identities of nothing' || E'\\t' || (SELECT count(*) FROM event_keys k \
+            LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL)";
+    let expected = [("lines of orders", answers.lines), ("identities of nothing", 0)];
+    let expected = expected.map(|(what, count)| (what.to_owned(), count.to_string())).into();
+    verdict.wrong("wrong tables", &differences(&expected, &pairs(run, rest)));
+}
+
+/// What was gone before it could be counted is recorded, and nothing else is.
+fn gaps(run: &Run<'_>, verdict: &mut Verdict) {
+    let recorded =
+        run.database.lines("SELECT concat_ws(' ', topic, partition, from_offset, to_offset, reason) FROM ingest_gaps");
+    let mut missing = Vec::new();
+    let mut unexpected = recorded.clone();
+    for (topic, partition, from, to, word) in &run.consumption.gaps {
+        let place = format!("{topic} {partition} {from} {to} ");
+        match unexpected.iter().position(|gap| gap.starts_with(&place) && gap.contains(word)) {
+            Some(found) => drop(unexpected.swap_remove(found)),
+            None => missing.push(format!("{place}{word}")),
+        }
+    }
+    verdict.wrong("gaps that are not recorded", &missing);
+    verdict.wrong("gaps that should not be", &unexpected);
+}
+
+/// What the service says itself when it counts everything again from its log.
+fn own_verification(run: &Run<'_>, verdict: &mut Verdict) {
+    let environment = [("DATABASE_URL".to_owned(), run.database.url.clone())].into();
+    let verified = process::run("analytics-jobs", &["verify", "--full"], &environment);
+    if !verified.status.success() {
+        let said = [verified.stdout, verified.stderr].concat();
+        let said: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+        verdict.wrong("lines of analytics-jobs verify --full, which finds a drift", &said);
+    }
+}
+
+fn pairs(run: &Run<'_>, query: &str) -> BTreeMap<String, String> {
+    let split = |line: &String| {
+        let (key, value) = line.split_once('\t').expect("a key and a value");
+        (key.to_owned(), value.to_owned())
+    };
+    run.database.lines(query).iter().map(split).collect()
+}
+
+fn differences(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<String> {
+    let keys: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+    let show = |value: Option<&String>| value.map_or("nothing".to_owned(), ToString::to_string);
+    keys.into_iter()
+        .filter(|key| expected.get(*key) != found.get(*key))
+        .map(|key| format!("{key} is {}, should be {}", show(found.get(key)), show(expected.get(key))))
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! Workers die, stop, freeze, come and go.
+
+use std::thread;
+use std::time::Duration;
+
+use super::obstacle::Obstacle;
+use crate::arena::{LONGER_THAN_A_SESSION, Run};
+
+/// Over how long the stream comes.
+const STREAM: Duration = Duration::from_secs(8);
+
+pub(super) fn kill(run: &mut Run<'_>) {
+    run.start_workers();
+    let feeding = run.feed(70, STREAM);
+    for _ in 0..2 {
+        run.wait_for_progress();
+        run.kill_worker(0);
+        run.start_worker();
+    }
+    feeding.wait();
+    run.feed_now(30);
+    run.kill_worker(0);
+    run.start_worker();
+    run.fault_is_over();
+}
+
+pub(super) fn kill_in_mid_batch(run: &mut Run<'_>) {
+    run.start_workers();
+    run.feed_now(10);
+    for _ in 0..2 {
+        kill_one_in_mid_batch(run, 30);
+    }
+    run.fault_is_over();
+    run.feed_now(30);
+}
+
+/// Kills whoever stands in its transaction while so many hundredths come, and starts another.
+pub(super) fn kill_one_in_mid_batch(run: &mut Run<'_>, hundredths: u64) {
+    let lock = Obstacle::counting_lock(run);
+    let feeding = run.feed(hundredths, Duration::from_secs(1));
+    let victim = lock.wait_for_worker(run);
+    run.kill_worker(victim);
+    drop(lock);
+    run.start_worker();
+    feeding.wait();
+}
+
+pub(super) fn terminate(run: &mut Run<'_>) {
+    run.start_workers();
+    let feeding = run.feed(70, STREAM);
+    for _ in 0..2 {
+        run.wait_for_progress();
+        run.stop_worker(0);
+        run.start_worker();
+    }
+    feeding.wait();
+    run.feed_now(30);
+    run.stop_worker(0);
+    run.start_worker();
+    run.fault_is_over();
+}
+
+pub(super) fn freeze(run: &mut Run<'_>) {
+    run.start_workers();
+    let feeding = run.feed(80, STREAM);
+    run.wait_for_progress();
+    let zombie = &run.workers[0].process;
+    zombie.signal("-STOP");
+    thread::sleep(LONGER_THAN_A_SESSION);
+    zombie.signal("-CONT");
+    feeding.wait();
+    run.fault_is_over();
+    run.feed_now(20);
+}
+
+/// It waits for the counting lock; the server gives that to a client that is not there any more.
+pub(super) fn freeze_before_the_fence(run: &mut Run<'_>) {
+    freeze_in_transaction(run, Obstacle::counting_lock);
+}
+
+/// It has the counting lock and has moved its offsets.
+pub(super) fn freeze_after_the_fence(run: &mut Run<'_>) {
+    freeze_in_transaction(run, Obstacle::total);
+}
+
+/// The server waits for the rest of its COPY, and to a server that is no idleness.
+pub(super) fn freeze_in_copy(run: &mut Run<'_>) {
+    freeze_in_transaction(run, Obstacle::log);
+}
+
+fn freeze_in_transaction(run: &mut Run<'_>, obstacle: fn(&Run<'_>) -> Obstacle) {
+    run.start_workers();
+    run.feed_now(30);
+    run.settled();
+    let obstacle = obstacle(run);
+    let feeding = run.feed(50, Duration::from_secs(1));
+    let zombie = obstacle.wait_for_worker(run);
+    run.workers[zombie].process.signal("-STOP");
+    drop(obstacle);
+    feeding.wait();
+    // The others get on, although what the zombie holds is needed by all of them.
+    run.settled();
+    run.workers[zombie].process.signal("-CONT");
+    run.fault_is_over();
+    run.feed_now(20);
+}
+
+pub(super) fn join_and_leave(run: &mut Run<'_>) {
+    run.start_workers();
+    let feeding = run.feed(100, STREAM + Duration::from_secs(4));
+    for _ in 0..6 {
+        run.start_worker();
+        run.wait_for_progress();
+        run.stop_worker(0);
+    }
+    feeding.wait();
+    run.fault_is_over();
+}

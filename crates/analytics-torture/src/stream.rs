@@ -1,0 +1,416 @@
+//! The stream that is counted while the service is being hurt. It knows what each of its records comes to.
+//! Every record carries its number in a header, by which it is found in Kafka, and every payload (`n`), so that
+//! a lost or doubled one can be named.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::answers::{Answers, Effect, Line};
+use analytics_testkit::broker::Message;
+use analytics_testkit::traffic::Random;
+
+const PRODUCTS: u64 = 150;
+const VENDORS: u64 = 12;
+/// How many earlier records are remembered, to be repeated, contradicted or edited.
+const REMEMBERED: usize = 4_000;
+const HOUR: i64 = 3_600_000;
+/// Over how long events are spread.
+const SPAN: i64 = 30 * HOUR;
+
+/// Records larger than this are oversize; workers are started with this limit.
+pub const MAX_RECORD_BYTES: usize = 32_768;
+
+/// The header with a record's number.
+pub const NUMBER: &str = "torture-number";
+
+/// What a stream has besides ordinary traffic.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Traits {
+    /// Producers' clocks jump: years back, hours back, minutes ahead.
+    pub jumping_clocks: bool,
+    /// Ten times as many bad records.
+    pub bad_records: bool,
+    /// Records that the database refuses; the harness has told it to.
+    pub refused_records: bool,
+    /// Records made to stop whoever reads them: numbers beyond all bounds, headers that are no text.
+    pub hostile_records: bool,
+}
+
+/// A record that may be repeated, contradicted or edited later.
+enum Remembered {
+    /// Any record; sent again it is a duplicate.
+    Repeatable(Message),
+    /// An order without a time of its own: it may come again with another record timestamp.
+    Timeless(Message),
+    /// An order's payload, to be contradicted under the same key.
+    Order(Message, Value),
+    /// A rating: its id, user, product, vendor, and the times that were used.
+    Rating(String, String, String, String, Vec<i64>),
+}
+
+/// Makes record after record, and keeps what each comes to.
+pub struct Stream {
+    /// What each record comes to, in order.
+    effects: Vec<Effect>,
+    random: Random,
+    traits: Traits,
+    /// Begins every id, so that two streams share none.
+    name: String,
+    start: i64,
+    step: i64,
+    made: u64,
+    first: u64,
+    remembered: Vec<Remembered>,
+}
+
+impl Stream {
+    /// A stream of about so many records. `phantom` numbers are far from all others: for records
+    /// that must not be counted.
+    #[must_use]
+    pub fn new(seed: u64, records: u64, traits: Traits, phantom: bool) -> Self {
+        let records = i64::try_from(records).expect("a sensible number").max(1);
+        let now = Utc::now().timestamp_millis();
+        Self {
+            effects: Vec::new(),
+            random: Random(seed ^ u64::from(phantom)),
+            traits,
+            name: if phantom { "phantom".into() } else { "s".into() },
+            start: now - SPAN - HOUR,
+            step: (SPAN / records).max(1),
+            made: 0,
+            first: if phantom { 1_000_000_000 } else { 1 },
+            remembered: Vec::new(),
+        }
+    }
+
+    /// The right answers when Kafka holds these records, so often each; and the numbers of those that it lacks.
+    #[must_use]
+    pub fn answers(&self, held: &BTreeMap<u64, u32>) -> (Answers, Vec<u64>) {
+        let (mut answers, mut missing) = (Answers::default(), Vec::new());
+        for (n, effect) in (self.first..).zip(&self.effects) {
+            match held.get(&n) {
+                Some(times) => answers.record(n, effect, *times),
+                None => missing.push(n),
+            }
+        }
+        (answers, missing)
+    }
+
+    /// How many records were made.
+    #[must_use]
+    pub fn made(&self) -> i64 {
+        i64::try_from(self.made).expect("a sensible number")
+    }
+
+    /// The next records.
+    pub fn take(&mut self, records: u64) -> Vec<Message> {
+        (0..records).map(|_| self.next()).collect()
+    }
+
+    fn next(&mut self) -> Message {
+        let n = self.first + self.made;
+        self.made += 1;
+        let (mut message, effect) = self.make(n);
+        self.effects.push(effect);
+        message.headers.push((NUMBER.into(), n.to_string().into()));
+        message
+    }
+
+    fn make(&mut self, n: u64) -> (Message, Effect) {
+        let bad = if self.traits.bad_records { 30 } else { 3 };
+        if self.random.below(1000) < bad {
+            return self.bad(n);
+        }
+        if self.traits.refused_records && self.random.below(2000) == 0 {
+            return self.refused(n);
+        }
+        if self.traits.hostile_records && self.random.below(50) == 0 {
+            return self.hostile(n);
+        }
+        match self.random.below(100) {
+            0..58 => self.view(n),
+            58..72 => self.order(n),
+            72..80 => self.rating(n),
+            80..84 => self.edited_rating(n),
+            84..90 => self.signup(n),
+            90..98 => self.repetition(n),
+            _ => self.conflict(n),
+        }
+    }
+
+    /// When the event happens, and the timestamp of its record.
+    fn times(&mut self) -> (i64, i64) {
+        let honest = self.start + self.step * self.made();
+        if !self.traits.jumping_clocks {
+            return (honest, honest);
+        }
+        let now = Utc::now().timestamp_millis();
+        let jump = |random: &mut Random| match random.below(10) {
+            0 => honest - 20 * 365 * 24 * HOUR,
+            1 => honest - 400 * 24 * HOUR,
+            2 | 3 => honest - i64::try_from(random.below(30)).expect("small") * HOUR,
+            4 => now + i64::try_from(random.below(30 * 60_000)).expect("small"),
+            _ => honest,
+        };
+        (jump(&mut self.random), jump(&mut self.random))
+    }
+
+    fn product(&mut self) -> (String, String) {
+        // The lower, the hotter.
+        let number = self.random.below(PRODUCTS).min(self.random.below(PRODUCTS));
+        (format!("p-{number}"), format!("v-{}", number % VENDORS))
+    }
+
+    fn remember(&mut self, what: Remembered) {
+        if self.remembered.len() < REMEMBERED {
+            self.remembered.push(what);
+        } else {
+            let slot = usize::try_from(self.random.below(REMEMBERED as u64)).expect("small");
+            self.remembered[slot] = what;
+        }
+    }
+
+    /// One remembered record, taken out, for which `wanted` holds.
+    fn recall(&mut self, wanted: fn(&Remembered) -> bool) -> Option<Remembered> {
+        let length = self.remembered.len();
+        let from = usize::try_from(self.random.below(length.max(1) as u64)).expect("small");
+        let found = (0..length).map(|step| (from + step) % length).find(|slot| wanted(&self.remembered[*slot]))?;
+        Some(self.remembered.swap_remove(found))
+    }
+
+    fn view(&mut self, n: u64) -> (Message, Effect) {
+        let (product, vendor) = self.product();
+        let (time, stamp) = self.times();
+        let id = format!("{}-view-{n}", self.name);
+        let mut payload = json!({ "productId": product, "vendorId": vendor, "n": n });
+        // Five of twelve views have no identity but their place, and one no time but the record's.
+        let form = self.random.below(12);
+        let timeless = form == 0;
+        if !timeless {
+            payload["viewedAt"] = written(time, n);
+        }
+        if form >= 8 {
+            payload["eventId"] = id.clone().into();
+        }
+        let mut message = keyed("product.viewed", &product, stamp, &payload);
+        if form == 6 || form == 7 {
+            message.headers = vec![("event-id".into(), id.into())];
+        } else if form == 5 {
+            message.headers = vec![("ce_id".into(), id.into()), ("ce_source".into(), "/torture".into())];
+            message.headers.push(("ce_specversion".into(), "1.0".into()));
+            message.headers.push(("ce_type".into(), "product.viewed".into()));
+        }
+        let identified = form >= 5;
+        if identified {
+            self.remember(Remembered::Repeatable(message.clone()));
+        }
+        (message, Effect::View { product, vendor, time: if timeless { stamp } else { time }, identified })
+    }
+
+    fn order(&mut self, n: u64) -> (Message, Effect) {
+        let (time, stamp) = self.times();
+        let count = 1 + self.random.below(4);
+        let (lines, items): (Vec<Line>, Vec<Value>) = (0..count).map(|_| self.line()).unzip();
+        let timeless = self.random.below(3) == 0;
+        let order = format!("{}-order-{n}", self.name);
+        let mut payload = json!({ "orderId": order, "userId": format!("u-{}", n % 997), "items": items, "n": n });
+        if !timeless {
+            payload["placedAt"] = written(time, n);
+        }
+        let message = keyed("order.created", &order, stamp, &payload);
+        let lot = self.random.below(3);
+        self.remember(match (timeless, lot) {
+            (true, _) => Remembered::Timeless(message.clone()),
+            (false, 0) => Remembered::Order(message.clone(), payload),
+            (false, _) => Remembered::Repeatable(message.clone()),
+        });
+        (message, Effect::Order { lines, time: if timeless { stamp } else { time } })
+    }
+
+    fn line(&mut self) -> (Line, Value) {
+        let (product, vendor) = self.product();
+        let quantity = i64::try_from(self.random.below(5)).expect("small");
+        let unit = i64::try_from(self.random.below(90_000)).expect("small");
+        let (currency, digits) = [("USD", 2), ("USD", 2), ("EUR", 2), ("JPY", 0), ("KWD", 3)]
+            [usize::try_from(self.random.below(5)).expect("small")];
+        let amount = unit * quantity;
+        let mut item = json!({ "productId": product, "vendorId": vendor, "currency": currency, "quantity": quantity });
+        if self.random.below(2) == 0 {
+            item["unitPrice"] = decimal(unit, digits).into();
+        } else {
+            item["totalPrice"] = decimal(amount, digits).into();
+        }
+        (Line { product, vendor, quantity, amount, currency }, item)
+    }
+
+    fn rating(&mut self, n: u64) -> (Message, Effect) {
+        let (product, vendor) = self.product();
+        // Each user rates once; only edits come from the same one.
+        let (id, user) = (format!("{}-rating-{n}", self.name), format!("{}-rater-{n}", self.name));
+        self.rate(n, id, user, product, vendor, Vec::new())
+    }
+
+    /// Another rating under the same id: later or, when it was held up on its way, earlier.
+    fn edited_rating(&mut self, n: u64) -> (Message, Effect) {
+        match self.recall(|known| matches!(known, Remembered::Rating(..))) {
+            Some(Remembered::Rating(id, user, product, vendor, times)) => {
+                self.rate(n, id, user, product, vendor, times)
+            }
+            _ => self.rating(n),
+        }
+    }
+
+    fn rate(
+        &mut self,
+        n: u64,
+        id: String,
+        user: String,
+        product: String,
+        vendor: String,
+        mut used: Vec<i64>,
+    ) -> (Message, Effect) {
+        let (mut time, stamp) = self.times();
+        if !used.is_empty() && self.random.below(4) == 0 {
+            time -= 5 * HOUR;
+        }
+        while used.contains(&time) {
+            time += 1;
+        }
+        used.push(time);
+        let stars = 1 + i64::try_from(self.random.below(5)).expect("small");
+        let payload = json!({
+            "ratingId": id, "userId": user, "productId": product, "vendorId": vendor, "rating": stars,
+            "updatedAt": written(time, n), "n": n,
+        });
+        let effect =
+            Effect::Rating { user: user.clone(), product: product.clone(), vendor: vendor.clone(), stars, time };
+        let message = keyed("rating.updated", &id, stamp, &payload);
+        let repeatable = self.random.below(2) == 0;
+        self.remember(if repeatable {
+            Remembered::Repeatable(message.clone())
+        } else {
+            Remembered::Rating(id, user, product, vendor, used)
+        });
+        (message, effect)
+    }
+
+    fn signup(&mut self, n: u64) -> (Message, Effect) {
+        let (time, stamp) = self.times();
+        let user = format!("{}-user-{n}", self.name);
+        let payload = json!({ "userId": user, "role": "buyer", "registeredAt": written(time, n), "n": n });
+        let message = keyed("user.registered", &user, stamp, &payload);
+        self.remember(Remembered::Repeatable(message.clone()));
+        (message, Effect::Signup { time })
+    }
+
+    /// A redelivery: the same record again, or the same order with another record timestamp,
+    /// which only its identity tells.
+    fn repetition(&mut self, n: u64) -> (Message, Effect) {
+        let repeatable = |known: &Remembered| matches!(known, Remembered::Repeatable(_) | Remembered::Timeless(_));
+        match self.recall(repeatable) {
+            Some(Remembered::Repeatable(message)) => (message, Effect::Repetition),
+            Some(Remembered::Timeless(mut message)) => {
+                // Within the hour, so that it does not matter which of the two comes first.
+                let stamp = message.timestamp.expect("a timestamp");
+                let within = i64::try_from(self.random.below(HOUR.unsigned_abs())).expect("small");
+                let moved = stamp.div_euclid(HOUR) * HOUR + within;
+                message.timestamp = Some(if self.traits.jumping_clocks { stamp - stamp % 1000 } else { moved });
+                (message, Effect::Repetition)
+            }
+            _ => self.view(n),
+        }
+    }
+
+    /// An order that contradicts an earlier one. It has the same key and so comes after it.
+    fn conflict(&mut self, n: u64) -> (Message, Effect) {
+        let Some(Remembered::Order(mut message, mut payload)) =
+            self.recall(|known| matches!(known, Remembered::Order(..)))
+        else {
+            return self.view(n);
+        };
+        payload["n"] = n.into();
+        payload["items"] = json!([{ "productId": "p-0", "vendorId": "v-0", "unitPrice": "900000.01" }]);
+        message.payload = Some(payload.to_string().into_bytes());
+        (message, Effect::Rejected("identity_conflict"))
+    }
+
+    fn bad(&mut self, n: u64) -> (Message, Effect) {
+        let (_, stamp) = self.times();
+        let long = || format!(r#"{{"productId":"p-0","n":{n},"long":"{}"}}"#, "x".repeat(MAX_RECORD_BYTES));
+        let (topic, payload, reason) = match self.random.below(10) {
+            0 => ("product.viewed", String::new(), "empty"),
+            1 => ("product.viewed", format!(r#"{{"productId":"p-0","n":{n}"#), "not_json"),
+            2 => ("order.created", format!("[{n}]"), "not_an_object"),
+            3 => ("product.viewed", format!(r#"{{"productId":"p-0","n":{n},"x":"\u0000"}}"#), "unstorable"),
+            4 => ("user.registered", format!(r#"{{"role":"buyer","n":{n}}}"#), "missing_field"),
+            5 => ("product.viewed", format!(r#"{{"productId":true,"n":{n}}}"#), "invalid_identifier"),
+            6 => ("order.created", format!(r#"{{"orderId":"bad-{n}","total":"-1","n":{n}}}"#), "invalid_amount"),
+            7 => {
+                let rating = format!(r#"{{"ratingId":"bad-{n}","userId":"u","productId":"p-0","rating":6,"n":{n}}}"#);
+                ("rating.updated", rating, "invalid_rating")
+            }
+            8 => {
+                let view = format!(r#"{{"productId":"p-0","viewedAt":"2999-01-01T00:00:00Z","n":{n}}}"#);
+                ("product.viewed", view, "invalid_timestamp")
+            }
+            _ => ("product.viewed", long(), "too_large"),
+        };
+        (Message { timestamp: Some(stamp), ..Message::json(topic, payload) }, Effect::Rejected(reason))
+    }
+
+    /// A good record that a rule of the database itself refuses.
+    fn refused(&mut self, n: u64) -> (Message, Effect) {
+        let (time, stamp) = self.times();
+        if self.random.below(2) == 0 {
+            let (product, vendor) = self.product();
+            let payload = json!({ "productId": product, "vendorId": vendor, "viewedAt": written(time, n), "n": n,
+                "refuse": "yes" });
+            return (keyed("product.viewed", &product, stamp, &payload), Effect::Rejected("unstorable"));
+        }
+        let (_, item) = self.line();
+        let order = format!("{}-refused-{n}", self.name);
+        let payload =
+            json!({ "orderId": order, "items": [item], "placedAt": written(time, n), "n": n, "refuse": "yes" });
+        (keyed("order.created", &order, stamp, &payload), Effect::Rejected("unstorable"))
+    }
+
+    /// A record that once stopped a reader: by a number in it, by its depth, by the names of its headers.
+    fn hostile(&mut self, n: u64) -> (Message, Effect) {
+        let number = ["1e-9223372036854775808", "1e9223372036854775807", "-1E+99999999999999999999", "1e-200000"]
+            [usize::try_from(self.random.below(4)).expect("small")];
+        let payload = match self.random.below(3) {
+            0 => format!(r#"{{"productId":"p-0","n":{n},"x":{number}}}"#),
+            1 => format!(r#"{{"productId":"p-0","n":{n},"x":{}{}}}"#, "[".repeat(12_000), "]".repeat(12_000)),
+            _ => {
+                let (mut message, effect) = self.view(n);
+                message.headers.push((b"\xff\xfename".to_vec(), b"\x00\xff".to_vec()));
+                return (message, effect);
+            }
+        };
+        let (_, stamp) = self.times();
+        let message = Message { timestamp: Some(stamp), ..Message::json("product.viewed", payload) };
+        (message, Effect::Rejected("unstorable"))
+    }
+}
+
+/// A time as producers write it: text, or epoch milliseconds.
+fn written(time: i64, n: u64) -> Value {
+    if n.is_multiple_of(3) {
+        return time.into();
+    }
+    DateTime::from_timestamp_millis(time).expect("a time").to_rfc3339_opts(SecondsFormat::Millis, true).into()
+}
+
+fn decimal(minor: i64, digits: u32) -> String {
+    if digits == 0 {
+        return minor.to_string();
+    }
+    let scale = 10_i64.pow(digits);
+    format!("{}.{:0width$}", minor / scale, minor % scale, width = digits as usize)
+}
+
+fn keyed(topic: &str, key: &str, stamp: i64, payload: &Value) -> Message {
+    Message { key: Some(key.to_owned()), timestamp: Some(stamp), ..Message::json(topic, payload) }
+}

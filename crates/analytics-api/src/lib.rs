@@ -24,6 +24,7 @@ mod middleware;
 mod routes;
 
 mod openapi;
+mod page;
 
 mod telemetry;
 

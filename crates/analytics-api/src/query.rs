@@ -1,10 +1,10 @@
-//! Query parameters and pages: no parameter unknown, so that a misspelled filter is never
+//! Query parameters: no parameter unknown, so that a misspelled filter is never
 //! ignored; none twice, but for lists.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::HttpRequest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -101,36 +101,6 @@ impl Query {
             time.filter(in_range).ok_or("must be an RFC 3339 time such as 2026-11-01T00:00:00Z")
         })
     }
-}
-
-/// Cuts a page out of one item more than it may have: whether there is that one tells whether
-/// there is a next page. Returns the cursor for that.
-pub(crate) fn cut<T>(items: &mut Vec<T>, limit: u16, key: impl Fn(&T) -> String) -> Option<String> {
-    if items.len() <= usize::from(limit) {
-        return None;
-    }
-    items.truncate(limit.into());
-    items.last().map(|last| encode(&key(last)))
-}
-
-/// A cursor of the key after which a page begins.
-pub(crate) fn encode(key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(key)
-}
-
-/// The beginning of an answer that is a page: with a `Link` header to the next one, if there is
-/// one. That is the same request with another cursor; it is relative, so that it holds behind any
-/// proxy.
-pub(crate) fn page(request: &HttpRequest, next: Option<&str>) -> HttpResponseBuilder {
-    let mut answer = HttpResponse::Ok();
-    if let Some(next) = next {
-        let kept = request.query_string().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
-        let query: Vec<&str> = kept.collect();
-        let separator = if query.is_empty() { "" } else { "&" };
-        let link = format!("<?{}{separator}cursor={next}>; rel=\"next\"", query.join("&"));
-        answer.insert_header(("Link", link));
-    }
-    answer
 }
 
 fn decode(text: &str, parameter: &str) -> Result<String, Problem> {

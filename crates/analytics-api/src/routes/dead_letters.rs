@@ -15,8 +15,9 @@ use uuid::Uuid;
 
 use crate::caller;
 use crate::database::Database;
+use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, cut, page};
+use crate::query::Query;
 
 /// The longest name of a topic.
 pub(super) const LONGEST_TOPIC: usize = 249;
@@ -82,14 +83,8 @@ pub(crate) struct ActionBody {
     corrected: bool,
 }
 
-/// A page of dead letters, newest records first.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DeadLettersPage {
-    items: Vec<DeadLetterBody>,
-    /// Give it back as `cursor` for the next page; null on the last.
-    next_cursor: Option<String>,
-}
+/// For the document, whose macro knows no generic types.
+type DeadLetterPage = Page<DeadLetterBody>;
 
 /// Dead letters
 ///
@@ -105,7 +100,7 @@ pub(crate) struct DeadLettersPage {
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, description = "A page of dead letters", body = DeadLettersPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of dead letters", body = DeadLetterPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -127,11 +122,9 @@ pub(crate) async fn list(
         to: query.time("to")?,
     };
     let more = i64::from(limit) + 1;
-    let mut found =
+    let found =
         database.read(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
-    let next_cursor = cut(&mut found, limit, |letter| letter.id.to_string());
-    let mut answer = page(&request, next_cursor.as_deref());
-    Ok(answer.json(DeadLettersPage { items: found.iter().map(body).collect(), next_cursor }))
+    Ok(Page::of(found, limit, |letter| letter.id.to_string(), |letter| body(&letter)).answer(&request))
 }
 
 /// One dead letter

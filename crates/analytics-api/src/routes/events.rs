@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::metrics::LONGEST;
 use crate::caller;
 use crate::database::Database;
+use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, cut, page};
+use crate::query::Query;
 
 /// An event of the log.
 #[derive(Serialize, ToSchema)]
@@ -35,14 +36,8 @@ pub(crate) struct EventBody {
     ingested_at: DateTime<Utc>,
 }
 
-/// A page of events, newest first.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EventsPage {
-    items: Vec<EventBody>,
-    /// Give it back as `cursor` for the next page; null on the last.
-    next_cursor: Option<String>,
-}
+/// For the document, whose macro knows no generic types.
+type EventPage = Page<EventBody>;
 
 /// The event log
 ///
@@ -60,7 +55,7 @@ pub(crate) struct EventsPage {
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, description = "A page of events", body = EventsPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of events", body = EventPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -81,10 +76,8 @@ pub(crate) async fn list(
         before: query.cursor_key()?,
     };
     let more = i64::from(limit) + 1;
-    let mut found = database.read(move |connection| events::newest(connection, access, &filter, more)).await?;
-    let next_cursor = cut(&mut found, limit, |event| event.id.to_string());
-    let mut answer = page(&request, next_cursor.as_deref());
-    Ok(answer.json(EventsPage { items: found.into_iter().map(body).collect(), next_cursor }))
+    let found = database.read(move |connection| events::newest(connection, access, &filter, more)).await?;
+    Ok(Page::of(found, limit, |event| event.id.to_string(), body).answer(&request))
 }
 
 /// One event

@@ -21,8 +21,9 @@ use uuid::Uuid;
 use super::metrics::{readable, unit_and_currency};
 use crate::caller;
 use crate::database::Database;
+use crate::page::{encode, linked};
 use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, encode, page};
+use crate::query::Query;
 use crate::settings::ApiSettings;
 
 /// A page of the events behind a number, newest first.
@@ -217,7 +218,7 @@ pub(crate) async fn list(
         let (metadata, snapshot) = (metadata.clone(), snapshot.to_string());
         encode(&json!(Cursor { r#type: r#type.clone(), before, snapshot, state, value, metadata }).to_string())
     });
-    let mut answer = page(&request, next_cursor.as_deref());
+    let mut answer = linked(&request, next_cursor.as_deref());
     let admin = principal.role == Role::Admin;
     let (unit, currency) = unit_and_currency(known.as_ref(), &settings);
     Ok(answer.json(ExplanationPage {

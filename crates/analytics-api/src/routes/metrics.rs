@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::caller;
 use crate::database::Database;
+use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
-use crate::query::{Query, cut, page};
+use crate::query::Query;
 use crate::settings::ApiSettings;
 
 /// The longest metric type.
@@ -47,15 +48,6 @@ pub(crate) struct MetricBody {
     updated_at: DateTime<Utc>,
 }
 
-/// A page of metrics, in the order of their types.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct MetricsPage {
-    items: Vec<MetricBody>,
-    /// Give it back as `cursor` for the next page; null on the last.
-    next_cursor: Option<String>,
-}
-
 /// One metric
 ///
 /// `daily_signups` without a day is today's. Another seller's metric is as absent as one that was
@@ -80,6 +72,9 @@ pub(crate) async fn one(
     Ok(Json(body(found.ok_or_else(Problem::metric_not_found)?, known.as_ref(), &settings)))
 }
 
+/// For the document, whose macro knows no generic types.
+type MetricPage = Page<MetricBody>;
+
 /// Many metrics at once, or all of a name
 ///
 /// With `type` (up to 100 times) those metrics, as far as they were counted; with `name` all
@@ -92,7 +87,7 @@ pub(crate) async fn one(
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, description = "A page of metrics", body = MetricsPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of metrics", body = MetricPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -104,7 +99,7 @@ pub(crate) async fn list(
     let query = Query::of(&request, &["name", "limit", "cursor"], &["type"])?;
     let (limit, cursor) = (query.limit()?, query.cursor()?);
     let types: Vec<&str> = query.all("type").collect();
-    let mut found = match (query.get("name"), types.as_slice()) {
+    let found = match (query.get("name"), types.as_slice()) {
         (None, []) => return Err(Problem::invalid_parameter("type", "give types, or a name")),
         (Some(_), [_, ..]) => return Err(Problem::invalid_parameter("name", "give a name, or types, not both")),
         (None, types) if types.len() > MOST_TYPES => {
@@ -121,17 +116,19 @@ pub(crate) async fn list(
             let metric = catalogue::Metric::named(name)
                 .ok_or_else(|| Problem::invalid_parameter("name", "there is no metric of this name"))?;
             let Some(range) = tenant.metrics_named(metric) else {
-                return Ok(HttpResponse::Ok().json(MetricsPage { items: Vec::new(), next_cursor: None }));
+                return Ok(Page::<MetricBody>::only(Vec::new()).answer(&request));
             };
             let more = i64::from(limit) + 1;
             database.read(move |connection| metrics::range(connection, &range, cursor.as_deref(), more)).await?
         }
     };
-    // Named types come all at once.
-    let next_cursor = types.is_empty().then(|| cut(&mut found, limit, |metric| metric.metric_type.clone())).flatten();
-    let items = found.into_iter().map(|metric| shown(metric, &settings)).collect();
-    let mut answer = page(&request, next_cursor.as_deref());
-    Ok(answer.json(MetricsPage { items, next_cursor }))
+    let item = |metric| shown(metric, &settings);
+    let page = match types.as_slice() {
+        [] => Page::of(found, limit, |metric| metric.metric_type.clone(), item),
+        // Named types come all at once.
+        [_, ..] => Page::only(found.into_iter().map(item).collect()),
+    };
+    Ok(page.answer(&request))
 }
 
 /// The metric of a type, if it is the tenant's to read, and what the catalogue knows of it:

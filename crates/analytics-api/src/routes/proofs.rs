@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::caller;
 use crate::database::Database;
+use crate::page::Page;
 use crate::problem::{Failures, Problem, Unchanged};
-use crate::query::{Query, cut, page};
+use crate::query::Query;
 
 /// A run of `analytics-jobs verify`.
 #[derive(Serialize, ToSchema)]
@@ -47,14 +48,8 @@ pub(crate) struct ProofBody {
     took_ms: i64,
 }
 
-/// A page of proofs, newest first.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ProofsPage {
-    items: Vec<ProofBody>,
-    /// Give it back as `cursor` for the next page; null on the last.
-    next_cursor: Option<String>,
-}
+/// For the document, whose macro knows no generic types.
+type ProofPage = Page<ProofBody>;
 
 /// Proofs
 ///
@@ -66,7 +61,7 @@ pub(crate) struct ProofsPage {
         ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
-    responses((status = 200, description = "A page of proofs", body = ProofsPage), Unchanged, Failures)
+    responses((status = 200, description = "A page of proofs", body = ProofPage), Unchanged, Failures)
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -78,10 +73,8 @@ pub(crate) async fn list(
     let limit = query.limit()?;
     let before: Option<i64> = query.cursor_key()?;
     let more = i64::from(limit) + 1;
-    let mut found = database.read(move |connection| proofs::newest(connection, before, more)).await?;
-    let next_cursor = cut(&mut found, limit, |proof| proof.id.to_string());
-    let mut answer = page(&request, next_cursor.as_deref());
-    Ok(answer.json(ProofsPage { items: found.into_iter().map(body).collect(), next_cursor }))
+    let found = database.read(move |connection| proofs::newest(connection, before, more)).await?;
+    Ok(Page::of(found, limit, |proof| proof.id.to_string(), body).answer(&request))
 }
 
 fn body(proof: Proof) -> ProofBody {

@@ -49,7 +49,8 @@ pub struct Reading {
     pub view: View,
     /// How its statements are planned.
     pub plans: Plans,
-    /// How long a statement may take.
+    /// How long a statement may take; and so long from the beginning those that ask for the [rest](take_the_rest)
+    /// of it.
     pub statement_timeout: Duration,
 }
 
@@ -71,7 +72,7 @@ impl Reading {
         // One message: one round trip.
         let begun = connection.batch_execute(&format!(
             "BEGIN ISOLATION LEVEL {isolation} READ ONLY; SET LOCAL statement_timeout = '{timeout}ms'; \
-             SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL plan_cache_mode = {plans}"
+             SET LOCAL analytics.time_limit = '{timeout}'; SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL plan_cache_mode = {plans}"
         ));
         begun.inspect_err(|_| end(connection)).map_err(Into::into)
     }
@@ -90,6 +91,17 @@ impl Reading {
         end(connection);
         done
     }
+}
+
+/// Gives the statements that follow what is left of the transaction's time. Whoever waits for several statements
+/// waits for all of them, and has gone by then: they must not go on for that many times as long.
+pub(crate) fn take_the_rest(connection: &mut Connection) -> Result<(), DbError> {
+    Ok(connection.batch_execute(
+        "SELECT set_config('statement_timeout', greatest(1, limited.millis - past.millis)::text, true) \
+         FROM (SELECT nullif(current_setting('analytics.time_limit', true), '')::bigint) AS limited (millis), \
+              (SELECT (extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint) AS past (millis) \
+         WHERE limited.millis IS NOT NULL",
+    )?)
 }
 
 /// Asks whether the connection works.

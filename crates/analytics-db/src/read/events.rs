@@ -62,7 +62,7 @@ pub fn newest(
 ) -> Result<Vec<LoggedEvent>, DbError> {
     let limit = usize::try_from(limit).unwrap_or(0);
     let Some(sql) = filter.sql() else { return Ok(Vec::new()) };
-    newest_first(filter.range(), limit, |window, limit| {
+    newest_first(connection, filter.range(), limit, |connection, window, limit| {
         let rows = diesel::sql_query(&sql)
             .bind::<Nullable<Text>, _>(&filter.event_type)
             .bind::<Nullable<Text>, _>(&filter.user)

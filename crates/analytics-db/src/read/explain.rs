@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::windows::{Window, newest_first};
 use super::{ReadableMetric, Snapshot};
+use crate::connection::take_the_rest;
 use crate::raw_json::RawJson;
 use crate::tables::logged_events::{self, Logged};
 use crate::{Connection, DbError};
@@ -151,6 +152,7 @@ pub fn explain(
     limit: usize,
 ) -> Result<Explanation, DbError> {
     let mut rows = candidates(connection, metric, business, before, limit.saturating_add(1))?;
+    take_the_rest(connection)?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().map(|row| row.id).filter(|_| more);
@@ -230,7 +232,7 @@ fn candidates(
     let last: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.end)).collect();
     // An adjustment of a day may have been made on any other.
     let range = Window { to: before.unwrap_or(Window::ALL.to), ..Window::ALL };
-    newest_first(range, limit, |window, limit| {
+    newest_first(connection, range, limit, |connection, window, limit| {
         let rows = sql_query(&sql)
             .bind::<SqlUuid, _>(window.to)
             .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))

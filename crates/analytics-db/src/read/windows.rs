@@ -8,7 +8,8 @@ use analytics_core::identity::EventId;
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
-use crate::DbError;
+use crate::connection::take_the_rest;
+use crate::{Connection, DbError};
 
 /// Reaches past any log; a window that would go further back takes all that is left.
 const MOST_HOURS: i64 = 50 * 365 * 24;
@@ -27,17 +28,32 @@ impl Window {
 
 /// At most `limit` rows of a range of ids, newest first: `page` gives at most so many of a window.
 pub(super) fn newest_first<T>(
+    connection: &mut Connection,
     range: Window,
     limit: usize,
-    mut page: impl FnMut(Window, usize) -> Result<Vec<T>, DbError>,
+    page: impl Fn(&mut Connection, Window, usize) -> Result<Vec<T>, DbError>,
+) -> Result<Vec<T>, DbError> {
+    pages(range, limit, |window, wanted, is_first| {
+        if !is_first {
+            take_the_rest(connection)?;
+        }
+        page(connection, window, wanted)
+    })
+}
+
+/// The same; the page is told whether it is the first.
+fn pages<T>(
+    range: Window,
+    limit: usize,
+    mut page: impl FnMut(Window, usize, bool) -> Result<Vec<T>, DbError>,
 ) -> Result<Vec<T>, DbError> {
     let mut rows = Vec::new();
-    for window in windows(range, Utc::now()) {
+    for (number, window) in windows(range, Utc::now()).enumerate() {
         let wanted = limit - rows.len();
         if wanted == 0 {
             break;
         }
-        rows.extend(page(window, wanted)?);
+        rows.extend(page(window, wanted, number == 0)?);
     }
     Ok(rows)
 }
@@ -105,7 +121,7 @@ mod tests {
     #[test]
     fn nobody_looks_further_than_the_page() {
         let mut looks = Vec::new();
-        let rows = newest_first(Window::ALL, 3, |_, wanted| {
+        let rows = pages(Window::ALL, 3, |_, wanted, _| {
             looks.push(wanted);
             Ok(vec![(); wanted.min(2)])
         });

@@ -11,4 +11,5 @@ mod limits;
 mod lists;
 mod partitions;
 mod rollups;
+mod time_limits;
 mod transaction;

@@ -1,0 +1,35 @@
+//! A read of several statements takes no longer than one may.
+
+use std::time::{Duration, Instant};
+
+use analytics_db::connection::{Plans, Reading, View};
+use analytics_db::read::Tenant;
+use analytics_db::read::events::{self, EventFilter};
+use analytics_testkit::database::Database;
+use diesel::connection::SimpleConnection;
+
+#[test]
+fn statements_share_the_time_of_their_transaction() {
+    let database = Database::migrated();
+    // Every look at the log takes a fifth of a second, and what is not there is looked for eleven times.
+    let slow = "ALTER TABLE event_logs RENAME TO all_logs; \
+                CREATE FUNCTION slow_logs() RETURNS SETOF all_logs LANGUAGE plpgsql AS \
+                'BEGIN PERFORM pg_sleep(0.2); RETURN QUERY SELECT * FROM all_logs; END'; \
+                CREATE VIEW event_logs AS SELECT * FROM slow_logs()";
+    database.connect().batch_execute(slow).unwrap();
+    let filter = EventFilter { user: Some("nobody".into()), ..EventFilter::default() };
+    let read = |statement_timeout| {
+        let began = Instant::now();
+        let reading = Reading { view: View::OneMoment, plans: Plans::ForValues, statement_timeout };
+        let found = reading.run(&mut database.connect(), |connection| {
+            events::newest(connection, Tenant::Marketplace.event_log().unwrap(), &filter, 10)
+        });
+        (found.map(|found| found.len()).map_err(|error| error.is_temporary()), began.elapsed())
+    };
+    let (found, took) = read(Duration::from_millis(500));
+    assert_eq!(found, Err(true));
+    assert!(took < Duration::from_millis(1_500), "{took:?}");
+    let (found, took) = read(Duration::from_secs(30));
+    assert_eq!(found, Ok(0));
+    assert!(took > Duration::from_secs(2), "{took:?}: it was no test");
+}

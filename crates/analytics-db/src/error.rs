@@ -68,7 +68,7 @@ pub enum WriteError {
     /// Somebody else moved an offset of the batch: drop it and start from what is stored.
     #[error("another worker owns a partition of the batch, or its offset was set")]
     Fenced,
-    /// An event's id is in the log already: write again with [`Reread::Possible`].
+    /// An event's id is in the log already: write again with [`Reread::Possible`](crate::batch::Reread::Possible).
     #[error("events of the batch are in the log already")]
     AlreadyLogged,
     /// Others were counting all the time: write again.

@@ -49,8 +49,7 @@ pub struct Reading {
     pub view: View,
     /// How its statements are planned.
     pub plans: Plans,
-    /// How long a statement may take; and so long from the beginning those that ask for the [rest](take_the_rest)
-    /// of it.
+    /// How long a statement may take; several that make up one list take no longer together.
     pub statement_timeout: Duration,
 }
 

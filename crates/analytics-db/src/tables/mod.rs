@@ -1,7 +1,7 @@
 //! The tables: one file each, with the statements that write and read it. Long statements are files beside
 //! the one that uses them.
 //!
-//! A function that adds to the numbers takes the [`CountingLock`](crate::locks::CountingLock): only a
+//! A function that adds to the numbers takes the `CountingLock`: only a
 //! transaction that holds it may.
 
 pub mod dead_letters;

@@ -75,7 +75,7 @@ impl PartitionReport {
         let missed = |time: Option<DateTime<Utc>>| time.is_none_or(|time| self.heard_at - time > BEFORE_IT_SPOKE);
         let late = self.caught_up_at.is_none_or(|time| now - time > LATE_AFTER);
         if now - self.heard_at > SILENT_AFTER {
-            (State::Stalled, Some("nobody has counted a partition for longer than 30 s"))
+            (State::Stalled, Some("no worker has reported on a partition for more than 30 s"))
         } else if missed(self.ends_known_at) {
             (State::Stalled, Some("the broker does not say where a partition ends"))
         } else if late && missed(self.caught_up_at) {

@@ -83,7 +83,7 @@ impl MetricType {
         let foreign_currency = match parts.next() {
             None => None,
             Some(_) if !metric.is_money() => {
-                return Err(InvalidType::Currency(format!("{name} is no money and takes no currency")));
+                return Err(InvalidType::Currency(format!("{name} is not an amount of money and takes no currency")));
             }
             Some(code) => Some(currency(code)?).filter(|currency| *currency != base),
         };
@@ -117,7 +117,7 @@ fn day(name: &str, part: Option<&str>, today: NaiveDate) -> Result<NaiveDate, In
 fn currency(code: &str) -> Result<Currency, InvalidType> {
     Currency::parse(code)
         .filter(|currency| currency.code() == code)
-        .ok_or_else(|| InvalidType::Currency(format!("{code:?} is no currency code of ISO 4217")))
+        .ok_or_else(|| InvalidType::Currency(format!("{code:?} is not an ISO 4217 currency code")))
 }
 
 impl fmt::Display for Subject {

@@ -7,12 +7,12 @@ use analytics_core::rejection::Reason;
 use analytics_db::Connection;
 use analytics_db::read::Tenant;
 use analytics_db::read::dead_letters::{Action, DeadLetter, LetterFilter, newest, one};
-use analytics_db::tables::dead_letters;
 use analytics_db::tables::dead_letters::NotKept;
+use analytics_db::tables::dead_letters::{self, State};
 use analytics_db::transactions::replay::replay;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
@@ -106,15 +106,15 @@ pub(super) fn run(command: DeadLetters, settings: &Settings, shutdown: &Shutdown
 }
 
 impl Which {
-    fn filter(self, state: Option<&str>) -> LetterFilter {
+    fn filter(self, state: Option<State>) -> LetterFilter {
         let Self { id, reason, topic, from, to } = self;
-        LetterFilter { ids: id, state: state.map(str::to_owned), reason, topic, from, to }
+        LetterFilter { ids: id, state, reason, topic, from, to }
     }
 }
 
 impl Chosen {
     /// The filter, if anything was chosen at all.
-    fn filter(self, state: Option<&str>) -> anyhow::Result<LetterFilter> {
+    fn filter(self, state: Option<State>) -> anyhow::Result<LetterFilter> {
         let all = self.all;
         let filter = self.which.filter(state);
         let chosen = !filter.ids.is_empty()
@@ -143,8 +143,7 @@ fn page(
 fn list(connection: &mut Connection, which: Which, state: &str, limit: i64) -> anyhow::Result<()> {
     let state = match state {
         "all" => None,
-        "open" | "replayed" | "discarded" => Some(state),
-        other => bail!("there is no state {other}; there are open, replayed, discarded and all"),
+        named => Some(State::named(named).map_err(|why| anyhow!("--state: {why}, or all"))?),
     };
     let letters = page(connection, &which.filter(state), None, limit)?;
     println!("{:<36}  {:<20}  {:<9}  {:<18}  {:<32}  DETAIL", "ID", "REFUSED", "STATE", "REASON", "PLACE");
@@ -229,7 +228,7 @@ fn replay_chosen(
     let actor = chosen.actor.clone();
     // One that is named may be replayed again; the trace then says that it repeats.
     let named = chosen.which.id.clone();
-    let filter = chosen.filter(if named.is_empty() { Some("open") } else { None })?;
+    let filter = chosen.filter(if named.is_empty() { Some(State::Open) } else { None })?;
     let corrected = payload.map(|path| std::fs::read(&path).with_context(|| path.display().to_string())).transpose()?;
     if corrected.is_some() && named.len() != 1 {
         bail!("a corrected payload is for one dead letter: give one --id");
@@ -260,7 +259,7 @@ fn replay_chosen(
 
 fn discard_chosen(connection: &mut Connection, chosen: Chosen, shutdown: &Shutdown) -> anyhow::Result<()> {
     let actor = chosen.actor.clone();
-    let filter = chosen.filter(Some("open"))?;
+    let filter = chosen.filter(Some(State::Open))?;
     let mut discarded = 0;
     each_piece(connection, &filter, shutdown, |connection, ids| {
         discarded += dead_letters::discard(connection, ids, &actor)?.len();

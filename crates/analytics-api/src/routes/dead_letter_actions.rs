@@ -5,7 +5,7 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path};
 use analytics_db::DbError;
 use analytics_db::read::dead_letters::{self, LetterFilter};
-use analytics_db::tables::dead_letters as letters;
+use analytics_db::tables::dead_letters::{self as letters, State};
 use analytics_db::transactions::replay::{self, Replayed};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -202,7 +202,7 @@ async fn select(
     }
     let reason =
         code.as_deref().map(reason).transpose().map_err(|why| Problem::invalid_body(format!("reason: {why}")))?;
-    let filter = LetterFilter { ids, state: Some("open".into()), reason, topic, from, to };
+    let filter = LetterFilter { ids, state: Some(State::Open), reason, topic, from, to };
     let most = i64::try_from(MOST).unwrap_or(i64::MAX);
     let found =
         database.read(move |connection| dead_letters::newest(connection, access, &filter, before, most + 1)).await?;
@@ -237,5 +237,5 @@ fn outcome_body(replayed: Replayed) -> OutcomeBody {
 }
 
 const fn discarded_body(id: Uuid) -> OutcomeBody {
-    OutcomeBody { id, result: "discarded", event_id: None, detail: None }
+    OutcomeBody { id, result: State::Discarded.name(), event_id: None, detail: None }
 }

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::rejection::Reason;
 use analytics_db::RawJson;
 use analytics_db::read::dead_letters::{self, Action, Contents, DeadLetter, LetterFilter};
+use analytics_db::tables::dead_letters::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -21,7 +22,6 @@ use crate::query::Query;
 
 /// The longest name of a topic.
 pub(super) const LONGEST_TOPIC: usize = 249;
-const STATES: [&str; 3] = ["open", "replayed", "discarded"];
 
 /// A record that could not be counted.
 #[derive(Serialize, ToSchema)]
@@ -113,9 +113,7 @@ pub(crate) async fn list(
     let before: Option<Uuid> = query.cursor_key()?;
     let filter = LetterFilter {
         ids: Vec::new(),
-        state: query.optional("state", |state| {
-            STATES.contains(&state).then(|| state.to_owned()).ok_or("must be open, replayed or discarded")
-        })?,
+        state: query.optional("state", State::named)?,
         reason: query.optional("reason", reason)?,
         topic: query.text("topic", LONGEST_TOPIC)?,
         from: query.time("from")?,

@@ -133,7 +133,7 @@ fn a_dead_worker_stalls_whatever_the_clock_of_the_api() {
     }
     ingest.kill();
     for api in &apis {
-        assert!(wait_for(api, &service, "", "stalled").contains("nobody has counted"));
+        assert!(wait_for(api, &service, "", "stalled").contains("no worker has reported"));
     }
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::EventLogAccess;
 use crate::raw_json::RawJson;
+use crate::tables::dead_letters::State;
 use crate::{Connection, DbError};
 
 /// A record that could not be counted.
@@ -87,7 +88,7 @@ pub struct LetterFilter {
     /// Of these ids; empty is any.
     pub ids: Vec<Uuid>,
     /// `open`, `replayed` or `discarded`.
-    pub state: Option<String>,
+    pub state: Option<State>,
     /// With this reason.
     pub reason: Option<String>,
     /// From this topic.
@@ -111,7 +112,7 @@ pub fn newest(
 ) -> Result<Vec<DeadLetter>, DbError> {
     Ok(sql_query(include_str!("dead_letters.sql"))
         .bind::<Array<SqlUuid>, _>(&filter.ids)
-        .bind::<Nullable<Text>, _>(&filter.state)
+        .bind::<Nullable<Text>, _>(filter.state.map(State::name))
         .bind::<Nullable<Text>, _>(&filter.reason)
         .bind::<Nullable<Text>, _>(&filter.topic)
         .bind::<Nullable<Timestamptz>, _>(filter.from)

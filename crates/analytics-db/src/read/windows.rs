@@ -78,7 +78,7 @@ fn windows(range: Window, now: DateTime<Utc>) -> impl Iterator<Item = Window> {
 
 /// The time in an id, if it is one that a calendar has.
 fn time(id: Uuid) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp_millis(i64::try_from(id.as_u128() >> 80).ok()?)
+    DateTime::from_timestamp_millis(EventId(id).millis())
 }
 
 #[cfg(test)]

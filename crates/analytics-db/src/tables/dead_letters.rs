@@ -18,6 +18,41 @@ use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::{Connection, DbError};
 
+/// What became of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It waits to be replayed or discarded.
+    Open,
+    /// Its event is counted.
+    Replayed,
+    /// It is given up, and its bytes are gone.
+    Discarded,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Replayed, Self::Discarded];
+
+    /// The name in `dead_letters.state`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Replayed => "replayed",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// The state of this name.
+    ///
+    /// # Errors
+    /// What there is instead.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let state = Self::ALL.into_iter().find(|state| state.name() == name);
+        state.ok_or_else(|| format!("must be one of {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}
+
 /// A dead letter as it is kept.
 struct Letter<'a> {
     record: &'a Record,
@@ -213,15 +248,11 @@ fn headers(headers: &[Header]) -> Value {
         match text {
             None => json!({ "name": name, "value": null }),
             Some(Ok(value)) if !value.contains('\0') => json!({ "name": name, "value": value }),
-            Some(Ok(value)) => json!({ "name": name, "valueHex": hex(value.as_bytes()) }),
-            Some(Err(value)) => json!({ "name": name, "valueHex": hex(value) }),
+            Some(Ok(value)) => json!({ "name": name, "valueHex": hex::encode(value) }),
+            Some(Err(value)) => json!({ "name": name, "valueHex": hex::encode(value) }),
         }
     };
     headers.iter().map(header).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Text as PostgreSQL can hold it.

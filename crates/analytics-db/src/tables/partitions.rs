@@ -189,8 +189,7 @@ fn has_rows(connection: &mut Connection, table: &str) -> Result<bool, DbError> {
 
 /// Named by the day it begins with.
 fn name(table: &Partitioned, range: Range) -> String {
-    let millis = i64::try_from(range.from.as_u128() >> 80).unwrap_or_default();
-    let day = DateTime::from_timestamp_millis(millis).unwrap_or_default();
+    let day = DateTime::from_timestamp_millis(EventId(range.from).millis()).unwrap_or_default();
     format!("{}_{}", table.name, day.format("%Y_%m_%d"))
 }
 

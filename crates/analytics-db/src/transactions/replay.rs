@@ -17,7 +17,7 @@ use super::runner::run;
 use crate::batch::{Item, Outcome, Reread};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
-use crate::tables::dead_letters;
+use crate::tables::dead_letters::{self, State};
 use crate::{Connection, DbError};
 
 /// What became of a dead letter that was to be replayed.
@@ -218,7 +218,7 @@ impl Row {
         let kept = self.payload.as_ref().map_or(0, Vec::len);
         let payload = match corrected {
             Some(corrected) => Some(corrected.to_vec()),
-            None if self.state == "discarded" => return Err(NotReplayed::Discarded),
+            None if self.state == State::Discarded.name() => return Err(NotReplayed::Discarded),
             None if self.payload_bytes.is_some_and(|bytes| usize::try_from(bytes) != Ok(kept)) => {
                 return Err(NotReplayed::Cut);
             }
@@ -240,14 +240,7 @@ impl Row {
 /// A header as the dead letter has it; values that were no text are there in hexadecimal.
 fn header(stored: &Value) -> Header {
     let text = |name: &str| stored.get(name).and_then(Value::as_str);
-    let bytes = |hex: &str| {
-        let digits: Option<Vec<u32>> = hex.chars().map(|digit| digit.to_digit(16)).collect();
-        let pairs = digits.unwrap_or_default();
-        pairs
-            .chunks_exact(2)
-            .filter_map(|pair| u8::try_from(pair.first()? * 16 + pair.last()?).ok())
-            .collect::<Vec<u8>>()
-    };
+    let bytes = |digits: &str| hex::decode(digits).unwrap_or_default();
     let value = text("value").map(|value| value.as_bytes().to_vec()).or_else(|| text("valueHex").map(bytes));
     Header { name: text("name").unwrap_or_default().to_owned(), value }
 }

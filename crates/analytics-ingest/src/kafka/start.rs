@@ -123,6 +123,31 @@ fn ask<T: Send + 'static>(
     asked.unwrap_or_else(|| Err(DbError::Unreachable("it did not answer in time".into())))
 }
 
+/// What is known before the partitions of an assignment are looked at one by one.
+struct Known<'a> {
+    settings: &'a IngestSettings,
+    client: &'a BaseConsumer,
+    regressions: &'a Regressions,
+    /// The topics that exist, with their ids.
+    topics: HashMap<String, Option<String>>,
+    /// Whether the broker told which topics exist.
+    are_told: bool,
+    /// How many partitions each topic had when the group first asked for it.
+    partitions_at_first: HashMap<String, i32>,
+}
+
+/// How one partition starts.
+enum Beginning {
+    /// Where it was.
+    Stored(Begin),
+    /// Once it reaches this offset.
+    Later(Offset),
+    /// For the first time, here.
+    First(Offset),
+    /// After records that are gone.
+    AfterGap(Gap, &'static str),
+}
+
 /// Where each partition starts.
 pub(super) fn points(
     settings: &IngestSettings,
@@ -134,92 +159,151 @@ pub(super) fn points(
         return Ok(Start::default());
     }
     let client = asking(settings)?;
+    let (topics, are_told) = described(&client, partitions);
+    let topic_ids = topics.iter().filter_map(|(topic, id)| Some((topic.clone(), id.clone()?)));
+    let mut start = Start { topic_ids: topic_ids.collect(), ..Start::default() };
+    let (mut rows, partitions_at_first) = stored(settings, telemetry, &start.topic_ids, partitions)?;
+    let known = Known { settings, client: &client, regressions, topics, are_told, partitions_at_first };
+    let (mut first_offsets, mut gaps) = (Vec::new(), Vec::new());
+    for (partition, held) in held(&client, partitions)? {
+        match known.beginning(partition, rows.remove(partition), held)? {
+            Beginning::Stored(begin) => drop(start.begins.insert(partition.clone(), begin)),
+            Beginning::Later(offset) => drop(start.waiting.insert(partition.clone(), offset)),
+            Beginning::First(at) => first_offsets.push((partition.clone(), at)),
+            Beginning::AfterGap(gap, reason) => gaps.push((partition.clone(), gap, reason)),
+        }
+    }
+    start.begins.extend(store(settings, telemetry, first_offsets, gaps)?);
+    Ok(start)
+}
+
+/// The topics of these partitions that exist, with their ids, and whether the broker told them.
+fn described(client: &BaseConsumer, partitions: &[TopicPartition]) -> (HashMap<String, Option<String>>, bool) {
     let names: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let described = kafka_events::topics::ids(&client, &names, BROKER_TIMEOUT).unwrap_or_else(|error| {
-        // The ids are the controller's to tell, and its absence holds up no partition: the timestamp of the last
-        // counted record is compared all the same, and the client's own ids among themselves.
-        log::warn!("the broker did not tell the topics' ids: {error}");
-        names.iter().map(|name| ((*name).to_owned(), None)).collect()
-    });
-    let topic_ids = described.iter().filter_map(|(topic, id)| Some((topic.clone(), id.clone()?)));
-    let mut start = Start { topic_ids: topic_ids.collect(), ..Start::default() };
-    let (ids, wanted) = (start.topic_ids.clone(), partitions.to_vec());
-    let (mut rows, at_first, remade) = ask(settings, move |database, group| {
+    match kafka_events::topics::ids(client, &names, BROKER_TIMEOUT) {
+        Ok(topics) => (topics, true),
+        Err(error) => {
+            // The ids are the controller's to tell, and its absence holds up no partition: the timestamp of the
+            // last counted record is compared all the same, and the client's own ids among themselves.
+            log::warn!("the broker did not tell the topics' ids: {error}");
+            (names.into_iter().map(|name| (name.to_owned(), None)).collect(), false)
+        }
+    }
+}
+
+/// What is stored of partitions, and how many partitions topics had at first.
+type Stored = (HashMap<TopicPartition, StoredOffset>, HashMap<String, i32>);
+
+/// What is stored of the partitions, after those of topics that have another id now were set to their
+/// beginning.
+fn stored(
+    settings: &IngestSettings,
+    telemetry: &Telemetry,
+    topic_ids: &HashMap<String, String>,
+    partitions: &[TopicPartition],
+) -> Result<Stored, StartError> {
+    let (ids, wanted) = (topic_ids.clone(), partitions.to_vec());
+    let (rows, at_first, remade) = ask(settings, move |database, group| {
         let mut remade = Vec::new();
         for (topic, id) in &ids {
             if assignment::identify(database, group, topic, id, REMADE)? {
                 remade.push(topic.clone());
             }
         }
-        Ok((
-            ingest_offsets::load_rows(database, group, &wanted)?,
-            ingest_topics::partitions_at_first(database, group)?,
-            remade,
-        ))
+        let rows = ingest_offsets::load_rows(database, group, &wanted)?;
+        Ok((rows, ingest_topics::partitions_at_first(database, group)?, remade))
     })?;
     remade.iter().for_each(|topic| telemetry.remade(topic, REMADE));
+    Ok((rows, at_first))
+}
+
+/// A partition, and where it begins and ends, if its leader says so.
+type Held<'a> = (&'a TopicPartition, Option<(Offset, Offset)>);
+
+/// What the broker holds of each partition.
+fn held<'a>(client: &BaseConsumer, partitions: &'a [TopicPartition]) -> Result<Vec<Held<'a>>, StartError> {
     let mut known = HashMap::new();
     for partition in partitions {
         if !known.contains_key(&partition.topic) {
-            known.insert(Arc::clone(&partition.topic), leaders(&client, &partition.topic, BROKER_TIMEOUT)?);
+            known.insert(Arc::clone(&partition.topic), leaders(client, &partition.topic, BROKER_TIMEOUT)?);
         }
     }
-    let (mut first_offsets, mut gaps, mut silent) = (Vec::new(), Vec::new(), 0);
-    for partition in partitions {
-        let has_leader = known
-            .get(&partition.topic)
-            .and_then(|leaders| leaders.get(usize::try_from(partition.partition).ok()?).copied());
+    let mut silent = 0;
+    let held = |partition: &'a TopicPartition| {
+        let leaders = known.get(&partition.topic);
+        let has_leader = leaders.and_then(|leaders| leaders.get(usize::try_from(partition.partition).ok()?).copied());
         // A broker that is away must not keep this thread from the partitions of all others.
-        let held = if has_leader == Some(true) && silent < MOST_SILENT {
-            ends(&client, partition).inspect_err(|error| {
-                silent += u32::from(is_silence(error));
-                log::warn!("{partition}: the broker did not say what it holds: {error}");
-            })
-        } else {
-            Err(KafkaError::Canceled)
-        };
-        let held = held.ok();
-        match (rows.remove(partition), held) {
+        if has_leader != Some(true) || silent >= MOST_SILENT {
+            return (partition, None);
+        }
+        let held = ends(client, partition).inspect_err(|error| {
+            silent += u32::from(is_silence(error));
+            log::warn!("{partition}: the broker did not say what it holds: {error}");
+        });
+        (partition, held.ok())
+    };
+    Ok(partitions.iter().map(held).collect())
+}
+
+impl Known<'_> {
+    fn beginning(
+        &self,
+        partition: &TopicPartition,
+        row: Option<StoredOffset>,
+        held: Option<(Offset, Offset)>,
+    ) -> Result<Beginning, StartError> {
+        Ok(match (row, held) {
             // Without a leader nothing can be asked, and nothing be fetched before there is one again.
-            (Some(row), None) if described.contains_key(&*partition.topic) => {
-                start.begins.insert(partition.clone(), begin(&row, Offset(0)));
+            (Some(row), None) if self.topics.contains_key(&*partition.topic) => {
+                Beginning::Stored(begin(&row, Offset(0)))
             }
             // A topic that is not there may be another one when it is there again.
-            (_, None) => drop(start.waiting.insert(partition.clone(), Offset(0))),
+            (_, None) => Beginning::Later(Offset(0)),
             (None, Some((low, high))) => {
-                let at_first = at_first.get(&*partition.topic).copied().unwrap_or(0);
-                let at = if partition.partition < at_first {
-                    first(&client, settings.start, partition, (low, high))?
+                let at_first = self.partitions_at_first.get(&*partition.topic).copied().unwrap_or(0);
+                Beginning::First(if partition.partition < at_first {
+                    first(self.client, self.settings.start, partition, (low, high))?
                 } else {
                     low
-                };
-                first_offsets.push((partition.clone(), at));
+                })
             }
-            (Some(row), Some((low, high))) => {
-                let stored = Offset(row.next_offset);
-                if (low..=high).contains(&stored) {
-                    regressions.is_over(partition);
-                    start.begins.insert(partition.clone(), begin(&row, low));
-                } else if stored < low {
-                    let reason = "retention removed records before they were counted";
-                    gaps.push((partition.clone(), Gap { from: stored, to: low, resume_at: low }, reason));
-                } else if start.topic_ids.contains_key(&*partition.topic) && !regressions.is_lasting(partition) {
-                    // It is the same topic.
-                    log::warn!(
-                        "{partition} ends at {high}, before the stored offset {stored}: waiting for it to grow back"
-                    );
-                    start.waiting.insert(partition.clone(), stored);
-                } else {
-                    regressions.is_over(partition);
-                    let reason = "the partition ends before the stored offset: it lost records, or was made again";
-                    gaps.push((partition.clone(), Gap { from: stored, to: stored, resume_at: low }, reason));
-                }
-            }
-        }
+            (Some(row), Some((low, high))) => self.going_on(partition, &row, low, high),
+        })
     }
+
+    /// How a partition goes on that was read before.
+    fn going_on(&self, partition: &TopicPartition, row: &StoredOffset, low: Offset, high: Offset) -> Beginning {
+        let stored = Offset(row.next_offset);
+        if (low..=high).contains(&stored) {
+            self.regressions.is_over(partition);
+            return Beginning::Stored(begin(row, low));
+        }
+        if stored < low {
+            let gap = Gap { from: stored, to: low, resume_at: low };
+            return Beginning::AfterGap(gap, "retention removed records before they were counted");
+        }
+        // With the id that it had it is the same topic; without an answer it may be.
+        let may_be_the_same = !self.are_told || self.topics.get(&*partition.topic).is_some_and(Option::is_some);
+        if may_be_the_same && !self.regressions.is_lasting(partition) {
+            log::warn!("{partition} ends at {high}, before the stored offset {stored}: waiting for it to grow back");
+            return Beginning::Later(stored);
+        }
+        self.regressions.is_over(partition);
+        let gap = Gap { from: stored, to: stored, resume_at: low };
+        Beginning::AfterGap(gap, "the partition ends before the stored offset: it lost records, or was made again")
+    }
+}
+
+/// Stores where partitions start for the first time, and what is gone. Returns where all of them begin.
+fn store(
+    settings: &IngestSettings,
+    telemetry: &Telemetry,
+    first_offsets: Vec<(TopicPartition, Offset)>,
+    gaps: Vec<(TopicPartition, Gap, &'static str)>,
+) -> Result<HashMap<TopicPartition, Begin>, StartError> {
     if first_offsets.is_empty() && gaps.is_empty() {
-        return Ok(start);
+        return Ok(HashMap::new());
     }
     let to_record = gaps.clone();
     let to_load: Vec<TopicPartition> =
@@ -237,11 +321,8 @@ pub(super) fn points(
     for ((partition, gap, reason), _) in gaps.iter().zip(recorded).filter(|(_, recorded)| *recorded) {
         telemetry.gap(partition, *gap, reason);
     }
-    let begun = rows
-        .into_iter()
-        .map(|(partition, row)| (partition, Begin { stored: Offset(row.next_offset), last_timestamp: None }));
-    start.begins.extend(begun);
-    Ok(start)
+    let begin = |row: StoredOffset| Begin { stored: Offset(row.next_offset), last_timestamp: None };
+    Ok(rows.into_iter().map(|(partition, row)| (partition, begin(row))).collect())
 }
 
 /// A partition that goes on. Retention may have taken just the record that could be compared.

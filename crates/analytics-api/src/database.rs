@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::rt::time::sleep;
+use analytics_core::business::Business;
 use analytics_core::freshness::TopicReport;
 use analytics_db::connection::{Plans, Reading, View, end, test};
 use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::metrics::Metric;
 use analytics_db::read::{ReadableMetric, freshness};
-use analytics_db::tables::service_settings::ServiceSettings;
 use analytics_db::transactions::STATEMENT_SECONDS;
 use analytics_db::verify::proofs;
-use analytics_db::{Connection, DbError, migrations};
+use analytics_db::{Connection, DbError, usable};
 use analytics_process::probes::Readiness;
 use chrono::{DateTime, Utc};
 
@@ -181,10 +181,9 @@ impl Database {
     /// # Errors
     /// Why it is not: a schema or settings that this version does not work with.
     pub(crate) async fn watch(&self, settings: &ApiSettings) -> Result<(), String> {
-        let service = ServiceSettings::from(settings.business);
+        let business = settings.business;
         loop {
-            let service = service.clone();
-            match self.look(move |connection| look_at(connection, &service)).await {
+            match self.look(move |connection| look_at(connection, business)).await {
                 Ok(Ok((reports, time))) => self.seen().looked(reports, time),
                 Ok(Err(unusable)) => return Err(unusable),
                 Err(why) => self.seen().failed(why),
@@ -212,8 +211,8 @@ impl Database {
 /// What is known of the topics, and the time; or why the database is none to work with.
 type Look = Result<(Vec<TopicReport>, DateTime<Utc>), String>;
 
-fn look_at(connection: &mut Connection, service: &ServiceSettings) -> Result<Look, DbError> {
-    match migrations::check(connection).and_then(|()| service.check(connection)) {
+fn look_at(connection: &mut Connection, business: Business) -> Result<Look, DbError> {
+    match usable::check(connection, business) {
         Ok(()) => freshness::reports(connection).map(Ok),
         Err(DbError::Unusable(why)) => Ok(Err(why)),
         Err(error) => Err(error),

@@ -7,6 +7,8 @@
 
 pub mod settings;
 
+mod access;
+
 mod caller;
 
 mod query;

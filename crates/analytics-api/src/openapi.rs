@@ -1,11 +1,11 @@
-//! The OpenAPI document, made from the handlers.
+//! The OpenAPI document, made from the table of routes.
 
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, Server};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::problem::{CODES, ProblemBody};
-use crate::routes::{adjustments, dead_letter_actions, dead_letters, events, explain, freshness, metrics, proofs};
+use crate::routes;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -21,10 +21,6 @@ use crate::routes::{adjustments, dead_letter_actions, dead_letters, events, expl
         (name = "freshness", description = "Up to when the numbers are complete"),
         (name = "dead letters", description = "Records that could not be counted"),
         (name = "proofs", description = "The numbers counted again from the log"),
-    ),
-    paths(metrics::one, metrics::list, explain::list, adjustments::upsert, events::list, events::one, freshness::show,
-        dead_letters::list, dead_letters::one, dead_letter_actions::replay_one, dead_letter_actions::discard_one,
-        dead_letter_actions::replay_many, dead_letter_actions::discard_many, proofs::list,
     ),
     components(schemas(ProblemBody)),
     modifiers(&Bearer, &Codes),
@@ -55,6 +51,7 @@ impl Modify for Codes {
 #[must_use]
 pub fn document(base_path: &str) -> OpenApi {
     let mut document = Document::openapi();
+    routes::describe(&mut document);
     let server = if base_path.is_empty() { "/" } else { base_path };
     document.servers = Some(vec![Server::new(server)]);
     document

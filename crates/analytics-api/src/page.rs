@@ -50,6 +50,11 @@ impl<T: Serialize> Page<T> {
         Self { items: found.into_iter().take(limit.into()).map(item).collect(), next_cursor }
     }
 
+    /// A page, and the key after which the next one begins, if there is one.
+    pub(crate) fn with_next(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next_cursor: next.as_deref().map(encode) }
+    }
+
     /// A list that is complete.
     pub(crate) const fn only(items: Vec<T>) -> Self {
         Self { items, next_cursor: None }

@@ -30,7 +30,7 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 14] = [
     (
         NUMBER_CHANGED,
         StatusCode::CONFLICT,
-        "The number changed between two pages, and a replica cannot tell what the first one saw; begin again",
+        "Events were changed between two pages, or a replica is behind the one that answered the first; begin again",
     ),
     (
         BODY_TOO_LARGE,
@@ -66,7 +66,7 @@ pub(crate) struct Problem {
     code: &'static str,
     detail: String,
     parameter: Option<String>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
 }
 
 /// A problem as clients see it (RFC 9457).
@@ -119,7 +119,7 @@ pub(crate) struct NotFound(ProblemBody);
 #[response(
     status = 409,
     content_type = "application/problem+json",
-    description = "The number changed since the first page was read, and this replica cannot tell what it saw"
+    description = "Events were changed since the first page was read, or this replica is behind the one that answered it"
 )]
 #[expect(dead_code, reason = "it describes an answer and is none")]
 pub(crate) struct Changed(ProblemBody);
@@ -172,13 +172,22 @@ impl Problem {
         Self::new(ROUTE_NOT_FOUND, "there is no such route")
     }
 
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..Self::new(METHOD_NOT_ALLOWED, format!("this route takes {allow}")) }
+    pub(crate) fn method_not_allowed(allow: String) -> Self {
+        let problem = Self::new(METHOD_NOT_ALLOWED, format!("this route takes {allow}"));
+        Self { allow: Some(allow), ..problem }
     }
 
     /// A later page that cannot be told from what came since the first.
     pub(crate) fn number_changed() -> Self {
         Self::new(NUMBER_CHANGED, "the number changed since the first page was read: begin again without a cursor")
+    }
+
+    /// A later page on a replica that has not received the first one's data yet.
+    pub(crate) fn replica_behind() -> Self {
+        Self::new(
+            NUMBER_CHANGED,
+            "this replica is behind the one that answered the first page: repeat the request, or begin again",
+        )
     }
 
     pub(crate) fn forbidden() -> Self {
@@ -238,7 +247,7 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
         let mut answer = HttpResponse::build(status);
-        if let Some(allow) = self.allow {
+        if let Some(allow) = self.allow.as_deref() {
             answer.insert_header((ALLOW, allow));
         }
         answer.content_type("application/problem+json").body(

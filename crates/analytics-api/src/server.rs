@@ -8,7 +8,7 @@ use std::{io, thread};
 use actix_cors::Cors;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Compress, Condition, from_fn};
-use actix_web::web::{Data, Json, JsonConfig, PathConfig, redirect, resource, scope, to};
+use actix_web::web::{Data, Json, PathConfig, redirect, resource, scope, to};
 use actix_web::{App, HttpServer, rt};
 use analytics_process::probes::{self, read};
 use analytics_process::shutdown::Shutdown;
@@ -26,8 +26,6 @@ use crate::telemetry::{Telemetry, measure};
 const GRACE: u64 = 8;
 /// What then still waits for the database is not waited for.
 const ENFORCED: Duration = Duration::from_secs(GRACE + 1);
-/// The largest body that is read.
-const LARGEST_BODY: usize = 64 << 10;
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,7 +52,6 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(Data::new(database.clone()))
                 .app_data(Data::new(settings.clone()))
                 .app_data(Data::new(settings.verifier.clone()))
-                .app_data(JsonConfig::default().limit(LARGEST_BODY).error_handler(Problem::of_json))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))
                 .service(to_docs("/".into()))
@@ -71,7 +68,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                     scope(base)
                         .wrap(from_fn(conditional))
                         .wrap(from_fn(fresh))
-                        .configure(routes::routes)
+                        .configure(routes::serve)
                         .default_service(to(nowhere)),
                 )
                 .default_service(to(nowhere))

@@ -1,6 +1,9 @@
 //! Days and hours as the business sees them: cut in `BUSINESS_TIMEZONE`.
 
+use std::cmp::Ordering;
+use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
@@ -9,29 +12,82 @@ use crate::time::EventTime;
 
 const MICROS_OF_A_MINUTE: i64 = 60 * 1_000_000;
 
+/// The rules of a timezone are taken from here on; no event is earlier than 2000-01-01.
+const FIRST: DateTime<Utc> = DateTime::from_timestamp(915_148_800, 0).expect("1999-01-01 is a time");
+/// The last change of a clock that is looked for.
+const LAST: DateTime<Utc> = DateTime::from_timestamp(4_102_444_800, 0).expect("2100-01-01 is a time");
+
 /// The business's timezone, and the days and hours that it cuts time into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Calendar {
-    timezone: Tz,
+    /// Shared by all copies, for as long as the process runs: there is one business.
+    clock: &'static Clock,
 }
 
+struct Clock {
+    timezone: Tz,
+    /// The rules of this program's tz database.
+    own: Vec<ClockChange>,
+    /// The rules that the database stores, once they are known.
+    stored: OnceLock<Vec<ClockChange>>,
+}
+
+/// From an instant on, the local clock is ahead of UTC by so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockChange {
+    /// The instant.
+    pub starts_at: DateTime<Utc>,
+    /// In seconds; negative is behind UTC.
+    pub utc_offset: i32,
+}
+
+impl fmt::Debug for Calendar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Calendar").field(&self.name()).finish()
+    }
+}
+
+impl PartialEq for Calendar {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Calendar {}
+
 impl Calendar {
-    /// A calendar of the given timezone.
+    /// A calendar of the given timezone, by the rules of this program's tz database.
     #[must_use]
-    pub const fn new(timezone: Tz) -> Self {
-        Self { timezone }
+    pub fn new(timezone: Tz) -> Self {
+        let clock = Clock { timezone, own: changes(timezone, FIRST, LAST), stored: OnceLock::new() };
+        Self { clock: Box::leak(Box::new(clock)) }
     }
 
     /// The calendar of UTC.
     #[must_use]
-    pub const fn utc() -> Self {
+    pub fn utc() -> Self {
         Self::new(Tz::UTC)
     }
 
     /// The timezone's IANA name, as settings and the database write it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.timezone.name()
+        self.clock.timezone.name()
+    }
+
+    /// The timezone's rules by this program's tz database, in order: what a new database stores.
+    #[must_use]
+    pub fn own_rules(self) -> &'static [ClockChange] {
+        &self.clock.own
+    }
+
+    /// Follows the rules that the database stores from now on, in every copy of this calendar: what was counted
+    /// by them is cut by them again, whatever a newer tz database says. They are read once by a process, before
+    /// anything depends on them.
+    pub fn follow(self, stored: Vec<ClockChange>) {
+        if !stored.is_empty() {
+            let _known_before = self.clock.stored.set(stored);
+        }
     }
 
     /// Which minute since 1970 `time` lies in. All of a minute lies in one hour and one day of every
@@ -45,7 +101,7 @@ impl Calendar {
     /// The business day in which `time` lies.
     #[must_use]
     pub fn day(self, time: EventTime) -> NaiveDate {
-        time.utc().with_timezone(&self.timezone).date_naive()
+        (time.utc() + self.offset(time.utc())).date_naive()
     }
 
     /// The first instant of a business day. Where the clock jumps over midnight it is the first instant
@@ -53,12 +109,9 @@ impl Calendar {
     /// the next one.
     #[must_use]
     pub fn day_start(self, day: NaiveDate) -> DateTime<Utc> {
-        let midnight = day.and_time(NaiveTime::MIN);
-        if let Some(start) = self.timezone.from_local_datetime(&midnight).earliest() {
-            return start.to_utc();
-        }
         let own = self.day_ranges(day).into_iter().next().map(|range| range.start);
-        own.or_else(|| Some(self.day_start(day.succ_opt()?))).unwrap_or_else(|| midnight.and_utc())
+        let next = || Some(self.day_ranges(day.succ_opt()?).first()?.start);
+        own.or_else(next).unwrap_or_else(|| day.and_time(NaiveTime::MIN).and_utc())
     }
 
     /// All instants of a business day, in order. It is one stretch of time, unless the clock is put back
@@ -70,11 +123,10 @@ impl Calendar {
         let (ahead, behind) = (Duration::hours(16), Duration::hours(14));
         let midnight = day.and_time(NaiveTime::MIN).and_utc();
         let (first, last) = (midnight - ahead, midnight + Duration::days(1) + behind);
-        let mut changes = self.changes(first, last);
-        changes.push(last);
+        let changes = self.rules().iter().map(|change| change.starts_at).filter(|at| *at > first && *at < last);
         let mut ranges: Vec<Range<DateTime<Utc>>> = Vec::new();
         let mut from = first;
-        for to in changes {
+        for to in changes.chain([last]) {
             let midnight = midnight - self.offset(from);
             let range = from.max(midnight)..to.min(midnight + Duration::days(1));
             match ranges.last_mut() {
@@ -92,47 +144,64 @@ impl Calendar {
     /// begins at that instant.
     #[must_use]
     pub fn hour_start(self, time: EventTime) -> DateTime<Utc> {
-        let local = time.utc().with_timezone(&self.timezone);
+        let offset = self.offset(time.utc());
+        let local = time.utc() + offset;
         let past = Duration::minutes(local.minute().into())
             + Duration::seconds(local.second().into())
             + Duration::nanoseconds(local.nanosecond().into());
-        let full_hour = (local - past).to_utc();
-        if self.offset(full_hour) == self.offset(time.utc()) { full_hour } else { self.change(full_hour, time.utc()) }
+        let full_hour = local - past - offset;
+        self.current(time.utc()).map_or(full_hour, |change| change.starts_at.max(full_hour))
     }
 
     /// How far the local clock is ahead of UTC.
     fn offset(self, time: DateTime<Utc>) -> Duration {
-        let offset = self.timezone.offset_from_utc_datetime(&time.naive_utc()).fix();
-        Duration::seconds(offset.local_minus_utc().into())
+        let current = self.current(time).or_else(|| self.rules().first());
+        Duration::seconds(current.map_or(0, |change| change.utc_offset.into()))
     }
 
-    /// The instants from `first` to `last` at which the clock is put forward or back. Two of them are
-    /// never within hours of each other.
-    fn changes(self, first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<DateTime<Utc>> {
-        let mut changes = Vec::new();
-        let mut from = first;
-        while from < last {
-            let to = (from + Duration::hours(3)).min(last);
-            if self.offset(from) != self.offset(to) {
-                changes.push(self.change(from, to));
-            }
-            from = to;
-        }
-        changes
+    fn rules(self) -> &'static [ClockChange] {
+        self.clock.stored.get().unwrap_or(&self.clock.own)
     }
 
-    /// The instant after `before` and up to `after` at which the one change between them happens: on a
-    /// full minute.
-    fn change(self, before: DateTime<Utc>, after: DateTime<Utc>) -> DateTime<Utc> {
-        let old = self.offset(before);
-        let (mut old_minute, mut new_minute) = (before.timestamp().div_euclid(60), after.timestamp().div_euclid(60));
-        let at = |minute: i64| DateTime::from_timestamp(minute.saturating_mul(60), 0).unwrap_or_default();
-        while new_minute - old_minute > 1 {
-            let between = i64::midpoint(old_minute, new_minute);
-            *if self.offset(at(between)) == old { &mut old_minute } else { &mut new_minute } = between;
-        }
-        at(new_minute)
+    /// The last change of the clock at a time or before it.
+    fn current(self, time: DateTime<Utc>) -> Option<&'static ClockChange> {
+        let rules = self.rules();
+        let later = rules.partition_point(|change| change.starts_at.cmp(&time) != Ordering::Greater);
+        rules.get(later.checked_sub(1)?)
     }
+}
+
+/// How far a timezone's clock is ahead of UTC, in seconds.
+fn offset(timezone: Tz, time: DateTime<Utc>) -> i32 {
+    timezone.offset_from_utc_datetime(&time.naive_utc()).fix().local_minus_utc()
+}
+
+/// The rules of a timezone from `first` to `last`: what applies at first, and each change after it. Two changes
+/// are never within hours of each other.
+fn changes(timezone: Tz, first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<ClockChange> {
+    let mut changes = vec![ClockChange { starts_at: first, utc_offset: offset(timezone, first) }];
+    let mut from = first;
+    while from < last {
+        let to = (from + Duration::hours(3)).min(last);
+        let utc_offset = offset(timezone, to);
+        if offset(timezone, from) != utc_offset {
+            changes.push(ClockChange { starts_at: change(timezone, from, to), utc_offset });
+        }
+        from = to;
+    }
+    changes
+}
+
+/// The instant after `before` and up to `after` at which the one change between them happens: on a full minute.
+fn change(timezone: Tz, before: DateTime<Utc>, after: DateTime<Utc>) -> DateTime<Utc> {
+    let old = offset(timezone, before);
+    let (mut old_minute, mut new_minute) = (before.timestamp().div_euclid(60), after.timestamp().div_euclid(60));
+    let at = |minute: i64| DateTime::from_timestamp(minute.saturating_mul(60), 0).unwrap_or_default();
+    while new_minute - old_minute > 1 {
+        let between = i64::midpoint(old_minute, new_minute);
+        *if offset(timezone, at(between)) == old { &mut old_minute } else { &mut new_minute } = between;
+    }
+    at(new_minute)
 }
 
 #[cfg(test)]
@@ -184,14 +253,13 @@ mod tests {
 
     /// The instants from 2000 to 2037 at which a zone's clock is put forward or back.
     fn changes(zone: Tz) -> Vec<DateTime<Utc>> {
-        Calendar::new(zone).changes(at("2000-01-01T00:00:00Z").utc(), at("2038-01-01T00:00:00Z").utc())
+        let rules = super::changes(zone, at("2000-01-01T00:00:00Z").utc(), at("2038-01-01T00:00:00Z").utc());
+        rules.into_iter().skip(1).map(|change| change.starts_at).collect()
     }
 
     #[test]
     fn since_2000_every_clock_is_put_at_full_minutes_by_full_minutes_hours_apart() {
-        let offset = |zone: Tz, second: i64| {
-            Calendar::new(zone).offset(DateTime::from_timestamp(second, 0).unwrap()).num_seconds()
-        };
+        let offset = |zone: Tz, second: i64| super::offset(zone, DateTime::from_timestamp(second, 0).unwrap());
         let mut seen = 0;
         for zone in chrono_tz::TZ_VARIANTS {
             let mut last = i64::MIN;
@@ -264,6 +332,35 @@ mod tests {
         );
         assert_eq!(calendar.hour_start(at("2010-11-07T02:31:30Z")), utc("2010-11-07T02:31:00Z"));
         assert_eq!(calendar.hour_start(at("2010-11-07T02:30:30Z")), utc("2010-11-07T02:30:00Z"));
+    }
+
+    #[test]
+    fn the_rules_are_those_of_the_tz_database() {
+        for zone in chrono_tz::TZ_VARIANTS {
+            let calendar = Calendar::new(zone);
+            // Every 17 days and some, to 2099.
+            for second in (FIRST.timestamp()..LAST.timestamp()).step_by(1_500_007) {
+                let time = DateTime::from_timestamp(second, 0).unwrap();
+                assert_eq!(calendar.offset(time).num_seconds(), i64::from(super::offset(zone, time)), "{zone} {time}");
+            }
+        }
+    }
+
+    #[test]
+    fn stored_rules_decide_instead_of_those_of_the_program() {
+        let calendar = Calendar::new(Tz::Europe__Berlin);
+        let copy = calendar;
+        let winter = at("2026-01-01T23:30:00Z");
+        assert_eq!(copy.day(winter).to_string(), "2026-01-02");
+        calendar.follow(vec![]);
+        assert_eq!(copy.day(winter).to_string(), "2026-01-02", "nothing is stored");
+        let utc = ClockChange { starts_at: FIRST, utc_offset: 0 };
+        let east = ClockChange { starts_at: at("2026-06-01T00:30:00Z").utc(), utc_offset: 19_800 };
+        calendar.follow(vec![utc, east]);
+        assert_eq!(copy.day(winter).to_string(), "2026-01-01");
+        assert_eq!(copy.day_start(copy.day(winter)), at("2026-01-01T00:00:00Z").utc());
+        assert_eq!(copy.hour_start(at("2026-06-01T00:31:00Z")), east.starts_at);
+        assert_eq!(copy.hour_start(at("2026-06-01T00:29:00Z")), at("2026-06-01T00:00:00Z").utc());
     }
 
     proptest::proptest! {

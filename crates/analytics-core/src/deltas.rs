@@ -50,8 +50,8 @@ pub struct Deltas {
     pub ratios: HashMap<MetricType, Fraction>,
     /// The latest rating in the batch of each user and target.
     pub ratings: HashMap<RatingKey, Rated>,
-    /// What was added by hand, by metric type; also to metrics that the catalogue does not have.
-    pub adjustments: HashMap<String, i128>,
+    /// What was added by hand, by metric type. The counters among them are in `counters` too.
+    pub adjustments: HashMap<String, Adjusted>,
     /// How many events there were of each type in each business day.
     pub events: HashMap<(NaiveDate, EventType), i64>,
     /// The moments of events by the minute in which they lie, so that not each event has to be looked
@@ -59,7 +59,35 @@ pub struct Deltas {
     moments: HashMap<i64, Moment>,
 }
 
+/// What was added to one metric by hand.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Adjusted {
+    /// The sum.
+    pub sum: i128,
+    /// It was added to a measure: to its rollups on the day of the adjustment, and to every metric that is made
+    /// of it. Otherwise to this metric alone: a counter of a day, or one that the catalogue does not have.
+    pub to_measure: bool,
+}
+
 impl Deltas {
+    /// Adds to a metric by hand.
+    pub(crate) fn adjust(&mut self, metric_type: &str, base: Currency, amount: i64, moment: &Moment) {
+        let known = MetricType::parse(metric_type, moment.day, base).ok();
+        let measured = known.as_ref().and_then(|counter| Some((counter.counts()?, counter.foreign_currency)));
+        let adjusted = self.adjustments.entry(metric_type.to_owned()).or_default();
+        adjusted.sum += i128::from(amount);
+        adjusted.to_measure = measured.is_some();
+        if let Some(((measure, scope), foreign_currency)) = measured {
+            self.add(measure, &scope, foreign_currency, amount, moment);
+        }
+    }
+
+    /// What was added by hand to metrics that are made of no measure.
+    pub fn adjusted_alone(&self) -> impl Iterator<Item = (&str, i128)> {
+        let alone = self.adjustments.iter().filter(|(_, adjusted)| !adjusted.to_measure);
+        alone.map(|(metric_type, adjusted)| (metric_type.as_str(), adjusted.sum))
+    }
+
     /// The day and the hour in which `time` lies.
     pub(crate) fn moment(&mut self, time: EventTime, calendar: Calendar) -> Moment {
         *self.moments.entry(Calendar::minute(time)).or_insert_with(|| Moment::of(time, calendar))
@@ -91,10 +119,12 @@ impl Deltas {
                 }
                 Definition::Ratio { numerator, denominator, scope: kind, .. } if kind == scope.kind() => {
                     if numerator == measure {
-                        self.ratios.entry(metric_type(scope.subject())).or_default().numerator += amount;
+                        let ratio = self.ratios.entry(metric_type(scope.subject())).or_default();
+                        ratio.numerator = ratio.numerator.saturating_add(amount);
                     }
                     if denominator == measure {
-                        self.ratios.entry(metric_type(scope.subject())).or_default().denominator += amount;
+                        let ratio = self.ratios.entry(metric_type(scope.subject())).or_default();
+                        ratio.denominator = ratio.denominator.saturating_add(amount);
                     }
                 }
                 Definition::Counter { .. }

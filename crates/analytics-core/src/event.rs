@@ -20,6 +20,8 @@ pub struct Event {
     pub time: EventTime,
     /// What makes a second record the same event; empty where the record's place alone does.
     pub keys: Vec<IdentityKey>,
+    /// The one of `keys` that stands for the order's id, of an order that came from a producer.
+    pub order: Option<IdentityKey>,
     /// Tells whether two records of one identity say the same.
     pub digest: Digest,
     /// The payload as JSON text, redacted.
@@ -39,7 +41,9 @@ impl Event {
         time: EventTime,
         content: Content,
     ) -> Self {
-        Self { id, event_type, user, time, keys: Vec::new(), digest: Digest(id.0), metadata: String::new(), content }
+        let digest = Digest(id.0);
+        let metadata = String::new();
+        Self { id, event_type, user, time, keys: Vec::new(), order: None, digest, metadata, content }
     }
 
     /// Identifies the event by its record's place as well, besides what its producer says: for a

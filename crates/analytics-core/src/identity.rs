@@ -9,6 +9,8 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::family::Family;
+use crate::ids::OrderId;
 use crate::record::Place;
 use crate::time::EventTime;
 use crate::topics::EventType;
@@ -154,6 +156,14 @@ impl Realm<'_> {
     pub(crate) fn natural(self) -> Fingerprint {
         self.fingerprint("natural")
     }
+}
+
+/// The natural identity of an order: what its id is looked up by. `namespace` is that of its topic, if the
+/// mapping of topics gives one.
+#[must_use]
+pub fn order_key(order: &OrderId, namespace: Option<&str>) -> IdentityKey {
+    let event_type = EventType::Counted(Family::OrderCreated);
+    IdentityKey(Realm { event_type: &event_type, namespace }.natural().text(order.as_str()).finish())
 }
 
 /// The identity of a record that has no other.

@@ -12,6 +12,8 @@ pub mod migrations;
 mod mutant;
 mod raw_json;
 mod schema;
+mod sql;
+pub mod usable;
 
 pub mod batch;
 
@@ -23,20 +25,19 @@ pub mod read;
 
 pub mod verify;
 
+use crate::sql::{row, statement};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::Timestamptz;
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 pub use connection::{Connection, DatabaseUrl};
 pub use error::DbError;
 pub use raw_json::RawJson;
 
-/// The time of the current transaction, by the database's clock.
+/// The time by the database's clock: the only one that what is stored goes by.
 pub(crate) fn now(connection: &mut Connection) -> Result<DateTime<Utc>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Timestamptz)]
-        now: DateTime<Utc>,
+    row! {
+        struct Row {
+            now: DateTime<Utc>,
+        }
     }
-    Ok(sql_query("SELECT now() AS now").get_result::<Row>(connection)?.now)
+    Ok(statement("SELECT clock_timestamp() AS now").get_result::<Row>(connection)?.now)
 }

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{BigInt, Bool};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use crate::connection::{DatabaseUrl, connect, end};
 use crate::error::{LOCK_TIMEOUT, WriteError};
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// What is done by one at a time. The numbers are arbitrary, and fixed for ever.
@@ -28,7 +27,7 @@ pub enum Lock {
 impl Lock {
     /// Waits for the lock, and holds it until the end of the transaction.
     pub(crate) fn take(self, connection: &mut Connection) -> Result<(), DbError> {
-        sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(self as i64).execute(connection)?;
+        statement("SELECT pg_advisory_xact_lock($1)").value(self as i64).execute(connection)?;
         Ok(())
     }
 }
@@ -82,14 +81,14 @@ impl Guard {
     /// # Errors
     /// [`DbError`].
     pub fn at_once(url: &DatabaseUrl, lock: Lock) -> Result<Option<Self>, DbError> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = Bool)]
-            free: bool,
+        row! {
+            struct Row {
+                free: bool,
+            }
         }
         let mut guard = Self::open(url)?;
-        let row: Row = sql_query("SELECT pg_try_advisory_xact_lock($1) AS free")
-            .bind::<BigInt, _>(lock as i64)
+        let row: Row = statement("SELECT pg_try_advisory_xact_lock($1) AS free")
+            .value(lock as i64)
             .get_result(&mut guard.connection)?;
         guard.check()?;
         Ok(row.free.then_some(guard))

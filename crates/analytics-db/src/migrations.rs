@@ -2,18 +2,20 @@
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
-use diesel::sql_types::{Bool, Text};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::connection::DatabaseUrl;
 use crate::locks::{Guard, Lock};
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
 /// The oldest schema that this program works with.
-const OLDEST_SCHEMA: &str = "20261125000010";
+const OLDEST_SCHEMA: &str = "20261127000006";
+
+/// The first schema that migrations lead on from.
+const BASELINE: &str = "20261127000001";
 
 /// Does something to the schema while nobody else does.
 ///
@@ -35,11 +37,17 @@ pub fn exclusively<T>(
 /// [`DbError::Unusable`] where a migration fails, or where this program cannot work with the database.
 pub fn migrate(connection: &mut Connection) -> Result<Vec<String>, DbError> {
     check_encoding(connection)?;
-    if let (Some(database), Some(own)) = (database_version(connection)?, own_version())
-        && database > own
-    {
-        check(connection)?;
-        return Ok(Vec::new());
+    if let (Some(database), Some(own)) = (database_version(connection)?, own_version()) {
+        if *database < *BASELINE {
+            return Err(DbError::Unusable(format!(
+                "the database has schema {database}, which cannot be upgraded: use an empty database and read the topics \
+                 again from their beginning"
+            )));
+        }
+        if database > own {
+            check(connection)?;
+            return Ok(Vec::new());
+        }
     }
     let applied = connection
         .run_pending_migrations(MIGRATIONS)
@@ -111,12 +119,12 @@ fn oldest_program(connection: &mut Connection) -> Result<String, DbError> {
 
 /// The text in the first row that a query gives, as `text`.
 fn text(connection: &mut Connection, query: &str) -> Result<Option<String>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        text: String,
+    row! {
+        struct Row {
+            text: String,
+        }
     }
-    let rows: Vec<Row> = sql_query(query).load(connection)?;
+    let rows: Vec<Row> = statement(query).load(connection)?;
     Ok(rows.into_iter().next().map(|row| row.text))
 }
 
@@ -130,13 +138,13 @@ fn own_version() -> Option<String> {
 }
 
 fn database_version(connection: &mut Connection) -> Result<Option<String>, DbError> {
-    #[derive(QueryableByName)]
-    struct Exists {
-        #[diesel(sql_type = Bool)]
-        exists: bool,
+    row! {
+        struct Exists {
+            exists: bool,
+        }
     }
     let table: Exists =
-        sql_query("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS exists").get_result(connection)?;
+        statement("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS exists").get_result(connection)?;
     if !table.exists {
         return Ok(None);
     }

@@ -3,13 +3,13 @@
 
 use std::sync::LazyLock;
 
+use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{BigInt, Integer, Text};
-use diesel::{Connection as _, RunQueryDsl, sql_query};
 
 use crate::Connection;
 use crate::batch::Batch;
 use crate::error::WriteError;
+use crate::sql::statement;
 
 static CHOSEN: LazyLock<String> = LazyLock::new(|| std::env::var("ANALYTICS_MUTANT").unwrap_or_default());
 
@@ -24,15 +24,15 @@ pub(crate) fn move_offsets_before_data(connection: &mut Connection, batch: &mut 
     }
     connection.transaction(|connection| {
         for span in &mut batch.spans {
-            let moved = sql_query(
+            let moved = statement(
                 "UPDATE ingest_offsets SET next_offset = $5 \
                  WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND next_offset = $4",
             )
-            .bind::<Text, _>(&batch.consumer_group)
-            .bind::<Text, _>(&*span.partition.topic)
-            .bind::<Integer, _>(span.partition.partition)
-            .bind::<BigInt, _>(span.expected.0)
-            .bind::<BigInt, _>(span.next.0)
+            .value(&batch.consumer_group)
+            .value(&*span.partition.topic)
+            .value(span.partition.partition)
+            .value(span.expected.0)
+            .value(span.next.0)
             .execute(connection)?;
             if moved == 0 {
                 return Err(WriteError::Fenced);

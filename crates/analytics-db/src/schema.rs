@@ -8,12 +8,13 @@ diesel::table! {
         metadata -> Nullable<Jsonb>,
         created_at -> Timestamptz,
         ingested_at -> Timestamptz,
+        batch_id -> BigInt,
         rules_version -> SmallInt,
         product_id -> Nullable<Varchar>,
         vendor_id -> Nullable<Varchar>,
         vendor_learned -> Bool,
         stars -> Nullable<SmallInt>,
-        seal -> Nullable<BigInt>,
+        seal -> BigInt,
     }
 }
 

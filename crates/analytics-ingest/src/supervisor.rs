@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use analytics_db::tables::service_settings::ServiceSettings;
 use analytics_db::transactions::assignment;
-use analytics_db::{DbError, connection, migrations};
+use analytics_db::{DbError, connection, usable};
 use analytics_process::shutdown::Shutdown;
+use analytics_process::waiting::{Failed, until_available};
 use analytics_process::{deadline, probes};
 
 use crate::buffer::End;
@@ -54,33 +54,18 @@ fn wait_until_usable(
     telemetry: &Telemetry,
     shutdown: &Shutdown,
 ) -> anyhow::Result<bool> {
-    loop {
-        match usable(settings) {
-            Ok(()) => return Ok(true),
-            Err(Away::Database(error @ DbError::Unusable(_))) => return Err(error.into()),
-            Err(Away::Database(error)) => telemetry.waiting(&error.to_string()),
-            Err(Away::Broker(why)) => telemetry.waiting(&format!("Kafka: {why}")),
-        }
-        if shutdown.wait(PAUSE) {
-            return Ok(false);
-        }
-    }
-}
-
-enum Away {
-    Database(DbError),
-    Broker(String),
+    let usable = until_available(shutdown, || usable(settings), |why| telemetry.waiting(why))?;
+    Ok(usable.is_some())
 }
 
 /// Checks that the database is one to work with, and stores which topics there are before the first of
 /// their partitions is assigned: whatever comes into being later is counted from its beginning.
-fn usable(settings: &Arc<IngestSettings>) -> Result<(), Away> {
+fn usable(settings: &Arc<IngestSettings>) -> Result<(), Failed<DbError>> {
     in_time(settings, |settings| {
         let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
-        migrations::check(connection)?;
-        ServiceSettings::from(settings.decoder.business).check(connection)
+        usable::check(connection, settings.decoder.business)
     })?;
-    let known = kafka::topics(settings, ANSWER).map_err(|error| Away::Broker(error.to_string()))?;
+    let known = kafka::topics(settings, ANSWER).map_err(|error| Failed::Away(format!("Kafka: {error}")))?;
     in_time(settings, move |settings| {
         let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
         assignment::register(connection, &settings.group_id, &known)
@@ -90,9 +75,12 @@ fn usable(settings: &Arc<IngestSettings>) -> Result<(), Away> {
 fn in_time(
     settings: &Arc<IngestSettings>,
     work: impl FnOnce(&IngestSettings) -> Result<(), DbError> + Send + 'static,
-) -> Result<(), Away> {
+) -> Result<(), Failed<DbError>> {
     let settings = Arc::clone(settings);
     deadline::within(ANSWER, move || work(&settings))
         .unwrap_or_else(|| Err(DbError::Unreachable("it does not answer".into())))
-        .map_err(Away::Database)
+        .map_err(|error| match error {
+            DbError::Unusable(_) => Failed::Unusable(error),
+            error => Failed::Away(error.to_string()),
+        })
 }

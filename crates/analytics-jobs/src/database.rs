@@ -1,14 +1,9 @@
 //! The connection of a job.
 
-use std::time::Duration;
-
-use analytics_db::tables::service_settings::ServiceSettings;
-use analytics_db::{Connection, DatabaseUrl, DbError, connection, migrations};
+use analytics_db::{Connection, DatabaseUrl, DbError, connection, usable};
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
-
-/// Between two attempts to reach the database.
-const PAUSE: Duration = Duration::from_secs(1);
+use analytics_process::waiting::{Failed, until_available};
 
 /// Where the database is.
 ///
@@ -23,23 +18,7 @@ pub(super) fn url(settings: &Settings) -> Result<DatabaseUrl, SettingsError> {
 /// # Errors
 /// Where the process is to stop first.
 pub(super) fn reach(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
-    let url = url(settings)?;
-    let mut said = None;
-    loop {
-        match connection::connect(&url, "analytics-jobs") {
-            Ok(connection) => return Ok(connection),
-            Err(DbError::Unreachable(why)) => {
-                if said.as_ref() != Some(&why) {
-                    log::warn!("waiting for the database: {why}");
-                    said = Some(why);
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        if shutdown.wait(PAUSE) {
-            anyhow::bail!("stopped before the database could be reached");
-        }
-    }
+    reach_with(settings, shutdown, |_| Ok(()))
 }
 
 /// The same for jobs that need the schema and the settings of this version.
@@ -47,8 +26,33 @@ pub(super) fn reach(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<
 /// # Errors
 /// A schema or settings that this version does not work with.
 pub(super) fn ready(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
-    let mut connection = reach(settings, shutdown)?;
-    migrations::check(&mut connection)?;
-    ServiceSettings::from(settings.business()?).check(&mut connection)?;
-    Ok(connection)
+    let business = settings.business()?;
+    reach_with(settings, shutdown, |connection| usable::check(connection, business))
+}
+
+fn reach_with(
+    settings: &Settings,
+    shutdown: &Shutdown,
+    check: impl Fn(&mut Connection) -> Result<(), DbError>,
+) -> anyhow::Result<Connection> {
+    let url = url(settings)?;
+    let mut reported = None;
+    let connect = || -> Result<Connection, DbError> {
+        let mut connection = connection::connect(&url, "analytics-jobs")?;
+        check(&mut connection)?;
+        Ok(connection)
+    };
+    let attempt = || {
+        connect().map_err(|error| match error {
+            DbError::Unreachable(why) => Failed::Away(why),
+            error => Failed::Unusable(error),
+        })
+    };
+    let reached = until_available(shutdown, attempt, |why| {
+        if reported.as_deref() != Some(why) {
+            log::warn!("waiting for the database: {why}");
+            reported = Some(why.to_owned());
+        }
+    })?;
+    reached.ok_or_else(|| anyhow::anyhow!("stopped before the database could be reached"))
 }

@@ -1,8 +1,7 @@
 //! `analytics-jobs migrate`
 
 use analytics_db::migrations;
-use analytics_db::tables::partitions;
-use analytics_db::tables::service_settings::ServiceSettings;
+use analytics_db::tables::{partitions, service_settings};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use chrono::Utc;
@@ -10,11 +9,11 @@ use chrono::Utc;
 use crate::database;
 
 pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let service = ServiceSettings::from(settings.business()?);
+    let business = settings.business()?;
     let connection = &mut database::reach(settings, shutdown)?;
     let (applied, ensured) = migrations::exclusively(connection, &database::url(settings)?, |connection| {
         let applied = migrations::migrate(connection)?;
-        service.store_or_check(connection)?;
+        service_settings::store_or_check(connection, business)?;
         Ok((applied, partitions::ensure(connection, Utc::now())?))
     })?;
     match applied.as_slice() {

@@ -4,7 +4,10 @@
 pub mod deadline;
 pub mod entry;
 pub mod logging;
+#[cfg(feature = "probes")]
 pub mod probes;
 pub mod settings;
 pub mod shutdown;
+#[cfg(feature = "probes")]
 pub mod transactions;
+pub mod waiting;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use analytics_core::business::Business;
 use analytics_db::tables::partitions;
-use analytics_db::tables::service_settings::ServiceSettings;
+use analytics_db::tables::service_settings;
 use analytics_db::{Connection, DatabaseUrl, DbError, connection, migrations};
 use diesel::connection::SimpleConnection;
 use diesel::deserialize::QueryableByName;
@@ -89,7 +89,7 @@ impl Database {
         let connection = &mut self.connect();
         migrations::migrate(connection).expect("the migrations");
         let business = Business::parse("USD", "UTC").expect("a business");
-        ServiceSettings::from(business).store_or_check(connection).expect("the settings");
+        service_settings::store_or_check(connection, business).expect("the settings");
         partitions::ensure(connection, chrono::Utc::now()).expect("the partitions");
     }
 

@@ -14,8 +14,10 @@ const REFRESH: Duration = Duration::from_secs(300);
 /// How often at the most, whatever tokens name.
 const AT_MOST_EVERY: Duration = Duration::from_secs(5);
 /// How long a server may take.
+#[cfg(feature = "jwks")]
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// A larger document is none.
+/// The most bytes of a document that are read.
+#[cfg(feature = "jwks")]
 const LARGEST: u64 = 1 << 20;
 
 /// The keys of a document, kept up to date.
@@ -84,23 +86,31 @@ fn follow(jwks: &Weak<Jwks>, source: &str) {
     }
 }
 
-/// Reads the document. What goes wrong is told without the source, which may hold a password.
+/// Reads the document. Errors do not name the source, which may contain a password.
 fn read(source: &str) -> Result<Vec<u8>, String> {
     if source.starts_with("http://") || source.starts_with("https://") {
-        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).build().into();
-        let answered = agent
-            .get(source)
-            .call()
-            .and_then(|mut answer| answer.body_mut().with_config().limit(LARGEST).read_to_vec());
-        return answered.map_err(|error| match error {
-            ureq::Error::StatusCode(status) => format!("the server answered {status}"),
-            ureq::Error::Timeout(_) => "the server did not answer in time".into(),
-            ureq::Error::HostNotFound => "there is no such host".into(),
-            ureq::Error::Io(error) => format!("the server cannot be reached: {}", error.kind()),
-            ureq::Error::BodyExceedsLimit(_) => "the document is too large".into(),
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => "it is not a URL that can be fetched".into(),
-            _ => "the server cannot be reached".into(),
-        });
+        return fetch(source);
     }
     std::fs::read(source).map_err(|error| format!("the file cannot be read: {}", error.kind()))
+}
+
+#[cfg(feature = "jwks")]
+fn fetch(url: &str) -> Result<Vec<u8>, String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).build().into();
+    let answered =
+        agent.get(url).call().and_then(|mut answer| answer.body_mut().with_config().limit(LARGEST).read_to_vec());
+    answered.map_err(|error| match error {
+        ureq::Error::StatusCode(status) => format!("the server answered {status}"),
+        ureq::Error::Timeout(_) => "the server did not answer in time".into(),
+        ureq::Error::HostNotFound => "there is no such host".into(),
+        ureq::Error::Io(error) => format!("the server cannot be reached: {}", error.kind()),
+        ureq::Error::BodyExceedsLimit(_) => "the document is too large".into(),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the URL cannot be fetched".into(),
+        _ => "the server cannot be reached".into(),
+    })
+}
+
+#[cfg(not(feature = "jwks"))]
+fn fetch(_: &str) -> Result<Vec<u8>, String> {
+    Err("this program was built without the feature `jwks`, which fetches documents".into())
 }

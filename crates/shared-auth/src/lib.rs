@@ -3,7 +3,8 @@
 //! [`Keys`] make a [`Verifier`], which turns a bearer token into a [`Principal`]: who asks, in
 //! which role, for which vendor. What a role may do stands in one table, [`Role::may`]. Nothing
 //! here knows what is asked for. With the feature `actix`, [`Principal`] is an extractor: a
-//! handler that takes one answers 401 to everybody else.
+//! handler that takes one answers 401 to everybody else. With the feature `jwks`, published keys are fetched by
+//! HTTP.
 
 mod cache;
 mod claims;

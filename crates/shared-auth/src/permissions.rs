@@ -2,29 +2,30 @@
 
 use crate::claims::Role;
 
-/// Something that a request needs to be allowed.
+/// Something that a request needs to be allowed. What a service counts as public, or as somebody's own, is its
+/// own decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Read what everybody with an account may: rankings without money, freshness.
+    /// Read what everybody with an account may read.
     ReadPublic,
-    /// Read what is about one vendor: its own, unless the role may read all.
-    ReadVendor,
+    /// Read what belongs to the principal.
+    ReadOwn,
     /// Read everything.
     ReadAll,
-    /// Change numbers and settle dead letters.
+    /// Change things.
     Write,
 }
 
-use Permission::{ReadAll, ReadPublic, ReadVendor, Write};
+use Permission::{ReadAll, ReadOwn, ReadPublic, Write};
 
 impl Role {
-    /// Whether the role may do this, as far as the role alone decides it: for
-    /// [`Permission::ReadVendor`] it is still to be asked whose numbers they are.
+    /// Whether the role may do this, as far as the role alone decides it: with [`Permission::ReadOwn`] the
+    /// service still has to check whose it is.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         let granted: &[Permission] = match self {
-            Self::Admin => &[ReadPublic, ReadVendor, ReadAll, Write],
-            Self::Vendor(_) => &[ReadPublic, ReadVendor],
+            Self::Admin => &[ReadPublic, ReadOwn, ReadAll, Write],
+            Self::Vendor(_) => &[ReadPublic, ReadOwn],
             Self::Buyer => &[ReadPublic],
         };
         granted.contains(&permission)

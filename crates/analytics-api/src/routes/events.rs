@@ -4,6 +4,7 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
 use analytics_db::RawJson;
+use analytics_db::read::AsOf;
 use analytics_db::read::events::{self, EventFilter, LoggedEvent};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -75,9 +76,14 @@ pub(crate) async fn list(
         to: query.time("to")?,
         before: query.cursor_key()?,
     };
-    let more = i64::from(limit) + 1;
-    let found = database.read(move |connection| events::newest(connection, access, &filter, more)).await?;
-    Ok(Page::of(found, limit, |event| event.id.to_string(), body).answer(&request))
+    let found = database
+        .read(move |connection| {
+            let as_of = AsOf::latest(connection)?;
+            events::newest(connection, access, &as_of, &filter, limit.into())
+        })
+        .await?;
+    let next = found.next.map(|id| id.to_string());
+    Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request))
 }
 
 /// One event
@@ -102,6 +108,6 @@ pub(crate) async fn one(
 }
 
 fn body(event: LoggedEvent) -> EventBody {
-    let LoggedEvent { id, event_type, user_id, metadata, created_at, ingested_at } = event;
+    let LoggedEvent { id, event_type, user_id, metadata, created_at, ingested_at, .. } = event;
     EventBody { id, event_type, user_id, metadata, created_at, ingested_at }
 }

@@ -1,16 +1,13 @@
 //! `GET /api/metrics/{type}/events`: what a number is made of.
 
-use std::str::FromStr;
-
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::deltas::Rated;
 use analytics_core::event::Line;
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_db::DbError;
-use analytics_db::read::basis::{Basis, Later};
 use analytics_db::read::explain::{Contribution, Delta, Explanation, explain};
-use analytics_db::read::{Snapshot, metrics};
+use analytics_db::read::{AsOf, NotAsOf, metrics};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,8 +36,10 @@ pub(crate) struct ExplanationPage {
     /// The components of a rate or an average at `asOf`.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
-    /// When the first page was read. Later pages show what could be seen then.
-    as_of: DateTime<Utc>,
+    /// The number of the last batch that the value includes; later pages show the events up to it.
+    as_of: i64,
+    /// When the first page was read.
+    as_of_time: DateTime<Utc>,
     items: Vec<ContributionBody>,
     /// Give it back as `cursor` for the next page; null on the last.
     next_cursor: Option<String>,
@@ -144,8 +143,8 @@ struct Cursor {
     /// The metric; `daily_signups` is another one tomorrow.
     r#type: String,
     before: Uuid,
-    snapshot: String,
-    state: Option<String>,
+    as_of: i64,
+    as_of_time: DateTime<Utc>,
     value: Option<i64>,
     metadata: Option<Value>,
 }
@@ -154,8 +153,8 @@ struct Cursor {
 ///
 /// Every event that is a part of the metric, newest first, each with what it added. Over all pages
 /// the deltas sum to `value`, or, for a rate or an average, to the components in `metadata`, as of
-/// the moment of the first page; where a replica cannot tell what could be seen then, a later page is 409
-/// `number_changed`, and the first has to be asked for again. Sellers see their own metrics, and of orders their own lines; they
+/// the batch of the first page. A later page is 409 `number_changed` where that can no longer be told, and the
+/// first has to be requested again: where logged events were given vendors since, or on a replica that is behind. Sellers see their own metrics, and of orders their own lines; they
 /// see neither buyers nor payloads. A `/` in a type is written `%2F`.
 #[utoipa::path(
     get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
@@ -177,46 +176,51 @@ pub(crate) async fn list(
     let query = Query::of(&request, &["limit", "cursor"], &[])?;
     let (limit, cursor) = (query.limit()?, query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?);
     let mut named = path.into_inner();
-    if let Some((cursor, _)) = &cursor
+    if let Some(cursor) = &cursor
         && cursor.r#type.split(':').next() == Some(named.as_str())
     {
         named.clone_from(&cursor.r#type);
     }
     let (metric, known) = readable(&named, &tenant, &settings)?;
     let metric = metric.ok_or_else(Problem::metric_not_found)?;
-    if cursor.as_ref().is_some_and(|(cursor, _)| cursor.r#type != metric.as_str()) {
+    if cursor.as_ref().is_some_and(|cursor| cursor.r#type != metric.as_str()) {
         return Err(Problem::invalid_parameter("cursor", "must be a cursor of this metric"));
     }
     let (r#type, business) = (metric.as_str().to_owned(), settings.business);
     let found = database
         .read(move |connection| {
-            let (before, basis, value, metadata) = match cursor {
-                Some((cursor, basis)) => (Some(cursor.before), basis, cursor.value, cursor.metadata),
+            let (before, as_of, first) = match cursor {
+                Some(cursor) => {
+                    let as_of = match AsOf::at(connection, cursor.as_of)? {
+                        Ok(as_of) => as_of,
+                        Err(why) => return Ok(Read::NotAsOf(why)),
+                    };
+                    (Some(cursor.before), as_of, First::of(cursor))
+                }
                 None => {
                     let Some(found) = metrics::one(connection, &metric)? else { return Ok(Read::Nothing) };
+                    let as_of = AsOf::latest(connection)?;
                     // A sum has no components; what an adjustment said besides is none.
                     let derived = metric.known().is_some_and(|known| !known.metric.is_counter());
-                    let components = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
-                    (None, Basis::of(connection, &metric)?, found.value, components)
+                    let metadata = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
+                    let first = First { as_of: as_of.number, as_of_time: as_of.time, value: found.value, metadata };
+                    (None, as_of, first)
                 }
             };
-            let snapshot = match before.map(|_| basis.later(connection, &metric)).transpose()? {
-                None | Some(Later::All) => None,
-                Some(Later::SeenIn(snapshot)) => Some(snapshot),
-                Some(Later::Changed) => return Ok(Read::Changed),
-            };
-            let page = explain(connection, &metric, business, snapshot, before, limit.into())?;
-            Ok::<_, DbError>(Read::Page(Box::new((page, basis, value, metadata))))
+            let page = explain(connection, &metric, business, &as_of, before, limit.into())?;
+            Ok::<_, DbError>(Read::Page(Box::new((page, first))))
         })
         .await?;
-    let (explanation, Basis { snapshot, state }, value, metadata) = match found {
+    let (explanation, First { as_of, as_of_time, value, metadata }) = match found {
         Read::Page(page) => *page,
         Read::Nothing => return Err(Problem::metric_not_found()),
-        Read::Changed => return Err(Problem::number_changed()),
+        Read::NotAsOf(NotAsOf::Changed) => return Err(Problem::number_changed()),
+        Read::NotAsOf(NotAsOf::Ahead) => return Err(Problem::replica_behind()),
     };
     let next_cursor = explanation.next.map(|before| {
-        let (metadata, snapshot) = (metadata.clone(), snapshot.to_string());
-        encode(&json!(Cursor { r#type: r#type.clone(), before, snapshot, state, value, metadata }).to_string())
+        let metadata = metadata.clone();
+        let cursor = Cursor { r#type: r#type.clone(), before, as_of, as_of_time, value, metadata };
+        encode(&json!(cursor).to_string())
     });
     let mut answer = linked(&request, next_cursor.as_deref());
     let admin = principal.role == Role::Admin;
@@ -227,28 +231,41 @@ pub(crate) async fn list(
         unit,
         currency,
         metadata,
-        as_of: snapshot.at,
+        as_of,
+        as_of_time,
         items: explanation.contributions.into_iter().map(|contribution| body(contribution, admin)).collect(),
         next_cursor,
     }))
 }
 
+/// What the first page said of the number; every page says the same.
+struct First {
+    as_of: i64,
+    as_of_time: DateTime<Utc>,
+    value: Option<i64>,
+    metadata: Option<Value>,
+}
+
+impl First {
+    fn of(cursor: Cursor) -> Self {
+        let Cursor { as_of, as_of_time, value, metadata, .. } = cursor;
+        Self { as_of, as_of_time, value, metadata }
+    }
+}
+
 /// What was read.
 enum Read {
-    Page(Box<(Explanation, Basis, Option<i64>, Option<Value>)>),
+    Page(Box<(Explanation, First)>),
     /// The metric was never counted.
     Nothing,
-    /// What the first page was a part of cannot be told any more.
-    Changed,
+    /// The events cannot be read as of the first page's batch.
+    NotAsOf(NotAsOf),
 }
 
 impl Cursor {
-    fn parse(text: &str) -> Result<(Self, Basis), Problem> {
-        let wrong = || Problem::invalid_parameter("cursor", "must be a cursor that this route gave");
-        let cursor: Self = serde_json::from_str(text).map_err(|_| wrong())?;
-        let snapshot = Snapshot::from_str(&cursor.snapshot).map_err(|()| wrong())?;
-        let basis = Basis { snapshot, state: cursor.state.clone() };
-        Ok((cursor, basis))
+    fn parse(text: &str) -> Result<Self, Problem> {
+        serde_json::from_str(text)
+            .map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor that this route gave"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The table of routes.
+//! The one table of routes: what serves each, what documents it, and who may use it.
 
 pub(crate) mod adjustments;
 pub(crate) mod dead_letter_actions;
@@ -10,47 +10,147 @@ pub(crate) mod freshness;
 pub(crate) mod metrics;
 pub(crate) mod proofs;
 
+use std::collections::BTreeMap;
+
 use actix_web::Resource;
+use actix_web::middleware::from_fn;
 use actix_web::web::{JsonConfig, ServiceConfig, delete, post, resource, to};
 use analytics_process::probes::read;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Operation;
 
+use crate::access::{Access, check};
 use crate::problem::Problem;
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(only("GET, HEAD", resource("/api/metrics").route(read().to(metrics::list))))
-        .service(only("POST", resource("/api/metrics/upsert").route(post().to(adjustments::upsert))))
-        .service(only("GET, HEAD", resource("/api/metrics/{type:.+}/events").route(read().to(explain::list))))
-        .service(only("GET, HEAD", resource("/api/metrics/{type:.+}").route(read().to(metrics::one))))
-        .service(only("GET, HEAD", resource("/api/events").route(read().to(events::list))))
-        .service(only("GET, HEAD", resource("/api/events/{id}").route(read().to(events::one))))
-        .service(only("GET, HEAD", resource("/api/dead-letters").route(read().to(dead_letters::list))))
-        .service(only("POST", resource("/api/dead-letters/replay").route(post().to(dead_letter_actions::replay_many))))
-        .service(only(
-            "POST",
-            resource("/api/dead-letters/discard").route(post().to(dead_letter_actions::discard_many)),
-        ))
-        .service(only(
-            "GET, HEAD, DELETE",
-            resource("/api/dead-letters/{id}")
-                .route(read().to(dead_letters::one))
-                .route(delete().to(dead_letter_actions::discard_one)),
-        ))
-        .service(only(
-            "POST",
-            resource("/api/dead-letters/{id}/replay")
-                .app_data(
-                    JsonConfig::default().limit(dead_letter_actions::LARGEST_REPLAY).error_handler(Problem::of_json),
-                )
-                .route(post().to(dead_letter_actions::replay_one)),
-        ))
-        .service(only("GET, HEAD", resource("/api/proofs").route(read().to(proofs::list))))
-        .service(only("GET, HEAD", resource("/api/freshness").route(read().to(freshness::show))));
+/// The largest body that is read, in bytes, unless the route takes larger ones.
+const LARGEST_BODY: usize = 64 << 10;
+
+/// A route for the handler of a module, documented by the handler's own attributes.
+macro_rules! route {
+    ($access:ident, $module:ident::$handler:ident) => {
+        route!($access, $module::$handler, LARGEST_BODY)
+    };
+    ($access:ident, $module:ident::$handler:ident, $largest_body:expr) => {{
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths($module::$handler))]
+        struct Document;
+        Route {
+            access: Access::$access,
+            largest_body: $largest_body,
+            document: Document::openapi(),
+            handler: |route| route.to($module::$handler),
+        }
+    }};
+}
+
+/// Every route of the API.
+fn table() -> [Route; 14] {
+    [
+        route!(Sellers, metrics::list),
+        route!(Sellers, metrics::one),
+        route!(Sellers, explain::list),
+        route!(Writers, adjustments::upsert),
+        route!(Admins, events::list),
+        route!(Admins, events::one),
+        route!(Everyone, freshness::show),
+        route!(Admins, proofs::list),
+        route!(Admins, dead_letters::list),
+        route!(Admins, dead_letters::one),
+        route!(Writers, dead_letter_actions::replay_one, dead_letter_actions::LARGEST_REPLAY),
+        route!(Writers, dead_letter_actions::replay_many),
+        route!(Writers, dead_letter_actions::discard_one),
+        route!(Writers, dead_letter_actions::discard_many),
+    ]
+}
+
+struct Route {
+    access: Access,
+    /// The largest body that is read, in bytes.
+    largest_body: usize,
+    /// Describes this route and the schemas that it uses.
+    document: OpenApi,
+    handler: fn(actix_web::Route) -> actix_web::Route,
+}
+
+/// The methods that the API uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+impl Method {
+    /// As an `Allow` header lists it: whatever is read can be asked for without its body.
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::Get => "GET, HEAD",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn route(self) -> actix_web::Route {
+        match self {
+            Self::Get => read(),
+            Self::Post => post(),
+            Self::Delete => delete(),
+        }
+    }
+}
+
+impl Route {
+    /// Its path, its method and its description, each of which its document has once.
+    fn parts(&mut self) -> Option<(String, Method, &mut Operation)> {
+        let (path, item) = self.document.paths.paths.iter_mut().next()?;
+        let methods =
+            [(Method::Get, &mut item.get), (Method::Post, &mut item.post), (Method::Delete, &mut item.delete)];
+        let (method, operation) = methods.into_iter().find_map(|(method, slot)| Some((method, slot.as_mut()?)))?;
+        Some((path.clone(), method, operation))
+    }
+}
+
+/// Serves every route of the table.
+pub(crate) fn serve(config: &mut ServiceConfig) {
+    let mut resources: BTreeMap<String, Vec<(Method, Route)>> = BTreeMap::new();
+    for mut route in table() {
+        if let Some((path, method, _)) = route.parts() {
+            resources.entry(path).or_default().push((method, route));
+        }
+    }
+    for (path, mut routes) in resources {
+        routes.sort_by_key(|(method, _)| *method);
+        let allow: Vec<&str> = routes.iter().map(|(method, _)| method.allow()).collect();
+        let largest_body = routes.iter().map(|(_, route)| route.largest_body).max().unwrap_or(LARGEST_BODY);
+        let json = JsonConfig::default().limit(largest_body).error_handler(Problem::of_json);
+        let mut served = only(allow.join(", "), resource(&path)).app_data(json);
+        for (method, Route { access, handler, .. }) in routes {
+            let checked = from_fn(move |principal, request, next| check(access, principal, request, next));
+            served = served.route(handler(method.route()).wrap(checked));
+        }
+        config.service(served);
+    }
+}
+
+/// Adds every route of the table to the document, with the roles that may use it.
+pub(crate) fn describe(document: &mut OpenApi) {
+    for mut route in table() {
+        let access = route.access;
+        if let Some((_, _, operation)) = route.parts() {
+            access.describe(operation);
+        }
+        document.merge(route.document);
+    }
 }
 
 /// Says which methods a route has to whoever tries another.
-fn only(allow: &'static str, resource: Resource) -> Resource {
-    resource.default_service(to(move || async move { Err::<&str, Problem>(Problem::method_not_allowed(allow)) }))
+fn only(allow: String, resource: Resource) -> Resource {
+    let refuse = move || {
+        let allow = allow.clone();
+        async move { Err::<&str, Problem>(Problem::method_not_allowed(allow)) }
+    };
+    resource.default_service(to(refuse))
 }
 
 pub(crate) async fn nowhere() -> Result<&'static str, Problem> {

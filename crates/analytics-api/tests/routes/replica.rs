@@ -67,7 +67,7 @@ fn plain(delta: &Value) -> i64 {
 }
 
 #[test]
-fn pages_sum_to_the_number_or_say_that_it_changed() {
+fn pages_sum_to_the_number_of_the_first_one() {
     let standby = Standby::start();
     let client = Client::admin(&standby.api.address);
     standby.views(5);
@@ -85,7 +85,7 @@ fn pages_sum_to_the_number_or_say_that_it_changed() {
         holder.batch_execute(&format!("SELECT pg_advisory_unlock({})", Lock::Counting as i64)).unwrap();
         standby.wait_for(&client, "total_views", 8);
     });
-    assert_eq!(summed, Err(409), "a replica cannot tell what the first page saw");
+    assert_eq!(summed, Ok(5), "later pages show the batches that the first one saw");
     assert_eq!(sum(&client, path, plain, || ()), Ok(8), "begun again");
 
     // A change of another number holds nobody up.
@@ -97,7 +97,7 @@ fn pages_sum_to_the_number_or_say_that_it_changed() {
 }
 
 #[test]
-fn a_late_rating_between_two_pages_is_noticed_although_the_number_stays() {
+fn a_late_rating_between_two_pages_changes_none_of_them() {
     let standby = Standby::start();
     let client = Client::admin(&standby.api.address);
     let rate = |stars: i64, time: &str| {
@@ -117,7 +117,7 @@ fn a_late_rating_between_two_pages_is_noticed_although_the_number_stays() {
             (page["items"].as_array().map(Vec::len) == Some(3)).then_some(())
         });
     });
-    assert!(matches!(summed, Ok(5) | Err(409)), "{summed:?}");
+    assert_eq!(summed, Ok(5));
     assert_eq!(sum(&client, path, stars, || ()), Ok(5));
 }
 

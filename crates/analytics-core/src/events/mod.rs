@@ -103,7 +103,8 @@ impl Decoder {
         let id = identity::event_id(keys.first().copied().unwrap_or(place), time.at);
         let digest = if keys.is_empty() { Digest(id.0) } else { digest(user.as_ref(), time, &compared, &content) };
         let metadata = self.metadata(input);
-        Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, digest, metadata, content }
+        let order = natural.filter(|_| !content.lines().is_empty());
+        Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, order, digest, metadata, content }
     }
 
     /// The payload without redacted fields, and with the type that the wrapping named if that

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::Line;
+use crate::identity::order_key;
+use crate::ids::OrderId;
 use crate::record::{Header, Offset, Place, TopicPartition};
 use crate::time::EventTime;
 
@@ -261,6 +263,17 @@ fn explicit_identities_are_of_two_namespaces() {
     assert_eq!(keys(view, &[]), []);
     let bad = decode_with("product.viewed", r#"{"productId":"p","eventId":true}"#, &[]).unwrap_err();
     assert_eq!(bad.reason, Reason::InvalidIdentifier);
+}
+
+#[test]
+fn an_order_is_found_by_its_id() {
+    let id = OrderId::parse("o-1").unwrap();
+    let order = decode("order.created", &json!({ "id": "o-1", "total": 1 }));
+    assert_eq!(order.order, Some(order_key(&id, None)));
+    assert!(order.keys.contains(&order_key(&id, None)));
+    assert_ne!(order_key(&id, None), order_key(&id, Some("eu")));
+    let view = decode("product.viewed", &json!({ "productId": "p" }));
+    assert_eq!(view.order, None);
 }
 
 #[test]

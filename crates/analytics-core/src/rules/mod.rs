@@ -94,7 +94,7 @@ fn apply(rules: &[Rule], event: &Event, business: Business, deltas: &mut Deltas)
     deltas.logged(&event.event_type, &moment);
     ratings::propose(event, deltas);
     if let Content::Adjustment { metric_type, delta: Some(delta) } = &event.content {
-        *deltas.adjustments.entry(metric_type.clone()).or_default() += i128::from(*delta);
+        deltas.adjust(metric_type, business.base_currency, *delta, &moment);
     }
     let EventType::Counted(family) = event.event_type else { return };
     for rule in rules.iter().filter(|rule| rule.family == family) {

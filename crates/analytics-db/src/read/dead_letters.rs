@@ -1,85 +1,72 @@
 //! Dead letters: which there are, what was done with them, and how many wait.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
+use diesel::OptionalExtension;
 use uuid::Uuid;
 
 use super::EventLogAccess;
 use crate::raw_json::RawJson;
+use crate::sql::{row, statement};
 use crate::tables::dead_letters::State;
 use crate::{Connection, DbError};
 
-/// A record that could not be counted.
-#[derive(Debug, QueryableByName)]
-pub struct DeadLetter {
-    /// Made from the record's place: sorts by the record's time.
-    #[diesel(sql_type = SqlUuid)]
-    pub id: Uuid,
-    /// Where the record stood.
-    #[diesel(sql_type = Text)]
-    pub topic: String,
-    /// Where the record stood.
-    #[diesel(sql_type = Integer)]
-    pub partition: i32,
-    /// Where the record stood.
-    #[diesel(sql_type = BigInt)]
-    pub offset: i64,
-    /// The record's own time.
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pub record_timestamp: Option<DateTime<Utc>>,
-    /// How many bytes it had.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub payload_bytes: Option<i64>,
-    /// Why it could not be counted.
-    #[diesel(sql_type = Text)]
-    pub reason: String,
-    /// The same in a sentence.
-    #[diesel(sql_type = Text)]
-    pub detail: String,
-    /// `open`, `replayed` or `discarded`.
-    #[diesel(sql_type = Text)]
-    pub state: String,
-    /// When it was refused.
-    #[diesel(sql_type = Timestamptz)]
-    pub created_at: DateTime<Utc>,
+row! {
+    /// A record that could not be counted.
+    #[derive(Debug)]
+    pub struct DeadLetter {
+        /// Made from the record's place: sorts by the record's time.
+        pub id: Uuid,
+        /// Where the record stood.
+        pub topic: String,
+        /// Where the record stood.
+        pub partition: i32,
+        /// Where the record stood.
+        pub offset: i64,
+        /// The record's own time.
+        pub record_timestamp: Option<DateTime<Utc>>,
+        /// How many bytes it had.
+        pub payload_bytes: Option<i64>,
+        /// Why it could not be counted.
+        pub reason: String,
+        /// The same in a sentence.
+        pub detail: String,
+        /// `open`, `replayed` or `discarded`.
+        pub state: String,
+        /// When it was refused.
+        pub created_at: DateTime<Utc>,
+    }
 }
 
-/// What a dead letter holds.
-#[derive(Debug, QueryableByName)]
-pub struct Contents {
-    /// The record's headers, in order.
-    #[diesel(sql_type = Jsonb)]
-    pub headers: RawJson,
-    /// What is kept of its bytes.
-    #[diesel(sql_type = Nullable<Binary>)]
-    pub payload: Option<Vec<u8>>,
+row! {
+    /// What a dead letter holds.
+    #[derive(Debug)]
+    pub struct Contents {
+        /// The record's headers, in order.
+        pub headers: RawJson,
+        /// What is kept of its bytes.
+        pub payload: Option<Vec<u8>>,
+    }
 }
 
-/// Something that was done with a dead letter.
-#[derive(Debug, QueryableByName)]
-pub struct Action {
-    /// `replay`, `discard` or `reread`.
-    #[diesel(sql_type = Text)]
-    pub action: String,
-    /// When.
-    #[diesel(sql_type = Timestamptz)]
-    pub acted_at: DateTime<Utc>,
-    /// By whom.
-    #[diesel(sql_type = Text)]
-    pub actor: String,
-    /// `counted`, `duplicate`, `rejected` or `discarded`.
-    #[diesel(sql_type = Text)]
-    pub result: String,
-    /// The event that it is counted as.
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    pub event_id: Option<Uuid>,
-    /// Why it was rejected again.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub detail: Option<String>,
-    /// Whether another payload was given.
-    #[diesel(sql_type = diesel::sql_types::Bool)]
-    pub corrected: bool,
+row! {
+    /// Something that was done with a dead letter.
+    #[derive(Debug)]
+    pub struct Action {
+        /// `replay`, `discard` or `reread`.
+        pub action: String,
+        /// When.
+        pub acted_at: DateTime<Utc>,
+        /// By whom.
+        pub actor: String,
+        /// `counted`, `duplicate`, `rejected` or `discarded`.
+        pub result: String,
+        /// The event that it is counted as.
+        pub event_id: Option<Uuid>,
+        /// Why it was rejected again.
+        pub detail: Option<String>,
+        /// Whether another payload was given.
+        pub corrected: bool,
+    }
 }
 
 /// Which dead letters.
@@ -110,15 +97,15 @@ pub fn newest(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<DeadLetter>, DbError> {
-    Ok(sql_query(include_str!("dead_letters.sql"))
-        .bind::<Array<SqlUuid>, _>(&filter.ids)
-        .bind::<Nullable<Text>, _>(filter.state.map(State::name))
-        .bind::<Nullable<Text>, _>(&filter.reason)
-        .bind::<Nullable<Text>, _>(&filter.topic)
-        .bind::<Nullable<Timestamptz>, _>(filter.from)
-        .bind::<Nullable<Timestamptz>, _>(filter.to)
-        .bind::<Nullable<SqlUuid>, _>(before)
-        .bind::<BigInt, _>(limit)
+    Ok(statement(include_str!("dead_letters.sql"))
+        .column(&filter.ids)
+        .value(filter.state.map(State::name))
+        .value(&filter.reason)
+        .value(&filter.topic)
+        .value(filter.from)
+        .value(filter.to)
+        .value(before)
+        .value(limit)
         .load(connection)?)
 }
 
@@ -133,31 +120,30 @@ pub fn one(
 ) -> Result<Option<(DeadLetter, Contents, Vec<Action>)>, DbError> {
     let of_id = LetterFilter { ids: vec![id], ..LetterFilter::default() };
     let Some(letter) = newest(connection, access, &of_id, None, 1)?.pop() else { return Ok(None) };
-    let contents: Option<Contents> = sql_query("SELECT headers, payload FROM dead_letters WHERE id = $1")
-        .bind::<SqlUuid, _>(id)
+    let contents: Option<Contents> = statement("SELECT headers, payload FROM dead_letters WHERE id = $1")
+        .value(id)
         .get_result(connection)
         .optional()?;
-    let actions = sql_query(
+    let actions = statement(
         "SELECT action, acted_at, actor, result, event_id, detail, corrected IS NOT NULL AS corrected \
          FROM dead_letter_actions WHERE dead_letter_id = $1 ORDER BY id",
     )
-    .bind::<SqlUuid, _>(id)
+    .value(id)
     .load(connection)?;
     Ok(contents.map(|contents| (letter, contents, actions)))
 }
 
-/// How many dead letters of one reason wait, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct Waiting {
-    /// The reason.
-    #[diesel(sql_type = Text)]
-    pub reason: String,
-    /// How many.
-    #[diesel(sql_type = BigInt)]
-    pub letters: i64,
-    /// When the oldest of them was refused.
-    #[diesel(sql_type = Timestamptz)]
-    pub oldest: DateTime<Utc>,
+row! {
+    /// How many dead letters of one reason wait, and since when.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Waiting {
+        /// The reason.
+        pub reason: String,
+        /// How many.
+        pub letters: i64,
+        /// When the oldest of them was refused.
+        pub oldest: DateTime<Utc>,
+    }
 }
 
 /// The open dead letters, by reason.
@@ -165,7 +151,7 @@ pub struct Waiting {
 /// # Errors
 /// [`DbError`].
 pub fn waiting(connection: &mut Connection) -> Result<Vec<Waiting>, DbError> {
-    Ok(sql_query(
+    Ok(statement(
         "SELECT reason, count(*) AS letters, min(created_at) AS oldest FROM dead_letters \
          WHERE state = 'open' GROUP BY reason ORDER BY reason",
     )

@@ -4,13 +4,13 @@ use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::EventLogAccess;
 use super::windows::{Window, newest_first};
+use super::{AsOf, EventLogAccess};
 use crate::raw_json::RawJson;
 use crate::schema::event_logs;
+use crate::sql::statement;
 use crate::{Connection, DbError};
 
 /// A logged event.
@@ -29,6 +29,17 @@ pub struct LoggedEvent {
     pub created_at: DateTime<Utc>,
     /// When it was counted.
     pub ingested_at: DateTime<Utc>,
+    /// The batch that logged it.
+    pub(crate) batch_id: i64,
+}
+
+/// A page of the event log.
+#[derive(Debug)]
+pub struct EventPage {
+    /// The events, newest first.
+    pub events: Vec<LoggedEvent>,
+    /// The event after which the next page begins, if there is one.
+    pub next: Option<Uuid>,
 }
 
 /// Which events.
@@ -50,32 +61,39 @@ pub struct EventFilter {
     pub before: Option<Uuid>,
 }
 
-/// Events, newest first, at most `limit`.
+/// A page of events as of a batch, newest first: at most `limit`.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn newest(
     connection: &mut Connection,
     _: EventLogAccess,
+    as_of: &AsOf,
     filter: &EventFilter,
-    limit: i64,
-) -> Result<Vec<LoggedEvent>, DbError> {
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let Some(sql) = filter.sql() else { return Ok(Vec::new()) };
-    newest_first(connection, filter.range(), limit, |connection, window, limit| {
-        let rows = diesel::sql_query(&sql)
-            .bind::<Nullable<Text>, _>(&filter.event_type)
-            .bind::<Nullable<Text>, _>(&filter.user)
-            .bind::<Nullable<Timestamptz>, _>(filter.from)
-            .bind::<Nullable<Timestamptz>, _>(filter.to)
-            .bind::<SqlUuid, _>(window.from)
-            .bind::<SqlUuid, _>(window.to)
-            .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind::<Nullable<Text>, _>(&filter.product)
-            .bind::<Nullable<Text>, _>(&filter.vendor)
-            .load(connection)?;
-        Ok(rows)
-    })
+    limit: usize,
+) -> Result<EventPage, DbError> {
+    let Some(sql) = filter.sql() else { return Ok(EventPage { events: Vec::new(), next: None }) };
+    let more = limit.saturating_add(1);
+    let mut events: Vec<LoggedEvent> =
+        newest_first(connection, as_of.time, filter.range(), more, |connection, window, limit| {
+            let rows = statement(&sql)
+                .value(&filter.event_type)
+                .value(&filter.user)
+                .value(filter.from)
+                .value(filter.to)
+                .value(window.from)
+                .value(window.to)
+                .value(i64::try_from(limit).unwrap_or(i64::MAX))
+                .value(&filter.product)
+                .value(&filter.vendor)
+                .load(connection)?;
+            Ok(rows)
+        })?;
+    let is_last = events.len() <= limit;
+    events.truncate(limit);
+    let next = events.last().map(|event| event.id).filter(|_| !is_last);
+    events.retain(|event| as_of.sees(event.batch_id));
+    Ok(EventPage { events, next })
 }
 
 impl EventFilter {
@@ -83,7 +101,7 @@ impl EventFilter {
     /// can be no such event. $1 is the type, $2 the user, $3 and $4 the times, $5 and $6 a window of
     /// ids, $7 how many, $8 the product, $9 the vendor.
     fn sql(&self) -> Option<String> {
-        const COLUMNS: &str = "e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at";
+        const COLUMNS: &str = "e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at, e.batch_id";
         const WINDOW: &str = "e.id >= $5 AND e.id < $6";
         let own = |columns| {
             let conditions = given([
@@ -175,10 +193,13 @@ fn lowest_id(time: DateTime<Utc>) -> Uuid {
     EventId::lowest_at(time.into()).0
 }
 
-/// The event of an id.
+/// The event of an id, if it was counted.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn by_id(connection: &mut Connection, _: EventLogAccess, id: Uuid) -> Result<Option<LoggedEvent>, DbError> {
-    Ok(event_logs::table.find(id).select(LoggedEvent::as_select()).first(connection).optional()?)
+    let as_of = AsOf::latest(connection)?;
+    let found: Option<LoggedEvent> =
+        event_logs::table.find(id).select(LoggedEvent::as_select()).first(connection).optional()?;
+    Ok(found.filter(|event| as_of.sees(event.batch_id)))
 }

@@ -3,7 +3,7 @@
 //! What an event added is what the rules say of it alone. Of ratings only the last of each user
 //! counts: each rating adds its stars and takes away those of the one that it followed in time.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use analytics_core::business::Business;
 use analytics_core::catalogue::{Definition, Measure, ScopeKind};
@@ -16,14 +16,13 @@ use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rules;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::windows::{Window, newest_first};
-use super::{ReadableMetric, Snapshot};
+use super::{AsOf, ReadableMetric};
 use crate::connection::take_the_rest;
 use crate::raw_json::RawJson;
+use crate::sql::{row, statement};
 use crate::tables::logged_events::{self, Logged};
 use crate::{Connection, DbError};
 
@@ -64,11 +63,32 @@ pub enum Delta {
     Average(Histogram),
 }
 
-/// Where the adjustments of a metric are. In all of this SQL $5 to $1 (exclusive) is a window of ids, $2 how
-/// many, $3 the subject, $4 the currency, $6 the metric's type, $7 to $8 (exclusive) the ids of the stretches of
-/// a day.
+/// The adjustments of a metric. In all of this SQL $5 to $1 (exclusive) is a window of ids, $2 how many, $3 the
+/// subject, $4 the currency, $6 the types of which adjustments are parts of the metric, $7 to $8 (exclusive) the
+/// ids of the stretches of a day, $9 the types of which adjustments on that day are.
 const ADJUSTMENTS: &str = "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' \
-                           AND metadata ->> 'type' = $6 AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
+                           AND metadata ->> 'type' = ANY($6) AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
+
+/// The types of which adjustments are parts of a metric, whenever they were made, and on its day.
+fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
+    let own = || vec![metric.as_str().to_owned()];
+    let Some(known) = metric.known() else { return (own(), Vec::new()) };
+    let of_measure = |measure: Measure, scope| {
+        measure.counter(scope).map(|counter| MetricType { metric: counter, ..known.clone() }.to_string())
+    };
+    match known.metric.definition() {
+        Definition::Counter { .. } => (own(), Vec::new()),
+        Definition::Daily { measure } => {
+            let total = measure.counter(ScopeKind::Total).map(|total| MetricType::new(total, Subject::Marketplace));
+            (own(), total.iter().map(ToString::to_string).collect())
+        }
+        Definition::Ratio { numerator, denominator, scope, .. } => (
+            [numerator, denominator].into_iter().filter_map(|measure| of_measure(measure, scope)).collect(),
+            Vec::new(),
+        ),
+        Definition::AverageRating { .. } => (Vec::new(), Vec::new()),
+    }
+}
 
 /// Where the events of a metric are: SQL that gives ids. An event that turns out to add nothing does no harm.
 fn sources(known: Option<&MetricType>) -> Vec<String> {
@@ -77,7 +97,11 @@ fn sources(known: Option<&MetricType>) -> Vec<String> {
         Definition::Counter { measure, scope } => {
             rules::families_of(measure).map(|family| of_family(family, scope, measure.is_money())).collect()
         }
-        Definition::Daily { measure } => rules::families_of(measure).map(on_day).collect(),
+        Definition::Daily { measure } => {
+            let events =
+                rules::families_of(measure).map(|family| on_day(&format!("e.event_type = '{}'", family.name())));
+            events.chain([on_day("e.event_type = 'metric.adjusted' AND e.metadata ->> 'type' = ANY($9)")]).collect()
+        }
         Definition::Ratio { numerator, denominator, scope, .. } => {
             let of_measure = |measure: Measure| {
                 rules::families_of(measure).map(move |family| of_family(family, scope, measure.is_money()))
@@ -89,9 +113,7 @@ fn sources(known: Option<&MetricType>) -> Vec<String> {
         }
     };
     sources.dedup();
-    if known.metric.is_counter() {
-        sources.push(ADJUSTMENTS.to_owned());
-    }
+    sources.push(ADJUSTMENTS.to_owned());
     sources
 }
 
@@ -118,28 +140,23 @@ fn of_family(family: Family, scope: ScopeKind, money: bool) -> String {
     }
 }
 
-/// The events of a family on a day.
-fn on_day(family: Family) -> String {
+/// Events on a day.
+fn on_day(condition: &str) -> String {
     format!(
         "SELECT e.id FROM unnest($7, $8) AS s (first, last) JOIN event_logs e \
-         ON e.id >= s.first AND e.id < s.last AND e.event_type = '{}' \
-         WHERE e.id >= $5 AND e.id < $1 ORDER BY e.id DESC LIMIT $2",
-        family.name()
+         ON e.id >= s.first AND e.id < s.last AND {condition} \
+         WHERE e.id >= $5 AND e.id < $1 ORDER BY e.id DESC LIMIT $2"
     )
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Timestamptz)]
-    ingested_at: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<Jsonb>)]
-    said: Option<RawJson>,
+row! {
+    struct Row {
+        id: Uuid,
+        said: Option<RawJson>,
+    }
 }
 
-/// A page of the events behind a metric: at most `limit`, older than the event `before`; only those that
-/// could be seen in a snapshot, if one is given.
+/// A page of the events behind a metric as of a batch: at most `limit`, older than the event `before`.
 ///
 /// # Errors
 /// [`DbError`].
@@ -147,43 +164,32 @@ pub fn explain(
     connection: &mut Connection,
     metric: &ReadableMetric,
     business: Business,
-    snapshot: Option<&Snapshot>,
+    as_of: &AsOf,
     before: Option<Uuid>,
     limit: usize,
 ) -> Result<Explanation, DbError> {
-    let mut rows = candidates(connection, metric, business, before, limit.saturating_add(1))?;
+    let mut rows = candidates(connection, metric, business, as_of.time, before, limit.saturating_add(1))?;
     take_the_rest(connection)?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().map(|row| row.id).filter(|_| more);
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let unseen = unseen(connection, snapshot, &ids)?;
     let mut logged: HashMap<Uuid, Logged> =
-        logged_events::by_ids(connection, &ids)?.into_iter().map(|logged| (logged.id.0, logged)).collect();
+        logged_events::by_ids(connection, as_of, &ids)?.into_iter().map(|logged| (logged.id.0, logged)).collect();
     let followed = match metric.known() {
-        Some(known) if is_rating(known) => Followed::load(connection, known, logged.values(), business, snapshot)?,
+        Some(known) if is_rating(known) => Followed::load(connection, known, logged.values(), business, as_of)?,
         _ => Followed::default(),
     };
     let mut contributions = Vec::new();
     for row in rows {
-        let Some(Logged { rules_version, event, .. }) = logged.remove(&row.id).filter(|_| !unseen.contains(&row.id))
-        else {
-            continue;
-        };
+        let Some(Logged { rules_version, ingested_at, event, .. }) = logged.remove(&row.id) else { continue };
         // What cannot be read was not counted again either; verify names it.
         let Ok(event) = event else { continue };
         let deltas = recounted(rules_version, &event, business)?;
         let replaced = followed.by(&event);
         let Some(delta) = delta(metric, &deltas, replaced) else { continue };
         let lines = metric.known().map_or_else(Vec::new, |known| lines(&event, known, business));
-        contributions.push(Contribution {
-            ingested_at: row.ingested_at,
-            delta,
-            lines,
-            replaced,
-            said: row.said,
-            event,
-        });
+        contributions.push(Contribution { ingested_at, delta, lines, replaced, said: row.said, event });
     }
     Ok(Explanation { contributions, next })
 }
@@ -198,14 +204,11 @@ fn recounted(rules_version: i16, event: &Event, business: Business) -> Result<De
     Ok(deltas)
 }
 
-fn unseen(connection: &mut Connection, snapshot: Option<&Snapshot>, ids: &[Uuid]) -> Result<HashSet<Uuid>, DbError> {
-    snapshot.map_or_else(|| Ok(HashSet::new()), |snapshot| snapshot.unseen(connection, ids))
-}
-
 fn candidates(
     connection: &mut Connection,
     metric: &ReadableMetric,
     business: Business,
+    now: DateTime<Utc>,
     before: Option<Uuid>,
     limit: usize,
 ) -> Result<Vec<Row>, DbError> {
@@ -222,7 +225,7 @@ fn candidates(
     let sources: Vec<String> = sources(known).iter().map(|source| format!("({source})")).collect();
     // An array, so that each event is looked up by its id, whatever is known of the window.
     let sql = format!(
-        "SELECT e.id, e.ingested_at, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
+        "SELECT e.id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
          FROM event_logs e WHERE e.id = ANY(ARRAY({})) AND e.id >= $5 AND e.id < $1 \
          ORDER BY e.id DESC LIMIT $2",
         sources.join(" UNION ")
@@ -230,18 +233,20 @@ fn candidates(
     let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
     let first: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.start)).collect();
     let last: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.end)).collect();
+    let (adjusted, adjusted_on_day) = adjusted(metric);
     // An adjustment of a day may have been made on any other.
     let range = Window { to: before.unwrap_or(Window::ALL.to), ..Window::ALL };
-    newest_first(connection, range, limit, |connection, window, limit| {
-        let rows = sql_query(&sql)
-            .bind::<SqlUuid, _>(window.to)
-            .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind::<Nullable<Text>, _>(subject)
-            .bind::<Nullable<Text>, _>(currency)
-            .bind::<SqlUuid, _>(window.from)
-            .bind::<Text, _>(metric.as_str())
-            .bind::<Array<SqlUuid>, _>(&first)
-            .bind::<Array<SqlUuid>, _>(&last)
+    newest_first(connection, now, range, limit, |connection, window, limit| {
+        let rows = statement(&sql)
+            .value(window.to)
+            .value(i64::try_from(limit).unwrap_or(i64::MAX))
+            .value(subject)
+            .value(currency)
+            .value(window.from)
+            .column(&adjusted)
+            .column(&first)
+            .column(&last)
+            .column(&adjusted_on_day)
             .load(connection)?;
         Ok(rows)
     })
@@ -249,7 +254,7 @@ fn candidates(
 
 /// What an event added to the metric; `None` where it is no part of it.
 fn delta(metric: &ReadableMetric, deltas: &Deltas, replaced: Option<Rated>) -> Option<Delta> {
-    let Some(known) = metric.known() else { return adjusted(metric, deltas) };
+    let Some(known) = metric.known() else { return adjusted_alone(metric, deltas) };
     match known.metric.definition() {
         Definition::Ratio { .. } => deltas.ratios.get(known).copied().map(Delta::Ratio),
         Definition::AverageRating { .. } => {
@@ -261,14 +266,14 @@ fn delta(metric: &ReadableMetric, deltas: &Deltas, replaced: Option<Rated>) -> O
         }
         Definition::Counter { .. } | Definition::Daily { .. } => {
             let counted = deltas.counters.get(known).and_then(|sum| i64::try_from(*sum).ok());
-            counted.map(Delta::Counter).or_else(|| adjusted(metric, deltas))
+            counted.map(Delta::Counter).or_else(|| adjusted_alone(metric, deltas))
         }
     }
 }
 
-fn adjusted(metric: &ReadableMetric, deltas: &Deltas) -> Option<Delta> {
-    let sum = deltas.adjustments.get(metric.as_str())?;
-    i64::try_from(*sum).ok().map(Delta::Counter)
+fn adjusted_alone(metric: &ReadableMetric, deltas: &Deltas) -> Option<Delta> {
+    let (_, sum) = deltas.adjusted_alone().find(|(metric_type, _)| *metric_type == metric.as_str())?;
+    i64::try_from(sum).ok().map(Delta::Counter)
 }
 
 /// The lines of an order that are in the number: a seller's own, a product's, or all.
@@ -290,7 +295,7 @@ const fn is_unattributed(known: &MetricType) -> bool {
     matches!(known.metric.definition(), Definition::Counter { scope: ScopeKind::Unattributed, .. })
 }
 
-pub(super) const fn is_rating(known: &MetricType) -> bool {
+const fn is_rating(known: &MetricType) -> bool {
     matches!(known.metric.definition(), Definition::AverageRating { .. })
 }
 
@@ -304,15 +309,14 @@ impl Followed {
         target: &MetricType,
         events: impl Iterator<Item = &'a Logged>,
         business: Business,
-        snapshot: Option<&Snapshot>,
+        as_of: &AsOf,
     ) -> Result<Self, DbError> {
         let users: BTreeSet<&str> =
             events.filter_map(|logged| logged.event.as_ref().ok()?.user.as_ref()).map(UserId::as_str).collect();
-        let ratings =
-            logged_events::ratings_of_target(connection, &users.into_iter().collect::<Vec<_>>(), &target.subject)?;
-        let unseen = unseen(connection, snapshot, &ratings.iter().map(|logged| logged.id.0).collect::<Vec<_>>())?;
+        let users: Vec<&str> = users.into_iter().collect();
+        let ratings = logged_events::ratings_of_target(connection, as_of, &users, &target.subject)?;
         let mut followed: HashMap<UserId, Vec<Rated>> = HashMap::new();
-        for logged in ratings.into_iter().filter(|logged| !unseen.contains(&logged.id.0)) {
+        for logged in ratings {
             let Ok(event) = logged.event else { continue };
             let deltas = recounted(logged.rules_version, &event, business)?;
             for ((rated, user), rating) in deltas.ratings {

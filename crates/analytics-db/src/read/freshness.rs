@@ -2,27 +2,20 @@
 
 use analytics_core::freshness::{PartitionReport, TopicReport};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    topic: String,
-    #[diesel(sql_type = Integer)]
-    partitions: i32,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    last_event_time: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    lag_messages: Option<i64>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    heard_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    ends_known_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    caught_up_at: Option<DateTime<Utc>>,
+row! {
+    struct Row {
+        topic: String,
+        partitions: i32,
+        last_event_time: Option<DateTime<Utc>>,
+        lag_messages: Option<i64>,
+        heard_at: Option<DateTime<Utc>>,
+        ends_known_at: Option<DateTime<Utc>>,
+        caught_up_at: Option<DateTime<Utc>>,
+    }
 }
 
 /// What is known of every topic that is counted, and the time by the database's clock. Of groups that
@@ -31,7 +24,7 @@ struct Row {
 /// # Errors
 /// [`DbError`].
 pub fn reports(connection: &mut Connection) -> Result<(Vec<TopicReport>, DateTime<Utc>), DbError> {
-    let rows: Vec<Row> = sql_query(include_str!("freshness.sql")).load(connection)?;
+    let rows: Vec<Row> = statement(include_str!("freshness.sql")).load(connection)?;
     let mut topics: Vec<TopicReport> = Vec::new();
     for row in rows {
         let Row { topic, partitions, last_event_time, .. } = row;

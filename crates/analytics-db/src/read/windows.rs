@@ -29,11 +29,12 @@ impl Window {
 /// At most `limit` rows of a range of ids, newest first: `page` gives at most so many of a window.
 pub(super) fn newest_first<T>(
     connection: &mut Connection,
+    now: DateTime<Utc>,
     range: Window,
     limit: usize,
     page: impl Fn(&mut Connection, Window, usize) -> Result<Vec<T>, DbError>,
 ) -> Result<Vec<T>, DbError> {
-    pages(range, limit, |window, wanted, is_first| {
+    pages(now, range, limit, |window, wanted, is_first| {
         if !is_first {
             take_the_rest(connection)?;
         }
@@ -43,12 +44,13 @@ pub(super) fn newest_first<T>(
 
 /// The same; the page is told whether it is the first.
 fn pages<T>(
+    now: DateTime<Utc>,
     range: Window,
     limit: usize,
     mut page: impl FnMut(Window, usize, bool) -> Result<Vec<T>, DbError>,
 ) -> Result<Vec<T>, DbError> {
     let mut rows = Vec::new();
-    for (number, window) in windows(range, Utc::now()).enumerate() {
+    for (number, window) in windows(range, now).enumerate() {
         let wanted = limit - rows.len();
         if wanted == 0 {
             break;
@@ -121,7 +123,7 @@ mod tests {
     #[test]
     fn nobody_looks_further_than_the_page() {
         let mut looks = Vec::new();
-        let rows = pages(Window::ALL, 3, |_, wanted, _| {
+        let rows = pages(Utc::now(), Window::ALL, 3, |_, wanted, _| {
             looks.push(wanted);
             Ok(vec![(); wanted.min(2)])
         });

@@ -7,8 +7,6 @@ use analytics_core::identity::{EventId, record_id};
 use analytics_core::maps::HashSet;
 use analytics_core::record::{self, Header, Record};
 use analytics_core::rejection::Rejection;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,6 +14,7 @@ use super::all_taken;
 use crate::batch::{Keeping, Outcome, Span};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// What became of a dead letter.
@@ -119,28 +118,27 @@ pub(crate) fn insert(
     Ok(beyond.len() as u64)
 }
 
-#[derive(QueryableByName)]
-struct IdRow {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
+row! {
+    struct IdRow {
+        id: Uuid,
+    }
 }
 
 /// Those of these records whose letters are kept already.
 fn there(connection: &mut Connection, rejected: &[(&Record, Rejection)]) -> Result<HashSet<EventId>, WriteError> {
     let ids: Vec<Uuid> = rejected.iter().map(|(record, _)| record_id(&record.place).0).collect();
-    let rows: Vec<IdRow> =
-        sql_query("SELECT id FROM dead_letters WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).load(connection)?;
+    let rows: Vec<IdRow> = statement("SELECT id FROM dead_letters WHERE id = ANY($1)").column(ids).load(connection)?;
     Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
 }
 
 /// How many bytes dead letters take already.
 fn used(connection: &mut Connection) -> Result<u64, WriteError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        bytes: i64,
+    row! {
+        struct Row {
+            bytes: i64,
+        }
     }
-    let row: Row = sql_query("SELECT bytes FROM dead_letter_usage").get_result(connection)?;
+    let row: Row = statement("SELECT bytes FROM dead_letter_usage").get_result(connection)?;
     Ok(u64::try_from(row.bytes).unwrap_or(0))
 }
 
@@ -150,19 +148,19 @@ fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), Write
     }
     let records = || letters.iter().map(|letter| letter.record);
     let timestamp = |record: &Record| record.place.timestamp.and_then(record::time);
-    let rows = sql_query(include_str!("insert_dead_letters.sql"))
-        .bind::<Array<SqlUuid>, _>(records().map(|record| record_id(&record.place).0).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(records().map(|record| &*record.place.partition.topic).collect::<Vec<_>>())
-        .bind::<Array<Integer>, _>(records().map(|record| record.place.partition.partition).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(records().map(|record| record.place.offset.0).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Timestamptz>>, _>(records().map(timestamp).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Binary>>, _>(records().map(|record| record.key.as_deref()).collect::<Vec<_>>())
-        .bind::<Array<Jsonb>, _>(letters.iter().map(|letter| &letter.headers).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Binary>>, _>(letters.iter().map(|letter| letter.payload.as_deref()).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(letters.iter().map(|letter| letter.payload_bytes).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(letters.iter().map(|letter| letter.why.reason.code()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(letters.iter().map(|letter| storable(&letter.why.detail)).collect::<Vec<_>>())
-        .bind::<Array<Bool>, _>(letters.iter().map(|letter| letter.redacted).collect::<Vec<_>>())
+    let rows = statement(include_str!("insert_dead_letters.sql"))
+        .column(records().map(|record| record_id(&record.place).0))
+        .column(records().map(|record| &*record.place.partition.topic))
+        .column(records().map(|record| record.place.partition.partition))
+        .column(records().map(|record| record.place.offset.0))
+        .column(records().map(timestamp))
+        .column(records().map(|record| record.key.as_deref()))
+        .column(letters.iter().map(|letter| &letter.headers))
+        .column(letters.iter().map(|letter| letter.payload.as_deref()))
+        .column(letters.iter().map(|letter| letter.payload_bytes))
+        .column(letters.iter().map(|letter| letter.why.reason.code()))
+        .column(letters.iter().map(|letter| storable(&letter.why.detail)))
+        .column(letters.iter().map(|letter| letter.redacted))
         .execute(connection)?;
     all_taken("dead_letters", rows, letters.len())
 }
@@ -182,14 +180,14 @@ fn count_only(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(),
         let (first, last, letters, _) = rows.entry(key).or_insert((offset, offset, 0, &why.detail));
         (*first, *last, *letters) = (offset.min(*first), offset.max(*last), *letters + 1);
     }
-    sql_query(include_str!("count_dead_letters.sql"))
-        .bind::<Array<Text>, _>(rows.keys().map(|(topic, ..)| *topic).collect::<Vec<_>>())
-        .bind::<Array<Integer>, _>(rows.keys().map(|(_, partition, _)| *partition).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(rows.keys().map(|(.., reason)| *reason).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(rows.values().map(|(first, ..)| *first).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(rows.values().map(|(_, last, ..)| *last).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(rows.values().map(|(_, _, letters, _)| *letters).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(rows.values().map(|(.., detail)| storable(detail)).collect::<Vec<_>>())
+    statement(include_str!("count_dead_letters.sql"))
+        .column(rows.keys().map(|(topic, ..)| *topic))
+        .column(rows.keys().map(|(_, partition, _)| *partition))
+        .column(rows.keys().map(|(.., reason)| *reason))
+        .column(rows.values().map(|(first, ..)| *first))
+        .column(rows.values().map(|(_, last, ..)| *last))
+        .column(rows.values().map(|(_, _, letters, _)| *letters))
+        .column(rows.values().map(|(.., detail)| storable(detail)))
         .execute(connection)?;
     Ok(())
 }
@@ -197,15 +195,15 @@ fn count_only(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(),
 /// Of the records in these stretches those that were refused when they were read before, by their
 /// record ids.
 pub(crate) fn of_spans(connection: &mut Connection, spans: &[Span]) -> Result<HashSet<EventId>, WriteError> {
-    let rows: Vec<IdRow> = sql_query(
+    let rows: Vec<IdRow> = statement(
         "SELECT d.id FROM unnest($1, $2, $3, $4) AS s (topic, partition, expected, next_offset) \
          JOIN dead_letters d ON d.topic = s.topic AND d.partition = s.partition \
           AND d.\"offset\" >= s.expected AND d.\"offset\" < s.next_offset",
     )
-    .bind::<Array<Text>, _>(spans.iter().map(|span| &*span.partition.topic).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(spans.iter().map(|span| span.partition.partition).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(spans.iter().map(|span| span.expected.0).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(spans.iter().map(|span| span.next.0).collect::<Vec<_>>())
+    .column(spans.iter().map(|span| &*span.partition.topic))
+    .column(spans.iter().map(|span| span.partition.partition))
+    .column(spans.iter().map(|span| span.expected.0))
+    .column(spans.iter().map(|span| span.next.0))
     .load(connection)?;
     Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
 }
@@ -226,16 +224,14 @@ pub(crate) fn settle(connection: &mut Connection, actions: &[Action<'_>]) -> Res
     if actions.is_empty() {
         return Ok(());
     }
-    sql_query(include_str!("settle_dead_letters.sql"))
-        .bind::<Array<SqlUuid>, _>(actions.iter().map(|action| action.letter).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(actions.iter().map(|action| action.action).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(actions.iter().map(|action| storable(action.actor)).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(actions.iter().map(|action| action.outcome.name()).collect::<Vec<_>>())
-        .bind::<Array<Nullable<SqlUuid>>, _>(actions.iter().map(|action| action.outcome.event()).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(
-            actions.iter().map(|action| action.outcome.detail().map(|detail| storable(&detail))).collect::<Vec<_>>(),
-        )
-        .bind::<Array<Nullable<Binary>>, _>(actions.iter().map(|action| action.corrected).collect::<Vec<_>>())
+    statement(include_str!("settle_dead_letters.sql"))
+        .column(actions.iter().map(|action| action.letter))
+        .column(actions.iter().map(|action| action.action))
+        .column(actions.iter().map(|action| storable(action.actor)))
+        .column(actions.iter().map(|action| action.outcome.name()))
+        .column(actions.iter().map(|action| action.outcome.event()))
+        .column(actions.iter().map(|action| action.outcome.detail().map(|detail| storable(&detail))))
+        .column(actions.iter().map(|action| action.corrected))
         .execute(connection)?;
     Ok(())
 }
@@ -266,12 +262,12 @@ fn storable(text: &str) -> String {
 /// # Errors
 /// [`DbError`].
 pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result<Vec<Uuid>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        dead_letter_id: Uuid,
+    row! {
+        struct Row {
+            dead_letter_id: Uuid,
+        }
     }
-    let rows: Vec<Row> = sql_query(
+    let rows: Vec<Row> = statement(
         "WITH gone AS (
              UPDATE dead_letters SET state = 'discarded', payload = NULL, key = NULL
              WHERE id = ANY($1) AND state = 'open' RETURNING id
@@ -279,33 +275,29 @@ pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result
          INSERT INTO dead_letter_actions (dead_letter_id, action, actor, result)
          SELECT id, 'discard', $2, 'discarded' FROM gone RETURNING dead_letter_id",
     )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Text, _>(actor.replace('\0', "\u{FFFD}"))
+    .column(ids)
+    .value(actor.replace('\0', "\u{FFFD}"))
     .load(connection)?;
     Ok(rows.into_iter().map(|row| row.dead_letter_id).collect())
 }
 
-/// Records that were refused while there was no room to keep their letters.
-#[derive(Debug, QueryableByName)]
-pub struct NotKept {
-    /// The topic.
-    #[diesel(sql_type = Text)]
-    pub topic: String,
-    /// The partition.
-    #[diesel(sql_type = Integer)]
-    pub partition: i32,
-    /// The code of the reason.
-    #[diesel(sql_type = Text)]
-    pub reason: String,
-    /// The first of their offsets.
-    #[diesel(sql_type = BigInt)]
-    pub first_offset: i64,
-    /// The last.
-    #[diesel(sql_type = BigInt)]
-    pub last_offset: i64,
-    /// How many.
-    #[diesel(sql_type = BigInt)]
-    pub letters: i64,
+row! {
+    /// Records that were refused while there was no room to keep their letters.
+    #[derive(Debug)]
+    pub struct NotKept {
+        /// The topic.
+        pub topic: String,
+        /// The partition.
+        pub partition: i32,
+        /// The code of the reason.
+        pub reason: String,
+        /// The first of their offsets.
+        pub first_offset: i64,
+        /// The last.
+        pub last_offset: i64,
+        /// How many.
+        pub letters: i64,
+    }
 }
 
 /// What was refused and not kept, by partition and reason.
@@ -313,7 +305,7 @@ pub struct NotKept {
 /// # Errors
 /// [`DbError`].
 pub fn not_kept(connection: &mut Connection) -> Result<Vec<NotKept>, DbError> {
-    Ok(sql_query(
+    Ok(statement(
         "SELECT topic, partition, reason, min(first_offset) AS first_offset, max(last_offset) AS last_offset, \
          sum(letters)::bigint AS letters FROM dead_letter_overflow GROUP BY topic, partition, reason \
          ORDER BY topic, partition, reason",
@@ -328,15 +320,15 @@ pub fn not_kept(connection: &mut Connection) -> Result<Vec<NotKept>, DbError> {
 /// # Errors
 /// [`DbError`].
 pub fn forget(connection: &mut Connection, days: u32, dedupe_days: u32, limit: i64) -> Result<usize, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        letters: i64,
+    row! {
+        struct Row {
+            letters: i64,
+        }
     }
-    let row: Row = sql_query(include_str!("forget_dead_letters.sql"))
-        .bind::<BigInt, _>(i64::from(days))
-        .bind::<BigInt, _>(i64::from(dedupe_days))
-        .bind::<BigInt, _>(limit)
+    let row: Row = statement(include_str!("forget_dead_letters.sql"))
+        .value(i64::from(days))
+        .value(i64::from(dedupe_days))
+        .value(limit)
         .get_result(connection)?;
     Ok(usize::try_from(row.letters).unwrap_or(0))
 }

@@ -3,13 +3,12 @@
 use analytics_core::maps::HashMap;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
-use diesel::sql_types::{Array, BigInt, Date, Text};
-use diesel::{RunQueryDsl, sql_query};
 
 use super::all_taken;
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::sql::statement;
 
 /// Adds a batch's events. Rows are taken in the order of their key.
 pub(crate) fn add(
@@ -22,13 +21,13 @@ pub(crate) fn add(
     }
     let mut rows: Vec<_> = events.iter().collect();
     rows.sort_unstable_by_key(|(key, _)| *key);
-    let taken = sql_query(
+    let taken = statement(
         "INSERT INTO event_days AS d (day, event_type, events) SELECT * FROM unnest($1, $2, $3) \
          ON CONFLICT (day, event_type) DO UPDATE SET events = d.events + excluded.events",
     )
-    .bind::<Array<Date>, _>(rows.iter().map(|((day, _), _)| *day).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(rows.iter().map(|((_, event_type), _)| event_type.name()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(rows.iter().map(|(_, events)| **events).collect::<Vec<_>>())
+    .column(rows.iter().map(|((day, _), _)| *day))
+    .column(rows.iter().map(|((_, event_type), _)| event_type.name()))
+    .column(rows.iter().map(|(_, events)| **events))
     .execute(connection)?;
     all_taken("event_days", taken, rows.len())
 }

@@ -6,13 +6,13 @@ use analytics_core::dedupe::Known;
 use analytics_core::identity::EventId;
 use analytics_core::identity::{Digest, IdentityKey};
 use analytics_core::maps::HashSet;
+use diesel::OptionalExtension;
 use diesel::result::Error;
-use diesel::sql_types::{Array, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use crate::batch::Item;
 use crate::error::WriteError;
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// The identities of a batch, in the order in which they are claimed: every writer claims in
@@ -24,29 +24,28 @@ pub(crate) struct Claims {
     granted: HashSet<IdentityKey>,
 }
 
-#[derive(QueryableByName)]
-struct GrantedRow {
-    #[diesel(sql_type = SqlUuid)]
-    key: Uuid,
+row! {
+    struct GrantedRow {
+        key: Uuid,
+    }
 }
 
-#[derive(QueryableByName)]
-struct KeyRow {
-    #[diesel(sql_type = SqlUuid)]
-    key: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    digest: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    event_id: Uuid,
+row! {
+    struct KeyRow {
+        key: Uuid,
+        digest: Uuid,
+        event_id: Uuid,
+    }
 }
 
 /// Claims every identity in the batch. Waits for writers that are claiming the same ones.
 pub(crate) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claims, WriteError> {
-    let mut wanted = BTreeMap::new();
+    let (mut wanted, mut orders) = (BTreeMap::new(), HashSet::default());
     for event in items.iter().filter_map(|item| item.decoded.as_ref().ok()) {
         for key in &event.keys {
             wanted.entry(*key).or_insert((event.digest, event.id));
         }
+        orders.extend(event.order);
     }
     if wanted.is_empty() {
         return Ok(Claims { wanted, granted: HashSet::default() });
@@ -54,13 +53,15 @@ pub(crate) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claim
     let keys: Vec<Uuid> = wanted.keys().map(|key| key.0).collect();
     let digests: Vec<Uuid> = wanted.values().map(|(digest, _)| digest.0).collect();
     let events: Vec<Uuid> = wanted.values().map(|(_, event)| event.0).collect();
-    let granted: Vec<GrantedRow> = sql_query(
-        "INSERT INTO event_keys (key, digest, event_id) SELECT * FROM unnest($1, $2, $3) \
+    let name_orders: Vec<bool> = wanted.keys().map(|key| orders.contains(key)).collect();
+    let granted: Vec<GrantedRow> = statement(
+        "INSERT INTO event_keys (key, digest, event_id, names_order) SELECT * FROM unnest($1, $2, $3, $4) \
          ON CONFLICT (key) DO NOTHING RETURNING key",
     )
-    .bind::<Array<SqlUuid>, _>(keys)
-    .bind::<Array<SqlUuid>, _>(digests)
-    .bind::<Array<SqlUuid>, _>(events)
+    .column(keys)
+    .column(digests)
+    .column(events)
+    .column(name_orders)
     .load(connection)?;
     Ok(Claims { wanted, granted: granted.iter().map(|row| IdentityKey(row.key)).collect() })
 }
@@ -77,9 +78,8 @@ pub(crate) fn known(connection: &mut Connection, claims: &Claims) -> Result<Know
         return Ok(known);
     }
     let expected = taken.len();
-    let rows: Vec<KeyRow> = sql_query("SELECT key, digest, event_id FROM event_keys WHERE key = ANY($1)")
-        .bind::<Array<SqlUuid>, _>(taken)
-        .load(connection)?;
+    let rows: Vec<KeyRow> =
+        statement("SELECT key, digest, event_id FROM event_keys WHERE key = ANY($1)").column(taken).load(connection)?;
     if rows.len() != expected {
         // Forgotten between the two statements: the next attempt claims it.
         return Err(DbError::Statement(Error::NotFound).into());
@@ -99,19 +99,30 @@ pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Know
         match known.keys.get(key) {
             bound @ Some(_) if bound == wanted => {}
             Some((digest, event)) => {
-                sql_query("UPDATE event_keys SET digest = $2, event_id = $3 WHERE key = $1")
-                    .bind::<SqlUuid, _>(key.0)
-                    .bind::<SqlUuid, _>(digest.0)
-                    .bind::<SqlUuid, _>(event.0)
+                statement("UPDATE event_keys SET digest = $2, event_id = $3 WHERE key = $1")
+                    .value(key.0)
+                    .value(digest.0)
+                    .value(event.0)
                     .execute(connection)?;
             }
             None => unbound.push(key.0),
         }
     }
     if !unbound.is_empty() {
-        sql_query("DELETE FROM event_keys WHERE key = ANY($1)")
-            .bind::<Array<SqlUuid>, _>(unbound)
-            .execute(connection)?;
+        statement("DELETE FROM event_keys WHERE key = ANY($1)").column(unbound).execute(connection)?;
     }
     Ok(())
+}
+
+/// The event of the order that has this [key](analytics_core::identity::order_key), if one was counted and its
+/// identity is kept.
+///
+/// # Errors
+/// [`DbError`].
+pub fn order(connection: &mut Connection, key: IdentityKey) -> Result<Option<EventId>, DbError> {
+    let row: Option<KeyRow> = statement("SELECT key, digest, event_id FROM event_keys WHERE key = $1 AND names_order")
+        .value(key.0)
+        .get_result(connection)
+        .optional()?;
+    Ok(row.map(|row| EventId(row.event_id)))
 }

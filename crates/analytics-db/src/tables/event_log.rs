@@ -9,35 +9,40 @@ use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use analytics_core::maps::HashSet;
 use analytics_core::seal::seal;
+use diesel::ExecuteCopyFromDsl;
 use diesel::pg::CopyFormat;
-use diesel::sql_types::{Array, Uuid as SqlUuid};
-use diesel::{ExecuteCopyFromDsl, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::all_taken;
+use super::batches::BatchId;
 use super::rows::{Json, Rows};
 use crate::Connection;
 use crate::batch::Item;
 use crate::error::WriteError;
 use crate::schema::{event_logs, order_lines};
+use crate::sql::{row, statement};
 
-/// Writes the events and their lines. Fails as a whole where one id is in the log already.
-pub(crate) fn copy<E: Borrow<Event>>(connection: &mut Connection, events: &[E]) -> Result<(), WriteError> {
+/// Writes the events of a batch and their lines. Fails as a whole where one id is in the log already.
+pub(crate) fn copy<E: Borrow<Event>>(
+    connection: &mut Connection,
+    batch: BatchId,
+    events: &[E],
+) -> Result<(), WriteError> {
     // In the order of the key, so that its index grows at its end.
     let mut events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
     events.sort_unstable_by_key(|event| event.id);
     let lines = events.iter().map(|event| event.content.lines().len()).sum();
-    all_taken("event_logs", copy_events(connection, &events)?, events.len())?;
+    all_taken("event_logs", copy_events(connection, batch, &events)?, events.len())?;
     if lines > 0 {
         all_taken("order_lines", copy_lines(connection, &events)?, lines)?;
     }
     Ok(())
 }
 
-fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<usize, WriteError> {
+fn copy_events(connection: &mut Connection, batch: BatchId, events: &[&Event]) -> Result<usize, WriteError> {
     use event_logs::{
-        created_at, event_type, id, metadata, product_id, rules_version, seal as seal_column, stars, table, user_id,
-        vendor_id, vendor_learned,
+        batch_id, created_at, event_type, id, metadata, product_id, rules_version, seal as seal_column, stars, table,
+        user_id, vendor_id, vendor_learned,
     };
     let columns = (
         id,
@@ -45,6 +50,7 @@ fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<usize, 
         user_id,
         metadata,
         created_at,
+        batch_id,
         rules_version,
         product_id,
         vendor_id,
@@ -53,12 +59,12 @@ fn copy_events(connection: &mut Connection, events: &[&Event]) -> Result<usize, 
         seal_column,
     );
     Ok(diesel::copy_from(table)
-        .from_raw_data(columns, |out| Rows::send(out, events, |rows, event| event_row(rows, event)))
+        .from_raw_data(columns, |out| Rows::send(out, events, |rows, event| event_row(rows, batch, event)))
         .with_format(CopyFormat::Binary)
         .execute(connection)?)
 }
 
-fn event_row(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
+fn event_row(rows: &mut Rows<'_>, batch: BatchId, event: &Event) -> io::Result<()> {
     let (product, vendor) = event.content.about();
     let learned = matches!(&event.content, Content::Part(part) if part.vendor.is_learned());
     let stars = event.content.rating().map(|rating| i16::from(rating.stars.get()));
@@ -68,6 +74,7 @@ fn event_row(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
         &event.user.as_ref().map(UserId::as_str),
         &Json(&event.metadata),
         &event.time.utc(),
+        &batch.0,
         &RULES_VERSION,
         &product.map(ProductId::as_str),
         &vendor.map(VendorId::as_str),
@@ -110,12 +117,11 @@ pub(crate) fn logged(connection: &mut Connection, items: &[Item]) -> Result<Hash
 
 /// Which of these ids are in the log already.
 fn logged_ids(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashSet<EventId>, WriteError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
+    row! {
+        struct Row {
+            id: Uuid,
+        }
     }
-    let rows: Vec<Row> =
-        sql_query("SELECT id FROM event_logs WHERE id = ANY($1)").bind::<Array<SqlUuid>, _>(ids).load(connection)?;
+    let rows: Vec<Row> = statement("SELECT id FROM event_logs WHERE id = ANY($1)").column(ids).load(connection)?;
     Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
 }

@@ -6,56 +6,44 @@ use std::time::Instant;
 
 use analytics_core::record::{Offset, TopicPartition};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
 use super::all_taken;
 use crate::batch::{Progress, Span, Tally};
 use crate::error::WriteError;
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// How far one partition is counted.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct StoredOffset {
-    /// The consumer group.
-    #[diesel(sql_type = Text)]
-    pub consumer_group: String,
-    /// The topic.
-    #[diesel(sql_type = Text)]
-    pub topic: String,
-    /// The partition.
-    #[diesel(sql_type = Integer)]
-    pub partition: i32,
-    /// The first offset that is not counted yet.
-    #[diesel(sql_type = BigInt)]
-    pub next_offset: i64,
-    /// The end of the partition as the broker last told it.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub high_watermark: Option<i64>,
-    /// All below this offset is consumed; offsets without records may lie between it and `next_offset`.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub consumed_to: Option<i64>,
-    /// The latest event time that was counted.
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pub last_event_time: Option<DateTime<Utc>>,
-    /// The last record that was counted: its offset.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub last_record_offset: Option<i64>,
-    /// The same record's timestamp, in milliseconds, if it has one.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub last_record_timestamp: Option<i64>,
-    /// When ingest last said anything about it.
-    #[diesel(sql_type = Timestamptz)]
-    pub updated_at: DateTime<Utc>,
-    /// Events counted.
-    #[diesel(sql_type = BigInt)]
-    pub events: i64,
-    /// Repetitions ignored.
-    #[diesel(sql_type = BigInt)]
-    pub duplicates: i64,
-    /// Dead letters.
-    #[diesel(sql_type = BigInt)]
-    pub rejected: i64,
+row! {
+    /// How far one partition is counted.
+    #[derive(Debug, Clone)]
+    pub struct StoredOffset {
+        /// The consumer group.
+        pub consumer_group: String,
+        /// The topic.
+        pub topic: String,
+        /// The partition.
+        pub partition: i32,
+        /// The first offset that is not counted yet.
+        pub next_offset: i64,
+        /// The end of the partition as the broker last told it.
+        pub high_watermark: Option<i64>,
+        /// All below this offset is consumed; offsets without records may lie between it and `next_offset`.
+        pub consumed_to: Option<i64>,
+        /// The latest event time that was counted.
+        pub last_event_time: Option<DateTime<Utc>>,
+        /// The last record that was counted: its offset.
+        pub last_record_offset: Option<i64>,
+        /// The same record's timestamp, in milliseconds, if it has one.
+        pub last_record_timestamp: Option<i64>,
+        /// When ingest last said anything about it.
+        pub updated_at: DateTime<Utc>,
+        /// Events counted.
+        pub events: i64,
+        /// Repetitions ignored.
+        pub duplicates: i64,
+        /// Dead letters.
+        pub rejected: i64,
+    }
 }
 
 /// How long ago a moment was, in seconds, for the database's own clock to take away.
@@ -95,7 +83,7 @@ impl StoredOffset {
 /// # Errors
 /// [`DbError`].
 pub fn all(connection: &mut Connection) -> Result<Vec<StoredOffset>, DbError> {
-    Ok(sql_query("SELECT * FROM ingest_offsets ORDER BY consumer_group, topic, partition").load(connection)?)
+    Ok(statement("SELECT * FROM ingest_offsets ORDER BY consumer_group, topic, partition").load(connection)?)
 }
 
 /// The stored offsets of some partitions.
@@ -120,13 +108,13 @@ pub fn load_rows(
     consumer_group: &str,
     partitions: &[TopicPartition],
 ) -> Result<HashMap<TopicPartition, StoredOffset>, DbError> {
-    let rows: Vec<StoredOffset> = sql_query(
+    let rows: Vec<StoredOffset> = statement(
         "SELECT o.* FROM unnest($2, $3) AS p (topic, partition) JOIN ingest_offsets o USING (topic, partition) \
          WHERE o.consumer_group = $1",
     )
-    .bind::<Text, _>(consumer_group)
-    .bind::<Array<Text>, _>(partitions.iter().map(|p| &*p.topic).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(partitions.iter().map(|p| p.partition).collect::<Vec<_>>())
+    .value(consumer_group)
+    .column(partitions.iter().map(|p| &*p.topic))
+    .column(partitions.iter().map(|p| p.partition))
     .load(connection)?;
     let partition = |row: &StoredOffset| TopicPartition { topic: row.topic.as_str().into(), partition: row.partition };
     Ok(rows.into_iter().map(|row| (partition(&row), row)).collect())
@@ -142,14 +130,14 @@ pub(crate) fn start(
     partition: &TopicPartition,
     at: Offset,
 ) -> Result<(), DbError> {
-    sql_query(
+    statement(
         "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) \
          ON CONFLICT DO NOTHING",
     )
-    .bind::<Text, _>(consumer_group)
-    .bind::<Text, _>(&*partition.topic)
-    .bind::<Integer, _>(partition.partition)
-    .bind::<BigInt, _>(at.0)
+    .value(consumer_group)
+    .value(&*partition.topic)
+    .value(partition.partition)
+    .value(at.0)
     .execute(connection)?;
     Ok(())
 }
@@ -166,14 +154,14 @@ pub(crate) fn record_gap(
     gap: Gap,
     reason: &str,
 ) -> Result<bool, DbError> {
-    let recorded = sql_query(include_str!("record_gap.sql"))
-        .bind::<Text, _>(consumer_group)
-        .bind::<Text, _>(&*partition.topic)
-        .bind::<Integer, _>(partition.partition)
-        .bind::<BigInt, _>(gap.from.0)
-        .bind::<BigInt, _>(gap.to.0)
-        .bind::<BigInt, _>(gap.resume_at.0)
-        .bind::<Text, _>(reason)
+    let recorded = statement(include_str!("record_gap.sql"))
+        .value(consumer_group)
+        .value(&*partition.topic)
+        .value(partition.partition)
+        .value(gap.from.0)
+        .value(gap.to.0)
+        .value(gap.resume_at.0)
+        .value(reason)
         .execute(connection)?;
     Ok(recorded == 1)
 }
@@ -189,14 +177,14 @@ pub fn set(
     partition: &TopicPartition,
     to: Offset,
 ) -> Result<bool, DbError> {
-    let set = sql_query(
+    let set = statement(
         "UPDATE ingest_offsets SET next_offset = $4, consumed_to = $4 \
          WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
     )
-    .bind::<Text, _>(consumer_group)
-    .bind::<Text, _>(&*partition.topic)
-    .bind::<Integer, _>(partition.partition)
-    .bind::<BigInt, _>(to.0)
+    .value(consumer_group)
+    .value(&*partition.topic)
+    .value(partition.partition)
+    .value(to.0)
     .execute(connection)?;
     Ok(set == 1)
 }
@@ -213,15 +201,15 @@ pub(crate) fn heartbeat(
 ) -> Result<usize, DbError> {
     let of = |known: fn(&Progress) -> Option<i64>| partitions.iter().map(|(.., p)| known(p)).collect::<Vec<_>>();
     let ages = |known: fn(&Progress) -> Option<f64>| partitions.iter().map(|(.., p)| known(p)).collect::<Vec<_>>();
-    let beat = sql_query(include_str!("heartbeat.sql"))
-        .bind::<Text, _>(consumer_group)
-        .bind::<Array<Text>, _>(partitions.iter().map(|(p, ..)| &*p.topic).collect::<Vec<_>>())
-        .bind::<Array<Integer>, _>(partitions.iter().map(|(p, ..)| p.partition).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(partitions.iter().map(|(_, next, _)| next.0).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(of(|p| p.end.map(|(end, _)| end.0)))
-        .bind::<Array<Nullable<Double>>, _>(ages(|p| age(p.end.map(|(_, asked)| asked))))
-        .bind::<Array<Nullable<BigInt>>, _>(of(|p| p.consumed_to.map(|offset| offset.0)))
-        .bind::<Array<Nullable<Double>>, _>(ages(|p| age(p.caught_up)))
+    let beat = statement(include_str!("heartbeat.sql"))
+        .value(consumer_group)
+        .column(partitions.iter().map(|(p, ..)| &*p.topic))
+        .column(partitions.iter().map(|(p, ..)| p.partition))
+        .column(partitions.iter().map(|(_, next, _)| next.0))
+        .column(of(|p| p.end.map(|(end, _)| end.0)))
+        .column(ages(|p| age(p.end.map(|(_, asked)| asked))))
+        .column(of(|p| p.consumed_to.map(|offset| offset.0)))
+        .column(ages(|p| age(p.caught_up)))
         .execute(connection)?;
     Ok(beat)
 }
@@ -237,19 +225,19 @@ pub fn forget(
     topic: &str,
     partition: Option<i32>,
 ) -> Result<Option<usize>, DbError> {
-    let partitions = sql_query(
+    let partitions = statement(
         "DELETE FROM ingest_offsets WHERE consumer_group = $1 AND topic = $2 AND ($3 IS NULL OR partition = $3)",
     )
-    .bind::<Text, _>(consumer_group)
-    .bind::<Text, _>(topic)
-    .bind::<Nullable<Integer>, _>(partition)
+    .value(consumer_group)
+    .value(topic)
+    .value(partition)
     .execute(connection)?;
-    let topics = sql_query(
+    let topics = statement(
         "DELETE FROM ingest_topics t WHERE consumer_group = $1 AND topic = $2 AND NOT EXISTS \
          (SELECT FROM ingest_offsets o WHERE o.consumer_group = t.consumer_group AND o.topic = t.topic)",
     )
-    .bind::<Text, _>(consumer_group)
-    .bind::<Text, _>(topic)
+    .value(consumer_group)
+    .value(topic)
     .execute(connection)?;
     Ok(Some(partitions).filter(|_| partitions + topics > 0))
 }
@@ -266,26 +254,24 @@ pub(crate) fn move_offsets(
     spans.sort_unstable_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
     let of = |known: fn(&Span) -> Option<i64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
     let ages = |known: fn(&Span) -> Option<f64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
-    let statement = include_str!("move_offsets.sql");
+    let sql = include_str!("move_offsets.sql");
     #[cfg(feature = "mutants")]
-    let statement = crate::mutant::without_fence(statement);
-    let moved = sql_query(statement)
-        .bind::<Text, _>(consumer_group)
-        .bind::<Array<Text>, _>(spans.iter().map(|(span, _)| &*span.partition.topic).collect::<Vec<_>>())
-        .bind::<Array<Integer>, _>(spans.iter().map(|(span, _)| span.partition.partition).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(spans.iter().map(|(span, _)| span.expected.0).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(spans.iter().map(|(span, _)| span.next.0).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(of(|span| span.progress.end.map(|(end, _)| end.0)))
-        .bind::<Array<Nullable<Double>>, _>(ages(|span| age(span.progress.end.map(|(_, asked)| asked))))
-        .bind::<Array<Nullable<BigInt>>, _>(of(|span| span.progress.consumed_to.map(|offset| offset.0)))
-        .bind::<Array<Nullable<Double>>, _>(ages(|span| age(span.progress.caught_up)))
-        .bind::<Array<Nullable<Timestamptz>>, _>(
-            spans.iter().map(|(_, tally)| tally.last_event.map(|time| time.utc())).collect::<Vec<_>>(),
-        )
-        .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.events).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.duplicates).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(spans.iter().map(|(_, tally)| tally.rejected).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(of(|span| span.last_timestamp))
+    let sql = crate::mutant::without_fence(sql);
+    let moved = statement(sql)
+        .value(consumer_group)
+        .column(spans.iter().map(|(span, _)| &*span.partition.topic))
+        .column(spans.iter().map(|(span, _)| span.partition.partition))
+        .column(spans.iter().map(|(span, _)| span.expected.0))
+        .column(spans.iter().map(|(span, _)| span.next.0))
+        .column(of(|span| span.progress.end.map(|(end, _)| end.0)))
+        .column(ages(|span| age(span.progress.end.map(|(_, asked)| asked))))
+        .column(of(|span| span.progress.consumed_to.map(|offset| offset.0)))
+        .column(ages(|span| age(span.progress.caught_up)))
+        .column(spans.iter().map(|(_, tally)| tally.last_event.map(|time| time.utc())))
+        .column(spans.iter().map(|(_, tally)| tally.events))
+        .column(spans.iter().map(|(_, tally)| tally.duplicates))
+        .column(spans.iter().map(|(_, tally)| tally.rejected))
+        .column(of(|span| span.last_timestamp))
         .execute(connection)?;
     if moved == spans.len() {
         return Ok(());
@@ -301,19 +287,19 @@ pub(crate) fn move_offsets(
 
 /// How many offsets stand where the batch expects them.
 fn standing(connection: &mut Connection, consumer_group: &str, spans: &[(&Span, Tally)]) -> Result<usize, WriteError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        offsets: i64,
+    row! {
+        struct Row {
+            offsets: i64,
+        }
     }
-    let row: Row = sql_query(
+    let row: Row = statement(
         "SELECT count(*) AS offsets FROM ingest_offsets o JOIN unnest($2, $3, $4) AS s (topic, partition, expected) \
          ON o.topic = s.topic AND o.partition = s.partition AND o.next_offset = s.expected WHERE o.consumer_group = $1",
     )
-    .bind::<Text, _>(consumer_group)
-    .bind::<Array<Text>, _>(spans.iter().map(|(span, _)| &*span.partition.topic).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(spans.iter().map(|(span, _)| span.partition.partition).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(spans.iter().map(|(span, _)| span.expected.0).collect::<Vec<_>>())
+    .value(consumer_group)
+    .column(spans.iter().map(|(span, _)| &*span.partition.topic))
+    .column(spans.iter().map(|(span, _)| span.partition.partition))
+    .column(spans.iter().map(|(span, _)| span.expected.0))
     .get_result(connection)?;
     Ok(usize::try_from(row.offsets).unwrap_or(0))
 }

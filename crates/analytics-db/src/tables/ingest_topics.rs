@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use diesel::sql_types::{Array, Integer, Nullable, Text};
-use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
+use diesel::OptionalExtension;
 
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// Stores how many partitions the topics have that a group counts (0: a topic does not exist), and that it
@@ -19,14 +19,14 @@ pub(crate) fn register(
     consumer_group: &str,
     topics: &BTreeMap<String, i32>,
 ) -> Result<(), DbError> {
-    sql_query(include_str!("register_topics.sql"))
-        .bind::<Text, _>(consumer_group)
-        .bind::<Array<Text>, _>(topics.keys().collect::<Vec<_>>())
-        .bind::<Array<Integer>, _>(topics.values().copied().collect::<Vec<_>>())
+    statement(include_str!("register_topics.sql"))
+        .value(consumer_group)
+        .column(topics.keys())
+        .column(topics.values().copied())
         .execute(connection)?;
-    sql_query("UPDATE ingest_topics SET wanted = false WHERE consumer_group = $1 AND wanted AND topic <> ALL ($2)")
-        .bind::<Text, _>(consumer_group)
-        .bind::<Array<Text>, _>(topics.keys().collect::<Vec<_>>())
+    statement("UPDATE ingest_topics SET wanted = false WHERE consumer_group = $1 AND wanted AND topic <> ALL ($2)")
+        .value(consumer_group)
+        .column(topics.keys())
         .execute(connection)?;
     Ok(())
 }
@@ -36,15 +36,14 @@ pub(crate) fn register(
 /// # Errors
 /// [`DbError`].
 pub fn partitions_at_first(connection: &mut Connection, consumer_group: &str) -> Result<HashMap<String, i32>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        topic: String,
-        #[diesel(sql_type = Integer)]
-        partitions_at_first: i32,
+    row! {
+        struct Row {
+            topic: String,
+            partitions_at_first: i32,
+        }
     }
-    let rows: Vec<Row> = sql_query("SELECT topic, partitions_at_first FROM ingest_topics WHERE consumer_group = $1")
-        .bind::<Text, _>(consumer_group)
+    let rows: Vec<Row> = statement("SELECT topic, partitions_at_first FROM ingest_topics WHERE consumer_group = $1")
+        .value(consumer_group)
         .load(connection)?;
     Ok(rows.into_iter().map(|row| (row.topic, row.partitions_at_first)).collect())
 }
@@ -61,33 +60,33 @@ pub(crate) fn identify(
     topic_id: &str,
     reason: &str,
 ) -> Result<bool, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<Text>)]
-        topic_id: Option<String>,
+    row! {
+        struct Row {
+            topic_id: Option<String>,
+        }
     }
     let known: Option<Row> =
-        sql_query("SELECT topic_id FROM ingest_topics WHERE consumer_group = $1 AND topic = $2 FOR UPDATE")
-            .bind::<Text, _>(consumer_group)
-            .bind::<Text, _>(topic)
+        statement("SELECT topic_id FROM ingest_topics WHERE consumer_group = $1 AND topic = $2 FOR UPDATE")
+            .value(consumer_group)
+            .value(topic)
             .get_result(connection)
             .optional()?;
     let known = known.and_then(|row| row.topic_id);
     if known.as_deref() == Some(topic_id) {
         return Ok(false);
     }
-    sql_query("UPDATE ingest_topics SET topic_id = $3 WHERE consumer_group = $1 AND topic = $2")
-        .bind::<Text, _>(consumer_group)
-        .bind::<Text, _>(topic)
-        .bind::<Text, _>(topic_id)
+    statement("UPDATE ingest_topics SET topic_id = $3 WHERE consumer_group = $1 AND topic = $2")
+        .value(consumer_group)
+        .value(topic)
+        .value(topic_id)
         .execute(connection)?;
     if known.is_none() {
         return Ok(false);
     }
-    sql_query(include_str!("start_topic_over.sql"))
-        .bind::<Text, _>(consumer_group)
-        .bind::<Text, _>(topic)
-        .bind::<Text, _>(reason)
+    statement(include_str!("start_topic_over.sql"))
+        .value(consumer_group)
+        .value(topic)
+        .value(reason)
         .execute(connection)?;
     Ok(true)
 }

@@ -12,12 +12,13 @@ use analytics_core::seal::seal;
 use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
 use chrono::{DateTime, Utc};
+use diesel::RunQueryDsl;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
+use super::batches::AsOf;
 use crate::schema::{event_logs, order_lines};
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// An event of the log.
@@ -27,6 +28,8 @@ pub struct Logged {
     pub id: EventId,
     /// The version of the rules that decided it.
     pub rules_version: i16,
+    /// When it was logged.
+    pub ingested_at: DateTime<Utc>,
     /// The event, or what is wrong with its row.
     pub event: Result<Event, String>,
     /// What is wrong with a row that can be read, but is not what was counted.
@@ -40,12 +43,14 @@ struct Row {
     event_type: String,
     user_id: Option<String>,
     created_at: DateTime<Utc>,
+    ingested_at: DateTime<Utc>,
+    batch_id: i64,
     rules_version: i16,
     product_id: Option<String>,
     vendor_id: Option<String>,
     vendor_learned: bool,
     stars: Option<i16>,
-    seal: Option<i64>,
+    seal: i64,
 }
 
 #[derive(Queryable, Selectable)]
@@ -60,43 +65,61 @@ struct LineRow {
     currency: String,
 }
 
+/// A piece of the log.
+#[derive(Debug)]
+pub struct Piece {
+    /// Its events, in the order of their ids.
+    pub events: Vec<Logged>,
+    /// Where the next piece begins; `None` at the end of the range.
+    pub next: Option<EventId>,
+}
+
 /// The events of a range of ids in their order, at most `limit`: from `from` on, before `to`.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn range(connection: &mut Connection, from: EventId, to: EventId, limit: i64) -> Result<Vec<Logged>, DbError> {
+pub fn range(
+    connection: &mut Connection,
+    as_of: &AsOf,
+    from: EventId,
+    to: EventId,
+    limit: i64,
+) -> Result<Piece, DbError> {
     let rows = event_logs::table
         .filter(event_logs::id.ge(from.0).and(event_logs::id.lt(to.0)))
         .order(event_logs::id)
         .limit(limit)
         .select(Row::as_select())
         .load(connection)?;
-    complete(connection, rows)
+    let is_full = i64::try_from(rows.len()).is_ok_and(|length| length >= limit);
+    let next =
+        rows.last().filter(|_| is_full).map(|last| EventId(Uuid::from_u128(last.id.as_u128().saturating_add(1))));
+    Ok(Piece { events: complete(connection, as_of, rows)?, next })
 }
 
 /// The events of these ids, in the order of ids.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn by_ids(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Logged>, DbError> {
+pub fn by_ids(connection: &mut Connection, as_of: &AsOf, ids: &[Uuid]) -> Result<Vec<Logged>, DbError> {
     let rows = event_logs::table
         .filter(event_logs::id.eq_any(ids))
         .order(event_logs::id)
         .select(Row::as_select())
         .load(connection)?;
-    complete(connection, rows)
+    complete(connection, as_of, rows)
 }
 
 /// All ratings of these users.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn ratings_of(connection: &mut Connection, users: &[&str]) -> Result<Vec<Logged>, DbError> {
+pub fn ratings_of(connection: &mut Connection, as_of: &AsOf, users: &[&str]) -> Result<Vec<Logged>, DbError> {
     let rows = event_logs::table
         .filter(event_logs::event_type.eq_any(types_of(Shape::Rating)).and(event_logs::user_id.eq_any(users)))
         .select(Row::as_select())
         .load(connection)?;
-    complete(connection, rows)
+    complete(connection, as_of, rows)
 }
 
 /// Those ratings of these users that are about one product, or one vendor.
@@ -105,6 +128,7 @@ pub fn ratings_of(connection: &mut Connection, users: &[&str]) -> Result<Vec<Log
 /// [`DbError`].
 pub fn ratings_of_target(
     connection: &mut Connection,
+    as_of: &AsOf,
     users: &[&str],
     target: &Subject,
 ) -> Result<Vec<Logged>, DbError> {
@@ -116,11 +140,12 @@ pub fn ratings_of_target(
         Subject::Marketplace | Subject::Day(_) => return Ok(Vec::new()),
     };
     let rows = query.load(connection)?;
-    complete(connection, rows)
+    complete(connection, as_of, rows)
 }
 
-/// Adds to rows what other places hold: the lines of orders, and what adjustments say.
-fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
+/// Leaves out rows that are not seen, and adds to the others what other places hold: the lines of orders, and what adjustments say.
+fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
+    rows.retain(|row| as_of.sees(row.batch_id));
     let of_types = |event_types: &[&str]| -> Vec<Uuid> {
         rows.iter().filter(|row| event_types.contains(&row.event_type.as_str())).map(|row| row.id).collect()
     };
@@ -154,27 +179,25 @@ pub(crate) fn types_of(shape: Shape) -> Vec<&'static str> {
 type Said = (Option<String>, Option<i64>);
 
 fn adjustments(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Said>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-        #[diesel(sql_type = Nullable<Text>)]
-        metric_type: Option<String>,
-        #[diesel(sql_type = Nullable<BigInt>)]
-        delta: Option<i64>,
+    row! {
+        struct Row {
+            id: Uuid,
+            metric_type: Option<String>,
+            delta: Option<i64>,
+        }
     }
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<Row> = sql_query(include_str!("adjustments.sql")).bind::<Array<SqlUuid>, _>(ids).load(connection)?;
+    let rows: Vec<Row> = statement(include_str!("adjustments.sql")).column(ids).load(connection)?;
     Ok(rows.into_iter().map(|row| (row.id, (row.metric_type, row.delta))).collect())
 }
 
 fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
-    let (id, rules_version, sealed) = (EventId(row.id), row.rules_version, row.seal);
+    let (id, rules_version, ingested_at, sealed) = (EventId(row.id), row.rules_version, row.ingested_at, row.seal);
     let mut tampered = None;
     let event = event(row, lines, said).map(|mut event| {
-        if sealed.is_some_and(|sealed| sealed != seal(&event, rules_version)) {
+        if sealed != seal(&event, rules_version) {
             tampered = Some("it is not what was counted: its seal is broken");
         }
         if event.time.millis() != id.millis() {
@@ -183,7 +206,7 @@ fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
         }
         event
     });
-    Logged { id, rules_version, event, tampered }
+    Logged { id, rules_version, ingested_at, event, tampered }
 }
 
 fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, String> {

@@ -2,17 +2,19 @@
 
 use analytics_core::catalogue::{Definition, Metric};
 use analytics_core::deltas::Deltas;
-use diesel::sql_types::{Array, BigInt, Text};
-use diesel::{RunQueryDsl, sql_query};
 
 use super::all_taken;
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::raw_json::RawJson;
+use crate::sql::statement;
 
 /// Adds a batch's counters and ratios. Rows are taken in the order of their types.
 pub(crate) fn add(connection: &mut Connection, lock: &CountingLock, deltas: &Deltas) -> Result<(), WriteError> {
-    let counters: Vec<_> = deltas.counters.iter().map(|(t, sum)| (t.to_string(), *sum)).collect();
+    let counted = deltas.counters.iter().map(|(t, sum)| (t.to_string(), *sum));
+    let by_hand = deltas.adjusted_alone().map(|(metric_type, sum)| (metric_type.to_owned(), sum));
+    let counters: Vec<_> = counted.chain(by_hand).collect();
     add_counters(connection, lock, counters)?;
     for metric in Metric::ALL {
         if let Definition::Ratio { scale, .. } = metric.definition() {
@@ -29,11 +31,11 @@ fn add_ratios(connection: &mut Connection, deltas: &Deltas, metric: Metric, scal
         return Ok(());
     }
     ratios.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    let rows = sql_query(include_str!("add_ratios.sql"))
-        .bind::<Array<Text>, _>(ratios.iter().map(|(ratio, _)| ratio.as_str()).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(ratios.iter().map(|(_, fraction)| fraction.numerator).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(ratios.iter().map(|(_, fraction)| fraction.denominator).collect::<Vec<_>>())
-        .bind::<BigInt, _>(scale)
+    let rows = statement(include_str!("add_ratios.sql"))
+        .column(ratios.iter().map(|(ratio, _)| ratio.as_str()))
+        .column(ratios.iter().map(|(_, fraction)| fraction.numerator))
+        .column(ratios.iter().map(|(_, fraction)| fraction.denominator))
+        .value(scale)
         .execute(connection)?;
     all_taken("metrics", rows, ratios.len())
 }
@@ -49,14 +51,31 @@ pub(crate) fn add_counters(
     }
     counters.sort_unstable();
     let sums = counters.iter().map(|(_, sum)| bigint(*sum)).collect::<Result<Vec<_>, _>>()?;
-    let rows = sql_query(
+    let rows = statement(
         "INSERT INTO metrics AS m (type, value) SELECT * FROM unnest($1, $2) ON CONFLICT (type) DO UPDATE \
          SET value = coalesce(m.value, 0) + excluded.value, updated_at = now()",
     )
-    .bind::<Array<Text>, _>(counters.iter().map(|(t, _)| t.as_str()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(sums)
+    .column(counters.iter().map(|(t, _)| t.as_str()))
+    .column(sums)
     .execute(connection)?;
     all_taken("metrics", rows, counters.len())
+}
+
+/// Sets what an adjustment says of a metric besides its value; makes the metric where there is none.
+pub(crate) fn set_metadata(
+    connection: &mut Connection,
+    _: &CountingLock,
+    metric_type: &str,
+    metadata: Option<&RawJson>,
+) -> Result<(), WriteError> {
+    let set = statement(
+        "INSERT INTO metrics AS m (type, metadata) VALUES ($1, $2) ON CONFLICT (type) DO UPDATE \
+         SET metadata = coalesce(excluded.metadata, m.metadata), updated_at = now()",
+    )
+    .value(metric_type)
+    .value(metadata)
+    .execute(connection)?;
+    all_taken("metrics", set, 1)
 }
 
 /// A sum as the database keeps it.

@@ -4,9 +4,10 @@
 //! A function that adds to the numbers takes the `CountingLock`: only a
 //! transaction that holds it may.
 
+pub mod batches;
 pub mod dead_letters;
 pub(crate) mod event_days;
-pub(crate) mod event_keys;
+pub mod event_keys;
 pub(crate) mod event_log;
 pub mod ingest_offsets;
 pub mod ingest_topics;

@@ -8,13 +8,13 @@ use std::time::Duration as StdDuration;
 
 use analytics_core::identity::EventId;
 use chrono::{DateTime, Duration, Utc};
+use diesel::OptionalExtension;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Bool, Nullable, Text, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use crate::locks::{Guard, Lock};
+use crate::sql::{row, statement};
 use crate::{Connection, DatabaseUrl, DbError};
 
 /// How many days a partition has, counted from 1970. Longer, and pages of a hot one take longer to
@@ -178,12 +178,12 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
 }
 
 fn has_rows(connection: &mut Connection, table: &str) -> Result<bool, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        some: bool,
+    row! {
+        struct Row {
+            some: bool,
+        }
     }
-    let row: Row = sql_query(format!("SELECT EXISTS (SELECT FROM {table}) AS some")).get_result(connection)?;
+    let row: Row = statement(format!("SELECT EXISTS (SELECT FROM {table}) AS some")).get_result(connection)?;
     Ok(row.some)
 }
 
@@ -198,14 +198,12 @@ fn lowest_id(day: i64) -> Uuid {
     EventId::lowest_at(DateTime::UNIX_EPOCH.checked_add_signed(Duration::days(day)).unwrap_or_default().into()).0
 }
 
-#[derive(QueryableByName)]
-struct Partition {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = SqlUuid)]
-    from: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    to: Uuid,
+row! {
+    struct Partition {
+        name: String,
+        from: Uuid,
+        to: Uuid,
+    }
 }
 
 impl Partition {
@@ -216,7 +214,7 @@ impl Partition {
 
 /// The partitions of a table but for the default one, oldest first.
 fn existing(connection: &mut Connection, table: &Partitioned) -> Result<Vec<Partition>, DbError> {
-    Ok(sql_query(include_str!("partitions.sql")).bind::<Text, _>(table.name).load(connection)?)
+    Ok(statement(include_str!("partitions.sql")).value(table.name).load(connection)?)
 }
 
 /// Makes the indexes that quiet partitions lack, one after the other and without a lock that ingest
@@ -274,13 +272,13 @@ fn index(
 
 /// Whether an index is whole; `None` where there is none.
 fn valid(connection: &mut Connection, name: &str) -> Result<Option<bool>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<Bool>)]
-        valid: Option<bool>,
+    row! {
+        struct Row {
+            valid: Option<bool>,
+        }
     }
-    let row: Option<Row> = sql_query("SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = to_regclass($1)")
-        .bind::<Text, _>(name)
+    let row: Option<Row> = statement("SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = to_regclass($1)")
+        .value(name)
         .get_result(connection)
         .optional()?;
     Ok(row.and_then(|row| row.valid))

@@ -8,24 +8,20 @@ use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::maps::HashMap;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::sql::{row, statement};
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    product_id: String,
-    #[diesel(sql_type = Text)]
-    vendor_id: String,
-    #[diesel(sql_type = Timestamptz)]
-    named_at: DateTime<Utc>,
-    #[diesel(sql_type = SqlUuid)]
-    event_id: Uuid,
+row! {
+    struct Row {
+        product_id: String,
+        vendor_id: String,
+        named_at: DateTime<Utc>,
+        event_id: Uuid,
+    }
 }
 
 /// The vendors that are known for the products of these events.
@@ -35,8 +31,8 @@ pub(crate) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result
         return Ok(ProductVendors::default());
     }
     let rows: Vec<Row> =
-        sql_query("SELECT product_id, vendor_id, named_at, event_id FROM product_vendors WHERE product_id = ANY($1)")
-            .bind::<Array<Text>, _>(products.into_iter().collect::<Vec<_>>())
+        statement("SELECT product_id, vendor_id, named_at, event_id FROM product_vendors WHERE product_id = ANY($1)")
+            .column(products)
             .load(connection)?;
     // Stored ids were valid when they were stored; one that is not any more is not known.
     let known = rows.into_iter().filter_map(|row| {
@@ -66,16 +62,16 @@ pub(crate) fn store(connection: &mut Connection, _: &CountingLock, vendors: &Pro
     let vendors: Vec<&str> = learned.iter().map(|(_, known)| known.vendor.as_str()).collect();
     let times: Vec<_> = learned.iter().map(|(_, known)| known.time.utc()).collect();
     let events: Vec<Uuid> = learned.iter().map(|(_, known)| known.event.0).collect();
-    sql_query(
+    statement(
         "INSERT INTO product_vendors AS p (product_id, vendor_id, named_at, event_id) \
          SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT (product_id) DO UPDATE \
          SET vendor_id = excluded.vendor_id, named_at = excluded.named_at, event_id = excluded.event_id \
          WHERE (p.named_at, p.event_id) < (excluded.named_at, excluded.event_id)",
     )
-    .bind::<Array<Text>, _>(products)
-    .bind::<Array<Text>, _>(vendors)
-    .bind::<Array<Timestamptz>, _>(times)
-    .bind::<Array<SqlUuid>, _>(events)
+    .column(products)
+    .column(vendors)
+    .column(times)
+    .column(events)
     .execute(connection)?;
     Ok(())
 }

@@ -9,25 +9,21 @@ use analytics_core::identity::EventId;
 use analytics_core::maps::HashMap;
 use analytics_core::rules::ratings::settle as decide;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::all_taken;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = BigInt)]
-    number: i64,
-    #[diesel(sql_type = SmallInt)]
-    stars: i16,
-    #[diesel(sql_type = Timestamptz)]
-    rated_at: DateTime<Utc>,
-    #[diesel(sql_type = SqlUuid)]
-    event_id: Uuid,
+row! {
+    struct Row {
+        number: i64,
+        stars: i16,
+        rated_at: DateTime<Utc>,
+        event_id: Uuid,
+    }
 }
 
 /// Decides which of the proposed ratings stand, stores those, and adds to the averages.
@@ -55,13 +51,13 @@ pub(crate) fn settle(
         settled.histograms.iter().map(|(target, histogram)| (target.to_string(), histogram)).collect();
     histograms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let stars = |index: usize| histograms.iter().map(|(_, h)| h.0.get(index).copied().unwrap_or(0)).collect::<Vec<_>>();
-    let rows = sql_query(include_str!("add_ratings.sql"))
-        .bind::<Array<Text>, _>(histograms.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(stars(0))
-        .bind::<Array<BigInt>, _>(stars(1))
-        .bind::<Array<BigInt>, _>(stars(2))
-        .bind::<Array<BigInt>, _>(stars(3))
-        .bind::<Array<BigInt>, _>(stars(4))
+    let rows = statement(include_str!("add_ratings.sql"))
+        .column(histograms.iter().map(|(target, _)| target.as_str()))
+        .column(stars(0))
+        .column(stars(1))
+        .column(stars(2))
+        .column(stars(3))
+        .column(stars(4))
         .execute(connection)?;
     all_taken("metrics", rows, histograms.len())
 }
@@ -72,12 +68,12 @@ pub(crate) fn store(
     _: &CountingLock,
     ratings: &[(String, &str, &Rated)],
 ) -> Result<(), WriteError> {
-    let rows = sql_query(include_str!("store_ratings.sql"))
-        .bind::<Array<Text>, _>(ratings.iter().map(|(target, ..)| target.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(ratings.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(ratings.iter().map(|(.., rated)| i16::from(rated.stars.get())).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(ratings.iter().map(|(.., rated)| rated.time.utc()).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(ratings.iter().map(|(.., rated)| rated.event.0).collect::<Vec<_>>())
+    let rows = statement(include_str!("store_ratings.sql"))
+        .column(ratings.iter().map(|(target, ..)| target.as_str()))
+        .column(ratings.iter().map(|(_, user, _)| *user))
+        .column(ratings.iter().map(|(.., rated)| i16::from(rated.stars.get())))
+        .column(ratings.iter().map(|(.., rated)| rated.time.utc()))
+        .column(ratings.iter().map(|(.., rated)| rated.event.0))
         .execute(connection)?;
     all_taken("ratings", rows, ratings.len())
 }
@@ -90,9 +86,9 @@ pub(crate) fn standing(
     if keys.is_empty() {
         return Ok(HashMap::default());
     }
-    let rows: Vec<Row> = sql_query(include_str!("standing_ratings.sql"))
-        .bind::<Array<Text>, _>(keys.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(keys.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+    let rows: Vec<Row> = statement(include_str!("standing_ratings.sql"))
+        .column(keys.iter().map(|(target, _)| target.as_str()))
+        .column(keys.iter().map(|(_, user)| user.as_str()))
         .load(connection)?;
     let rated = rows.into_iter().filter_map(|row| {
         let key = keys.get(usize::try_from(row.number).ok()?.checked_sub(1)?)?;
@@ -114,12 +110,12 @@ pub(crate) fn replace(
     rating_keys: &[(String, String)],
     rated: &HashMap<(String, String), Rated>,
 ) -> Result<(), WriteError> {
-    sql_query(
+    statement(
         "DELETE FROM ratings r USING unnest($1, $2) AS o (metric_type, user_id) \
          WHERE r.metric_type = o.metric_type AND r.user_id = o.user_id",
     )
-    .bind::<Array<Text>, _>(rating_keys.iter().map(|(target, _)| target.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(rating_keys.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+    .column(rating_keys.iter().map(|(target, _)| target.as_str()))
+    .column(rating_keys.iter().map(|(_, user)| user.as_str()))
     .execute(connection)?;
     let mut rows: Vec<_> = rated.iter().map(|((target, user), rated)| (target.clone(), user.as_str(), rated)).collect();
     rows.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
@@ -132,8 +128,6 @@ pub(crate) fn set_averages(
     _: &CountingLock,
     targets: &BTreeSet<String>,
 ) -> Result<(), WriteError> {
-    sql_query(include_str!("set_averages.sql"))
-        .bind::<Array<Text>, _>(targets.iter().map(String::as_str).collect::<Vec<_>>())
-        .execute(connection)?;
+    statement(include_str!("set_averages.sql")).column(targets.iter().map(String::as_str)).execute(connection)?;
     Ok(())
 }

@@ -5,14 +5,13 @@ use analytics_core::ids::Encoded;
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
-use diesel::{RunQueryDsl, sql_query};
 
 use super::all_taken;
 use super::metrics::bigint;
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::sql::statement;
 
 /// How many rows one statement changes; a batch has fewer.
 const PIECE: usize = 200_000;
@@ -25,7 +24,7 @@ pub(crate) fn add(
 ) -> Result<(), WriteError> {
     // NULL is "not counted here": it stays NULL until something is counted, so that a counted zero can be
     // told from nothing.
-    let statement = format!(
+    let sql = format!(
         "INSERT INTO rollups AS r (bucket_start, granularity, scope, subject, currency, {columns}) \
          SELECT a.bucket_start, a.granularity::\"char\", a.scope::\"char\", a.subject, a.currency, {added} FROM {rows} \
          ON CONFLICT (bucket_start, granularity, scope, subject, currency) DO UPDATE SET {sums}",
@@ -36,7 +35,7 @@ pub(crate) fn add(
             "{column} = coalesce(r.{column} + excluded.{column}, r.{column}, excluded.{column})"
         )),
     );
-    let rows = with_rows(connection, &statement, rollups)?;
+    let rows = with_rows(connection, &sql, rollups)?;
     all_taken("rollups", rows, rollups.len())
 }
 
@@ -49,7 +48,7 @@ pub(crate) fn forget_zeros(
 ) -> Result<(), WriteError> {
     let key =
         |row: &str| format!("({row}.bucket_start, {row}.granularity, {row}.scope, {row}.subject, {row}.currency)");
-    let statement = format!(
+    let sql = format!(
         "WITH left_over AS (\
              SELECT r.bucket_start, r.granularity, r.scope, r.subject, r.currency, {kept} FROM {rows} \
              JOIN rollups r ON {r} = (a.bucket_start, a.granularity::\"char\", a.scope::\"char\", a.subject, a.currency)\
@@ -63,7 +62,7 @@ pub(crate) fn forget_zeros(
         left = each(|column| format!("l.{column}")),
         set = each(|column| format!("{column} = l.{column}")),
     );
-    with_rows(connection, &statement, rollups).map(drop)
+    with_rows(connection, &sql, rollups).map(drop)
 }
 
 /// Something for the column of each measure, separated by commas.
@@ -80,33 +79,22 @@ fn given_rows() -> String {
 
 /// Executes a statement with the rows, in pieces: no statement takes longer than it may, however much is
 /// rebuilt. Returns how many rows it changed.
-fn with_rows(
-    connection: &mut Connection,
-    statement: &str,
-    rollups: &HashMap<Bucket, Measures>,
-) -> Result<usize, WriteError> {
+fn with_rows(connection: &mut Connection, sql: &str, rollups: &HashMap<Bucket, Measures>) -> Result<usize, WriteError> {
     let mut rows: Vec<_> = rollups.iter().collect();
     rows.sort_unstable_by_key(|(bucket, _)| *bucket);
-    rows.chunks(PIECE).map(|piece| with_piece(connection, statement, piece)).sum()
+    rows.chunks(PIECE).map(|piece| with_piece(connection, sql, piece)).sum()
 }
 
-fn with_piece(
-    connection: &mut Connection,
-    statement: &str,
-    rows: &[(&Bucket, &Measures)],
-) -> Result<usize, WriteError> {
-    let mut query = sql_query(statement)
-        .into_boxed()
-        .bind::<Array<Timestamptz>, _>(rows.iter().map(|(bucket, _)| bucket.start).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| granularity(bucket.granularity)).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| scope(bucket.scope.kind())).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(rows.iter().map(|(bucket, _)| subject(&bucket.scope)).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(
-            rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)).collect::<Vec<_>>(),
-        );
+fn with_piece(connection: &mut Connection, sql: &str, rows: &[(&Bucket, &Measures)]) -> Result<usize, WriteError> {
+    let mut query = statement(sql)
+        .column(rows.iter().map(|(bucket, _)| bucket.start))
+        .column(rows.iter().map(|(bucket, _)| granularity(bucket.granularity)))
+        .column(rows.iter().map(|(bucket, _)| scope(bucket.scope.kind())))
+        .column(rows.iter().map(|(bucket, _)| subject(&bucket.scope)))
+        .column(rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)));
     for measure in Measure::ALL {
         let sums = rows.iter().map(|(_, measures)| measures.get(measure).map(bigint).transpose());
-        query = query.bind::<Array<Nullable<BigInt>>, _>(sums.collect::<Result<Vec<_>, _>>()?);
+        query = query.column(sums.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(query.execute(connection)?)
 }

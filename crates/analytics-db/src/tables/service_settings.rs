@@ -1,68 +1,94 @@
-//! The settings that the numbers depend on: written once, then the same for every process.
+//! `service_settings` and `business_clock`: what the numbers depend on, written once, then the same for every
+//! process.
 
 use analytics_core::business::Business;
-use diesel::sql_types::Text;
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use analytics_core::calendar::{Calendar, ClockChange};
+use chrono::{DateTime, Utc};
 
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// What may never change under the numbers.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct ServiceSettings {
-    /// `BASE_CURRENCY`
-    #[diesel(sql_type = Text)]
-    pub base_currency: String,
-    /// `BUSINESS_TIMEZONE`
-    #[diesel(sql_type = Text)]
-    pub business_timezone: String,
-}
-
-impl From<Business> for ServiceSettings {
-    fn from(business: Business) -> Self {
-        Self {
-            base_currency: business.base_currency.code().to_owned(),
-            business_timezone: business.calendar.name().to_owned(),
-        }
+row! {
+    struct Stored {
+        base_currency: String,
+        business_timezone: String,
     }
 }
 
-impl ServiceSettings {
-    /// Stores these settings if none are stored yet, and then checks them.
-    ///
-    /// # Errors
-    /// As [`Self::check`].
-    pub fn store_or_check(&self, connection: &mut Connection) -> Result<(), DbError> {
-        sql_query(
-            "INSERT INTO service_settings (base_currency, business_timezone) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        )
-        .bind::<Text, _>(&self.base_currency)
-        .bind::<Text, _>(&self.business_timezone)
+/// Stores these settings if none are stored yet, with the rules of the timezone, and then checks them. Where
+/// rules are stored, those of the future are replaced by those of this program's tz database: governments change
+/// their minds. Processes read them at their start, so a change becomes effective two days ahead at the
+/// earliest.
+///
+/// # Errors
+/// As [`check`].
+pub fn store_or_check(connection: &mut Connection, business: Business) -> Result<(), DbError> {
+    statement("INSERT INTO service_settings (base_currency, business_timezone) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .value(business.base_currency.code())
+        .value(business.calendar.name())
         .execute(connection)?;
-        self.check(connection)
-    }
+    check_settings(connection, business)?;
+    store_rules(connection, business.calendar)?;
+    check(connection, business)
+}
 
-    /// Checks that the database was made with these settings.
-    ///
-    /// # Errors
-    /// [`DbError::Unusable`] naming the setting and both values.
-    pub fn check(&self, connection: &mut Connection) -> Result<(), DbError> {
-        let stored: Vec<Self> =
-            sql_query("SELECT base_currency, business_timezone FROM service_settings").load(connection)?;
-        let Some(stored) = stored.into_iter().next() else {
-            return Err(DbError::Unusable(
-                "the database has no settings stored yet: run `analytics-jobs migrate`".into(),
-            ));
-        };
-        for (name, own, stored) in [
-            ("BASE_CURRENCY", &self.base_currency, &stored.base_currency),
-            ("BUSINESS_TIMEZONE", &self.business_timezone, &stored.business_timezone),
-        ] {
-            if own != stored {
-                return Err(DbError::Unusable(format!(
-                    "{name} is {own}, but the database's numbers were counted with {stored}: set {name}={stored}"
-                )));
-            }
+/// Checks that the database was made with these settings, and has the calendar follow the stored rules of its
+/// timezone.
+///
+/// # Errors
+/// [`DbError::Unusable`] naming the setting and both values.
+pub fn check(connection: &mut Connection, business: Business) -> Result<(), DbError> {
+    check_settings(connection, business)?;
+    business.calendar.follow(rules(connection)?);
+    Ok(())
+}
+
+fn check_settings(connection: &mut Connection, business: Business) -> Result<(), DbError> {
+    let stored: Vec<Stored> =
+        statement("SELECT base_currency, business_timezone FROM service_settings").load(connection)?;
+    let Some(stored) = stored.into_iter().next() else {
+        return Err(DbError::Unusable("the database has no settings stored yet: run `analytics-jobs migrate`".into()));
+    };
+    for (name, own, stored) in [
+        ("BASE_CURRENCY", business.base_currency.code(), &stored.base_currency),
+        ("BUSINESS_TIMEZONE", business.calendar.name(), &stored.business_timezone),
+    ] {
+        if own != stored {
+            return Err(DbError::Unusable(format!(
+                "{name} is {own}, but the database's numbers were counted with {stored}: set {name}={stored}"
+            )));
         }
-        Ok(())
     }
+    Ok(())
+}
+
+/// Stores the rules of this program's tz database: all of them where there are none, else those of the future.
+fn store_rules(connection: &mut Connection, calendar: Calendar) -> Result<(), DbError> {
+    let rules = calendar.own_rules();
+    statement(
+        "WITH known AS (SELECT CASE WHEN EXISTS (SELECT FROM business_clock) THEN now() + interval '2 days' \
+                                    ELSE '-infinity' END AS until), \
+         gone AS (DELETE FROM business_clock c USING known k \
+                  WHERE c.starts_at > k.until AND c.starts_at <> ALL ($1)) \
+         INSERT INTO business_clock (starts_at, utc_offset) \
+         SELECT r.starts_at, r.utc_offset FROM unnest($1, $2) AS r (starts_at, utc_offset), known k \
+         WHERE r.starts_at > k.until \
+         ON CONFLICT (starts_at) DO UPDATE SET utc_offset = excluded.utc_offset",
+    )
+    .column(rules.iter().map(|rule| rule.starts_at))
+    .column(rules.iter().map(|rule| rule.utc_offset))
+    .execute(connection)?;
+    Ok(())
+}
+
+fn rules(connection: &mut Connection) -> Result<Vec<ClockChange>, DbError> {
+    row! {
+        struct Row {
+            starts_at: DateTime<Utc>,
+            utc_offset: i32,
+        }
+    }
+    let rows: Vec<Row> =
+        statement("SELECT starts_at, utc_offset FROM business_clock ORDER BY starts_at").load(connection)?;
+    Ok(rows.into_iter().map(|Row { starts_at, utc_offset }| ClockChange { starts_at, utc_offset }).collect())
 }

@@ -1,22 +1,18 @@
--- Sets the averages of some targets to what the standing ratings come to; the caller holds the
--- counting lock.
-WITH sums AS (
+-- Sets the averages of some targets to what their current ratings sum to; the caller holds the counting lock.
+WITH current AS (
     SELECT t.type,
         ARRAY[count(*) FILTER (WHERE r.stars = 1), count(*) FILTER (WHERE r.stars = 2),
               count(*) FILTER (WHERE r.stars = 3), count(*) FILTER (WHERE r.stars = 4),
-              count(*) FILTER (WHERE r.stars = 5)] AS histogram,
-        coalesce(sum(r.stars), 0)::bigint AS sum,
-        count(r.stars) AS count
+              count(*) FILTER (WHERE r.stars = 5)] AS histogram
     FROM unnest($1) AS t (type)
     LEFT JOIN ratings r ON r.metric_type = t.type
     GROUP BY t.type
 )
 INSERT INTO metrics (type, value, numerator, denominator, histogram, metadata)
-SELECT s.type, metric_ratio(s.sum, s.count, 100), s.sum, s.count, s.histogram,
-    jsonb_build_object('count', s.count, 'sum', s.sum, 'histogram', jsonb_build_object(
-        '1', s.histogram[1], '2', s.histogram[2], '3', s.histogram[3], '4', s.histogram[4], '5', s.histogram[5]))
-FROM sums s
-ORDER BY s.type
+SELECT c.type, metric_ratio(histogram_sum(c.histogram), histogram_count(c.histogram), 100),
+    histogram_sum(c.histogram), histogram_count(c.histogram), c.histogram, average_metadata(c.histogram)
+FROM current c
+ORDER BY c.type
 ON CONFLICT (type) DO UPDATE
 SET value = excluded.value, numerator = excluded.numerator, denominator = excluded.denominator,
     histogram = excluded.histogram, metadata = excluded.metadata, updated_at = now()

@@ -8,9 +8,7 @@ use analytics_core::ids::UserId;
 use analytics_core::rules;
 use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
-use chrono::Utc;
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text};
-use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
+use diesel::OptionalExtension;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -18,7 +16,9 @@ use super::runner::run;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::raw_json::RawJson;
-use crate::tables::{all_taken, event_days, event_log, metrics};
+use crate::sql::{row, statement};
+use crate::tables::batches::{self, Kind};
+use crate::tables::{event_days, event_log, metrics, rollups};
 use crate::{Connection, DbError};
 
 /// What somebody wants a metric to be.
@@ -42,31 +42,32 @@ pub struct Adjustment {
 /// # Errors
 /// [`WriteError`]; nothing is changed then.
 pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Business) -> Result<Uuid, WriteError> {
-    #[derive(QueryableByName)]
-    struct Current {
-        #[diesel(sql_type = Nullable<BigInt>)]
-        value: Option<i64>,
+    row! {
+        struct Current {
+            value: Option<i64>,
+        }
     }
     run(connection, "adjust", |connection| {
         let lock = CountingLock::take(connection)?;
-        let current: Option<Current> = sql_query("SELECT value FROM metrics WHERE type = $1")
-            .bind::<Text, _>(&adjustment.metric_type)
+        let current: Option<Current> = statement("SELECT value FROM metrics WHERE type = $1")
+            .value(&adjustment.metric_type)
             .get_result(connection)
             .optional()?;
         let before = current.and_then(|current| current.value);
         let delta = adjustment.value.map(|target| i128::from(target) - i128::from(before.unwrap_or(0)));
         let delta = delta.map(metrics::bigint).transpose()?;
-        let set = sql_query(
-            "INSERT INTO metrics AS m (type, value, metadata) VALUES ($1, $2, $3) ON CONFLICT (type) DO UPDATE \
-             SET value = coalesce(excluded.value, m.value), metadata = coalesce(excluded.metadata, m.metadata), \
-                 updated_at = now()",
-        )
-        .bind::<Text, _>(&adjustment.metric_type)
-        .bind::<Nullable<BigInt>, _>(adjustment.value)
-        .bind::<Nullable<Jsonb>, _>(adjustment.metadata.as_ref())
-        .execute(connection)?;
-        all_taken("metrics", set, 1)?;
-        log(connection, &lock, adjustment, delta, before, business)
+        let event = event(adjustment, delta, before, crate::now(connection)?.into())?;
+        let mut deltas = Deltas::default();
+        rules::count(&event, business, &mut deltas);
+
+        let batch = batches::new_id(connection)?;
+        event_log::copy(connection, batch, &[&event])?;
+        batches::number(connection, &lock, batch, Kind::Adjustment)?;
+        metrics::add(connection, &lock, &deltas)?;
+        metrics::set_metadata(connection, &lock, &adjustment.metric_type, adjustment.metadata.as_ref())?;
+        rollups::add(connection, &lock, &deltas.rollups)?;
+        event_days::add(connection, &lock, &deltas.events)?;
+        Ok(event.id.0)
     })
 }
 
@@ -82,17 +83,14 @@ struct Said<'a> {
     actor: &'a str,
 }
 
-/// Logs the adjustment like any other event.
-fn log(
-    connection: &mut Connection,
-    lock: &CountingLock,
+/// The event that logs the adjustment, on the day on which it is made.
+fn event(
     adjustment: &Adjustment,
     delta: Option<i64>,
     before: Option<i64>,
-    business: Business,
-) -> Result<Uuid, WriteError> {
+    time: EventTime,
+) -> Result<Event, WriteError> {
     let Adjustment { metric_type, value, metadata, reason, actor } = adjustment;
-    let time = EventTime::from(Utc::now());
     let id = adjustment_id(time, actor, metric_type);
     let content = Content::Adjustment { metric_type: metric_type.clone(), delta };
     let said = Said {
@@ -105,11 +103,6 @@ fn log(
         actor,
     };
     let said = serde_json::to_string(&said).map_err(|error| DbError::Unusable(error.to_string()))?;
-    let mut event =
-        Event { metadata: said, ..Event::logged(id, EventType::Adjustment, UserId::parse(actor).ok(), time, content) };
-    let mut deltas = Deltas::default();
-    rules::count(&event, business, &mut deltas);
-    event_log::copy(connection, &[&mut event])?;
-    event_days::add(connection, lock, &deltas.events)?;
-    Ok(id.0)
+    let logged = Event::logged(id, EventType::Adjustment, UserId::parse(actor).ok(), time, content);
+    Ok(Event { metadata: said, ..logged })
 }

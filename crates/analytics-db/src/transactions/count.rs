@@ -24,6 +24,7 @@ use crate::Connection;
 use crate::batch::{Batch, Item, Outcome, Reread, Tally, Written};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::tables::batches::{self, BatchId, Kind};
 use crate::tables::{
     dead_letters, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors, ratings, rollups,
 };
@@ -51,7 +52,7 @@ pub fn count(
         let lock = CountingLock::take(connection)?;
         ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
         written.overflowed = dead_letters::insert(connection, &lock, &judged.rejected, &batch.keeping)?;
-        counting.add(connection, &lock)?;
+        counting.add(connection, &lock, Kind::Ingest)?;
         settle_reread(connection, &refused_before, &judged.outcomes)?;
         Ok(written)
     })
@@ -91,6 +92,8 @@ fn settle_reread(
 
 /// What is to be added once the counting lock is held.
 pub(super) struct Counting {
+    /// `None` where there are no events: nothing changes then.
+    batch: Option<BatchId>,
     vendors: ProductVendors,
     deltas: Deltas,
 }
@@ -107,14 +110,18 @@ pub(super) fn log(
         vendors.attribute(event);
         rules::count(event, business, &mut deltas);
     }
-    event_log::copy(connection, &events)?;
-    Ok(Counting { vendors, deltas })
+    let batch = if events.is_empty() { None } else { Some(batches::new_id(connection)?) };
+    if let Some(batch) = batch {
+        event_log::copy(connection, batch, &events)?;
+    }
+    Ok(Counting { batch, vendors, deltas })
 }
 
 impl Counting {
-    /// Adds what the events come to.
-    pub(super) fn add(&self, connection: &mut Connection, lock: &CountingLock) -> Result<(), WriteError> {
-        let Self { vendors, deltas } = self;
+    /// Gives the batch its number, and adds the deltas of its events.
+    pub(super) fn add(&self, connection: &mut Connection, lock: &CountingLock, kind: Kind) -> Result<(), WriteError> {
+        let Self { batch: Some(batch), vendors, deltas } = self else { return Ok(()) };
+        batches::number(connection, lock, *batch, kind)?;
         product_vendors::store(connection, lock, vendors)?;
         ratings::settle(connection, lock, &deltas.ratings)?;
         metrics::add(connection, lock, deltas)?;

@@ -8,9 +8,7 @@
 use std::thread;
 use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Integer};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
-
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// Between two looks at a COPY. One that is well goes on between them.
@@ -22,13 +20,12 @@ const COPIES: &str = "pg_stat_progress_copy JOIN pg_stat_activity USING (pid) \
      AND relid IN ('event_logs'::regclass, 'order_lines'::regclass) AND wait_event = 'ClientRead' \
      AND state_change < now() - interval '5 seconds'";
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Integer)]
-    pid: i32,
-    /// How much of the COPY has come.
-    #[diesel(sql_type = BigInt)]
-    bytes: i64,
+row! {
+    struct Row {
+        pid: i32,
+        /// How much of the COPY has come.
+        bytes: i64,
+    }
 }
 
 /// Ends writers that froze in mid-COPY, and returns how many.
@@ -37,7 +34,7 @@ struct Row {
 /// [`DbError`].
 pub fn end_frozen(connection: &mut Connection) -> Result<usize, DbError> {
     let suspects: Vec<Row> =
-        sql_query(format!("SELECT pid, bytes_processed AS bytes FROM {COPIES}")).load(connection)?;
+        statement(format!("SELECT pid, bytes_processed AS bytes FROM {COPIES}")).load(connection)?;
     if suspects.is_empty() {
         return Ok(0);
     }
@@ -47,11 +44,11 @@ pub fn end_frozen(connection: &mut Connection) -> Result<usize, DbError> {
         "SELECT pid, bytes FROM (SELECT pid, bytes_processed AS bytes FROM {COPIES} OFFSET 0) s \
          WHERE (pid, bytes) IN (SELECT * FROM unnest($1, $2)) AND pg_terminate_backend(pid, $3)"
     );
-    let ended: Vec<Row> = sql_query(query)
-        .bind::<Array<Integer>, _>(suspects.iter().map(|row| row.pid).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(suspects.iter().map(|row| row.bytes).collect::<Vec<_>>())
+    let ended: Vec<Row> = statement(query)
+        .column(suspects.iter().map(|row| row.pid))
+        .column(suspects.iter().map(|row| row.bytes))
         // How long to wait for its end, in milliseconds.
-        .bind::<BigInt, _>(2_000)
+        .value(2_000)
         .load(connection)?;
     Ok(ended.len())
 }

@@ -12,13 +12,13 @@ use analytics_core::identity::EventId;
 use analytics_core::ids::VendorId;
 use analytics_core::rules;
 use analytics_core::seal::seal;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::runner::run;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::sql::{row, statement};
+use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::logged_events::{self, Logged};
 use crate::tables::{metrics, product_vendors, rollups};
 use crate::{Connection, DbError};
@@ -61,15 +61,15 @@ pub fn reattribute(
 /// The next events after an id of which a part names a product, and has no vendor although one is
 /// known.
 fn vendorless(connection: &mut Connection, after: EventId) -> Result<Vec<Uuid>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
+    row! {
+        struct Row {
+            id: Uuid,
+        }
     }
-    let rows: Vec<Row> = sql_query(include_str!("vendorless.sql"))
-        .bind::<SqlUuid, _>(after.0)
-        .bind::<BigInt, _>(PIECE)
-        .bind::<Array<Text>, _>(logged_events::types_of(Shape::Part))
+    let rows: Vec<Row> = statement(include_str!("vendorless.sql"))
+        .value(after.0)
+        .value(PIECE)
+        .column(logged_events::types_of(Shape::Part))
         .load(connection)?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
@@ -81,7 +81,8 @@ fn change(
     ids: &[Uuid],
     lock: Option<&CountingLock>,
 ) -> Result<Moved, WriteError> {
-    let logged = logged_events::by_ids(connection, ids)?;
+    let as_of = AsOf::latest(connection)?;
+    let logged = logged_events::by_ids(connection, &as_of, ids)?;
     let mut events: Vec<(i16, Event)> = logged
         .into_iter()
         // An event that was changed in the log keeps its broken seal.
@@ -100,6 +101,8 @@ fn change(
     }
     after.subtract(&before);
     if let Some(lock) = lock.filter(|_| !changed.is_empty()) {
+        let batch = batches::new_id(connection)?;
+        batches::number(connection, lock, batch, Kind::Reattribution)?;
         store(connection, &changed)?;
         metrics::add(connection, lock, &after)?;
         rollups::add(connection, lock, &after.rollups)?;
@@ -111,27 +114,25 @@ fn change(
 fn store(connection: &mut Connection, changed: &[(i16, Event)]) -> Result<(), WriteError> {
     let own = |event: &Event| event.content.about().1.map(|vendor| vendor.as_str().to_owned());
     let owned: Vec<Option<String>> = changed.iter().map(|(_, event)| own(event)).collect();
-    sql_query(
+    statement(
         "UPDATE event_logs e SET vendor_id = c.vendor_id, vendor_learned = c.vendor_id IS NOT NULL, seal = c.seal \
          FROM unnest($1, $2, $3) AS c (id, vendor_id, seal) WHERE e.id = c.id",
     )
-    .bind::<Array<SqlUuid>, _>(changed.iter().map(|(_, event)| event.id.0).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Text>>, _>(owned)
-    .bind::<Array<BigInt>, _>(changed.iter().map(|(version, event)| seal(event, *version)).collect::<Vec<_>>())
+    .column(changed.iter().map(|(_, event)| event.id.0))
+    .column(owned)
+    .column(changed.iter().map(|(version, event)| seal(event, *version)))
     .execute(connection)?;
     let lines: Vec<_> =
         changed.iter().flat_map(|(_, event)| (1..).zip(event.content.lines()).map(|line| (event.id, line))).collect();
-    sql_query(
+    statement(
         "UPDATE order_lines l SET vendor_id = c.vendor_id, vendor_learned = c.learned \
          FROM unnest($1, $2, $3, $4) AS c (event_id, line, vendor_id, learned) \
          WHERE l.event_id = c.event_id AND l.line = c.line AND l.vendor_id IS NULL AND c.vendor_id IS NOT NULL",
     )
-    .bind::<Array<SqlUuid>, _>(lines.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(lines.iter().map(|(_, (number, _))| *number).collect::<Vec<i32>>())
-    .bind::<Array<Nullable<Text>>, _>(
-        lines.iter().map(|(_, (_, line))| line.part.vendor.id().map(VendorId::as_str)).collect::<Vec<_>>(),
-    )
-    .bind::<Array<Bool>, _>(lines.iter().map(|(_, (_, line))| line.part.vendor.is_learned()).collect::<Vec<_>>())
+    .column(lines.iter().map(|(id, _)| id.0))
+    .column(lines.iter().map(|(_, (number, _))| *number))
+    .column(lines.iter().map(|(_, (_, line))| line.part.vendor.id().map(VendorId::as_str)))
+    .column(lines.iter().map(|(_, (_, line))| line.part.vendor.is_learned()))
     .execute(connection)?;
     Ok(())
 }

@@ -22,14 +22,13 @@ use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Array, BigInt, Text};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::runner::run_once;
 use crate::batch::Batch;
 use crate::error::WriteError;
-use crate::tables::event_log;
+use crate::sql::{row, statement};
+use crate::tables::{batches, event_log};
 use crate::{Connection, DbError};
 
 /// Turns the records that the database refuses into rejections, and returns how many there were.
@@ -72,8 +71,8 @@ fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<Stri
     }
     let values: Vec<&str> = events.iter().map(|event| event.metadata.as_str()).collect();
     let evaluated: Result<usize, DbError> = run_once(connection, "refusal", |connection| {
-        let query = sql_query("SELECT count(jsonb_typeof(v::jsonb)) FROM unnest($1) AS v");
-        Ok(query.bind::<Array<Text>, _>(&values).execute(connection)?)
+        let query = statement("SELECT count(jsonb_typeof(v::jsonb)) FROM unnest($1) AS v");
+        Ok(query.column(&values).execute(connection)?)
     });
     if let Err(error) = evaluated {
         // Only a database that is well can refuse.
@@ -113,7 +112,8 @@ fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, Db
         // Under ids of its own, so that whoever has written the same events, or is writing them, is not waited for.
         let copies: Vec<Event> =
             events.iter().map(|event| Event { id: fresh_id(event.id), ..(*event).clone() }).collect();
-        event_log::copy(connection, &copies)?;
+        let batch = batches::new_id(connection)?;
+        event_log::copy(connection, batch, &copies)?;
         Err(Error::RollbackTransaction.into())
     });
     match tried {
@@ -156,12 +156,12 @@ pub fn fault(error: &Error) -> Fault {
 /// Triggers on the tables of counting that no migration made. Whatever fails while they are there may be
 /// their doing.
 fn foreign_triggers(connection: &mut Connection) -> Result<Vec<String>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        named: String,
+    row! {
+        struct Row {
+            named: String,
+        }
     }
-    let rows: Vec<Row> = sql_query(include_str!("foreign_triggers.sql")).load(connection)?;
+    let rows: Vec<Row> = statement(include_str!("foreign_triggers.sql")).load(connection)?;
     Ok(rows.into_iter().map(|row| row.named).collect())
 }
 
@@ -186,12 +186,11 @@ fn fresh_id(id: EventId) -> EventId {
 /// Turns the events into rejections whose amounts do not fit into a metric any more, on top of what
 /// stands and of the events before them.
 fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
-    #[derive(QueryableByName)]
-    struct Standing {
-        #[diesel(sql_type = Text)]
-        metric_type: String,
-        #[diesel(sql_type = BigInt)]
-        value: i64,
+    row! {
+        struct Standing {
+            metric_type: String,
+            value: i64,
+        }
     }
     let counters = |event: &Event| {
         let mut deltas = Deltas::default();
@@ -202,8 +201,8 @@ fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: 
     let types: BTreeSet<String> = events.flat_map(|event| counters(event).into_keys()).map(|t| t.to_string()).collect();
     let standing: Result<Vec<Standing>, DbError> = run_once(connection, "refusal", |connection| {
         let query =
-            sql_query("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
-        Ok(query.bind::<Array<Text>, _>(types.iter().collect::<Vec<_>>()).load(connection)?)
+            statement("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
+        Ok(query.column(types.iter()).load(connection)?)
     });
     let mut sums: HashMap<String, i128> =
         standing?.into_iter().map(|row| (row.metric_type, i128::from(row.value))).collect();

@@ -14,6 +14,7 @@ use super::runner::{Failure, run};
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::{CountingLock, Guard};
+use crate::tables::batches::{self, Kind};
 use crate::tables::{event_days, metrics, ratings, rollups};
 
 /// What is to be added and set.
@@ -45,6 +46,8 @@ pub(crate) fn repair<E: Failure + From<WriteError>>(
     let Corrections { deltas, made_up, counters, ratings: keys, averages } = corrections;
     run(connection, "repair", |connection| {
         let lock = CountingLock::take(connection)?;
+        let batch = batches::new_id(connection)?;
+        batches::number(connection, &lock, batch, Kind::Repair)?;
         let rated = in_log(connection, keys)?;
         ratings::replace(connection, &lock, keys, &rated)?;
         ratings::set_averages(connection, &lock, averages)?;

@@ -7,8 +7,6 @@ use analytics_core::business::Business;
 use analytics_core::events::Decoder;
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -17,6 +15,8 @@ use super::runner::run;
 use crate::batch::{Item, Outcome, Reread};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
+use crate::sql::{row, statement};
+use crate::tables::batches::Kind;
 use crate::tables::dead_letters::{self, State};
 use crate::{Connection, DbError};
 
@@ -54,28 +54,19 @@ const MOST: usize = 500;
 /// How many bytes of payloads one transaction replays, unless a single one has more.
 const MOST_BYTES: i64 = 16 << 20;
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Text)]
-    topic: String,
-    #[diesel(sql_type = Integer)]
-    partition: i32,
-    #[diesel(sql_type = BigInt)]
-    offset: i64,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    record_timestamp: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Binary>)]
-    key: Option<Vec<u8>>,
-    #[diesel(sql_type = Jsonb)]
-    headers: Value,
-    #[diesel(sql_type = Nullable<Binary>)]
-    payload: Option<Vec<u8>>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    payload_bytes: Option<i64>,
-    #[diesel(sql_type = Text)]
-    state: String,
+row! {
+    struct Row {
+        id: Uuid,
+        topic: String,
+        partition: i32,
+        offset: i64,
+        record_timestamp: Option<DateTime<Utc>>,
+        key: Option<Vec<u8>>,
+        headers: Value,
+        payload: Option<Vec<u8>>,
+        payload_bytes: Option<i64>,
+        state: String,
+    }
 }
 
 /// Replays dead letters; all of them with the corrected payload, if one is given. `actor` is who
@@ -113,18 +104,17 @@ pub fn replay(
 
 /// Cuts the letters into what one transaction can hold.
 fn pieces(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Vec<Uuid>>, WriteError> {
-    #[derive(QueryableByName)]
-    struct Size {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
-        #[diesel(sql_type = BigInt)]
-        bytes: i64,
+    row! {
+        struct Size {
+            id: Uuid,
+            bytes: i64,
+        }
     }
-    let sizes: Vec<Size> = sql_query(
+    let sizes: Vec<Size> = statement(
         "SELECT i.id, coalesce(octet_length(d.payload), 0)::bigint AS bytes \
          FROM unnest($1) WITH ORDINALITY AS i (id, number) LEFT JOIN dead_letters d ON d.id = i.id ORDER BY i.number",
     )
-    .bind::<Array<SqlUuid>, _>(ids)
+    .column(ids)
     .load(connection)?;
     let mut pieces: Vec<Vec<Uuid>> = Vec::new();
     let mut bytes = 0;
@@ -155,6 +145,7 @@ fn replay_piece(
             .filter(|id| rows.iter().all(|row| row.id != **id))
             .map(|id| Replayed { id: *id, result: Err(NotReplayed::Unknown) })
             .collect();
+        let now = crate::now(connection)?;
         let mut items = Vec::new();
         let mut letters = Vec::new();
         for row in rows {
@@ -162,7 +153,7 @@ fn replay_piece(
             match row.record(corrected, decoder) {
                 Ok(record) => {
                     letters.push(id);
-                    items.push(item(record, decoder));
+                    items.push(item(record, decoder, now));
                 }
                 Err(why) => replayed.push(Replayed { id, result: Err(why) }),
             }
@@ -187,21 +178,21 @@ fn count(connection: &mut Connection, items: &mut [Item], business: Business) ->
     let judged = judge(connection, items, Reread::Possible)?;
     let counting = log(connection, judged.events, business)?;
     let lock = CountingLock::take(connection)?;
-    counting.add(connection, &lock)?;
+    counting.add(connection, &lock, Kind::Replay)?;
     Ok(judged.outcomes)
 }
 
 fn load(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Row>, WriteError> {
-    Ok(sql_query(
+    Ok(statement(
         "SELECT id, topic, partition, \"offset\", record_timestamp, key, headers, payload, payload_bytes, state \
          FROM dead_letters WHERE id = ANY($1) ORDER BY topic, partition, \"offset\"",
     )
-    .bind::<Array<SqlUuid>, _>(ids)
+    .column(ids)
     .load(connection)?)
 }
 
-fn item(record: Record, decoder: &Decoder) -> Item {
-    let decoded = decoder.decode(&record, Utc::now()).map(|mut event| {
+fn item(record: Record, decoder: &Decoder, now: DateTime<Utc>) -> Item {
+    let decoded = decoder.decode(&record, now).map(|mut event| {
         event.identify_by_place(&record.place);
         event
     });

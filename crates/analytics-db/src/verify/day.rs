@@ -3,45 +3,40 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use analytics_core::identity::EventId;
 use analytics_core::rollup::{Bucket, Granularity, Measures};
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::sql_types::{Array, BigInt, Date, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::proofs::ProvedDay;
-use super::{AuditError, Day, Difference, Findings, Watcher, ratings, recount};
+use super::{AuditError, Day, Difference, Findings, Log, Watcher, ratings, recount};
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// Granularity, start of the bucket, metric type: what one rollup is known by.
 type Key = (Granularity, DateTime<Utc>, String);
 
-#[derive(QueryableByName)]
-struct RollupRow {
-    #[diesel(sql_type = Text)]
-    metric_type: String,
-    #[diesel(sql_type = Text)]
-    granularity: String,
-    #[diesel(sql_type = Timestamptz)]
-    bucket_start: DateTime<Utc>,
-    #[diesel(sql_type = BigInt)]
-    value: i64,
+row! {
+    struct RollupRow {
+        metric_type: String,
+        granularity: String,
+        bucket_start: DateTime<Utc>,
+        value: i64,
+    }
 }
 
 /// Audits a day. One that was proved, and whose count of events and rollups are as they were then,
 /// is not read again.
 pub(super) fn audit(
     connection: &mut Connection,
-    business: Business,
+    log: Log<'_>,
     day: NaiveDate,
     proved: Option<&ProvedDay>,
     watcher: &Watcher<'_>,
     findings: &mut Findings,
 ) -> Result<Day, AuditError> {
-    let ranges = business.calendar.day_ranges(day);
+    let ranges = log.business.calendar.day_ranges(day);
     let digest = digest(connection, &ranges)?;
     let counted = counted(connection, day)?;
     let events = counted.values().sum();
@@ -49,7 +44,7 @@ pub(super) fn audit(
         return Ok(Day { day, events, digest, read: false, holds: true });
     }
     let before = findings.differences.len();
-    let deltas = recount(connection, business, day, watcher, findings)?;
+    let deltas = recount(connection, log, day, watcher, findings)?;
     compare_events(day, &counted, &deltas, findings);
     let found = found(connection, &ranges)?;
     let expected = expected(day, &deltas);
@@ -60,21 +55,21 @@ pub(super) fn audit(
 
 fn recount(
     connection: &mut Connection,
-    business: Business,
+    log: Log<'_>,
     day: NaiveDate,
     watcher: &Watcher<'_>,
     findings: &mut Findings,
 ) -> Result<Deltas, AuditError> {
     let mut deltas = Deltas::default();
-    recount::pieces(connection, business, day, |connection, piece| {
+    recount::pieces(connection, log, day, |connection, piece| {
         watcher.check()?;
         for logged in &piece {
             let problem = logged.event.as_ref().err().cloned().or(logged.tampered.map(str::to_owned));
             findings.differences.extend(problem.map(|problem| Difference::Event { id: logged.id, problem }));
-            recount::count(logged, business, &mut deltas)?;
+            recount::count(logged, log.business, &mut deltas)?;
         }
         findings.keys_checked += piece.len() as u64;
-        ratings::check_logged(connection, business, &piece, &mut findings.suspects)
+        ratings::check_logged(connection, log.business, &piece, &mut findings.suspects)
     })?;
     Ok(deltas)
 }
@@ -85,30 +80,27 @@ fn starts_and_ends(ranges: &[Range<DateTime<Utc>>]) -> (Vec<DateTime<Utc>>, Vec<
 }
 
 fn digest(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<String, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        digest: String,
+    row! {
+        struct Row {
+            digest: String,
+        }
     }
     let (starts, ends) = starts_and_ends(ranges);
-    let row: Row = sql_query(include_str!("digest_of_rollups.sql"))
-        .bind::<Array<Timestamptz>, _>(starts)
-        .bind::<Array<Timestamptz>, _>(ends)
-        .get_result(connection)?;
+    let row: Row =
+        statement(include_str!("digest_of_rollups.sql")).column(starts).column(ends).get_result(connection)?;
     Ok(row.digest)
 }
 
 /// Events counted on a day, by type, by the count that is kept apart from the log.
 fn counted(connection: &mut Connection, day: NaiveDate) -> Result<BTreeMap<String, i64>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        event_type: String,
-        #[diesel(sql_type = BigInt)]
-        events: i64,
+    row! {
+        struct Row {
+            event_type: String,
+            events: i64,
+        }
     }
     let rows: Vec<Row> =
-        sql_query("SELECT event_type, events FROM event_days WHERE day = $1").bind::<Date, _>(day).load(connection)?;
+        statement("SELECT event_type, events FROM event_days WHERE day = $1").value(day).load(connection)?;
     Ok(rows.into_iter().map(|row| (row.event_type, row.events)).collect())
 }
 
@@ -129,12 +121,12 @@ fn compare_events(day: NaiveDate, counted: &BTreeMap<String, i64>, deltas: &Delt
 
 fn found(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<BTreeMap<Key, i64>, DbError> {
     let (starts, ends) = starts_and_ends(ranges);
-    let rows: Vec<RollupRow> = sql_query(
+    let rows: Vec<RollupRow> = statement(
         "SELECT r.metric_type, r.granularity, r.bucket_start, r.value FROM unnest($1, $2) AS s (first, last) \
          JOIN metric_rollups r ON r.bucket_start >= s.first AND r.bucket_start < s.last",
     )
-    .bind::<Array<Timestamptz>, _>(starts)
-    .bind::<Array<Timestamptz>, _>(ends)
+    .column(starts)
+    .column(ends)
     .load(connection)?;
     let of_row =
         |row: RollupRow| Some(((Granularity::named(&row.granularity)?, row.bucket_start, row.metric_type), row.value));
@@ -196,12 +188,12 @@ fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &
 
 /// Identities whose event is not in the log: it was counted, and is gone.
 pub(super) fn check_identities(connection: &mut Connection, findings: &mut Findings) -> Result<(), DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        event_id: Uuid,
+    row! {
+        struct Row {
+            event_id: Uuid,
+        }
     }
-    let missing: Vec<Row> = sql_query(
+    let missing: Vec<Row> = statement(
         "SELECT DISTINCT k.event_id FROM event_keys k \
          WHERE NOT EXISTS (SELECT FROM event_logs e WHERE e.id = k.event_id) ORDER BY 1",
     )

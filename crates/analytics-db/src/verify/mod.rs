@@ -22,11 +22,12 @@ use analytics_core::maps::{HashMap, HashSet};
 use analytics_core::ratios::Histogram;
 use analytics_core::rules::UnknownRules;
 use chrono::{DateTime, NaiveDate, Utc};
+use diesel::OptionalExtension;
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{Date, Nullable, Timestamptz, Uuid as SqlUuid};
-use diesel::{OptionalExtension, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
+use crate::sql::{row, statement};
+use crate::tables::batches::AsOf;
 use crate::tables::ingest_offsets;
 use crate::{Connection, DbError};
 
@@ -46,6 +47,8 @@ pub enum Extent {
 pub struct Audit {
     /// When the snapshot was taken.
     pub at: DateTime<Utc>,
+    /// The number of the last batch that it includes.
+    pub watermark: i64,
     /// What was to be read.
     pub extent: Extent,
     /// Every day that has events or rollups.
@@ -105,6 +108,13 @@ impl Audit {
     }
 }
 
+/// The log as it is read: the days that it is cut into, and the batch up to which it is seen.
+#[derive(Clone, Copy)]
+struct Log<'a> {
+    business: Business,
+    as_of: &'a AsOf,
+}
+
 /// What an audit gathers on its way.
 #[derive(Default)]
 struct Findings {
@@ -162,7 +172,8 @@ fn in_snapshot(
     watcher: &mut Watcher<'_>,
 ) -> Result<Audit, AuditError> {
     let began = std::time::Instant::now();
-    let at = crate::now(connection)?;
+    let as_of = AsOf::latest(connection)?;
+    let log = Log { business, as_of: &as_of };
     let offsets = ingest_offsets::all(connection)?;
     let proved = proofs::proved_days(connection)?;
     let mut findings = Findings::default();
@@ -171,7 +182,7 @@ fn in_snapshot(
     while let Some(day) = next {
         watcher.check()?;
         let proved = proved.get(&day).filter(|_| !extent.reads(day));
-        let audited = day::audit(connection, business, day, proved, watcher, &mut findings)?;
+        let audited = day::audit(connection, log, day, proved, watcher, &mut findings)?;
         if audited.read {
             (watcher.progress)(&audited);
         }
@@ -180,16 +191,17 @@ fn in_snapshot(
     }
     let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();
     watcher.check()?;
-    ratings::check_standing(connection, business, extent, &read, &mut findings)?;
+    ratings::check_standing(connection, log, extent, &read, &mut findings)?;
     watcher.check()?;
     if extent == Extent::Everything {
         day::check_identities(connection, &mut findings)?;
     }
     let fingerprint =
         days.iter().fold(Fingerprint::new("proof"), |sum, day| sum.text(&day.day.to_string()).text(&day.digest));
-    let digest = totals::audit(connection, business, fingerprint, &mut findings)?;
+    let digest = totals::audit(connection, log, fingerprint, &mut findings)?;
     let Findings { keys_checked, differences, .. } = findings;
-    Ok(Audit { at, extent, days, keys_checked, differences, digest, offsets, took: began.elapsed() })
+    let AsOf { number: watermark, time: at, .. } = as_of;
+    Ok(Audit { at, watermark, extent, days, keys_checked, differences, digest, offsets, took: began.elapsed() })
 }
 
 impl Extent {
@@ -208,20 +220,20 @@ fn next_day(
     business: Business,
     after: Option<NaiveDate>,
 ) -> Result<Option<NaiveDate>, DbError> {
-    #[derive(QueryableByName)]
-    struct Event {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
+    row! {
+        struct Event {
+            id: Uuid,
+        }
     }
-    #[derive(QueryableByName)]
-    struct Rollup {
-        #[diesel(sql_type = Timestamptz)]
-        bucket_start: DateTime<Utc>,
+    row! {
+        struct Rollup {
+            bucket_start: DateTime<Utc>,
+        }
     }
-    #[derive(QueryableByName)]
-    struct Counted {
-        #[diesel(sql_type = Nullable<Date>)]
-        day: Option<NaiveDate>,
+    row! {
+        struct Counted {
+            day: Option<NaiveDate>,
+        }
     }
     let first = match after {
         Some(day) => day.succ_opt(),
@@ -229,20 +241,19 @@ fn next_day(
     };
     let Some(first) = first else { return Ok(None) };
     let of_event = day_of_next(business.calendar, first, |from| {
-        let event: Option<Event> = sql_query("SELECT id FROM event_logs WHERE id >= $1 ORDER BY id LIMIT 1")
-            .bind::<SqlUuid, _>(recount::first_id(from).0)
+        let event: Option<Event> = statement("SELECT id FROM event_logs WHERE id >= $1 ORDER BY id LIMIT 1")
+            .value(recount::first_id(from).0)
             .get_result(connection)
             .optional()?;
         Ok(event.map(|event| recount::time_of(event.id).utc()))
     })?;
     let of_rollup = day_of_next(business.calendar, first, |from| {
         let query = "SELECT bucket_start FROM rollups WHERE bucket_start >= $1 ORDER BY bucket_start LIMIT 1";
-        let rollup: Option<Rollup> = sql_query(query).bind::<Timestamptz, _>(from).get_result(connection).optional()?;
+        let rollup: Option<Rollup> = statement(query).value(from).get_result(connection).optional()?;
         Ok(rollup.map(|rollup| rollup.bucket_start))
     })?;
-    let counted: Counted = sql_query("SELECT min(day) AS day FROM event_days WHERE day >= $1")
-        .bind::<Date, _>(first)
-        .get_result(connection)?;
+    let counted: Counted =
+        statement("SELECT min(day) AS day FROM event_days WHERE day >= $1").value(first).get_result(connection)?;
     Ok(of_event.into_iter().chain(of_rollup).chain(counted.day).min())
 }
 

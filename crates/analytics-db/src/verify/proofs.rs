@@ -3,77 +3,65 @@
 use analytics_core::RULES_VERSION;
 use analytics_core::maps::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::sql_types::{
-    Array, BigInt, Bool, Date, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
-};
-use diesel::{Connection as _, QueryableByName, RunQueryDsl, sql_query};
+use diesel::Connection as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Audit, Difference, Extent};
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// The most differences that a proof lists; it counts all of them.
 pub const LISTED: usize = 100;
 
-/// A stored proof.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct Proof {
-    /// Its number.
-    #[diesel(sql_type = BigInt)]
-    pub id: i64,
-    /// When the snapshot was taken that it is about.
-    #[diesel(sql_type = Timestamptz)]
-    pub proved_at: DateTime<Utc>,
-    /// Whether every day was read.
-    #[diesel(sql_type = Bool)]
-    pub complete: bool,
-    /// The version of the rules that the program knew.
-    #[diesel(sql_type = SmallInt)]
-    pub rules_version: i16,
-    /// Days that have numbers.
-    #[diesel(sql_type = Integer)]
-    pub days: i32,
-    /// Days that were read from the log.
-    #[diesel(sql_type = Integer)]
-    pub days_read: i32,
-    /// Events that were read.
-    #[diesel(sql_type = BigInt)]
-    pub events_read: i64,
-    /// Numbers that were compared.
-    #[diesel(sql_type = BigInt)]
-    pub keys_checked: i64,
-    /// How many of them differed.
-    #[diesel(sql_type = BigInt)]
-    pub drift: i64,
-    /// A hash of all numbers.
-    #[diesel(sql_type = SqlUuid)]
-    pub digest: Uuid,
-    /// How far each partition was counted.
-    #[diesel(sql_type = Jsonb)]
-    pub offsets: Value,
-    /// The first differences.
-    #[diesel(sql_type = Jsonb)]
-    pub differences: Value,
-    /// How long it took, in milliseconds.
-    #[diesel(sql_type = BigInt)]
-    pub took_ms: i64,
+row! {
+    /// A stored proof.
+    #[derive(Debug, Clone)]
+    pub struct Proof {
+        /// Its number.
+        pub id: i64,
+        /// When the snapshot was taken that it is about.
+        pub proved_at: DateTime<Utc>,
+        /// The number of the last batch that it includes.
+        pub watermark: i64,
+        /// Whether every day was read.
+        pub complete: bool,
+        /// The version of the rules that the program knew.
+        pub rules_version: i16,
+        /// Days that have numbers.
+        pub days: i32,
+        /// Days that were read from the log.
+        pub days_read: i32,
+        /// Events that were read.
+        pub events_read: i64,
+        /// Numbers that were compared.
+        pub keys_checked: i64,
+        /// How many of them differed.
+        pub drift: i64,
+        /// A hash of all numbers.
+        pub digest: Uuid,
+        /// How far each partition was counted.
+        pub offsets: Value,
+        /// The first differences.
+        pub differences: Value,
+        /// How long it took, in milliseconds.
+        pub took_ms: i64,
+    }
 }
 
-/// A day as it was when its log was found to be equal to its rollups.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub(super) struct ProvedDay {
-    #[diesel(sql_type = Date)]
-    pub(super) day: NaiveDate,
-    #[diesel(sql_type = BigInt)]
-    pub(super) events: i64,
-    #[diesel(sql_type = Text)]
-    pub(super) digest: String,
+row! {
+    /// A day as it was when its log was found to be equal to its rollups.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(super) struct ProvedDay {
+        pub(super) day: NaiveDate,
+        pub(super) events: i64,
+        pub(super) digest: String,
+    }
 }
 
 /// The days that were proved.
 pub(super) fn proved_days(connection: &mut Connection) -> Result<HashMap<NaiveDate, ProvedDay>, DbError> {
-    let rows: Vec<ProvedDay> = sql_query("SELECT day, events, digest FROM proved_days").load(connection)?;
+    let rows: Vec<ProvedDay> = statement("SELECT day, events, digest FROM proved_days").load(connection)?;
     Ok(rows.into_iter().map(|row| (row.day, row)).collect())
 }
 
@@ -92,26 +80,26 @@ fn store_days(connection: &mut Connection, audit: &Audit) -> diesel::QueryResult
     let held = || audit.days.iter().filter(|day| day.read && day.holds);
     if audit.differences.iter().any(|d| matches!(d, Difference::Rating { .. } | Difference::Event { .. })) {
         // These show where days are read only: every day is read until they are gone.
-        return sql_query("DELETE FROM proved_days").execute(connection);
+        return statement("DELETE FROM proved_days").execute(connection);
     }
-    sql_query("DELETE FROM proved_days WHERE day = ANY($1)")
-        .bind::<Array<Date>, _>(audit.days.iter().filter(|day| !day.holds).map(|day| day.day).collect::<Vec<_>>())
+    statement("DELETE FROM proved_days WHERE day = ANY($1)")
+        .column(audit.days.iter().filter(|day| !day.holds).map(|day| day.day))
         .execute(connection)?;
-    sql_query(
+    statement(
         "INSERT INTO proved_days (day, events, digest) SELECT * FROM unnest($1, $2, $3) \
          ON CONFLICT (day) DO UPDATE SET events = excluded.events, digest = excluded.digest",
     )
-    .bind::<Array<Date>, _>(held().map(|day| day.day).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(held().map(|day| day.events).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(held().map(|day| day.digest.as_str()).collect::<Vec<_>>())
+    .column(held().map(|day| day.day))
+    .column(held().map(|day| day.events))
+    .column(held().map(|day| day.digest.as_str()))
     .execute(connection)
 }
 
 fn store_proof(connection: &mut Connection, audit: &Audit) -> diesel::QueryResult<i64> {
-    #[derive(QueryableByName)]
-    struct Stored {
-        #[diesel(sql_type = BigInt)]
-        id: i64,
+    row! {
+        struct Stored {
+            id: i64,
+        }
     }
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let days = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
@@ -126,23 +114,24 @@ fn store_proof(connection: &mut Connection, audit: &Audit) -> diesel::QueryResul
         .take(LISTED)
         .map(|d| json!({ "kind": d.kind(), "key": d.key(), "found": d.found(), "expected": d.expected() }))
         .collect();
-    let stored: Stored = sql_query(
-        "INSERT INTO proofs (proved_at, complete, rules_version, days, days_read, events_read, keys_checked, drift, \
+    let stored: Stored = statement(
+        "INSERT INTO proofs (proved_at, watermark, complete, rules_version, days, days_read, events_read, keys_checked, drift, \
                              digest, offsets, differences, took_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
     )
-    .bind::<Timestamptz, _>(audit.at)
-    .bind::<Bool, _>(audit.extent == Extent::Everything)
-    .bind::<SmallInt, _>(RULES_VERSION)
-    .bind::<Integer, _>(days(audit.days.len()))
-    .bind::<Integer, _>(days(audit.days.iter().filter(|day| day.read).count()))
-    .bind::<BigInt, _>(audit.events_read())
-    .bind::<BigInt, _>(i64::try_from(audit.keys_checked).unwrap_or(i64::MAX))
-    .bind::<BigInt, _>(number(audit.differences.len()))
-    .bind::<SqlUuid, _>(audit.digest)
-    .bind::<Jsonb, _>(offsets)
-    .bind::<Jsonb, _>(differences)
-    .bind::<BigInt, _>(i64::try_from(audit.took.as_millis()).unwrap_or(i64::MAX))
+    .value(audit.at)
+    .value(audit.watermark)
+    .value(audit.extent == Extent::Everything)
+    .value(RULES_VERSION)
+    .value(days(audit.days.len()))
+    .value(days(audit.days.iter().filter(|day| day.read).count()))
+    .value(audit.events_read())
+    .value(i64::try_from(audit.keys_checked).unwrap_or(i64::MAX))
+    .value(number(audit.differences.len()))
+    .value(audit.digest)
+    .value(offsets)
+    .value(differences)
+    .value(i64::try_from(audit.took.as_millis()).unwrap_or(i64::MAX))
     .get_result(connection)?;
     Ok(stored.id)
 }
@@ -153,14 +142,13 @@ fn store_proof(connection: &mut Connection, audit: &Audit) -> diesel::QueryResul
 /// # Errors
 /// [`DbError`].
 pub fn known_drift(connection: &mut Connection) -> Result<Option<(DateTime<Utc>, i64)>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Timestamptz)]
-        proved_at: DateTime<Utc>,
-        #[diesel(sql_type = BigInt)]
-        drift: i64,
+    row! {
+        struct Row {
+            proved_at: DateTime<Utc>,
+            drift: i64,
+        }
     }
-    let rows: Vec<Row> = sql_query(
+    let rows: Vec<Row> = statement(
         "SELECT p.proved_at, greatest(p.drift, \
              (SELECT c.drift FROM proofs c WHERE c.complete ORDER BY c.id DESC LIMIT 1)) AS drift \
          FROM proofs p ORDER BY p.id DESC LIMIT 1",
@@ -174,8 +162,8 @@ pub fn known_drift(connection: &mut Connection) -> Result<Option<(DateTime<Utc>,
 /// # Errors
 /// [`DbError`].
 pub fn newest(connection: &mut Connection, before: Option<i64>, limit: i64) -> Result<Vec<Proof>, DbError> {
-    Ok(sql_query("SELECT * FROM proofs WHERE $1 IS NULL OR id < $1 ORDER BY id DESC LIMIT $2")
-        .bind::<Nullable<BigInt>, _>(before)
-        .bind::<BigInt, _>(limit)
+    Ok(statement("SELECT * FROM proofs WHERE $1 IS NULL OR id < $1 ORDER BY id DESC LIMIT $2")
+        .value(before)
+        .value(limit)
         .load(connection)?)
 }

@@ -13,11 +13,10 @@ use analytics_core::identity::EventId;
 use analytics_core::maps::{HashMap, HashSet};
 use analytics_core::ratios::Histogram;
 use chrono::NaiveDate;
-use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
-use super::{AuditError, Difference, Extent, Findings, recount};
+use super::{AuditError, Difference, Extent, Findings, Log, recount};
+use crate::sql::{row, statement};
 use crate::tables::logged_events::{self, Logged};
 use crate::tables::ratings::{standing, stars};
 use crate::{Connection, DbError};
@@ -62,7 +61,7 @@ fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, Stri
 /// The ratings of some users and targets that should stand by the log.
 pub(super) fn in_log(
     connection: &mut Connection,
-    business: Business,
+    log: Log<'_>,
     keys: &[(String, String)],
 ) -> Result<HashMap<(String, String), Rated>, AuditError> {
     let mut found = HashMap::default();
@@ -70,8 +69,8 @@ pub(super) fn in_log(
     let users: BTreeSet<&str> = keys.iter().map(|(_, user)| user.as_str()).collect();
     let users: Vec<&str> = users.into_iter().collect();
     for piece in users.chunks(PIECE) {
-        let events = logged_events::ratings_of(connection, piece)?;
-        let latest = latest(&events, business)?;
+        let events = logged_events::ratings_of(connection, log.as_of, piece)?;
+        let latest = latest(&events, log.business)?;
         found.extend(latest.into_iter().filter(|(key, _)| wanted.contains(key)));
     }
     Ok(found)
@@ -81,27 +80,30 @@ pub(super) fn in_log(
 /// read. Then works the averages out that the right ones come to.
 pub(super) fn check_standing(
     connection: &mut Connection,
-    business: Business,
+    log: Log<'_>,
     extent: Extent,
     read: &[NaiveDate],
     findings: &mut Findings,
 ) -> Result<(), AuditError> {
     let ranges: Vec<(EventId, EventId)> = match extent {
         Extent::Everything => vec![(EventId(Uuid::nil()), EventId(Uuid::max()))],
-        _ => read.iter().flat_map(|day| recount::ids_of(business, *day)).fold(Vec::new(), |mut ranges, (from, to)| {
-            match ranges.last_mut() {
-                Some((_, end)) if *end == from => *end = to,
-                _ => ranges.push((from, to)),
-            }
-            ranges
-        }),
+        _ => read.iter().flat_map(|day| recount::ids_of(log.business, *day)).fold(
+            Vec::new(),
+            |mut ranges, (from, to)| {
+                match ranges.last_mut() {
+                    Some((_, end)) if *end == from => *end = to,
+                    _ => ranges.push((from, to)),
+                }
+                ranges
+            },
+        ),
     };
     let mut suspects = std::mem::take(&mut findings.suspects);
     suspects.extend(without_event(connection, &ranges)?);
     let (mut histograms, ratings) = standing_histograms(connection)?;
     findings.keys_checked += ratings;
     let suspects: Vec<_> = suspects.into_iter().collect();
-    let expected = in_log(connection, business, &suspects)?;
+    let expected = in_log(connection, log, &suspects)?;
     let found = standing(connection, &suspects)?;
     for key in suspects {
         let (found, expected) = (found.get(&key).copied(), expected.get(&key).copied());
@@ -120,33 +122,30 @@ pub(super) fn check_standing(
 
 /// Standing ratings whose event is not in the log, or is another one.
 fn without_event(connection: &mut Connection, ranges: &[(EventId, EventId)]) -> Result<Vec<(String, String)>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        metric_type: String,
-        #[diesel(sql_type = Text)]
-        user_id: String,
+    row! {
+        struct Row {
+            metric_type: String,
+            user_id: String,
+        }
     }
-    let rows: Vec<Row> = sql_query(include_str!("ratings_without_event.sql"))
-        .bind::<Array<SqlUuid>, _>(ranges.iter().map(|(from, _)| from.0).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(ranges.iter().map(|(_, to)| to.0).collect::<Vec<_>>())
+    let rows: Vec<Row> = statement(include_str!("ratings_without_event.sql"))
+        .column(ranges.iter().map(|(from, _)| from.0))
+        .column(ranges.iter().map(|(_, to)| to.0))
         .load(connection)?;
     Ok(rows.into_iter().map(|row| (row.metric_type, row.user_id)).collect())
 }
 
 /// How many ratings of each number of stars stand, by target, and how many there are.
 fn standing_histograms(connection: &mut Connection) -> Result<(HashMap<String, Histogram>, u64), DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        metric_type: String,
-        #[diesel(sql_type = diesel::sql_types::SmallInt)]
-        stars: i16,
-        #[diesel(sql_type = BigInt)]
-        ratings: i64,
+    row! {
+        struct Row {
+            metric_type: String,
+            stars: i16,
+            ratings: i64,
+        }
     }
     let rows: Vec<Row> =
-        sql_query("SELECT metric_type, stars, count(*) AS ratings FROM ratings GROUP BY 1, 2").load(connection)?;
+        statement("SELECT metric_type, stars, count(*) AS ratings FROM ratings GROUP BY 1, 2").load(connection)?;
     let mut histograms: HashMap<String, Histogram> = HashMap::default();
     let mut all = 0;
     for row in rows {

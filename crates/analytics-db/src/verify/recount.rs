@@ -8,7 +8,7 @@ use analytics_core::time::EventTime;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::AuditError;
+use super::{AuditError, Log};
 use crate::tables::logged_events::{self, Logged};
 use crate::{Connection, DbError};
 
@@ -37,21 +37,16 @@ pub(super) fn ids_of(business: Business, day: NaiveDate) -> Vec<(EventId, EventI
 /// Those of `work`, and [`DbError`].
 pub(super) fn pieces<E: From<DbError>>(
     connection: &mut Connection,
-    business: Business,
+    log: Log<'_>,
     day: NaiveDate,
     mut work: impl FnMut(&mut Connection, Vec<Logged>) -> Result<(), E>,
 ) -> Result<(), E> {
-    for (mut from, to) in ids_of(business, day) {
-        loop {
-            let piece = logged_events::range(connection, from, to, PIECE)?;
-            let Some(last) = piece.last() else { break };
-            let next = EventId(Uuid::from_u128(last.id.0.as_u128() + 1));
-            let complete = i64::try_from(piece.len()).is_ok_and(|length| length < PIECE);
-            work(connection, piece)?;
-            if complete {
-                break;
-            }
-            from = next;
+    for (from, to) in ids_of(log.business, day) {
+        let mut next = Some(from);
+        while let Some(from) = next {
+            let piece = logged_events::range(connection, log.as_of, from, to, PIECE)?;
+            next = piece.next;
+            work(connection, piece.events)?;
         }
     }
     Ok(())

@@ -8,9 +8,10 @@ use analytics_core::ratios::Fraction;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
 
-use super::{AuditError, Difference, Figures, ratings};
+use super::{AuditError, Difference, Figures, Log, ratings};
 use crate::error::WriteError;
 use crate::locks::Guard;
+use crate::tables::batches::AsOf;
 use crate::transactions::Failure;
 use crate::transactions::repair::Corrections;
 use crate::{Connection, DbError, transactions};
@@ -54,7 +55,8 @@ pub fn repair(
         plan(&mut corrections, difference, business);
     }
     transactions::repair::repair(connection, guard, &corrections, |connection, keys| {
-        Ok(ratings::in_log(connection, business, keys)?)
+        let as_of = AsOf::latest(connection)?;
+        Ok(ratings::in_log(connection, Log { business, as_of: &as_of }, keys)?)
     })
 }
 

@@ -1,8 +1,7 @@
-//! The metrics, against the sums of their days, what was added by hand, and the ratings that stand.
+//! The metrics, compared with the sums of their days, with what was added by hand, and with the ratings that stand.
 
 use std::collections::BTreeMap;
 
-use analytics_core::business::Business;
 use analytics_core::catalogue::{Definition, Measure, Metric, ScopeKind};
 use analytics_core::deltas::Deltas;
 use analytics_core::identity::Fingerprint;
@@ -12,12 +11,11 @@ use analytics_core::money::Currency;
 use analytics_core::ratios::Fraction;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
-use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{AuditError, Difference, Figures, Findings, recount};
+use super::{AuditError, Difference, Figures, Findings, Log, recount};
+use crate::sql::{row, statement};
 use crate::tables::logged_events;
 use crate::{Connection, DbError};
 
@@ -27,7 +25,7 @@ const PIECE: i64 = 10_000;
 /// Compares every metric, and returns a hash of all of them on top of `fingerprint`.
 pub(super) fn audit(
     connection: &mut Connection,
-    business: Business,
+    log: Log<'_>,
     fingerprint: Fingerprint,
     findings: &mut Findings,
 ) -> Result<Uuid, AuditError> {
@@ -40,16 +38,17 @@ pub(super) fn audit(
     let parsed: Vec<(MetricType, i128)> = counted
         .iter()
         .filter_map(|(text, sum)| {
-            Some((MetricType::parse(text, NaiveDate::default(), business.base_currency).ok()?, *sum))
+            Some((MetricType::parse(text, NaiveDate::default(), log.business.base_currency).ok()?, *sum))
         })
         .collect();
-    check_attribution(&parsed, findings);
+    let by_hand = adjustments(connection, log)?;
+    check_attribution(&parsed, &by_hand, findings);
     let mut expected: BTreeMap<String, Figures> = ratios(&parsed);
     for (target, histogram) in &findings.histograms {
         expected.insert(target.clone(), Figures::average(histogram));
     }
-    for (metric_type, sum) in adjustments(connection, business)? {
-        *counted.entry(metric_type).or_default() += sum;
+    for (metric_type, sum) in by_hand.adjusted_alone() {
+        *counted.entry(metric_type.to_owned()).or_default() += sum;
     }
     for (metric_type, sum) in counted {
         expected.insert(metric_type, Figures::counter(Some(i64::try_from(sum).unwrap_or(i64::MAX))));
@@ -59,14 +58,13 @@ pub(super) fn audit(
 
 /// The sum of each counter's days.
 fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        metric_type: String,
-        #[diesel(sql_type = Text)]
-        sum: String,
+    row! {
+        struct Row {
+            metric_type: String,
+            sum: String,
+        }
     }
-    let rows: Vec<Row> = sql_query(
+    let rows: Vec<Row> = statement(
         "SELECT metric_type, sum(value)::text AS sum FROM metric_rollups WHERE granularity = 'day' GROUP BY metric_type",
     )
     .load(connection)?;
@@ -75,7 +73,7 @@ fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, Db
 
 /// Where what belongs to no seller is counted, it and the sum over sellers make up the total: in each
 /// currency, adjustments apart.
-fn check_attribution(counted: &[(MetricType, i128)], findings: &mut Findings) {
+fn check_attribution(counted: &[(MetricType, i128)], by_hand: &Deltas, findings: &mut Findings) {
     for measure in Measure::ALL {
         let counter = |scope| measure.counter(scope);
         let (Some(total), Some(unattributed), Some(of_seller)) =
@@ -84,7 +82,9 @@ fn check_attribution(counted: &[(MetricType, i128)], findings: &mut Findings) {
             continue;
         };
         let mut sums: BTreeMap<Option<Currency>, (i128, i128)> = BTreeMap::new();
-        for (MetricType { metric, foreign_currency, .. }, sum) in counted {
+        for (counter, sum) in counted {
+            let MetricType { metric, foreign_currency, .. } = counter;
+            let sum = sum - by_hand.counters.get(counter).copied().unwrap_or(0);
             if *metric == total {
                 sums.entry(*foreign_currency).or_default().0 += sum;
             } else if *metric == unattributed || *metric == of_seller {
@@ -129,40 +129,35 @@ fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
     ratios.into_iter().map(|((ratio, scale), fraction)| (ratio, Figures::ratio(fraction, scale))).collect()
 }
 
-/// What was added by hand to each metric, by the adjustments in the log.
-fn adjustments(connection: &mut Connection, business: Business) -> Result<HashMap<String, i128>, AuditError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = SqlUuid)]
-        id: Uuid,
+/// What was added by hand, by the adjustments in the log.
+fn adjustments(connection: &mut Connection, log: Log<'_>) -> Result<Deltas, AuditError> {
+    row! {
+        struct Row {
+            id: Uuid,
+        }
     }
-    let rows: Vec<Row> = sql_query("SELECT id FROM event_logs WHERE event_type = $1")
-        .bind::<Text, _>(EventType::Adjustment.name())
+    let rows: Vec<Row> = statement("SELECT id FROM event_logs WHERE event_type = $1")
+        .value(EventType::Adjustment.name())
         .load(connection)?;
     let mut deltas = Deltas::default();
     let ids: Vec<Uuid> = rows.into_iter().map(|row| row.id).collect();
     for piece in ids.chunks(1_000) {
-        for logged in logged_events::by_ids(connection, piece)? {
-            recount::count(&logged, business, &mut deltas)?;
+        for logged in logged_events::by_ids(connection, log.as_of, piece)? {
+            recount::count(&logged, log.business, &mut deltas)?;
         }
     }
-    Ok(deltas.adjustments)
+    Ok(deltas)
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    metric_type: String,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    value: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    numerator: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    denominator: Option<i64>,
-    #[diesel(sql_type = Nullable<Array<BigInt>>)]
-    histogram: Option<Vec<i64>>,
-    #[diesel(sql_type = Nullable<Jsonb>)]
-    metadata: Option<Value>,
+row! {
+    struct Row {
+        metric_type: String,
+        value: Option<i64>,
+        numerator: Option<i64>,
+        denominator: Option<i64>,
+        histogram: Option<Vec<i64>>,
+        metadata: Option<Value>,
+    }
 }
 
 fn compare(
@@ -173,12 +168,12 @@ fn compare(
 ) -> Result<Uuid, AuditError> {
     let mut after = String::new();
     loop {
-        let rows: Vec<Row> = sql_query(
+        let rows: Vec<Row> = statement(
             "SELECT type AS metric_type, value, numerator, denominator, histogram, metadata FROM metrics \
              WHERE type > $1 ORDER BY type LIMIT $2",
         )
-        .bind::<Text, _>(&after)
-        .bind::<BigInt, _>(PIECE)
+        .value(&after)
+        .value(PIECE)
         .load(connection)?;
         let Some(last) = rows.last() else { break };
         after.clone_from(&last.metric_type);

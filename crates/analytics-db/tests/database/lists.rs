@@ -1,8 +1,8 @@
 //! Lists of events: every filter and every page gives what reading everything gives.
 
 use analytics_db::batch::Reread;
-use analytics_db::read::Tenant;
 use analytics_db::read::events::{self, EventFilter, LoggedEvent};
+use analytics_db::read::{AsOf, Tenant};
 use analytics_db::tables::partitions;
 use analytics_testkit::database::Database;
 use chrono::{DateTime, Duration, Utc};
@@ -63,11 +63,12 @@ fn pages(database: &Database, filter: &EventFilter, size: usize) -> Vec<LoggedEv
     let (mut all, mut filter) = (Vec::new(), filter.clone());
     loop {
         let access = Tenant::Marketplace.event_log().unwrap();
-        let page = events::newest(connection, access, &filter, i64::try_from(size).unwrap()).unwrap();
-        assert!(page.len() <= size);
-        let Some(last) = page.last() else { return all };
-        filter.before = Some(last.id);
-        all.extend(page);
+        let as_of = AsOf::latest(connection).unwrap();
+        let page = events::newest(connection, access, &as_of, &filter, size).unwrap();
+        assert!(page.events.len() <= size);
+        all.extend(page.events);
+        let Some(next) = page.next else { return all };
+        filter.before = Some(next);
     }
 }
 

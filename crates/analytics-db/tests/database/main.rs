@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod as_of;
 mod batches;
 // The decoder's fuzzer makes the records.
 #[path = "../../../analytics-core/tests/fuzz/generate.rs"]

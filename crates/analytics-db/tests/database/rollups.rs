@@ -4,7 +4,7 @@ use analytics_core::catalogue::Measure;
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
 use analytics_testkit::database::Database;
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 
 /// Whoever adds a measure or a counter to the catalogue changes the table and the view in a migration.
@@ -16,6 +16,7 @@ fn the_view_shows_every_counter_of_the_catalogue() {
     (1..).zip(Measure::ALL).for_each(|(sum, measure)| measures.add(measure, sum));
     let sums = Measure::ALL.map(|measure| measures.get(measure).unwrap().to_string()).join(", ");
     let mut expected = Vec::new();
+    let start: DateTime<Utc> = "2026-11-20T00:00:00Z".parse().unwrap();
     for (scope, code, subject) in [
         (Scope::Total, "t", ""),
         (Scope::Unattributed, "u", ""),
@@ -28,12 +29,12 @@ fn the_view_shows_every_counter_of_the_catalogue() {
             }
             let insert = format!(
                 "INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, {columns}) \
-                 VALUES ('1970-01-01Z', '{width}', '{code}', '{subject}', '', {sums})"
+                 VALUES ('{start}', '{width}', '{code}', '{subject}', '', {sums})"
             );
             database.connect().batch_execute(&insert).unwrap();
             let scope = scope.clone();
-            let bucket = Bucket { start: DateTime::UNIX_EPOCH, granularity, scope, foreign_currency: None };
-            let counters = bucket.counters(NaiveDate::default(), measures);
+            let bucket = Bucket { start, granularity, scope, foreign_currency: None };
+            let counters = bucket.counters(start.date_naive(), measures);
             expected.extend(counters.map(|(counter, sum)| format!("{counter} {} {sum}", granularity.name())));
         }
     }

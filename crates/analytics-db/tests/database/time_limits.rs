@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use analytics_db::connection::{Plans, Reading, View};
-use analytics_db::read::Tenant;
 use analytics_db::read::events::{self, EventFilter};
+use analytics_db::read::{AsOf, Tenant};
 use analytics_testkit::database::Database;
 use diesel::connection::SimpleConnection;
 
@@ -22,9 +22,10 @@ fn statements_share_the_time_of_their_transaction() {
         let began = Instant::now();
         let reading = Reading { view: View::OneMoment, plans: Plans::ForValues, statement_timeout };
         let found = reading.run(&mut database.connect(), |connection| {
-            events::newest(connection, Tenant::Marketplace.event_log().unwrap(), &filter, 10)
+            let as_of = AsOf::latest(connection)?;
+            events::newest(connection, Tenant::Marketplace.event_log().unwrap(), &as_of, &filter, 9)
         });
-        (found.map(|found| found.len()).map_err(|error| error.is_temporary()), began.elapsed())
+        (found.map(|found| found.events.len()).map_err(|error| error.is_temporary()), began.elapsed())
     };
     let (found, took) = read(Duration::from_millis(500));
     assert_eq!(found, Err(true));

@@ -69,6 +69,10 @@ fn a_schema_of_another_version_is_refused_with_both_versions() {
     assert!(!service.job(&["migrate"]).0, "an older version does not touch a newer schema");
     service.database.execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version >= '{newest}'"));
     refused("run `analytics-jobs migrate`");
+    service.database.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20261122000001')");
+    service.database.execute("DELETE FROM __diesel_schema_migrations WHERE version > '20261122000001'");
+    let (done, said) = service.job(&["migrate"]);
+    assert!(!done && said.contains("the database has schema 20261122000001, which cannot be upgraded"), "{said}");
 }
 
 #[test]

@@ -1,8 +1,31 @@
--- Rounded half up: 10000 for a rate in basis points, 100 for an average of stars.
+-- Rounded half up: 10000 for a rate in basis points, 100 for an average of stars. NULL without a denominator,
+-- and where the result does not fit: a counter adjusted by hand can have any value.
 CREATE FUNCTION metric_ratio(numerator bigint, denominator bigint, scale bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN denominator = 0 THEN NULL
-                ELSE (numerator * scale * 2 + denominator) / (denominator * 2) END;
+    RETURN CASE
+        WHEN denominator = 0 THEN NULL
+        WHEN numerator BETWEEN -100000000000000 AND 100000000000000
+            AND denominator BETWEEN -100000000000000 AND 100000000000000
+        THEN (numerator * scale * 2 + denominator) / (denominator * 2)
+        WHEN abs(div(numerator::numeric * scale * 2 + denominator, denominator::numeric * 2)) < 9223372036854775808
+        THEN div(numerator::numeric * scale * 2 + denominator, denominator::numeric * 2)::bigint
+    END;
+
+-- How many ratings a histogram of 1 to 5 stars has, and the sum of their stars.
+CREATE FUNCTION histogram_count(histogram bigint[]) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN histogram[1] + histogram[2] + histogram[3] + histogram[4] + histogram[5];
+CREATE FUNCTION histogram_sum(histogram bigint[]) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN histogram[1] + histogram[2] * 2 + histogram[3] * 3 + histogram[4] * 4 + histogram[5] * 5;
+-- The components of derived metrics, as metrics.metadata and the API show them.
+CREATE FUNCTION ratio_metadata(numerator bigint, denominator bigint) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN jsonb_build_object('numerator', numerator, 'denominator', denominator);
+CREATE FUNCTION average_metadata(histogram bigint[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN jsonb_build_object('count', histogram_count(histogram), 'sum', histogram_sum(histogram), 'histogram',
+        jsonb_build_object('1', histogram[1], '2', histogram[2], '3', histogram[3], '4', histogram[4], '5', histogram[5]));
 
 CREATE TABLE metrics (
     id uuid NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
@@ -55,8 +78,30 @@ CROSS JOIN LATERAL (VALUES
     (CASE r.scope WHEN 't' THEN 'total_units' WHEN 's' THEN 'seller_units' WHEN 'p' THEN 'product_units' END, r.units),
     (CASE r.scope WHEN 't' THEN 'total_revenue' WHEN 'u' THEN 'unattributed_revenue'
                   WHEN 's' THEN 'seller_revenue' WHEN 'p' THEN 'product_revenue' END, r.revenue),
-    (CASE WHEN r.scope = 't' AND r.granularity = 'd' THEN 'daily_signups:' || to_char(
-        r.bucket_start AT TIME ZONE (SELECT s.business_timezone FROM service_settings s), 'YYYY-MM-DD') END, r.signups)
+    (CASE WHEN r.scope = 't' AND r.granularity = 'd' THEN 'daily_signups:' || (
+        SELECT to_char(r.bucket_start AT TIME ZONE 'UTC' + make_interval(secs => c.utc_offset), 'YYYY-MM-DD')
+        FROM business_clock c WHERE c.starts_at <= r.bucket_start ORDER BY c.starts_at DESC LIMIT 1) END, r.signups)
 ) AS m(name, value)
 WHERE m.name IS NOT NULL AND m.value IS NOT NULL;
 COMMENT ON VIEW metric_rollups IS 'Each counter by hour and by day, a row each. Weeks and months are sums of days.';
+
+-- How many events were counted, apart from the log: a day whose log holds another number is not
+-- what was counted, and a day that was verified stays verified until its number changes.
+CREATE TABLE event_days (
+    day date NOT NULL,
+    event_type varchar(100) COLLATE "C" NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (day, event_type)
+) WITH (fillfactor = 70);
+COMMENT ON COLUMN event_days.day IS 'The day in BUSINESS_TIMEZONE on which the events happened.';
+
+-- Each user's latest rating of each target.
+CREATE TABLE ratings (
+    metric_type varchar(100) COLLATE "C" NOT NULL,
+    user_id varchar(255) COLLATE "C" NOT NULL,
+    stars smallint NOT NULL CHECK (stars BETWEEN 1 AND 5),
+    rated_at timestamptz NOT NULL,
+    event_id uuid NOT NULL,
+    PRIMARY KEY (metric_type, user_id)
+) WITH (fillfactor = 80);
+COMMENT ON COLUMN ratings.metric_type IS 'The metric it counts for, such as product_rating:p-1.';

@@ -1,3 +1,3 @@
-DROP TABLE dead_letters;
 DROP TABLE ingest_gaps;
+DROP TABLE ingest_topics;
 DROP TABLE ingest_offsets;

@@ -1,0 +1,68 @@
+//! Who may use a route, by role. Whose numbers it then shows is decided by the [tenant](crate::caller::tenant).
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use shared_auth::{Permission, Principal, Role};
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::Operation;
+
+use crate::problem::Problem;
+use crate::settings::{ApiSettings, Mode};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whoever has a valid token.
+    Everyone,
+    /// Sellers for what is theirs, and admins.
+    Sellers,
+    /// Admins.
+    Admins,
+    /// Admins, where this process serves writes.
+    Writers,
+}
+
+impl Access {
+    const fn permission(self) -> Permission {
+        match self {
+            Self::Everyone => Permission::ReadPublic,
+            Self::Sellers => Permission::ReadOwn,
+            Self::Admins => Permission::ReadAll,
+            Self::Writers => Permission::Write,
+        }
+    }
+
+    /// The roles that have it, as the OpenAPI document lists them.
+    fn roles(self) -> Vec<&'static str> {
+        let roles = [("admin", Role::Admin), ("seller", Role::Vendor(String::new())), ("buyer", Role::Buyer)];
+        roles.into_iter().filter(|(_, role)| role.may(self.permission())).map(|(name, _)| name).collect()
+    }
+
+    /// Adds the roles to a route's description, for people and for programs.
+    pub(crate) fn describe(self, operation: &mut Operation) {
+        let roles = self.roles();
+        let about = operation.description.take().unwrap_or_default();
+        operation.description = Some(format!("{about}\n\nRoles: {}.", roles.join(", ")).trim_start().to_owned());
+        operation.extensions = Some(ExtensionsBuilder::new().add("x-roles", roles).build());
+    }
+}
+
+/// Answers 403 to whoever may not use a route, before its handler is called.
+pub(crate) async fn check(
+    access: Access,
+    principal: Principal,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if !principal.role.may(access.permission()) {
+        return Err(Problem::forbidden().into());
+    }
+    let read_only = request.app_data::<Data<ApiSettings>>().is_none_or(|settings| settings.mode == Mode::ReadOnly);
+    if access == Access::Writers && read_only {
+        return Err(Problem::read_only_mode().into());
+    }
+    next.call(request).await
+}

@@ -1,0 +1,176 @@
+//! `batches` and `watermark`: the one order in which batches are counted.
+//!
+//! A batch has an id before it is known when it will be committed. Its number is given by the one step that
+//! everything passes through one at a time, so numbers have no gaps, and whoever asks what came after a number
+//! misses nothing.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+use crate::sql::{row, statement};
+use crate::{Connection, DbError};
+
+/// The id of a transaction that logs events or changes numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BatchId(pub(crate) i64);
+
+/// What a batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Counted records of partitions.
+    Ingest,
+    /// Counted dead letters.
+    Replay,
+    /// Set a metric by hand.
+    Adjustment,
+    /// Gave logged events a vendor.
+    Reattribution,
+    /// Corrected numbers by the log.
+    Repair,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Replay => "replay",
+            Self::Adjustment => "adjustment",
+            Self::Reattribution => "reattribution",
+            Self::Repair => "repair",
+        }
+    }
+}
+
+/// An id for a new batch. One that is rolled back leaves a gap in ids.
+pub(crate) fn new_id(connection: &mut Connection) -> Result<BatchId, DbError> {
+    row! {
+        struct Row {
+            id: i64,
+        }
+    }
+    let row: Row = statement("SELECT nextval('batch_ids') AS id").get_result(connection)?;
+    Ok(BatchId(row.id))
+}
+
+/// Gives a batch the next number, and moves the watermark to it.
+pub(crate) fn number(
+    connection: &mut Connection,
+    _: &CountingLock,
+    batch: BatchId,
+    kind: Kind,
+) -> Result<(), WriteError> {
+    let numbered = statement(
+        "WITH moved AS (UPDATE watermark SET number = number + 1 RETURNING number) \
+         INSERT INTO batches (id, number, kind, counted_at) SELECT $1, m.number, $2, now() FROM moved m",
+    )
+    .value(batch.0)
+    .value(kind.name())
+    .execute(connection)?;
+    super::all_taken("batches", numbered, 1)
+}
+
+/// How many batches may have been counted since a number that is still read at: hours of them.
+const MOST_LATER: usize = 200_000;
+
+/// Up to which batch a read sees: everything up to it, and nothing after it.
+///
+/// To be made inside the transaction that reads. Rows of counters and rollups are those of the latest number;
+/// events can be read as of any recent one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsOf {
+    /// The number of the last batch that is seen.
+    pub number: i64,
+    /// When it was read, by the database's clock.
+    pub time: DateTime<Utc>,
+    /// Batches of which events may be in the log, and are not seen.
+    unseen: HashSet<i64>,
+}
+
+/// Why events cannot be read as of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAsOf {
+    /// The database has not come so far: a replica that is behind.
+    Ahead,
+    /// Too much has been counted since, or logged events were given vendors since.
+    Changed,
+}
+
+impl AsOf {
+    /// As of the last batch that is counted.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn latest(connection: &mut Connection) -> Result<Self, DbError> {
+        let (number, time) = watermark(connection)?;
+        let unseen = after(connection, number, usize::MAX)?.into_iter().collect();
+        Ok(Self { number, time, unseen })
+    }
+
+    /// As of an earlier batch.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn at(connection: &mut Connection, number: i64) -> Result<Result<Self, NotAsOf>, DbError> {
+        let (watermark, time) = watermark(connection)?;
+        if number > watermark {
+            return Ok(Err(NotAsOf::Ahead));
+        }
+        let unseen: HashSet<i64> = after(connection, number, MOST_LATER)?.into_iter().collect();
+        if unseen.len() >= MOST_LATER || reattributed_after(connection, number)? {
+            return Ok(Err(NotAsOf::Changed));
+        }
+        Ok(Ok(Self { number, time, unseen }))
+    }
+
+    /// Whether the events of a batch are seen.
+    pub(crate) fn sees(&self, batch: i64) -> bool {
+        !self.unseen.contains(&batch)
+    }
+}
+
+/// The number of the last batch that is counted, and the time by the database's clock.
+fn watermark(connection: &mut Connection) -> Result<(i64, DateTime<Utc>), DbError> {
+    row! {
+        struct Row {
+            number: i64,
+            time: DateTime<Utc>,
+        }
+    }
+    let row: Row = statement("SELECT number, now() AS time FROM watermark").get_result(connection)?;
+    Ok((row.number, row.time))
+}
+
+/// The ids of batches that are not counted up to a number: at most `limit` of them.
+fn after(connection: &mut Connection, number: i64, limit: usize) -> Result<Vec<i64>, DbError> {
+    row! {
+        struct Row {
+            ids: Vec<i64>,
+        }
+    }
+    // Two arms, each of which reads a part of the index on numbers.
+    let row: Row = statement(
+        "SELECT ARRAY((SELECT b.id FROM batches b WHERE b.number > $1 LIMIT $2) \
+         UNION ALL (SELECT b.id FROM batches b WHERE b.number IS NULL LIMIT $2)) AS ids",
+    )
+    .value(number)
+    .value(i64::try_from(limit).unwrap_or(i64::MAX))
+    .get_result(connection)?;
+    Ok(row.ids)
+}
+
+/// Whether logged events were given vendors after a number.
+fn reattributed_after(connection: &mut Connection, number: i64) -> Result<bool, DbError> {
+    row! {
+        struct Row {
+            found: bool,
+        }
+    }
+    let row: Row =
+        statement("SELECT EXISTS (SELECT FROM batches b WHERE b.kind = 'reattribution' AND b.number > $1) AS found")
+            .value(number)
+            .get_result(connection)?;
+    Ok(row.found)
+}

@@ -1,3 +1,0 @@
-DROP TABLE order_lines;
-DROP TABLE event_logs;
-DROP TABLE service_settings;

@@ -1,0 +1,10 @@
+DROP TABLE ratings;
+DROP TABLE event_days;
+DROP VIEW metric_rollups;
+DROP TABLE rollups;
+DROP TABLE metrics;
+DROP FUNCTION average_metadata;
+DROP FUNCTION ratio_metadata;
+DROP FUNCTION histogram_sum;
+DROP FUNCTION histogram_count;
+DROP FUNCTION metric_ratio;

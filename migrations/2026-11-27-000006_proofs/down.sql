@@ -1,0 +1,2 @@
+DROP TABLE proved_days;
+DROP TABLE proofs;

@@ -29,75 +29,81 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "KAFKA_TOPICS",
         Some(""),
-        "topics of the four event families, as in order.created=prod.orders; several may name one family, each with a namespace of its ids after @",
+        "topics of the four event families, as in order.created=prod.orders; a family may have \
+         several topics, each with a namespace for its ids after @",
     ),
-    setting("KAFKA_EXTRA_TOPICS", Some(""), "topics to log without counting, comma separated"),
+    setting("KAFKA_EXTRA_TOPICS", Some(""), "topics whose events are logged but not counted, comma separated"),
     setting(
         "KAFKA_START",
         Some("earliest"),
-        "where partitions start that are there before the group: earliest, latest, or an RFC 3339 time",
+        "where counting starts in partitions that exist before the group: earliest, latest, or an RFC 3339 time",
     ),
     secret(
         "KAFKA_PROPERTIES",
         "librdkafka properties, key=value separated by commas or lines, or @file; for TLS and SASL",
     ),
-    setting("BASE_CURRENCY", Some("USD"), "the currency of amounts that name none; fixed at the first migration"),
+    setting("BASE_CURRENCY", Some("USD"), "the currency of amounts without a currency; fixed at the first migration"),
     setting(
         "BUSINESS_TIMEZONE",
         Some("UTC"),
-        "the IANA timezone that cuts days and hours; fixed at the first migration",
+        "the IANA timezone of business days and hours; fixed at the first migration",
     ),
     setting("DEDUPE_DAYS", Some("35"), "how many days an event's identity is remembered after it arrived"),
     setting(
         "REDACT_FIELDS",
         Some(""),
-        "fields that are removed from payloads before they are stored, comma separated, at every depth",
+        "fields to remove from payloads before they are stored, at every depth, comma separated",
     ),
     setting(
         "REDACT_DEAD_LETTERS",
         Some("true"),
-        "whether those fields are removed from what dead letters keep, too, where it is JSON",
+        "whether REDACT_FIELDS are also removed from dead letters whose payload is JSON",
     ),
-    setting("MAX_RECORD_BYTES", Some("1048576"), "larger records become dead letters, in bytes"),
+    setting(
+        "MAX_RECORD_BYTES",
+        Some("1048576"),
+        "the size limit of a record, in bytes; larger ones become dead letters",
+    ),
     setting(
         "DEAD_LETTER_MAX_BYTES",
         Some("4194304"),
-        "how much of a payload a dead letter keeps, in bytes; one that was cut can be replayed with a corrected payload only",
+        "how much of a payload a dead letter keeps, in bytes; a truncated one can \
+         only be replayed with a corrected payload",
     ),
     setting(
         "DEAD_LETTER_MAX_TOTAL_BYTES",
         Some("5368709120"),
-        "how much all dead letters take together, in bytes; what is refused beyond that is counted, and not kept",
+        "the size limit of all dead letters together, in bytes; further ones are counted but not kept",
     ),
     setting(
         "DEAD_LETTER_DAYS",
         Some("90"),
-        "how many days dead letters are kept; `dead-letters purge` forgets older ones",
+        "how many days dead letters are kept; `dead-letters purge` deletes older ones",
     ),
     setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
     setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),
-    setting("API_BASE_PATH", Some(""), "what all paths of the API begin with, such as /analytics"),
-    setting("API_CORS_ORIGINS", Some(""), "origins whose pages may read answers, comma separated; * is any"),
+    setting("API_BASE_PATH", Some(""), "the prefix of all paths of the API, such as /analytics"),
+    setting("API_CORS_ORIGINS", Some(""), "origins allowed by CORS, comma separated; * allows any"),
     setting(
         "API_POOL_SIZE",
         Some("8"),
-        "the most connections to PostgreSQL that requests to one API process use, at least 2: one is for single \
-         metrics. One more looks at the state of the database",
+        "the maximum number of connections to PostgreSQL for the requests of one API process, at least 2: one is for \
+         single metrics. One more checks the state of the database",
     ),
     setting(
         "API_KEEP_ALIVE_SECONDS",
         Some("75"),
-        "how long an idle connection is kept open: longer than a load balancer in front keeps it",
+        "how long an idle connection is kept open; should be longer than the idle timeout of a load balancer in front",
     ),
-    setting("API_STATEMENT_TIMEOUT_MS", Some("10000"), "how long a statement may take before the answer is a 503"),
+    setting("API_STATEMENT_TIMEOUT_MS", Some("10000"), "how long a statement may take before the response is a 503"),
     secret("JWT_SECRET", "the HS256 key of the marketplace's tokens, 32 bytes or more"),
     setting("JWT_PUBLIC_KEY", None, "a PEM public key for RS256, ES256 or EdDSA tokens, or @file"),
-    setting("JWT_JWKS", None, "a JWKS document with keys that rotate: a file, or an http(s) URL"),
-    setting("JWT_ISSUER", None, "what a token's iss must be, if set"),
-    setting("JWT_AUDIENCE", None, "what a token's aud must have, if set"),
+    setting("JWT_JWKS", None, "a JWKS document with rotating keys: a file, or an http(s) URL"),
+    setting("JWT_ISSUER", None, "the required iss of tokens, if set"),
+    setting("JWT_AUDIENCE", None, "the required aud of tokens, if set"),
     setting("LOG_FORMAT", Some("text"), "text or json"),
-    setting("RUST_LOG", Some("info"), "which log lines are written, as env_logger reads it"),
+    setting("RUST_LOG", Some("info"), "the log filter, in the syntax of env_logger"),
 ];
 
 /// The setting of this name.

@@ -54,8 +54,8 @@ pub struct Deltas {
     pub adjustments: HashMap<String, i128>,
     /// How many events there were of each type in each business day.
     pub events: HashMap<(NaiveDate, EventType), i64>,
-    /// The moments of events by the minute in which they lie, so that not each event has to be looked
-    /// up in a timezone. All are of one calendar: the business has only one.
+    /// The moments of events by the minute in which they lie, so that not each event has to be
+    /// looked up in a timezone. All are of one calendar: the business has only one.
     moments: HashMap<i64, Moment>,
 }
 
@@ -65,8 +65,8 @@ impl Deltas {
         *self.moments.entry(Calendar::minute(time)).or_insert_with(|| Moment::of(time, calendar))
     }
 
-    /// Adds to a measure in one scope: to its rollups, and to every metric that is made of it. Adding zero
-    /// makes the rows: a counted zero is 0.
+    /// Adds to a measure in one scope: to its rollups, and to every metric that is made of it.
+    /// Adding zero makes the rows: a counted zero is 0.
     pub(crate) fn add(
         &mut self,
         measure: Measure,

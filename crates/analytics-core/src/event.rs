@@ -29,8 +29,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event as the log has it. Its identities were settled before it was logged, and its payload
-    /// stays where it is.
+    /// An event as the log has it. Its identities were settled before it was logged, and its
+    /// payload stays where it is.
     #[must_use]
     pub const fn logged(
         id: EventId,
@@ -52,8 +52,8 @@ impl Event {
     }
 }
 
-/// What happened: what the rules of counting look at, and nothing else. The log keeps all of it, so that
-/// whatever was counted can be counted again.
+/// What happened: what the rules of counting look at, and nothing else. The log keeps all of it, so
+/// that whatever was counted can be counted again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// Nothing that belongs to a product or a vendor.
@@ -74,8 +74,8 @@ pub enum Content {
 }
 
 impl Content {
-    /// What of it belongs to a product and a vendor, each part with what was ordered of it: what counting,
-    /// attribution and explanations look at.
+    /// What of it belongs to a product and a vendor, each part with what was ordered of it: what
+    /// counting, attribution and explanations look at.
     pub fn parts(&self) -> impl Iterator<Item = (&Part, Option<&Sale>)> {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_slice()),
@@ -104,8 +104,8 @@ impl Content {
         }
     }
 
-    /// The product and the vendor that are logged with the event itself: those of its only part, or of what
-    /// it rates.
+    /// The product and the vendor that are logged with the event itself: those of its only part, or
+    /// of what it rates.
     #[must_use]
     pub const fn about(&self) -> (Option<&ProductId>, Option<&VendorId>) {
         match self {
@@ -199,7 +199,8 @@ pub struct Sale {
     pub currency: Currency,
 }
 
-/// A rating; at least one of product and vendor is named. Its vendor is who was rated, and never learned.
+/// A rating; at least one of product and vendor is named. Its vendor is who was rated, and never
+/// learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rating {
     /// The product rated.

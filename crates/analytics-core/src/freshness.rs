@@ -1,17 +1,18 @@
-//! How fresh the numbers are, judged by what ingest last said of each partition: no sales can be told
-//! from no data.
+//! How fresh the numbers are, judged by what ingest last said of each partition: no sales can be
+//! told from no data.
 //!
-//! A partition is counted up to the last moment at which everything that it held was counted, whether
-//! records came since or not. Nothing is concluded from the times in events or records: those may be
-//! wrong, or lie ahead. All moments are of the database's clock.
+//! A partition is counted up to the last moment at which everything that it held was counted,
+//! whether records came since or not. Nothing is concluded from the times in events or records:
+//! those may be wrong, or lie ahead. All moments are of the database's clock.
 
 use chrono::{DateTime, Duration, Utc};
 
 /// Ingest speaks of each of its partitions every 5 seconds. Silence for longer than this means that
-/// nobody is counting, that the broker does not answer for the partition, or that a replica does not follow.
+/// nobody is counting, that the broker does not answer for the partition, or that a replica does
+/// not follow.
 const SILENT_AFTER: Duration = Duration::seconds(30);
-/// Ingest tells what it knows every 5 seconds, and asks the broker as often. What it knew for longer than this
-/// when it spoke, it could not renew.
+/// Ingest tells what it knows every 5 seconds, and asks the broker as often. What it knew for
+/// longer than this when it spoke, it could not renew.
 const BEFORE_IT_SPOKE: Duration = Duration::seconds(15);
 /// Numbers that are further behind than this are not live.
 const LATE_AFTER: Duration = Duration::seconds(30);
@@ -60,8 +61,8 @@ pub struct Freshness {
     pub state: State,
     /// Why it is not live.
     pub reason: Option<&'static str>,
-    /// Everything that was in Kafka at this time is counted. `None` before that was so once, and for a
-    /// topic that does not exist.
+    /// Everything that was in Kafka at this time is counted. `None` before that was so once, and
+    /// for a topic that does not exist.
     pub counted_up_to: Option<DateTime<Utc>>,
     /// Messages that are not counted.
     pub lag_messages: i64,
@@ -71,7 +72,8 @@ pub struct Freshness {
 
 impl PartitionReport {
     fn judge(self, now: DateTime<Utc>) -> (State, Option<&'static str>) {
-        // A worker that is dead said last what was so then: nothing else can be told from its silence.
+        // A worker that is dead said last what was so then: nothing else can be told from its
+        // silence.
         let missed = |time: Option<DateTime<Utc>>| time.is_none_or(|time| self.heard_at - time > BEFORE_IT_SPOKE);
         let late = self.caught_up_at.is_none_or(|time| now - time > LATE_AFTER);
         if now - self.heard_at > SILENT_AFTER {
@@ -112,8 +114,8 @@ impl TopicReport {
 }
 
 impl Freshness {
-    /// How fresh numbers are that all of these topics are counted for. A topic that does not exist makes
-    /// them no older, but nobody can tell that nothing is missing.
+    /// How fresh numbers are that all of these topics are counted for. A topic that does not exist
+    /// makes them no older, but nobody can tell that nothing is missing.
     #[must_use]
     pub fn of_all(topics: &[(TopicReport, Self)]) -> Self {
         let existing = || topics.iter().filter(|(report, _)| report.partitions > 0).map(|(_, judged)| judged);

@@ -16,7 +16,8 @@ pub enum Reason {
     NotJson,
     /// JSON, but the record or its payload is no object.
     NotAnObject,
-    /// JSON that PostgreSQL cannot hold: NUL, a lone surrogate, a number or a nesting past its limits.
+    /// JSON that PostgreSQL cannot hold: NUL, a lone surrogate, a number or a nesting past its
+    /// limits.
     Unstorable,
     /// A field that the family needs is absent, null or blank.
     MissingField,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::excerpt::got;
 use crate::family::Family;
 
-/// What the events of a topic are logged as: a counted family, or an extra topic under its own name.
+/// What the events of a topic are logged as: a counted family, or an extra topic under its own
+/// name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
     /// Decoded and counted.
@@ -22,8 +23,8 @@ pub enum EventType {
 const ADJUSTMENT: &str = "metric.adjusted";
 
 impl EventType {
-    /// The type that was logged under this name by this version of the rules. A topic that was an extra topic
-    /// then is one still, whatever became of it later.
+    /// The type that was logged under this name by this version of the rules. A topic that was an
+    /// extra topic then is one still, whatever became of it later.
     #[must_use]
     pub fn logged(name: &str, rules_version: i16) -> Self {
         let known = Family::named(name).filter(|family| family.since() <= rules_version);
@@ -88,10 +89,11 @@ struct Topic {
 }
 
 impl Topics {
-    /// Reads `KAFKA_TOPICS` (`family=topic`, comma separated; several topics may name one family) and
-    /// `KAFKA_EXTRA_TOPICS` (topics, comma separated). A family that the mapping does not name keeps its
-    /// default topic, which has the family's name. In `family=topic@namespace` the ids of orders, users,
-    /// ratings and events are told apart from the same ids in topics of another namespace.
+    /// Reads `KAFKA_TOPICS` (`family=topic`, comma separated; several topics may name one family)
+    /// and `KAFKA_EXTRA_TOPICS` (topics, comma separated). A family that the mapping does not name
+    /// keeps its default topic, which has the family's name. In `family=topic@namespace` the ids of
+    /// orders, users, ratings and events are told apart from the same ids in topics of another
+    /// namespace.
     ///
     /// # Errors
     /// [`InvalidTopics`] naming the entry that cannot be used.

@@ -1,4 +1,4 @@
-//! What a batch of events adds to the metrics: sums, so that batches commute.
+//! Deltas: what a batch of events adds to the metrics. They are sums, so that batches commute.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -15,36 +15,36 @@ use crate::rollup::{Bucket, Granularity, Measures, Moment, Scope};
 use crate::time::EventTime;
 use crate::topics::EventType;
 
-/// Whose rating of what: the metric that it counts for, and the user.
+/// Identifies a rating: the metric that it counts for, and the user who gave it.
 pub type RatingKey = (MetricType, UserId);
 
-/// A rating that stands, or wants to.
+/// A user's current rating, or one that may become the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rated {
     /// The stars given.
     pub stars: Stars,
-    /// When.
+    /// The time of the rating's event.
     pub time: EventTime,
-    /// By which event.
+    /// The id of that event.
     pub event: EventId,
 }
 
 impl Rated {
-    /// The latest event time stands; of equal times the greater event id, so that the order of
-    /// arrival does not matter.
+    /// Whether this rating replaces another one: it does if its event time is later or, for equal
+    /// times, if its event id is greater. The order of arrival does not matter.
     #[must_use]
     pub fn replaces(&self, other: &Self) -> bool {
         (self.time, self.event) > (other.time, other.event)
     }
 }
 
-/// Everything that a batch adds. Sums are `i128` so that no batch can overflow them; what does
-/// not fit the database's `bigint` is refused there.
+/// Everything that a batch adds. Sums are `i128` so that no batch can overflow them; a sum that
+/// does not fit into the database's `bigint` is refused there.
 #[derive(Debug, Default)]
 pub struct Deltas {
-    /// Counters, and counters of days.
+    /// The counters, including those of days.
     pub counters: HashMap<MetricType, i128>,
-    /// The same by day and by hour.
+    /// The measures by day and by hour.
     pub rollups: HashMap<Bucket, Measures>,
     /// The components of ratios.
     pub ratios: HashMap<MetricType, Fraction>,
@@ -60,7 +60,7 @@ pub struct Deltas {
 }
 
 impl Deltas {
-    /// The day and the hour in which `time` lies.
+    /// Returns the business day and hour that contain `time`.
     pub(crate) fn moment(&mut self, time: EventTime, calendar: Calendar) -> Moment {
         *self.moments.entry(Calendar::minute(time)).or_insert_with(|| Moment::of(time, calendar))
     }
@@ -120,7 +120,9 @@ impl Deltas {
         }
     }
 
-    /// Adds to the part of a counter that lies in one bucket, if the counter has such parts.
+    /// Adds to the part of a counter that one rollup bucket holds. Does nothing for metrics that
+    /// are not counters, for counters of days, and for granularities that are not kept for the
+    /// scope.
     pub fn add_to_rollup(
         &mut self,
         counter: &MetricType,
@@ -133,7 +135,8 @@ impl Deltas {
         }
     }
 
-    /// Takes away what other deltas add: what is left turns the one into the other.
+    /// Subtracts the counters, rollups and ratios of other deltas. The result is the difference
+    /// between the two.
     pub fn subtract(&mut self, other: &Self) {
         for (counter, amount) in &other.counters {
             *self.counters.entry(counter.clone()).or_default() -= amount;
@@ -148,7 +151,7 @@ impl Deltas {
         }
     }
 
-    /// Takes note of an event, whatever else it adds to.
+    /// Counts the event for its type and day, regardless of what else it adds to.
     pub(crate) fn logged(&mut self, event_type: &EventType, moment: &Moment) {
         *self.events.entry((moment.day, event_type.clone())).or_default() += 1;
     }

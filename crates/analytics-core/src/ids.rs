@@ -80,7 +80,7 @@ identifier!(/** A product; part of metric types. */ ProductId, encoded_chars, MA
 identifier!(/** A seller; part of metric types. */ VendorId, encoded_chars, MAX_ENCODED_CHARS);
 identifier!(/** A user: buyer, visitor or new account. */ UserId, plain_chars, MAX_PLAIN_CHARS);
 identifier!(/** An order. */ OrderId, plain_chars, MAX_PLAIN_CHARS);
-identifier!(/** A rating, which may be edited and so be published several times. */ RatingId, plain_chars, MAX_PLAIN_CHARS);
+identifier!(/** A rating; it is published again when it is edited. */ RatingId, plain_chars, MAX_PLAIN_CHARS);
 
 /// Displays an id as it is written in metric types: `%` and `:` percent-encoded, the rest
 /// unchanged.

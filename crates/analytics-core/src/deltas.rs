@@ -48,14 +48,14 @@ pub struct Deltas {
     pub rollups: HashMap<Bucket, Measures>,
     /// The components of ratios.
     pub ratios: HashMap<MetricType, Fraction>,
-    /// The latest rating in the batch of each user and target.
+    /// The latest rating in the batch for each user and target.
     pub ratings: HashMap<RatingKey, Rated>,
-    /// What was added by hand, by metric type; also to metrics that the catalogue does not have.
+    /// The sums of adjustments by metric type, including types that the catalogue does not have.
     pub adjustments: HashMap<String, i128>,
-    /// How many events there were of each type in each business day.
+    /// The number of events of each type in each business day.
     pub events: HashMap<(NaiveDate, EventType), i64>,
-    /// The moments of events by the minute in which they lie, so that not each event has to be
-    /// looked up in a timezone. All are of one calendar: the business has only one.
+    /// A cache of moments by the minute of the event, which saves a timezone lookup for each event.
+    /// All are of one calendar, as the business has only one.
     moments: HashMap<i64, Moment>,
 }
 
@@ -65,8 +65,8 @@ impl Deltas {
         *self.moments.entry(Calendar::minute(time)).or_insert_with(|| Moment::of(time, calendar))
     }
 
-    /// Adds to a measure in one scope: to its rollups, and to every metric that is made of it.
-    /// Adding zero makes the rows: a counted zero is 0.
+    /// Adds to a measure in one scope: to its rollups, and to every metric that uses it. Adding 0
+    /// creates the entries: a counted zero is stored as 0.
     pub(crate) fn add(
         &mut self,
         measure: Measure,

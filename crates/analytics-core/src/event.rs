@@ -30,8 +30,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event as the log has it. Its identities were settled before it was logged, and its
-    /// payload stays where it is.
+    /// Creates an event that was read back from the log. Its identities and its payload are left
+    /// empty, as counting does not need them.
     #[must_use]
     pub const fn logged(
         id: EventId,
@@ -53,8 +53,8 @@ impl Event {
     }
 }
 
-/// What happened: what the rules of counting look at, and nothing else. The log keeps all of it, so
-/// that whatever was counted can be counted again.
+/// The content of an event that the rules of counting use. The log stores all of it, so that every
+/// event can be counted again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// Nothing about a product or a vendor.
@@ -75,8 +75,8 @@ pub enum Content {
 }
 
 impl Content {
-    /// What of it belongs to a product and a vendor, each part with what was ordered of it: what
-    /// counting, attribution and explanations look at.
+    /// Returns the parts of the event, each with its sale if something was ordered. Counting,
+    /// attribution and explanations work on these.
     pub fn parts(&self) -> impl Iterator<Item = (&Part, Option<&Sale>)> {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_slice()),
@@ -105,8 +105,8 @@ impl Content {
         }
     }
 
-    /// The product and the vendor that are logged with the event itself: those of its only part, or
-    /// of what it rates.
+    /// Returns the product and the vendor that are logged in the event's row: those of its only
+    /// part, or those that it rates.
     #[must_use]
     pub const fn about(&self) -> (Option<&ProductId>, Option<&VendorId>) {
         match self {
@@ -200,8 +200,8 @@ pub struct Sale {
     pub currency: Currency,
 }
 
-/// A rating; at least one of product and vendor is named. Its vendor is who was rated, and never
-/// learned.
+/// A rating. At least one of product and vendor is named. The vendor is the one that was rated; it
+/// is never derived from the product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rating {
     /// The rated product.

@@ -66,8 +66,8 @@ impl MetricType {
         }
     }
 
-    /// Parses a type. `today` is the day of a `daily_signups` that names none. A base currency at
-    /// the end may be given and is dropped.
+    /// Parses a type. `today` is the day of a `daily_signups` that names none. The base
+    /// currency at the end means the same as no currency.
     ///
     /// # Errors
     /// [`InvalidType`] naming the part that is wrong.

@@ -47,8 +47,9 @@ pub struct Currency {
     minor_digits: u8,
 }
 
-/// Currencies withdrawn since 2000 that `iso_currency`, which has the present ones and the latest
-/// of these, lacks: code and decimal places of the minor unit, as Java's `Currency` has them.
+/// Currencies withdrawn since 2000 that `iso_currency` lacks: code, and decimal places of the minor
+/// unit as in Java's `Currency`. `iso_currency` has the current ones and those withdrawn most
+/// recently.
 const WITHDRAWN: [(&str, u8); 45] = [
     ("ADP", 0),
     ("AFA", 2),
@@ -98,8 +99,8 @@ const WITHDRAWN: [(&str, u8); 45] = [
 ];
 
 impl Currency {
-    /// The currency of an alphabetic code, in any case; `None` where ISO 4217 has had none of it
-    /// since 2000.
+    /// Returns the currency of an alphabetic code, in any case and trimmed; `None` if ISO 4217 has
+    /// had no such currency since 2000.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
         let code = code.trim().to_ascii_uppercase();
@@ -195,8 +196,8 @@ impl Amount {
         if decimal.negative {
             return Err(InvalidMoney::Negative);
         }
-        // Zeros at the end are no digits of the amount: databases write 19.99 with as many as a
-        // column has.
+        // Zeros at the end are not counted as digits: databases pad 19.99 to the scale of the
+        // column.
         let trailing = digits().rev().take_while(|digit| *digit == b'0').count();
         let significant = written - leading - trailing;
         if significant > MAX_DIGITS {
@@ -209,11 +210,11 @@ impl Amount {
         Ok(Self { coefficient, exponent: decimal.exponent.saturating_sub(places) })
     }
 
-    /// This amount `quantity` times, in minor units of `currency`: rounded once, half away from
-    /// zero.
+    /// Returns the amount times `quantity` in minor units of `currency`, rounded once, half away
+    /// from zero.
     ///
     /// # Errors
-    /// [`InvalidMoney::TooLarge`] over 10^12 minor units.
+    /// [`InvalidMoney::TooLarge`] above 10^12 minor units.
     pub fn times(self, quantity: Quantity, currency: Currency) -> Result<Minor, InvalidMoney> {
         // At most 10^28 × 10^6 = 10^34; i128 holds 1.7 × 10^38.
         let product = self.coefficient * i128::from(quantity.units());

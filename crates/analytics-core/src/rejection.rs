@@ -15,22 +15,22 @@ pub enum Reason {
     TooLarge,
     /// Not JSON, or not UTF-8.
     NotJson,
-    /// JSON, but the record or its payload is no object.
+    /// JSON, but the record or its payload is not an object.
     NotAnObject,
-    /// JSON that PostgreSQL cannot hold: NUL, a lone surrogate, a number or a nesting past its
-    /// limits.
+    /// JSON that PostgreSQL cannot store: it contains NUL, a lone surrogate, or a number or nesting
+    /// that exceeds the limits.
     Unstorable,
-    /// A field that the family needs is absent, null or blank.
+    /// A field that the family requires is absent, null or blank.
     MissingField,
-    /// An id that is neither a string nor an integer, or too long.
+    /// An id is neither a string nor an integer, or is too long.
     InvalidIdentifier,
-    /// An amount, quantity or currency that no money can have.
+    /// An amount, quantity or currency is not valid.
     InvalidAmount,
-    /// Stars that are no integer from 1 to 5.
+    /// The stars are not an integer from 1 to 5.
     InvalidRating,
-    /// A time that cannot be read, or is out of range.
+    /// A time is not in an accepted format, or is out of range.
     InvalidTimestamp,
-    /// The same event as one already counted, but with other content.
+    /// The same event was already counted with other content.
     IdentityConflict,
 }
 
@@ -133,7 +133,7 @@ impl Faults {
         read.map_err(|rejection| self.add(rejection)).ok()
     }
 
-    /// The same as [`Self::keep`] for a field that may be absent.
+    /// The same as `keep` for a field that may be absent.
     pub(crate) fn keep_optional<T>(&mut self, read: Result<Option<T>, Rejection>) -> Option<T> {
         self.keep(read).flatten()
     }

@@ -77,8 +77,8 @@ impl Scope {
 }
 
 impl MetricType {
-    /// The measure and the scope that a counter sums; `None` for other metrics, and for days, which
-    /// are part of their total.
+    /// Returns the measure and the scope that a counter sums; `None` for other metrics, and for
+    /// counters of days, which are part of their total.
     #[must_use]
     pub fn counts(&self) -> Option<(Measure, Scope)> {
         match self.metric.definition() {
@@ -126,8 +126,8 @@ impl Granularity {
     }
 }
 
-/// What one row of the rollups is known by: one scope, in one currency, in one bucket of time. The
-/// currency is that of money; everything else stands in the base currency's row.
+/// The key of a rollup row: one scope, in one currency, in one bucket of time. The currency only
+/// matters for money; all other measures are in the row of the base currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
     /// The start of the bucket.
@@ -141,8 +141,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// The sums that the row holds, each as the metric that it is a part of. `day` is the business
-    /// day in which the bucket lies.
+    /// Returns the sums of the row, each with the metric type that it is a part of. `day` is the
+    /// business day that contains the bucket.
     pub fn counters(&self, day: NaiveDate, measures: Measures) -> impl Iterator<Item = (MetricType, i128)> {
         Metric::ALL.into_iter().filter_map(move |metric| {
             let (measure, subject) = match metric.definition() {

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use crate::excerpt::got;
 use crate::family::Family;
 
-/// What the events of a topic are logged as: a counted family, or an extra topic under its own
-/// name.
+/// The type that an event is logged as.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
     /// An event of a family: decoded and counted.
@@ -23,8 +22,9 @@ pub enum EventType {
 const ADJUSTMENT: &str = "metric.adjusted";
 
 impl EventType {
-    /// The type that was logged under this name by this version of the rules. A topic that was an
-    /// extra topic then is one still, whatever became of it later.
+    /// Returns the type of an event that was logged under this name by this version of the rules.
+    /// If the name was an extra topic's at that version, the event remains one of an extra topic,
+    /// even if there is a family of that name now.
     #[must_use]
     pub fn logged(name: &str, rules_version: i16) -> Self {
         let known = Family::named(name).filter(|family| family.since() <= rules_version);
@@ -90,14 +90,14 @@ struct Topic {
 }
 
 impl Topics {
-    /// Reads `KAFKA_TOPICS` (`family=topic`, comma separated; several topics may name one family)
-    /// and `KAFKA_EXTRA_TOPICS` (topics, comma separated). A family that the mapping does not name
-    /// keeps its default topic, which has the family's name. In `family=topic@namespace` the ids of
-    /// orders, users, ratings and events are told apart from the same ids in topics of another
-    /// namespace.
+    /// Parses `KAFKA_TOPICS` (a comma-separated list of `family=topic`; a family may have several
+    /// topics) and `KAFKA_EXTRA_TOPICS` (a comma-separated list of topics). A family that the
+    /// mapping does not name has its default topic, which has the family's name. With
+    /// `family=topic@namespace`, ids of orders, users, ratings and events in the topic are distinct
+    /// from the same ids in topics of another namespace.
     ///
     /// # Errors
-    /// [`InvalidTopics`] naming the entry that cannot be used.
+    /// [`InvalidTopics`] naming the entry that is not valid.
     pub fn parse(mapping: &str, extra: &str) -> Result<Self, InvalidTopics> {
         let mut topics = BTreeMap::new();
         let mut add = |name: &str, event_type: EventType, namespace: Option<&str>| {

@@ -15,7 +15,8 @@ const SILENT_AFTER: Duration = Duration::seconds(30);
 /// broker every 5 seconds, as often as it reports. Older information means that ingest could not
 /// renew it.
 const BEFORE_IT_SPOKE: Duration = Duration::seconds(15);
-/// Greatest delay of numbers that are considered live.
+/// A partition that is further behind than this is delayed, if the report itself already said that
+/// ingest was not keeping up.
 const LATE_AFTER: Duration = Duration::seconds(30);
 
 /// Whether numbers are up to date, from best to worst.

@@ -26,7 +26,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The unit's name in the API.
+    /// Returns the unit's name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

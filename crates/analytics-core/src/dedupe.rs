@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_the_place_counts_once() {
+    fn an_event_without_keys_is_identified_by_its_id() {
         let mut known = Known::default();
         assert_eq!(known.judge(&event(&[], "a")), Verdict::New);
         assert_eq!(known.judge(&event(&[], "a")), Verdict::Duplicate);

@@ -59,7 +59,7 @@ pub struct TopicReport {
 /// How fresh the numbers of a topic, or of all topics, are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// The worst state of any part.
+    /// The worst state of any partition or topic.
     pub state: State,
     /// The reason why the state is not live.
     pub reason: Option<&'static str>,

@@ -77,7 +77,7 @@ pub enum InvalidTopics {
     Twice(String),
 }
 
-/// The topics to consume, and what each carries.
+/// The topics to consume, and the type of the events in each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics(BTreeMap<Arc<str>, Topic>);
 

@@ -319,7 +319,7 @@ unsafe fn header<'a>(headers: *const native::rd_kafka_headers_t, index: usize) -
 /// # Safety
 /// `start` is null, or points to `length` bytes that are valid for `'a`.
 unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     NonNull::new(start.cast_mut()).map(|start| unsafe { slice::from_raw_parts(start.as_ptr().cast::<u8>(), length) })
 }
 
@@ -329,14 +329,14 @@ unsafe fn elements<'a>(
     start: *const native::rd_kafka_topic_partition_t,
     length: usize,
 ) -> &'a [native::rd_kafka_topic_partition_t] {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     NonNull::new(start.cast_mut()).map_or(&[], |start| unsafe { slice::from_raw_parts(start.as_ptr(), length) })
 }
 
 /// # Safety
 /// `text` is null or ends with NUL.
 unsafe fn text(text: *const c_char) -> String {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     NonNull::new(text.cast_mut())
         .map(|text| unsafe { CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned() })
         .unwrap_or_default()

@@ -101,7 +101,7 @@ impl Decoder {
         let place = identity::place_key(&input.record.place);
         if keys.is_empty() && time.source == TimeSource::Clock {
             // If the record is read again, it gets another time and so another id. Its place is
-            // added as a key so that it is recognized.
+            // added as a key so that the event is identified all the same.
             keys.push(place);
         }
         let id = identity::event_id(keys.first().copied().unwrap_or(place), time.at);
@@ -147,7 +147,7 @@ impl Input<'_> {
         Realm { event_type: self.event_type, namespace }
     }
 
-    /// The start of the natural identity of the record's event.
+    /// Starts the fingerprint of the natural identity of the record's event.
     fn natural(&self) -> Fingerprint {
         self.realm().natural()
     }

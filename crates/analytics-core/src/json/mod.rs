@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_judged_without_recursion() {
+    fn nesting_is_checked_without_recursion() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(reason(nested(5_000).as_bytes()), None);
         assert_eq!(reason(nested(500_000).as_bytes()), Some(Reason::Unstorable));

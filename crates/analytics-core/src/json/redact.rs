@@ -22,7 +22,7 @@ impl Redaction {
         Self(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
-    /// Whether a field of this name must not be stored.
+    /// Whether fields of this name must not be stored.
     #[must_use]
     pub fn names(&self, field: &str) -> bool {
         self.0.contains(field)
@@ -87,7 +87,8 @@ impl Redaction {
         }
     }
 
-    /// The JSON inside of base64 without the named fields; `None` where nothing has to leave.
+    /// Returns base64 text of JSON, encoded again without the named fields; `None` if it can be
+    /// kept unchanged. The result is empty if the JSON cannot be parsed to its end.
     fn strip_base64(&self, text: &str) -> Option<String> {
         let inner = from_base64(text).ok().filter(|inner| is_json(inner))?;
         match self.strip(&inner) {

@@ -1,4 +1,5 @@
-//! Whose is a part of an event that names no vendor? It takes the one that is known for its product.
+//! Attribution: a part of an event that names no vendor gets the vendor that is known for its
+//! product.
 
 use crate::event::{Event, Vendor};
 use crate::identity::EventId;
@@ -6,19 +7,19 @@ use crate::ids::{ProductId, VendorId};
 use crate::maps::{HashMap, HashSet};
 use crate::time::EventTime;
 
-/// Whose a product is, as some event said.
+/// The vendor of a product, and the event that named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProductVendor {
     /// The vendor.
     pub vendor: VendorId,
-    /// The time of the event that named it.
+    /// The time of the event that named the vendor.
     pub time: EventTime,
-    /// That event.
+    /// The id of that event.
     pub event: EventId,
 }
 
-/// The vendors known for products: those of the batch's products from the database, and what the
-/// batch adds to them.
+/// The product vendors: those that the database has for the products of a batch, and those that the
+/// batch adds.
 #[derive(Debug, Default)]
 pub struct ProductVendors {
     known: HashMap<ProductId, ProductVendor>,
@@ -26,19 +27,20 @@ pub struct ProductVendors {
 }
 
 impl ProductVendors {
-    /// Starts from what was committed before.
+    /// Starts with the product vendors that are stored in the database.
     #[must_use]
     pub fn new(known: HashMap<ProductId, ProductVendor>) -> Self {
         Self { known, changed: HashSet::default() }
     }
 
-    /// Decides the vendor of every part of the event that names none, then learns from the parts that
-    /// do: no record decides about itself. Events must come in the order of the batch, without the
-    /// rejected and the duplicate ones.
+    /// Decides the vendor of every part of the event that names none, then records the vendors that
+    /// the other parts name. In this order, so that an event does not affect its own attribution.
+    /// Must be called for the events in the order of the batch, without those rejected or
+    /// duplicate.
     pub fn attribute(&mut self, event: &mut Event) {
         let (time, id) = (event.time, event.id);
         for part in event.content.parts_mut() {
-            // A decision of an attempt that did not commit is made anew.
+            // A decision from an earlier attempt that was not committed is replaced.
             if let (Some(product), Vendor::Unknown | Vendor::Learned(_)) = (&part.product, &part.vendor) {
                 part.vendor = self.vendor_of(product).map_or(Vendor::Unknown, Vendor::Learned);
             }
@@ -50,8 +52,8 @@ impl ProductVendors {
         }
     }
 
-    /// Gives a logged event's parts without a vendor the vendors that are known now, whatever was known
-    /// when it was counted. Tells whether that changed anything.
+    /// Gives the parts of a logged event that have no vendor the vendors that are known now.
+    /// Returns whether that changed anything.
     pub fn reattribute(&self, event: &mut Event) -> bool {
         let mut changed = false;
         for part in event.content.parts_mut() {
@@ -65,13 +67,13 @@ impl ProductVendors {
         changed
     }
 
-    /// All that is known now.
+    /// Returns all known product vendors.
     #[must_use]
     pub fn into_known(self) -> HashMap<ProductId, ProductVendor> {
         self.known
     }
 
-    /// What the batch added to what was known.
+    /// Returns the product vendors that the batch added or changed.
     pub fn learned(&self) -> impl Iterator<Item = (&ProductId, &ProductVendor)> {
         self.changed.iter().filter_map(|product| self.known.get_key_value(product))
     }
@@ -80,8 +82,8 @@ impl ProductVendors {
         self.known.get(product).map(|known| known.vendor.clone())
     }
 
-    /// The vendor of the latest event time stands; of equal times the one of the greater event id, so that
-    /// the order of arrival does not matter.
+    /// Keeps the vendor named at the latest event time, or by the greater event id if the times are
+    /// equal, so that the order of arrival does not matter.
     fn learn(&mut self, product: &ProductId, named: ProductVendor) {
         let newer = self.known.get(product).is_none_or(|known| (named.time, named.event) > (known.time, known.event));
         if newer {

@@ -1,23 +1,23 @@
-//! What the numbers depend on and may never change under them.
+//! The settings that all numbers depend on, and that therefore must never change.
 
 use crate::calendar::Calendar;
 use crate::excerpt::got;
 use crate::money::Currency;
 
-/// How this marketplace does business: set once, the same for every process.
+/// The currency and the calendar of the marketplace: set once, the same for every process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Business {
-    /// The currency of amounts that name none, and of metrics that carry no currency code.
+    /// The currency of amounts that name none, and of metric types without a currency code.
     pub base_currency: Currency,
-    /// Cuts time into days and hours.
+    /// Divides time into business days and hours.
     pub calendar: Calendar,
 }
 
 impl Business {
-    /// Reads a currency code and an IANA timezone.
+    /// Parses a currency code and the name of an IANA timezone.
     ///
     /// # Errors
-    /// [`InvalidBusiness`] naming what cannot be used.
+    /// [`InvalidBusiness`] naming the setting that is not valid.
     pub fn parse(base_currency: &str, timezone: &str) -> Result<Self, InvalidBusiness> {
         let base_currency =
             Currency::parse(base_currency).ok_or_else(|| InvalidBusiness::Currency(base_currency.to_owned()))?;
@@ -26,13 +26,13 @@ impl Business {
     }
 }
 
-/// Why the settings of a business cannot be used.
+/// The reason why the settings of the business cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBusiness {
-    /// ISO 4217 lacks the currency.
+    /// Not a currency of ISO 4217.
     #[error("BASE_CURRENCY: must be a currency code of ISO 4217, such as USD{}", got(.0))]
     Currency(String),
-    /// The IANA database lacks the timezone.
+    /// Not a timezone of the IANA database.
     #[error("BUSINESS_TIMEZONE: must be an IANA timezone, such as Europe/Vienna{}", got(.0))]
     Timezone(String),
 }

@@ -1,4 +1,4 @@
-//! Days and hours as the business sees them: cut in `BUSINESS_TIMEZONE`.
+//! Business days and business hours: time divided by the local clock of `BUSINESS_TIMEZONE`.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,12 +12,12 @@ use crate::time::EventTime;
 
 const MICROS_OF_A_MINUTE: i64 = 60 * 1_000_000;
 
-/// The rules of a timezone are taken from here on; no event is earlier than 2000-01-01.
+/// Rules of a timezone are read from this instant on; no event is earlier than 2000-01-01.
 const FIRST: DateTime<Utc> = DateTime::from_timestamp(915_148_800, 0).expect("1999-01-01 is a time");
-/// The last change of a clock that is looked for.
+/// Rules are read up to this instant.
 const LAST: DateTime<Utc> = DateTime::from_timestamp(4_102_444_800, 0).expect("2100-01-01 is a time");
 
-/// The business's timezone, and the days and hours that it cuts time into.
+/// The timezone of the business, and the days and hours that follow from it.
 #[derive(Clone, Copy)]
 pub struct Calendar {
     /// Shared by all copies, for as long as the process runs: there is one business.
@@ -32,12 +32,12 @@ struct Clock {
     stored: OnceLock<Vec<ClockChange>>,
 }
 
-/// From an instant on, the local clock is ahead of UTC by so much.
+/// A change of the local clock, in effect until the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockChange {
-    /// The instant.
+    /// When it takes effect.
     pub starts_at: DateTime<Utc>,
-    /// In seconds; negative is behind UTC.
+    /// How far the local clock is ahead of UTC from then on, in seconds; negative if behind.
     pub utc_offset: i32,
 }
 
@@ -56,33 +56,34 @@ impl PartialEq for Calendar {
 impl Eq for Calendar {}
 
 impl Calendar {
-    /// A calendar of the given timezone, by the rules of this program's tz database.
+    /// Creates the calendar of a timezone, with the rules of this program's tz database.
     #[must_use]
     pub fn new(timezone: Tz) -> Self {
         let clock = Clock { timezone, own: changes(timezone, FIRST, LAST), stored: OnceLock::new() };
         Self { clock: Box::leak(Box::new(clock)) }
     }
 
-    /// The calendar of UTC.
+    /// Returns the calendar of UTC.
     #[must_use]
     pub fn utc() -> Self {
         Self::new(Tz::UTC)
     }
 
-    /// The timezone's IANA name, as settings and the database write it.
+    /// Returns the timezone's IANA name, as used in settings and in the database.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.clock.timezone.name()
     }
 
-    /// The timezone's rules by this program's tz database, in order: what a new database stores.
+    /// Returns the timezone's rules from this program's tz database, in order. A new database stores them.
     #[must_use]
     pub fn own_rules(self) -> &'static [ClockChange] {
         &self.clock.own
     }
 
-    /// Follows the rules that the database stores from now on, in every copy of this calendar: what was counted
-    /// by them is cut by them again, whatever a newer tz database says. They are read once by a process, before
+    /// Makes this calendar and all its copies use the rules that the database stores, so that
+    /// recounting an event always gives the day and hour in which it was counted, whatever a newer
+    /// tz database says. Only the first call has an effect: a process reads the rules once, before
     /// anything depends on them.
     pub fn follow(self, stored: Vec<ClockChange>) {
         if !stored.is_empty() {
@@ -90,23 +91,23 @@ impl Calendar {
         }
     }
 
-    /// Which minute since 1970 `time` lies in. All of a minute lies in one hour and one day of every
-    /// timezone: since 2000 clocks were put at full minutes only, though not at full quarters (St
-    /// John's until 2011).
+    /// Returns the number of the minute since 1970 that contains `time`. A minute never spans two
+    /// hours or two days in any timezone: since 2000 clocks have been changed at full minutes only,
+    /// though not always at full quarters of an hour (St John's until 2011).
     #[must_use]
     pub fn minute(time: EventTime) -> i64 {
         time.micros().div_euclid(MICROS_OF_A_MINUTE)
     }
 
-    /// The business day in which `time` lies.
+    /// Returns the business day that contains `time`.
     #[must_use]
     pub fn day(self, time: EventTime) -> NaiveDate {
         (time.utc() + self.offset(time.utc())).date_naive()
     }
 
-    /// The first instant of a business day. Where the clock jumps over midnight it is the first instant
-    /// after the jump; where midnight comes twice, the first of the two. A day that never was starts with
-    /// the next one.
+    /// Returns the first instant of a business day. If the clock skips midnight, it is the first
+    /// instant after the change; if midnight occurs twice, the first of the two. A day that the
+    /// timezone skipped entirely starts at the start of the next day.
     #[must_use]
     pub fn day_start(self, day: NaiveDate) -> DateTime<Utc> {
         let own = self.day_ranges(day).into_iter().next().map(|range| range.start);
@@ -114,12 +115,13 @@ impl Calendar {
         own.or_else(next).unwrap_or_else(|| day.and_time(NaiveTime::MIN).and_utc())
     }
 
-    /// All instants of a business day, in order. It is one stretch of time, unless the clock is put back
-    /// over midnight after midnight: then the day before comes back, and the day is two stretches (St
-    /// John's, 2010-11-07). A day that never was has none (Samoa, 2011-12-30).
+    /// Returns the time ranges that make up a business day, in order. There is one range, unless
+    /// the clock is put back shortly after midnight to a time before midnight: then the day before
+    /// continues for a while, and each of the two days has two ranges (St John's, 2010-11-07). A
+    /// day that the timezone skipped entirely has none (Samoa, 2011-12-30).
     #[must_use]
     pub fn day_ranges(self, day: NaiveDate) -> Vec<Range<DateTime<Utc>>> {
-        // Clocks are up to 14 hours ahead of UTC and 12 behind.
+        // Local clocks are up to 14 hours ahead of UTC or 12 hours behind it.
         let (ahead, behind) = (Duration::hours(16), Duration::hours(14));
         let midnight = day.and_time(NaiveTime::MIN).and_utc();
         let (first, last) = (midnight - ahead, midnight + Duration::days(1) + behind);
@@ -139,9 +141,10 @@ impl Calendar {
         ranges
     }
 
-    /// The start of the business hour in which `time` lies. Hours begin at full hours of the local clock,
-    /// so that they nest in days also where the offset is half an hour; one that the clock is put into
-    /// begins at that instant.
+    /// Returns the start of the business hour that contains `time`. Hours begin at full hours of
+    /// the local clock, so that they nest in days even if the offset from UTC includes half an
+    /// hour. If the clock is changed to a time within an hour, that hour begins at the instant of
+    /// the change.
     #[must_use]
     pub fn hour_start(self, time: EventTime) -> DateTime<Utc> {
         let offset = self.offset(time.utc());
@@ -153,7 +156,7 @@ impl Calendar {
         self.current(time.utc()).map_or(full_hour, |change| change.starts_at.max(full_hour))
     }
 
-    /// How far the local clock is ahead of UTC.
+    /// Returns how far the local clock is ahead of UTC.
     fn offset(self, time: DateTime<Utc>) -> Duration {
         let current = self.current(time).or_else(|| self.rules().first());
         Duration::seconds(current.map_or(0, |change| change.utc_offset.into()))
@@ -163,7 +166,7 @@ impl Calendar {
         self.clock.stored.get().unwrap_or(&self.clock.own)
     }
 
-    /// The last change of the clock at a time or before it.
+    /// Returns the last change of the clock at or before `time`.
     fn current(self, time: DateTime<Utc>) -> Option<&'static ClockChange> {
         let rules = self.rules();
         let later = rules.partition_point(|change| change.starts_at.cmp(&time) != Ordering::Greater);
@@ -171,13 +174,14 @@ impl Calendar {
     }
 }
 
-/// How far a timezone's clock is ahead of UTC, in seconds.
+/// Returns how far a timezone's clock is ahead of UTC, in seconds, by this program's tz database.
 fn offset(timezone: Tz, time: DateTime<Utc>) -> i32 {
     timezone.offset_from_utc_datetime(&time.naive_utc()).fix().local_minus_utc()
 }
 
-/// The rules of a timezone from `first` to `last`: what applies at first, and each change after it. Two changes
-/// are never within hours of each other.
+/// Returns the rules of a timezone from `first` to `last`: the one in effect at `first`, then each
+/// change after it. Relies on two changes of a clock always being more than 6 hours apart, which a
+/// test checks.
 fn changes(timezone: Tz, first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<ClockChange> {
     let mut changes = vec![ClockChange { starts_at: first, utc_offset: offset(timezone, first) }];
     let mut from = first;
@@ -192,7 +196,8 @@ fn changes(timezone: Tz, first: DateTime<Utc>, last: DateTime<Utc>) -> Vec<Clock
     changes
 }
 
-/// The instant after `before` and up to `after` at which the one change between them happens: on a full minute.
+/// Returns the instant, after `before` and not after `after`, of the single change between the two.
+/// Changes happen at full minutes.
 fn change(timezone: Tz, before: DateTime<Utc>, after: DateTime<Utc>) -> DateTime<Utc> {
     let old = offset(timezone, before);
     let (mut old_minute, mut new_minute) = (before.timestamp().div_euclid(60), after.timestamp().div_euclid(60));
@@ -224,7 +229,7 @@ mod tests {
                 "2026-11-01T04:00:00Z",
                 "2026-11-01T05:00:00Z",
             ),
-            // The second 01:xx of the night in which the clock goes back is an hour of its own.
+            // The clock is put back: the second hour from 01:00 to 02:00 is a separate hour.
             (
                 Tz::America__New_York,
                 "2026-11-01T06:30:00Z",
@@ -232,7 +237,7 @@ mod tests {
                 "2026-11-01T04:00:00Z",
                 "2026-11-01T06:00:00Z",
             ),
-            // Beirut jumps from 00:00 to 01:00: its day begins at 01:00.
+            // The clock in Beirut is put forward from 00:00 to 01:00: the day begins at 01:00.
             (Tz::Asia__Beirut, "2026-03-28T22:10:00Z", "2026-03-29", "2026-03-28T22:00:00Z", "2026-03-28T22:00:00Z"),
         ] {
             let calendar = Calendar::new(zone);
@@ -244,21 +249,21 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_never_was_starts_with_the_next() {
+    fn a_skipped_day_starts_with_the_next() {
         let samoa = Calendar::new(Tz::Pacific__Apia);
         let skipped = NaiveDate::from_ymd_opt(2011, 12, 30).unwrap();
         assert_eq!(samoa.day_start(skipped), samoa.day_start(skipped.succ_opt().unwrap()));
         assert_eq!(samoa.day_ranges(skipped), []);
     }
 
-    /// The instants from 2000 to 2037 at which a zone's clock is put forward or back.
+    /// Returns the instants from 2000 to 2037 at which a zone's clock is put forward or back.
     fn changes(zone: Tz) -> Vec<DateTime<Utc>> {
         let rules = super::changes(zone, at("2000-01-01T00:00:00Z").utc(), at("2038-01-01T00:00:00Z").utc());
         rules.into_iter().skip(1).map(|change| change.starts_at).collect()
     }
 
     #[test]
-    fn since_2000_every_clock_is_put_at_full_minutes_by_full_minutes_hours_apart() {
+    fn since_2000_clocks_change_at_full_minutes_by_full_minutes_hours_apart() {
         let offset = |zone: Tz, second: i64| super::offset(zone, DateTime::from_timestamp(second, 0).unwrap());
         let mut seen = 0;
         for zone in chrono_tz::TZ_VARIANTS {
@@ -275,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn around_every_change_of_every_clock_days_and_hours_agree() {
+    fn days_and_hours_agree_around_every_change_of_every_clock() {
         for zone in chrono_tz::TZ_VARIANTS {
             let calendar = Calendar::new(zone);
             for change in changes(zone) {
@@ -302,7 +307,7 @@ mod tests {
         }
     }
 
-    /// The days around this one leave nothing out, and no two of them overlap.
+    /// Checks that the days around this one have no gaps between them and do not overlap.
     fn days_are_all_of_time(calendar: Calendar, day: NaiveDate) {
         let days = (-2..=2).map(|offset| day + Duration::days(offset));
         let mut ranges: Vec<_> = days.flat_map(|day| calendar.day_ranges(day)).collect();
@@ -311,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_may_come_back() {
+    fn a_day_may_consist_of_two_ranges() {
         let calendar = Calendar::new(Tz::America__St_Johns);
         let utc = |text: &str| at(text).utc();
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();

@@ -1,12 +1,12 @@
-//! What is counted: the measures, and the metrics that are made of them, a line for each.
+//! The catalogue: the tables of measures, and of metrics that are derived from them.
 //!
-//! Rules count *measures* for the parts of an event. A *metric* is what people ask for: a measure in
-//! one scope, a ratio of two measures, an average. Which scopes a measure is kept for follows from
-//! the metrics that use it, and so do the columns and rows of the rollups.
+//! Rules count *measures* for the parts of an event. A *metric* is what clients query: a measure in
+//! one scope, a ratio of two measures, or an average. The scopes in which a measure is kept follow
+//! from the metrics that use it, and so do the columns and rows of the rollups.
 
 use crate::table::table;
 
-/// What a value is measured in.
+/// The unit of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Page views, counted.
@@ -26,7 +26,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The unit's name in the API.
+    /// Returns the unit's name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl Unit {
     }
 }
 
-/// For whom a measure is kept.
+/// The kinds of scopes in which a measure is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeKind {
     /// The whole marketplace.
@@ -54,14 +54,14 @@ pub enum ScopeKind {
     Product,
 }
 
-/// How the value of a metric comes about.
+/// How the value of a metric is calculated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Definition {
     /// The sum of a measure over all time.
     Counter {
         /// The measure.
         measure: Measure,
-        /// For whom.
+        /// The scope.
         scope: ScopeKind,
     },
     /// The sum of a measure over one business day of the whole marketplace.
@@ -69,30 +69,31 @@ pub enum Definition {
         /// The measure.
         measure: Measure,
     },
-    /// One measure over another of the same scope, rounded half up; `None` where the denominator is 0.
+    /// One measure divided by another in the same scope, rounded half up; `None` if the denominator
+    /// is 0.
     Ratio {
-        /// What is divided.
+        /// The dividend.
         numerator: Measure,
-        /// By what.
+        /// The divisor.
         denominator: Measure,
-        /// For whom.
+        /// The scope of both measures.
         scope: ScopeKind,
-        /// What 1 is written as.
+        /// The factor by which the quotient is multiplied.
         scale: i64,
         /// The unit of the result.
         unit: Unit,
     },
     /// The average of each user's latest rating.
     AverageRating {
-        /// Of what.
+        /// What the ratings are about.
         scope: ScopeKind,
     },
 }
 
-/// What a metric's type names after its name.
+/// What a metric type names after the name of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubjectKind {
-    /// Nothing: it is about the whole marketplace.
+    /// Nothing: the metric is about the whole marketplace.
     Marketplace,
     /// One product.
     Product,
@@ -103,24 +104,25 @@ pub enum SubjectKind {
 }
 
 table! {
-    /// What rules count. A line gives the column of the rollups, which no other measure has, and the unit.
+    /// What rules count. Each entry gives the measure's own column in the rollups, and its unit.
     pub enum Measure: (&'static str, Unit) {
         /// Page views.
         Views = ("views", Unit::Views);
         /// New accounts.
         Signups = ("signups", Unit::Users);
-        /// Orders: each once in every scope in which it has a part.
+        /// Orders: each is counted once in every scope that one of its parts belongs to.
         Orders = ("orders", Unit::Orders);
         /// Units ordered.
         Units = ("units", Unit::Units);
-        /// Gross revenue as booked, in minor units, each currency for itself.
+        /// Gross revenue as booked, in minor units, kept separately for each currency.
         Revenue = ("revenue", Unit::MinorUnits);
     }
 }
 
 table! {
-    /// What can be asked for. A line gives the name, with which the metric's type begins, and the definition.
-    #[expect(missing_docs, reason = "the name and the definition say it")]
+    /// What clients can query. Each entry gives the name, which is the first part of the metric's
+    /// types, and the definition.
+    #[expect(missing_docs, reason = "the names and definitions are self-explanatory")]
     pub enum Metric: (&'static str, Definition) {
         ProductViews = ("product_views", counter(Measure::Views, ScopeKind::Product));
         SellerViews = ("seller_views", counter(Measure::Views, ScopeKind::Seller));
@@ -151,11 +153,11 @@ const fn rate(numerator: Measure, denominator: Measure, scope: ScopeKind) -> Def
     Definition::Ratio { numerator, denominator, scope, scale: 10_000, unit: Unit::BasisPoints }
 }
 
-/// For each measure the scopes in which a metric is made of it.
+/// For each measure and kind of scope, whether a metric uses the measure in that scope.
 const KEPT: [[bool; SCOPES]; Measure::ALL.len()] = kept();
 const SCOPES: usize = 4;
 
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would say so")]
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time, where a bad index is an error")]
 const fn kept() -> [[bool; SCOPES]; Measure::ALL.len()] {
     let mut kept = [[false; SCOPES]; Measure::ALL.len()];
     let mut next = 0;
@@ -175,32 +177,32 @@ const fn kept() -> [[bool; SCOPES]; Measure::ALL.len()] {
 }
 
 impl Measure {
-    /// Its column in the rollups.
+    /// Returns its column in the rollups.
     #[must_use]
     pub const fn column(self) -> &'static str {
         self.line().0
     }
 
-    /// What it is measured in.
+    /// Returns the unit that it is measured in.
     #[must_use]
     pub const fn unit(self) -> Unit {
         self.line().1
     }
 
-    /// Whether it is an amount of money, which is kept for each currency apart.
+    /// Whether it is an amount of money, which is kept separately for each currency.
     #[must_use]
     pub const fn is_money(self) -> bool {
         matches!(self.unit(), Unit::MinorUnits)
     }
 
-    /// Whether a metric is made of its sums in this kind of scope.
+    /// Whether a metric uses its sums in this kind of scope.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "the table has a row for each measure and a column for each scope")]
     pub const fn is_kept_for(self, scope: ScopeKind) -> bool {
         KEPT[self as usize][scope as usize]
     }
 
-    /// The counter of the measure in a scope, if there is one.
+    /// Returns the metric that is the counter of this measure in a scope, if there is one.
     #[must_use]
     pub fn counter(self, scope: ScopeKind) -> Option<Metric> {
         Metric::ALL.into_iter().find(|metric| metric.definition() == counter(self, scope))
@@ -208,25 +210,25 @@ impl Measure {
 }
 
 impl Metric {
-    /// The name before the first `:` of its types.
+    /// Returns the name, which comes before the first `:` of its types.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.line().0
     }
 
-    /// How its value comes about.
+    /// Returns how its value is calculated.
     #[must_use]
     pub const fn definition(self) -> Definition {
         self.line().1
     }
 
-    /// The metric of this name.
+    /// Returns the metric of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
-    /// What its values are measured in.
+    /// Returns the unit of its values.
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self.definition() {
@@ -236,13 +238,13 @@ impl Metric {
         }
     }
 
-    /// Whether its values are amounts of money, in one currency each.
+    /// Whether its values are amounts of money, each in one currency.
     #[must_use]
     pub const fn is_money(self) -> bool {
         matches!(self.unit(), Unit::MinorUnits)
     }
 
-    /// What its types name besides it.
+    /// Returns what its types name after the name of the metric.
     #[must_use]
     pub const fn subject(self) -> SubjectKind {
         match self.definition() {
@@ -257,14 +259,14 @@ impl Metric {
         }
     }
 
-    /// Whether its values are plain sums; ratios and averages are worked out from components.
+    /// Whether its values are plain sums; ratios and averages are calculated from components.
     #[must_use]
     pub const fn is_counter(self) -> bool {
         matches!(self.definition(), Definition::Counter { .. } | Definition::Daily { .. })
     }
 
-    /// Whether its value follows from other metrics: a ratio, an average, or a total over sellers. A
-    /// derived metric cannot be set by hand.
+    /// Whether its value follows from other metrics: a ratio, an average, or a total over sellers.
+    /// A derived metric cannot be set by hand.
     #[must_use]
     pub fn is_derived(self) -> bool {
         match self.definition() {
@@ -289,7 +291,7 @@ mod tests {
         assert_eq!(names.len(), Metric::ALL.len());
     }
 
-    /// What the rollups, proofs and types of metrics rely on.
+    /// Checks what the rollups, the proofs and the metric types rely on.
     #[test]
     fn definitions_fit_each_other() {
         let mut counters = BTreeSet::new();
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_set_by_hand() {
+    fn derived_metrics_are_those_that_cannot_be_set_by_hand() {
         let derived: Vec<_> = Metric::ALL.into_iter().filter(|metric| metric.is_derived()).map(Metric::name).collect();
         assert_eq!(
             derived,

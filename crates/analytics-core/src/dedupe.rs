@@ -1,44 +1,44 @@
-//! Telling repetitions from contradictions: what is known of identities, and the verdict on each
-//! event that comes after.
+//! Deduplication: decides by the identities that are already known whether an event is new, a
+//! duplicate (same content) or a conflict (other content).
 
 use crate::event::Event;
 use crate::identity::{Digest, EventId, IdentityKey};
 use crate::maps::{HashMap, HashSet};
 use crate::rejection::{Reason, Rejection};
 
-/// What is known about identities that were counted before.
+/// The identities of events that were counted before.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Bound keys: the digest and the id of the event that each belongs to.
+    /// The digest and the id of the event that each identity belongs to.
     pub keys: HashMap<IdentityKey, (Digest, EventId)>,
-    /// Ids of events in the log, as far as they were looked up: all that is known of events
-    /// without a key, or whose keys have been forgotten.
+    /// Ids of events in the log, as far as they were looked up. For events that have no identity
+    /// key, or whose keys have been deleted, nothing else is known.
     pub ids: HashSet<EventId>,
 }
 
-/// What a record turns out to be, given those before it.
+/// The result for one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not seen before: it counts.
+    /// Not seen before: it is counted.
     New,
-    /// The same event again: ignored.
+    /// The same event as an earlier one: it is ignored.
     Duplicate,
-    /// The same event with other content: the first stands.
+    /// The same event as an earlier one but with other content: the earlier one is kept.
     Conflict(Rejection),
 }
 
 impl Known {
-    /// Judges one event, and remembers its identities unless it contradicts an earlier one.
+    /// Decides about one event, and adds its identities to the known ones unless it is a conflict.
     ///
-    /// A repetition may bring an identity that the first record lacked (the same order under a
-    /// new event id); from then on that identity is the event's too.
+    /// A duplicate may have an identity that the first record lacked, such as the same order with a
+    /// new event id. That identity then also belongs to the event.
     pub fn judge(&mut self, event: &Event) -> Verdict {
         let mut earlier = None;
         for (digest, id) in event.keys.iter().filter_map(|key| self.keys.get(key)) {
             if *digest != event.digest {
                 return Verdict::Conflict(Rejection::new(
                     Reason::IdentityConflict,
-                    format!("it is the same event as {id}, which was counted with other content"),
+                    format!("the record is the same event as {id}, which was counted with other content"),
                 ));
             }
             earlier = Some(*id);
@@ -47,7 +47,7 @@ impl Known {
         for key in &event.keys {
             self.keys.entry(*key).or_insert((event.digest, id));
         }
-        // The log itself remembers longer than the keys do.
+        // The ids in the log are kept longer than the identity keys.
         let logged = !self.ids.insert(id);
         if earlier.is_some() || logged { Verdict::Duplicate } else { Verdict::New }
     }
@@ -87,12 +87,12 @@ mod tests {
         assert_eq!(known.judge(&event(&["e1", "order"], "a")), Verdict::New);
         assert_eq!(known.judge(&event(&["e1"], "a")), Verdict::Duplicate);
         assert_eq!(known.judge(&event(&["e2", "order"], "a")), Verdict::Duplicate);
-        // The repetition bound e2 to the order.
+        // The duplicate added e2 to the identities of the order.
         assert!(matches!(known.judge(&event(&["e2"], "b")), Verdict::Conflict(_)));
     }
 
     #[test]
-    fn a_conflicting_record_binds_nothing() {
+    fn a_conflict_adds_no_identities() {
         let mut known = Known::default();
         assert_eq!(known.judge(&event(&["order"], "a")), Verdict::New);
         assert!(matches!(known.judge(&event(&["e9", "order"], "b")), Verdict::Conflict(_)));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_the_place_counts_once() {
+    fn an_event_without_keys_is_identified_by_its_id() {
         let mut known = Known::default();
         assert_eq!(known.judge(&event(&[], "a")), Verdict::New);
         assert_eq!(known.judge(&event(&[], "a")), Verdict::Duplicate);

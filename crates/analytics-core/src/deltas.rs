@@ -1,4 +1,4 @@
-//! What a batch of events adds to the metrics: sums, so that batches commute.
+//! Deltas: what a batch of events adds to the metrics. They are sums, so that batches commute.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -15,62 +15,63 @@ use crate::rollup::{Bucket, Granularity, Measures, Moment, Scope};
 use crate::time::EventTime;
 use crate::topics::EventType;
 
-/// Whose rating of what: the metric that it counts for, and the user.
+/// Identifies a rating: the metric that it counts for, and the user who gave it.
 pub type RatingKey = (MetricType, UserId);
 
-/// A rating that stands, or wants to.
+/// A user's current rating, or one that may become the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rated {
     /// The stars given.
     pub stars: Stars,
-    /// When.
+    /// The time of the rating's event.
     pub time: EventTime,
-    /// By which event.
+    /// The id of that event.
     pub event: EventId,
 }
 
 impl Rated {
-    /// The latest event time stands; of equal times the greater event id, so that the order of
-    /// arrival does not matter.
+    /// Whether this rating replaces another one: it does if its event time is later or, for equal
+    /// times, if its event id is greater. The order of arrival does not matter.
     #[must_use]
     pub fn replaces(&self, other: &Self) -> bool {
         (self.time, self.event) > (other.time, other.event)
     }
 }
 
-/// Everything that a batch adds. Sums are `i128` so that no batch can overflow them; what does
-/// not fit the database's `bigint` is refused there.
+/// Everything that a batch adds. Sums are `i128` so that no batch can overflow them; a sum that
+/// does not fit into the database's `bigint` is refused there.
 #[derive(Debug, Default)]
 pub struct Deltas {
-    /// Counters, and counters of days.
+    /// The counters, including those of days.
     pub counters: HashMap<MetricType, i128>,
-    /// The same by day and by hour.
+    /// The measures by day and by hour.
     pub rollups: HashMap<Bucket, Measures>,
     /// The components of ratios.
     pub ratios: HashMap<MetricType, Fraction>,
-    /// The latest rating in the batch of each user and target.
+    /// The latest rating in the batch for each user and target.
     pub ratings: HashMap<RatingKey, Rated>,
-    /// What was added by hand, by metric type. The counters among them are in `counters` too.
+    /// The sums of adjustments by metric type, including types that the catalogue does not have.
     pub adjustments: HashMap<String, Adjusted>,
-    /// How many events there were of each type in each business day.
+    /// The number of events of each type in each business day.
     pub events: HashMap<(NaiveDate, EventType), i64>,
-    /// The moments of events by the minute in which they lie, so that not each event has to be looked
-    /// up in a timezone. All are of one calendar: the business has only one.
+    /// A cache of moments by the minute of the event, which saves a timezone lookup for each event.
+    /// All are of one calendar, as the business has only one.
     moments: HashMap<i64, Moment>,
 }
 
-/// What was added to one metric by hand.
+/// The sum of the adjustments of one metric.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Adjusted {
     /// The sum.
     pub sum: i128,
-    /// It was added to a measure: to its rollups on the day of the adjustment, and to every metric that is made
-    /// of it. Otherwise to this metric alone: a counter of a day, or one that the catalogue does not have.
+    /// Whether it is part of a measure: of its rollups on the day of the adjustment, and of every
+    /// metric that is derived from it. Otherwise it changes this metric alone: the counter of a day,
+    /// or a metric that the catalogue does not have.
     pub to_measure: bool,
 }
 
 impl Deltas {
-    /// Adds to a metric by hand.
+    /// Adds an adjustment.
     pub(crate) fn adjust(&mut self, metric_type: &str, base: Currency, amount: i64, moment: &Moment) {
         let known = MetricType::parse(metric_type, moment.day, base).ok();
         let measured = known.as_ref().and_then(|counter| Some((counter.counts()?, counter.foreign_currency)));
@@ -82,19 +83,19 @@ impl Deltas {
         }
     }
 
-    /// What was added by hand to metrics that are made of no measure.
+    /// Returns the adjustments that are not part of a measure.
     pub fn adjusted_alone(&self) -> impl Iterator<Item = (&str, i128)> {
         let alone = self.adjustments.iter().filter(|(_, adjusted)| !adjusted.to_measure);
         alone.map(|(metric_type, adjusted)| (metric_type.as_str(), adjusted.sum))
     }
 
-    /// The day and the hour in which `time` lies.
+    /// Returns the business day and hour that contain `time`.
     pub(crate) fn moment(&mut self, time: EventTime, calendar: Calendar) -> Moment {
         *self.moments.entry(Calendar::minute(time)).or_insert_with(|| Moment::of(time, calendar))
     }
 
-    /// Adds to a measure in one scope: to its rollups, and to every metric that is made of it. Adding zero
-    /// makes the rows: a counted zero is 0.
+    /// Adds to a measure in one scope: to its rollups, and to every metric that uses it. Adding 0
+    /// creates the entries: a counted zero is stored as 0.
     pub(crate) fn add(
         &mut self,
         measure: Measure,
@@ -150,7 +151,9 @@ impl Deltas {
         }
     }
 
-    /// Adds to the part of a counter that lies in one bucket, if the counter has such parts.
+    /// Adds to the part of a counter that one rollup bucket holds. Does nothing for metrics that
+    /// are not counters, for counters of days, and for granularities that are not kept for the
+    /// scope.
     pub fn add_to_rollup(
         &mut self,
         counter: &MetricType,
@@ -163,7 +166,8 @@ impl Deltas {
         }
     }
 
-    /// Takes away what other deltas add: what is left turns the one into the other.
+    /// Subtracts the counters, rollups and ratios of other deltas. The result is the difference
+    /// between the two.
     pub fn subtract(&mut self, other: &Self) {
         for (counter, amount) in &other.counters {
             *self.counters.entry(counter.clone()).or_default() -= amount;
@@ -178,7 +182,7 @@ impl Deltas {
         }
     }
 
-    /// Takes note of an event, whatever else it adds to.
+    /// Counts the event for its type and day, regardless of what else it adds to.
     pub(crate) fn logged(&mut self, event_type: &EventType, moment: &Moment) {
         *self.events.entry((moment.day, event_type.clone())).or_default() += 1;
     }

@@ -1,5 +1,7 @@
-//! The wrappings in which payloads arrive: none, CloudEvents 1.0 (structured and binary), and
-//! `{"eventType": ..., "payload": {...}}`. They are taken off once.
+//! Removes the envelope of a record and reads the producer's id from it.
+//!
+//! A payload may have no envelope, a CloudEvents 1.0 envelope (structured or binary), or the
+//! envelope `{"eventType": ..., "payload": {...}}`. Only one level is removed.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,26 +12,28 @@ use crate::json::{self, Object, Value};
 use crate::record::Record;
 use crate::rejection::{Faults, Reason, Rejection};
 
-/// A record without its wrapping.
+/// The payload of a record, and what its envelope says about it.
 pub(crate) struct Envelope<'a> {
     /// The fields of the event.
     pub(crate) payload: Object<'a>,
-    /// The same as JSON text.
+    /// The payload as JSON text.
     pub(crate) payload_text: &'a str,
-    /// The time that the wrapping gives.
+    /// The time that the envelope gives.
     pub(crate) time: Option<Value<'a>>,
-    /// The event type that the wrapping names; the topic decides, so it is only kept.
+    /// The event type that the envelope names. It is stored with the event, but the topic decides.
     pub(crate) declared_type: Option<Cow<'a, str>>,
     cloud_event: Option<(Cow<'a, str>, Cow<'a, str>)>,
     event_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> Envelope<'a> {
-    /// Unwraps a record's text. `decoded` is where the bytes of `data_base64` live if there are any.
+    /// Removes the envelope of a record. `decoded` holds the decoded bytes of `data_base64`, if
+    /// there are any.
     ///
     /// # Errors
-    /// What [`json::object`] says of the record or of the payload inside, and
-    /// `invalid_identifier` for an explicit identity that is no id.
+    /// The errors of [`json::object`] for the record or the payload in it; `not_json` for data that
+    /// is not base64; and `invalid_identifier` for an explicit id that is not a string or an
+    /// integer.
     pub(crate) fn open(record: &'a Record, text: &'a str, decoded: &'a OnceCell<Vec<u8>>) -> Result<Self, Rejection> {
         let outer = json::object(text)?;
         let header = |name| record.header(name).map(Cow::Borrowed);
@@ -59,7 +63,7 @@ impl<'a> Envelope<'a> {
         faults.finish(Some(Self { payload, payload_text, time, declared_type, cloud_event, event_id }))
     }
 
-    /// The identity that the producer gave the record, if any.
+    /// Returns the identity that the producer gave the record, if any.
     pub(crate) fn explicit(&self) -> Option<Explicit<'_>> {
         match (&self.cloud_event, &self.event_id) {
             (Some((id, source)), _) => Some(Explicit::CloudEvent { id, source }),
@@ -74,7 +78,8 @@ fn is_structured(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/cloudevents+json")
 }
 
-/// The payload of a structured CloudEvent. CloudEvents may come without data; that is no payload.
+/// Reads the payload of a structured CloudEvent. Data is optional in CloudEvents: without it the
+/// payload is an empty object.
 fn cloud_event_data<'a>(
     outer: &Object<'a>,
     decoded: &'a OnceCell<Vec<u8>>,
@@ -94,7 +99,8 @@ fn cloud_event_data<'a>(
     Ok((json::object(text)?, text))
 }
 
-/// The third form: a string type and an object payload, else the record is plain.
+/// Reads the envelope with a type and a payload. `None` if the type is not a string or the payload
+/// is not an object: such a record has no envelope.
 fn wrapped<'a>(outer: &Object<'a>) -> Option<(Cow<'a, str>, Object<'a>, &'a str)> {
     let (_, Value::Text(declared_type)) = outer.first(&["eventType", "type", "event"])? else { return None };
     let (_, payload) = outer.first(&["payload", "data"])?;

@@ -1,4 +1,4 @@
-//! A decoded event: everything that the rules of counting look at, and nothing else.
+//! Decoded events: what the rules of counting need, with the identities and the payload.
 
 use crate::identity::{Digest, EventId, Fingerprint, IdentityKey, place_key};
 use crate::ids::{ProductId, UserId, VendorId};
@@ -10,19 +10,20 @@ use crate::topics::EventType;
 /// An event, ready to be counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Deterministic and time-ordered.
+    /// The id: deterministic and time-ordered.
     pub id: EventId,
-    /// What it is logged as.
+    /// The type that the event is logged as.
     pub event_type: EventType,
-    /// The person it is about, where one is named.
+    /// The user that the event is about, if one is named.
     pub user: Option<UserId>,
     /// When it happened.
     pub time: EventTime,
-    /// What makes a second record the same event; empty where the record's place alone does.
+    /// The identities that make a second record the same event; empty if only the record's place
+    /// identifies it, which the id then contains.
     pub keys: Vec<IdentityKey>,
-    /// The one of `keys` that stands for the order's id, of an order that came from a producer.
+    /// The key of `keys` that is the hash of the order's id, for an order.
     pub order: Option<IdentityKey>,
-    /// Tells whether two records of one identity say the same.
+    /// Equal for two records with the same identity if their content is the same.
     pub digest: Digest,
     /// The payload as JSON text, redacted.
     pub metadata: String,
@@ -31,8 +32,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event as the log has it. Its identities were settled before it was logged, and its payload
-    /// stays where it is.
+    /// Creates an event that was read back from the log. Its identities and its payload are left
+    /// empty, as counting does not need them.
     #[must_use]
     pub const fn logged(
         id: EventId,
@@ -46,8 +47,8 @@ impl Event {
         Self { id, event_type, user, time, keys: Vec::new(), order: None, digest, metadata, content }
     }
 
-    /// Identifies the event by its record's place as well, besides what its producer says: for a
-    /// record that was refused before, so that it counts once however it is mended.
+    /// Adds the place of the event's record to its identities. Used for a record that was rejected
+    /// before and is now read again or replayed, so that it counts once however it was repaired.
     pub fn identify_by_place(&mut self, place: &Place) {
         let key = place_key(place);
         if !self.keys.contains(&key) {
@@ -56,30 +57,30 @@ impl Event {
     }
 }
 
-/// What happened: what the rules of counting look at, and nothing else. The log keeps all of it, so that
-/// whatever was counted can be counted again.
+/// The content of an event that the rules of counting use. The log stores all of it, so that every
+/// event can be counted again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Nothing that belongs to a product or a vendor.
+    /// Nothing about a product or a vendor.
     Nothing,
-    /// One part, logged with the event itself.
+    /// One part, logged in the event's row.
     Part(Part),
     /// At least one line, each logged in a row of its own.
     Lines(Vec<Line>),
     /// A rating.
     Rating(Rating),
-    /// `metric.adjusted`: somebody set a metric by hand.
+    /// `metric.adjusted`: a metric was set by hand.
     Adjustment {
-        /// The metric's type; also one that the catalogue does not have.
+        /// The metric type; may be one that the catalogue does not have.
         metric_type: String,
-        /// By how much its value changed; `None` where only its metadata was set.
+        /// The change of the metric's value; `None` if only its metadata was set.
         delta: Option<i64>,
     },
 }
 
 impl Content {
-    /// What of it belongs to a product and a vendor, each part with what was ordered of it: what counting,
-    /// attribution and explanations look at.
+    /// Returns the parts of the event, each with its sale if something was ordered. Counting,
+    /// attribution and explanations work on these.
     pub fn parts(&self) -> impl Iterator<Item = (&Part, Option<&Sale>)> {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_slice()),
@@ -89,7 +90,7 @@ impl Content {
         part.into_iter().map(|part| (part, None)).chain(lines.iter().map(|line| (&line.part, Some(&line.sale))))
     }
 
-    /// The parts, to decide vendors.
+    /// Returns the parts for attribution, which sets their vendors.
     pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_mut_slice()),
@@ -99,7 +100,7 @@ impl Content {
         part.into_iter().chain(lines.iter_mut().map(|line| &mut line.part))
     }
 
-    /// The lines of an order; none of anything else.
+    /// Returns the lines of an order; empty for other events.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         match self {
@@ -108,8 +109,8 @@ impl Content {
         }
     }
 
-    /// The product and the vendor that are logged with the event itself: those of its only part, or of what
-    /// it rates.
+    /// Returns the product and the vendor that are logged in the event's row: those of its only
+    /// part, or those that it rates.
     #[must_use]
     pub const fn about(&self) -> (Option<&ProductId>, Option<&VendorId>) {
         match self {
@@ -119,7 +120,7 @@ impl Content {
         }
     }
 
-    /// The rating, of a rating.
+    /// Returns the rating, if the event is one.
     #[must_use]
     pub const fn rating(&self) -> Option<&Rating> {
         match self {
@@ -128,7 +129,7 @@ impl Content {
         }
     }
 
-    /// Adds the content to a hash over the event, in one form for digests and seals.
+    /// Adds the content to a hash over the event: a digest or a seal, depending on `covering`.
     pub(crate) fn fingerprint(&self, common: Fingerprint, covering: Covering) -> Fingerprint {
         match self {
             Self::Nothing => common,
@@ -148,27 +149,27 @@ impl Content {
 /// What a hash over an event covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Covering {
-    /// What its producer says.
+    /// The content given by the producer: for digests.
     Content,
-    /// That, and which vendors were learned.
+    /// The content, and which vendors were learned: for seals.
     Decisions,
 }
 
-/// A part of an event: what it says of one product, or of a product that it does not name.
+/// A part of an event: what it says about one product, which it may leave unnamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// The product, where one is named.
+    /// The product, if one is named.
     pub product: Option<ProductId>,
-    /// Whose it is.
+    /// The vendor to which it is attributed.
     pub vendor: Vendor,
 }
 
-/// A part that something was ordered of.
+/// A line of an order: a part with its quantity and amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Of what, and whose it is.
+    /// The product and the vendor.
     pub part: Part,
-    /// What was ordered.
+    /// The quantity and the amount.
     pub sale: Sale,
 }
 
@@ -192,43 +193,44 @@ impl Line {
     }
 }
 
-/// What was ordered in one line.
+/// The quantity and the amount of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sale {
     /// Units ordered.
     pub quantity: Quantity,
-    /// The line's amount: gross, in minor units of `currency`.
+    /// The gross amount of the line, in minor units of `currency`.
     pub amount: Minor,
     /// The line's currency.
     pub currency: Currency,
 }
 
-/// A rating; at least one of product and vendor is named. Its vendor is who was rated, and never learned.
+/// A rating. At least one of product and vendor is named. The vendor is the one that was rated; it
+/// is never derived from the product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rating {
-    /// The product rated.
+    /// The rated product.
     pub product: Option<ProductId>,
-    /// The seller rated.
+    /// The rated seller.
     pub vendor: Option<VendorId>,
     /// The stars given.
     pub stars: Stars,
 }
 
-/// Whose a part of an event is, and how that is known.
+/// The vendor of a part of an event, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Vendor {
-    /// Named by the part itself, which makes it known for the product.
+    /// Named by the part itself; attribution then knows it as the vendor of the product.
     Named(VendorId),
-    /// Named by the order around the line.
+    /// Named by the order, not by the line; not used for attribution.
     OfOrder(VendorId),
-    /// Learned from an earlier record about the same product.
+    /// Taken by attribution from an earlier record that named the product's vendor.
     Learned(VendorId),
     /// Not known.
     Unknown,
 }
 
 impl Vendor {
-    /// The vendor, however it is known; `None` is unattributed.
+    /// Returns the vendor, however it is known; `None` if the part is unattributed.
     #[must_use]
     pub const fn id(&self) -> Option<&VendorId> {
         match self {
@@ -237,19 +239,19 @@ impl Vendor {
         }
     }
 
-    /// Whether it was learned from an earlier record.
+    /// Whether attribution took it from an earlier record.
     #[must_use]
     pub const fn is_learned(&self) -> bool {
         matches!(self, Self::Learned(_))
     }
 }
 
-/// A number of stars: 1 to 5 stars.
+/// A number of stars: 1 to 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stars(u8);
 
 impl Stars {
-    /// Takes 1 to 5.
+    /// Creates a number of stars; `None` unless it is 1 to 5.
     #[must_use]
     pub const fn new(stars: u32) -> Option<Self> {
         match stars {
@@ -262,7 +264,7 @@ impl Stars {
         }
     }
 
-    /// The number of stars.
+    /// Returns the number of stars.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0

@@ -1,9 +1,9 @@
-//! As much of somebody else's text as a message has room for, and may show.
+//! Shortens values for messages, and decides which values a message may show.
 
-/// How many characters of a value a sentence has room for.
+/// Greatest number of characters of a value that are quoted in a message.
 const ROOM: usize = 40;
 
-/// The beginning of a value that may be of any length.
+/// Returns a value, cut to 40 characters and `…` if it is longer.
 #[must_use]
 pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(ROOM) {
@@ -12,8 +12,8 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
 }
 
-/// The value of a setting, if it is certain to be no secret that was put into the wrong place: a short
-/// word in small letters, or a number.
+/// Returns the value of a setting if it is certainly not a secret that was entered in the wrong
+/// place: at most 16 characters that are either lowercase letters and `-_./=`, or digits and `-+.`.
 #[must_use]
 pub fn harmless(value: &str) -> Option<&str> {
     let word = value.bytes().all(|b| b.is_ascii_lowercase() || b"-_./=".contains(&b));
@@ -21,7 +21,8 @@ pub fn harmless(value: &str) -> Option<&str> {
     (value.len() <= 16 && (word || number)).then_some(value)
 }
 
-/// The end of a sentence about a value of a setting: `, got "soon"` where it can be shown.
+/// Returns the end of a message about the value of a setting: `, got "soon"` if the value may be
+/// shown, otherwise nothing.
 pub(crate) fn got(value: &str) -> String {
     harmless(value).map(|value| format!(", got {value:?}")).unwrap_or_default()
 }
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_can_be_no_secret_is_shown() {
+    fn only_values_that_cannot_be_secrets_are_shown() {
         for value in ["soon", "0", "-1", "read-write", "order.created"] {
             assert_eq!(harmless(value), Some(value));
         }

@@ -1,77 +1,81 @@
-//! How fresh the numbers are, judged by what ingest last said of each partition: no sales can be told
-//! from no data.
+//! Freshness: up to when the numbers are complete, derived from what ingest last reported for each
+//! partition. It distinguishes "there were no sales" from "the data has not arrived".
 //!
-//! A partition is counted up to the last moment at which everything that it held was counted, whether
-//! records came since or not. Nothing is concluded from the times in events or records: those may be
-//! wrong, or lie ahead. All moments are of the database's clock.
+//! A partition is counted up to the last time at which everything in it had been counted, whether
+//! or not records arrived since. Nothing is derived from the times in events or records, as those
+//! may be wrong or in the future. All times are of the database's clock.
 
 use chrono::{DateTime, Duration, Utc};
 
-/// Ingest speaks of each of its partitions every 5 seconds. Silence for longer than this means that
-/// nobody is counting, that the broker does not answer for the partition, or that a replica does not follow.
+/// Greatest age of a report. Ingest reports on each of its partitions every 5 seconds. An older
+/// report means that no worker is counting, that the broker does not answer for the partition, or
+/// that the database replica is not following its primary.
 const SILENT_AFTER: Duration = Duration::seconds(30);
-/// Ingest tells what it knows every 5 seconds, and asks the broker as often. What it knew for longer than this
-/// when it spoke, it could not renew.
+/// Greatest age of information at the time of the report that contains it. Ingest queries the
+/// broker every 5 seconds, as often as it reports. Older information means that ingest could not
+/// renew it.
 const BEFORE_IT_SPOKE: Duration = Duration::seconds(15);
-/// Numbers that are further behind than this are not live.
+/// A partition that is further behind than this is delayed, if the report itself already said that
+/// ingest was not keeping up.
 const LATE_AFTER: Duration = Duration::seconds(30);
 
-/// Whether numbers can be relied on to be up to date, from good to bad.
+/// Whether numbers are up to date, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Counted within seconds.
     Live,
-    /// Counting, but behind.
+    /// Being counted, but behind.
     Delayed,
-    /// Nobody is counting, or nobody tells.
+    /// No worker is counting, or the state is not known.
     Stalled,
 }
 
-/// What ingest last said of a partition.
+/// The latest report of ingest on a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionReport {
-    /// When it spoke.
+    /// The time of the report.
     pub heard_at: DateTime<Utc>,
-    /// When the broker last told where the partition ends.
+    /// The time at which the broker last returned the end offset of the partition.
     pub ends_known_at: Option<DateTime<Utc>>,
-    /// The last moment at which everything in the partition was counted.
+    /// The last time at which everything in the partition had been counted.
     pub caught_up_at: Option<DateTime<Utc>>,
-    /// Messages in the partition that are not consumed.
+    /// Number of records in the partition that are not consumed.
     pub lag_messages: i64,
 }
 
-/// What is known of a topic that is counted.
+/// What is known about a topic that is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicReport {
-    /// Its name.
+    /// The name of the topic.
     pub topic: String,
-    /// How many partitions the broker says that it has; 0 where it does not exist.
+    /// Number of its partitions according to the broker; 0 if the topic does not exist.
     pub partitions: i32,
     /// The latest time of an event that was counted.
     pub last_event_time: Option<DateTime<Utc>>,
-    /// Those of its partitions that ingest has spoken of.
+    /// The reports on those of its partitions that ingest has reported on.
     pub reports: Vec<PartitionReport>,
 }
 
 /// How fresh the numbers of a topic, or of all topics, are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// The worst state of any part.
+    /// The worst state of any partition or topic.
     pub state: State,
-    /// Why it is not live.
+    /// The reason why the state is not live.
     pub reason: Option<&'static str>,
-    /// Everything that was in Kafka at this time is counted. `None` before that was so once, and for a
-    /// topic that does not exist.
+    /// Everything that was in Kafka at this time has been counted. `None` until every partition has
+    /// been counted completely at least once, and for a topic that does not exist.
     pub counted_up_to: Option<DateTime<Utc>>,
-    /// Messages that are not counted.
+    /// Number of records that are not counted.
     pub lag_messages: i64,
-    /// When ingest last spoke of the part that it spoke of least recently.
+    /// The time of the least recent of the reports.
     pub heard_at: Option<DateTime<Utc>>,
 }
 
 impl PartitionReport {
     fn judge(self, now: DateTime<Utc>) -> (State, Option<&'static str>) {
-        // A worker that is dead said last what was so then: nothing else can be told from its silence.
+        // The ages are taken at the time of the report: the report of a worker that has died says
+        // nothing about later times, and its age is judged separately.
         let missed = |time: Option<DateTime<Utc>>| time.is_none_or(|time| self.heard_at - time > BEFORE_IT_SPOKE);
         let late = self.caught_up_at.is_none_or(|time| now - time > LATE_AFTER);
         if now - self.heard_at > SILENT_AFTER {
@@ -87,7 +91,7 @@ impl PartitionReport {
 }
 
 impl TopicReport {
-    /// Judges the topic as of `now`: by the worst of its partitions.
+    /// Returns the freshness of the topic at the time `now`: that of its worst partition.
     #[must_use]
     pub fn judge(&self, now: DateTime<Utc>) -> Freshness {
         let verdicts = self.reports.iter().map(|report| report.judge(now));
@@ -95,8 +99,8 @@ impl TopicReport {
         let unheard = usize::try_from(self.partitions).is_ok_and(|partitions| self.reports.len() < partitions);
         let (state, reason) = match worst {
             _ if self.partitions == 0 => (State::Stalled, Some("the topic does not exist")),
-            None => (State::Stalled, Some("no partition was counted yet")),
-            Some((State::Live, _)) if unheard => (State::Delayed, Some("a partition was not counted yet")),
+            None => (State::Stalled, Some("no partition has been counted yet")),
+            Some((State::Live, _)) if unheard => (State::Delayed, Some("a partition has not been counted yet")),
             Some(verdict) => verdict,
         };
         let caught_up: Option<Vec<DateTime<Utc>>> = self.reports.iter().map(|report| report.caught_up_at).collect();
@@ -112,8 +116,8 @@ impl TopicReport {
 }
 
 impl Freshness {
-    /// How fresh numbers are that all of these topics are counted for. A topic that does not exist makes
-    /// them no older, but nobody can tell that nothing is missing.
+    /// Returns the freshness of numbers that depend on all of these topics. A topic that does not
+    /// exist does not affect `counted_up_to`, but makes the state stalled, as data may be missing.
     #[must_use]
     pub fn of_all(topics: &[(TopicReport, Self)]) -> Self {
         let existing = || topics.iter().filter(|(report, _)| report.partitions > 0).map(|(_, judged)| judged);
@@ -121,7 +125,7 @@ impl Freshness {
         let worst = topics.iter().map(|(_, judged)| judged).max_by_key(|judged| judged.state);
         Self {
             state: worst.map_or(State::Stalled, |judged| judged.state),
-            reason: worst.map_or(Some("nothing was ever counted"), |judged| judged.reason),
+            reason: worst.map_or(Some("nothing has been counted yet"), |judged| judged.reason),
             counted_up_to: counted.and_then(|times| times.into_iter().min()),
             lag_messages: existing().map(|judged| judged.lag_messages).sum(),
             heard_at: existing().filter_map(|judged| judged.heard_at).min(),
@@ -143,14 +147,14 @@ mod tests {
         now() - Duration::seconds(seconds)
     }
 
-    /// Heard of, end known, caught up: each so many seconds ago.
+    /// Creates a report. The first three arguments are ages in seconds.
     fn report(heard: i64, end: Option<i64>, caught_up: Option<i64>, lag_messages: i64) -> PartitionReport {
         let (ends_known_at, caught_up_at) = (end.map(ago), caught_up.map(ago));
         PartitionReport { heard_at: ago(heard), ends_known_at, caught_up_at, lag_messages }
     }
 
     fn topic(partitions: i32, reports: Vec<PartitionReport>) -> TopicReport {
-        // A time in an event never matters; this one lies ahead.
+        // The time of an event must not matter; this one is in the future.
         TopicReport { topic: "t".into(), partitions, last_event_time: Some(ago(-HOUR)), reports }
     }
 
@@ -174,13 +178,13 @@ mod tests {
             ),
             ("alive, and the broker was never asked", topic(1, vec![report(1, None, None, 0)]), State::Stalled, None),
             (
-                "one behind beside fresh ones",
+                "one behind, others fresh",
                 topic(2, vec![fresh(), report(1, Some(2), Some(HOUR), 9)]),
                 State::Delayed,
                 Some(HOUR),
             ),
             (
-                "one dead beside fresh ones",
+                "one dead, others fresh",
                 topic(2, vec![report(99, Some(99), Some(99), 0), fresh()]),
                 State::Stalled,
                 Some(99),

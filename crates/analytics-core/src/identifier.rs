@@ -1,4 +1,4 @@
-//! The forms in which JSON has ids.
+//! Reads ids from JSON values.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use crate::excerpt::excerpt;
 use crate::json::Value;
 use crate::rejection::{Reason, Rejection};
 
-/// The text of an id: a trimmed string, or an integer as written.
+/// Returns the text of an id: a trimmed string, or an integer as written.
 pub(crate) fn text<'a>(name: &'static str, value: Value<'a>) -> Result<Cow<'a, str>, Rejection> {
-    let wrong = |what: &str| invalid(name, format!("must be a string or an integer, is {what}"));
+    let wrong = |what: &str| invalid(name, format!("must be a string or an integer, got {what}"));
     match value {
         Value::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
         Value::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
@@ -21,7 +21,7 @@ pub(crate) fn text<'a>(name: &'static str, value: Value<'a>) -> Result<Cow<'a, s
     }
 }
 
-/// The rejection of an id.
+/// Creates the rejection for an invalid id in the field `name`.
 pub(crate) fn invalid(name: &str, why: impl std::fmt::Display) -> Rejection {
     Rejection::new(Reason::InvalidIdentifier, format!("{name} {why}"))
 }

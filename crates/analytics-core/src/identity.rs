@@ -1,8 +1,8 @@
-//! What makes two records the same event.
+//! Identities: what makes two records the same event.
 //!
-//! A record has up to two identities within its event type: an explicit one that its producer
-//! gave it, and a natural one that its content implies. Either suffices. A record with neither
-//! is identified by its place in the log.
+//! A record has up to two identities within its event type: an explicit one, which is an id given
+//! by its producer, and a natural one, which follows from its content. Two records are the same
+//! event if either is equal. A record that has neither is identified by its place in the log.
 
 use std::fmt;
 
@@ -15,23 +15,24 @@ use crate::record::Place;
 use crate::time::EventTime;
 use crate::topics::EventType;
 
-/// A hash of one identity of an event: equal keys are the same event.
+/// A hash of one identity of an event: records with an equal key are the same event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdentityKey(pub Uuid);
 
-/// A hash of a normalized event: of two records of one identity it tells a repetition from a
-/// contradiction.
+/// A hash of a normalized event. If two records have the same identity, the second is a duplicate
+/// if their digests are equal, and a conflict otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub Uuid);
 
-/// The id of a logged event: 48 bits of its time in milliseconds, then a hash of its identity
-/// (UUID version 8). The same record always gets the same id, and ids sort by event time.
+/// The id of a logged event, a UUID of version 8: 48 bits for its time in milliseconds since the
+/// Unix epoch, followed by a hash of its identity. The same record always gets the same id, unless
+/// its time is the moment of decoding; ids sort by event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub Uuid);
 
 impl EventId {
-    /// The lowest id that an event of this millisecond or a later one can have: a range of time
-    /// is a range of ids.
+    /// Returns the lowest id that an event of this millisecond or later can have, so that a range
+    /// of times can be queried as a range of ids.
     #[must_use]
     pub fn lowest_at(time: EventTime) -> Self {
         Self(Uuid::from_u128(u128::from(time.millis().max(0).unsigned_abs()) << 80))
@@ -39,7 +40,7 @@ impl EventId {
 }
 
 impl EventId {
-    /// The event's time in milliseconds, as the id has it.
+    /// Returns the event time that the id contains, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn millis(self) -> i64 {
         i64::try_from(self.0.as_u128() >> 80).unwrap_or(MAX_MILLIS)
@@ -52,18 +53,19 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Hashes parts so that no two different lists of parts look alike: each is preceded by its
-/// length, and an absent part differs from an empty one.
+/// Hashes a list of parts so that different lists have different input to the hash: each text is
+/// preceded by its length, and an absent text differs from an empty one.
 pub struct Fingerprint {
     hash: Sha256,
     unhashed: Vec<u8>,
 }
 
-/// So many bytes are hashed at once, which is quicker than part by part; a usual event has fewer.
+/// Number of bytes that are collected before they are hashed, which is faster than hashing part by
+/// part. Most events have fewer bytes in total.
 const AT_ONCE: usize = 512;
 
 impl Fingerprint {
-    /// A fingerprint for one purpose: the same parts for another purpose look different.
+    /// Starts a fingerprint for one purpose: the same parts give another hash for another purpose.
     #[must_use]
     pub fn new(purpose: &str) -> Self {
         Self { hash: Sha256::new(), unhashed: Vec::with_capacity(AT_ONCE) }.text(purpose)
@@ -104,7 +106,7 @@ impl Fingerprint {
         self.unhashed.extend_from_slice(bytes);
     }
 
-    /// The first 128 bits of the hash.
+    /// Returns the first 128 bits of the hash.
     #[must_use]
     pub fn finish(mut self) -> Uuid {
         self.hash.update(&self.unhashed);
@@ -115,7 +117,7 @@ impl Fingerprint {
     }
 }
 
-/// The identity that a producer gave the record.
+/// An explicit identity: an id that the producer gave the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Explicit<'a> {
     /// CloudEvents: `id` is unique within `source`.
@@ -124,8 +126,8 @@ pub(crate) enum Explicit<'a> {
     EventId(&'a str),
 }
 
-/// Within what identities are told apart: the event type and, where the mapping of topics gives one, the
-/// topic's namespace.
+/// The scope in which identities are unique: the event type and, if the mapping of topics gives
+/// one, the topic's namespace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Realm<'a> {
     pub(crate) event_type: &'a EventType,
@@ -133,7 +135,7 @@ pub(crate) struct Realm<'a> {
 }
 
 impl Realm<'_> {
-    /// The start of an identity of some kind.
+    /// Starts the fingerprint of an identity of the given kind.
     fn fingerprint(self, kind: &str) -> Fingerprint {
         let purpose = Fingerprint::new(kind);
         let purpose = match self.namespace {
@@ -143,7 +145,8 @@ impl Realm<'_> {
         purpose.text(self.event_type.name())
     }
 
-    /// The identity that a producer gave. CloudEvents bring a namespace of their own, their source.
+    /// Returns the key of an explicit identity. CloudEvents have a namespace of their own, their
+    /// `source`, which is used in place of the topic's.
     pub(crate) fn explicit(self, explicit: &Explicit<'_>) -> IdentityKey {
         let of_source = Self { namespace: None, ..self };
         IdentityKey(match explicit {
@@ -152,21 +155,22 @@ impl Realm<'_> {
         })
     }
 
-    /// The start of a natural identity; the family adds the parts that make it one.
+    /// Starts the fingerprint of a natural identity; the family's decoder adds the parts that
+    /// identify the event.
     pub(crate) fn natural(self) -> Fingerprint {
         self.fingerprint("natural")
     }
 }
 
-/// The natural identity of an order: what its id is looked up by. `namespace` is that of its topic, if the
-/// mapping of topics gives one.
+/// Returns the natural identity of an order, by which it is found by its id. `namespace` is that of
+/// its topic, if the topic mapping has one.
 #[must_use]
 pub fn order_key(order: &OrderId, namespace: Option<&str>) -> IdentityKey {
     let event_type = EventType::Counted(Family::OrderCreated);
     IdentityKey(Realm { event_type: &event_type, namespace }.natural().text(order.as_str()).finish())
 }
 
-/// The identity of a record that has no other.
+/// Returns the identity that follows from a record's place in the log.
 pub(crate) fn place_key(place: &Place) -> IdentityKey {
     IdentityKey(
         Fingerprint::new("place")
@@ -178,28 +182,30 @@ pub(crate) fn place_key(place: &Place) -> IdentityKey {
     )
 }
 
-/// The id of a record as such, whatever is in it: made from its place and its timestamp.
+/// Returns an id for a record that does not depend on its content: made from its place and its
+/// timestamp.
 #[must_use]
 pub fn record_id(place: &Place) -> EventId {
     let millis = place.timestamp.unwrap_or(0).clamp(0, MAX_MILLIS);
     event_id(place_key(place), EventTime::from_micros(millis * 1000))
 }
 
-/// The id of an adjustment by hand. Its identity is the moment at which it was made, under a lock
-/// that lets no two be made at once.
+/// Returns the id of an adjustment. Its identity is the time at which it was made, with the actor
+/// and the metric type. Adjustments are made under a lock, so that no two are made at the same
+/// time.
 #[must_use]
 pub fn adjustment_id(time: EventTime, actor: &str, metric_type: &str) -> EventId {
     let parts = Fingerprint::new("adjustment").number(time.micros()).text(actor).text(metric_type);
     event_id(IdentityKey(parts.finish()), time)
 }
 
-/// What fits into 48 bits, the time part of an id.
+/// Greatest number of milliseconds that fits into the time part of an id, 48 bits.
 const MAX_MILLIS: i64 = (1 << 48) - 1;
 
-/// The id of an event with this identity and time.
+/// Returns the id of an event with this identity and time.
 pub(crate) fn event_id(identity: IdentityKey, time: EventTime) -> EventId {
     let mut bytes = *identity.0.as_bytes();
-    // Event times lie between 2000 and one day from now: 48 bits hold them until the year 10889.
+    // Event times are between 2000 and one day from now; 48 bits suffice until the year 10889.
     let millis = time.millis().to_be_bytes();
     for (byte, part) in bytes.iter_mut().zip(millis.iter().skip(2)) {
         *byte = *part;
@@ -222,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_never_run_into_each_other() {
+    fn different_parts_give_different_fingerprints() {
         let a = Fingerprint::new("x").text("ab").text("c").finish();
         assert_ne!(a, Fingerprint::new("x").text("a").text("bc").finish());
         assert_ne!(Fingerprint::new("x").optional(None).finish(), Fingerprint::new("x").optional(Some("")).finish());

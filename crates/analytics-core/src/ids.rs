@@ -1,24 +1,24 @@
-//! Identifiers of the marketplace's things: opaque strings, trimmed, case kept.
+//! Ids of products, vendors, users, orders and ratings: opaque strings, trimmed, case-sensitive.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The most characters an id may have inside a metric type, percent-encoded (design, section 3).
-/// With it the longest type, `unattributed_revenue`'s relatives included, fits `varchar(100)`.
+/// Greatest length, in characters and percent-encoded, of an id that is part of metric types. With
+/// it the longest type of every metric fits `varchar(100)`.
 pub const MAX_ENCODED_CHARS: usize = 64;
 
-/// The most characters of an id that is stored but never part of a metric type:
+/// Greatest length, in characters, of an id that is stored but never part of a metric type:
 /// `event_logs.user_id` is `varchar(255)`.
 pub const MAX_PLAIN_CHARS: usize = 255;
 
-/// Why a string is no identifier.
+/// The reason why a string is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
     /// Nothing is left after trimming.
     #[error("is blank")]
     Blank,
-    /// Longer than the field may be; the count is in characters, percent-encoded where that applies.
-    #[error("has {actual} characters, {max} are allowed")]
+    /// Too long; counted in characters, percent-encoded if the id is part of metric types.
+    #[error("has {actual} characters, at most {max} are allowed")]
     TooLong {
         /// Characters found.
         actual: usize,
@@ -44,16 +44,16 @@ macro_rules! identifier {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes a string as an id, trimmed.
+            /// Trims a string and accepts it as an id.
             ///
             /// # Errors
-            /// [`InvalidId`] where nothing is left of it or where it is too long.
+            /// [`InvalidId`] if it is blank or too long.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 let text = text.trim();
                 check(text, $chars(text), $max).map(Self)
             }
 
-            /// The id as producers write it.
+            /// Returns the id as producers write it, without white space around it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -78,11 +78,12 @@ fn encoded_chars(text: &str) -> usize {
 
 identifier!(/** A product; part of metric types. */ ProductId, encoded_chars, MAX_ENCODED_CHARS);
 identifier!(/** A seller; part of metric types. */ VendorId, encoded_chars, MAX_ENCODED_CHARS);
-identifier!(/** A person: buyer, visitor or new account. */ UserId, plain_chars, MAX_PLAIN_CHARS);
+identifier!(/** A user: buyer, visitor or new account. */ UserId, plain_chars, MAX_PLAIN_CHARS);
 identifier!(/** An order. */ OrderId, plain_chars, MAX_PLAIN_CHARS);
-identifier!(/** A rating, which may be edited and so be published several times. */ RatingId, plain_chars, MAX_PLAIN_CHARS);
+identifier!(/** A rating; it is published again when it is edited. */ RatingId, plain_chars, MAX_PLAIN_CHARS);
 
-/// An id as it stands in a metric type: `%` and `:` percent-encoded, everything else as it is.
+/// Displays an id as it is written in metric types: `%` and `:` percent-encoded, the rest
+/// unchanged.
 pub struct Encoded<'a>(pub &'a str);
 
 impl fmt::Display for Encoded<'_> {
@@ -98,7 +99,7 @@ impl fmt::Display for Encoded<'_> {
     }
 }
 
-/// Turns an encoded id back; `None` where it holds a `:` or a `%` that starts neither `%25` nor `%3A`.
+/// Decodes an encoded id; `None` if it contains a `:`, or a `%` that does not begin `%25` or `%3A`.
 #[must_use]
 pub fn decode_encoded(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());

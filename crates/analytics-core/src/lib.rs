@@ -1,15 +1,16 @@
-//! Every rule of counting, and nothing else: no I/O, no clock of its own, no database.
+//! The rules of counting as pure code: no I/O, no clock, no database access.
 //!
-//! The modules stand in the order in which an event passes through them:
+//! The modules are listed in the order in which an event passes through them:
 //!
-//! `record` (what Kafka handed over) → `json` (is it a storable object?) → `envelope` (what is
-//! the payload, who says it is which event?) → `events` (fields become an [`event::Event`]) →
-//! `dedupe` (has it been counted before?) → `attribution` (whose sale is a line without a
-//! vendor?) → `seal` (a checksum over what was decided) → `rules` (what does it add to which measure?)
-//! → [`deltas::Deltas`].
+//! `record` (a record as fetched from Kafka) → `json` (checks that it is an object that PostgreSQL
+//! can store) → `envelope` (removes the wrapping around the payload and reads the explicit
+//! identity) → `events` (decodes the fields into an [`event::Event`]) → `dedupe` (finds out whether
+//! it was counted before) → `attribution` (decides the vendor of parts that name none) → `seal` (a
+//! checksum over what was decided) → `rules` (what the event adds to which measure) →
+//! [`deltas::Deltas`].
 //!
-//! What they share comes first: the tables of what there is (`family`, `catalogue`), then ids, money, times
-//! and metric types.
+//! What these modules share comes first: the tables of families and metrics (`family`,
+//! `catalogue`), then ids, money, times and metric types.
 
 mod table;
 

@@ -1,11 +1,13 @@
-//! Maps and sets of what a batch holds, by a hash that is quick for short texts.
+//! Hash maps and sets for the contents of a batch, with a hash function that is fast for short
+//! texts.
 //!
-//! Its seed is drawn anew in each process. It is no protection against somebody who could watch it,
-//! as the standard library's is; a batch is bounded, and so is what collisions in it could cost.
+//! The hash is seeded at random in each process. Unlike the standard library's, it does not protect
+//! against an attacker who can observe it; but the size of a batch is bounded, and so is the cost
+//! of collisions in it.
 
 use foldhash::fast::RandomState;
 
-/// A map.
+/// A hash map with the fast hash function.
 pub type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
-/// A set.
+/// A hash set with the fast hash function.
 pub type HashSet<T> = std::collections::HashSet<T, RandomState>;

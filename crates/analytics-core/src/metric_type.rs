@@ -1,7 +1,8 @@
-//! The one place where a metric's type is written and read.
+//! Metric types: the only place where they are written and parsed.
 //!
-//! A type is `name`, `name:subject` or, for money in other than the base currency,
-//! `name:subject:CUR`; a subject's `%` and `:` are percent-encoded, so the parts never mix.
+//! A type is `name` or `name:subject`, with `:CUR` at the end for money in a currency other than
+//! the base currency. `%` and `:` in a subject are percent-encoded, so that the parts can always be
+//! told apart.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use crate::catalogue::{Metric, SubjectKind};
 use crate::ids::{Encoded, InvalidId, ProductId, VendorId, decode_encoded};
 use crate::money::Currency;
 
-/// Whom or what one metric is about.
+/// What a metric is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// The whole marketplace.
@@ -27,36 +28,36 @@ pub enum Subject {
 /// The type of one metric row, such as `seller_revenue:v-1:EUR`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricType {
-    /// Which metric.
+    /// The metric.
     pub metric: Metric,
-    /// Of whom.
+    /// What it is about.
     pub subject: Subject,
-    /// For money: the currency, unless it is the base currency.
+    /// The currency of an amount of money, unless it is the base currency.
     pub foreign_currency: Option<Currency>,
 }
 
-/// Why a text is no metric type of the catalogue.
+/// The reason why a text is not a metric type of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidType {
     /// The name is not in the catalogue.
     #[error("there is no metric {0:?}")]
     UnknownMetric(String),
-    /// The subject is missing, superfluous, or no id.
+    /// The subject is missing or not valid, or there are too many parts.
     #[error("{0}")]
     Subject(String),
-    /// The last part is no currency, or the metric is no money.
+    /// The last part is not a currency, or the metric is not an amount of money.
     #[error("{0}")]
     Currency(String),
 }
 
 impl MetricType {
-    /// A type without a foreign currency.
+    /// Creates a type without a foreign currency.
     #[must_use]
     pub const fn new(metric: Metric, subject: Subject) -> Self {
         Self { metric, subject, foreign_currency: None }
     }
 
-    /// The seller that it is about, if it is about one.
+    /// Returns the seller that the metric is about, if it is about one.
     #[must_use]
     pub const fn vendor(&self) -> Option<&VendorId> {
         match &self.subject {
@@ -65,8 +66,8 @@ impl MetricType {
         }
     }
 
-    /// Reads a type. `today` completes a bare `daily_signups`; a currency at the end that is the
-    /// base currency means the same as none.
+    /// Parses a type. `today` is the day of a `daily_signups` that names none. The base
+    /// currency at the end means the same as no currency.
     ///
     /// # Errors
     /// [`InvalidType`] naming the part that is wrong.
@@ -101,14 +102,15 @@ fn id<T>(
     parse: impl Fn(&str) -> Result<T, InvalidId>,
 ) -> Result<T, InvalidType> {
     let wrong = |why: String| InvalidType::Subject(format!("{name} needs a {what} id, as in {name}:<id>; {why}"));
-    let part = part.ok_or_else(|| wrong("it has none".into()))?;
+    let part = part.ok_or_else(|| wrong("the id is missing".into()))?;
     let plain = decode_encoded(part).ok_or_else(|| wrong("a '%' in an id is written %25".into()))?;
     parse(&plain).map_err(|error| wrong(format!("the id {error}")))
 }
 
 fn day(name: &str, part: Option<&str>, today: NaiveDate) -> Result<NaiveDate, InvalidType> {
     let Some(part) = part else { return Ok(today) };
-    // No event has another day: times are from 2000 on, and in some zone that is still 1999.
+    // No event has another day: event times are in 2000 (UTC) or later, which includes 1999-12-31
+    // in some timezones.
     let possible = |date: &NaiveDate| (1999..=9999).contains(&date.year()) && date.to_string() == part;
     let date = NaiveDate::parse_from_str(part, "%Y-%m-%d").ok().filter(possible);
     date.ok_or_else(|| InvalidType::Subject(format!("{name} needs a day, as in {name}:{today}")))
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_says_what_is_wrong() {
+    fn everything_else_is_an_error() {
         for text in [
             "",
             "views",

@@ -1,12 +1,12 @@
-//! Money: exact decimals while it is read, minor units of its currency once it is decided.
+//! Amounts of money: parsed as exact decimals, then converted to minor units of their currency.
 //!
-//! The decimal is our own 128-bit one because no rounding may happen before the one that the
-//! rules ask for: 28 digits times a quantity of up to 10^6 still fits `i128`, while the usual
-//! 96-bit decimals would round such a product in silence.
+//! An amount must be rounded only once, when it is converted. Amounts are therefore decimals with a
+//! 128-bit coefficient: 28 digits times a quantity of up to 10^6 fits into `i128`, while common
+//! decimal types with 96 bits would silently round such a product.
 
 use std::fmt;
 
-/// The most digits that an amount may have, without zeros at either end (design, section 3).
+/// Greatest number of digits of an amount, not counting zeros at either end.
 const MAX_DIGITS: usize = 28;
 
 /// The largest amount of one line, in minor units.
@@ -24,31 +24,32 @@ pub struct Minor(pub i64);
 pub struct Quantity(u32);
 
 impl Quantity {
-    /// One unit, the default of a line.
+    /// One unit, the default for a line.
     pub const ONE: Self = Self(1);
 
-    /// Takes 0 to 10^6.
+    /// Creates a quantity; `None` above 10^6.
     #[must_use]
     pub const fn new(units: u32) -> Option<Self> {
         if units <= MAX_QUANTITY { Some(Self(units)) } else { None }
     }
 
-    /// The number of units.
+    /// Returns the number of units.
     #[must_use]
     pub const fn units(self) -> u32 {
         self.0
     }
 }
 
-/// A currency of ISO 4217, also one that was withdrawn in 2000 or later: events go back as far.
+/// A currency of ISO 4217, including those withdrawn since 2000, the year of the earliest events.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency {
     code: &'static str,
     minor_digits: u8,
 }
 
-/// Currencies withdrawn since 2000 that `iso_currency`, which has the present ones and the latest of
-/// these, lacks: code and decimal places of the minor unit, as Java's `Currency` has them.
+/// Currencies withdrawn since 2000 that `iso_currency` lacks: code, and decimal places of the minor
+/// unit as in Java's `Currency`. `iso_currency` has the current ones and those withdrawn most
+/// recently.
 const WITHDRAWN: [(&str, u8); 45] = [
     ("ADP", 0),
     ("AFA", 2),
@@ -98,13 +99,14 @@ const WITHDRAWN: [(&str, u8); 45] = [
 ];
 
 impl Currency {
-    /// The currency of an alphabetic code, in any case; `None` where ISO 4217 has had none of it since
-    /// 2000.
+    /// Returns the currency of an alphabetic code, in any case and trimmed; `None` if ISO 4217 has
+    /// had no such currency since 2000.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
         let code = code.trim().to_ascii_uppercase();
         if let Some(known) = iso_currency::Currency::from_code(&code) {
-            // What ISO 4217 gives no minor unit (gold, test codes) is counted in whole units.
+            // Currencies without a minor unit in ISO 4217 (gold, test codes) are counted in whole
+            // units.
             let minor_digits = known.exponent().and_then(|digits| u8::try_from(digits).ok()).unwrap_or(0);
             return Some(Self { code: known.code(), minor_digits });
         }
@@ -112,13 +114,13 @@ impl Currency {
         withdrawn.map(|(code, minor_digits)| Self { code, minor_digits })
     }
 
-    /// The code in capitals, such as `USD`.
+    /// Returns the code in capitals, such as `USD`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.code
     }
 
-    /// How many decimal places its minor unit has: USD 2, JPY 0, KWD 3.
+    /// Returns the number of decimal places of its minor unit: USD 2, JPY 0, KWD 3.
     #[must_use]
     pub fn minor_digits(self) -> i32 {
         self.minor_digits.into()
@@ -149,7 +151,7 @@ impl Ord for Currency {
     }
 }
 
-/// Why a text is no amount.
+/// The reason why a text is not a valid amount or quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMoney {
     /// Not a decimal number.
@@ -158,18 +160,18 @@ pub enum InvalidMoney {
     /// Below zero.
     #[error("is negative")]
     Negative,
-    /// More than 28 digits, without zeros at either end.
+    /// More than 28 digits, not counting zeros at either end.
     #[error("has more than {MAX_DIGITS} digits")]
     TooManyDigits,
     /// More than 10^12 minor units.
-    #[error("is over {MAX_LINE_MINOR} minor units")]
+    #[error("exceeds {MAX_LINE_MINOR} minor units")]
     TooLarge,
-    /// No integer from 0 to 10^6.
+    /// Not an integer from 0 to 10^6.
     #[error("is not an integer from 0 to {MAX_QUANTITY}")]
     Quantity,
 }
 
-/// An amount exactly as it was written: `coefficient × 10^exponent`, not negative.
+/// An amount exactly as written: `coefficient × 10^exponent`, not negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
     /// At most 28 digits.
@@ -178,10 +180,11 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// Reads `12`, `12.50`, `.5`, `1.25e3`; no separators, no currency signs.
+    /// Parses a number such as `12`, `12.50`, `.5` or `1.25e3`, without separators or currency
+    /// signs.
     ///
     /// # Errors
-    /// [`InvalidMoney`] naming what is wrong.
+    /// [`InvalidMoney`] saying what is wrong.
     pub fn parse(text: &str) -> Result<Self, InvalidMoney> {
         let decimal = Decimal::split(text.trim()).ok_or(InvalidMoney::NotANumber)?;
         let digits = || decimal.whole.bytes().chain(decimal.fraction.bytes());
@@ -193,7 +196,8 @@ impl Amount {
         if decimal.negative {
             return Err(InvalidMoney::Negative);
         }
-        // Zeros at the end are no digits of the amount: databases write 19.99 with as many as a column has.
+        // Zeros at the end are not counted as digits: databases pad 19.99 to the scale of the
+        // column.
         let trailing = digits().rev().take_while(|digit| *digit == b'0').count();
         let significant = written - leading - trailing;
         if significant > MAX_DIGITS {
@@ -206,10 +210,11 @@ impl Amount {
         Ok(Self { coefficient, exponent: decimal.exponent.saturating_sub(places) })
     }
 
-    /// This amount `quantity` times, in minor units of `currency`: rounded once, half away from zero.
+    /// Returns the amount times `quantity` in minor units of `currency`, rounded once, half away
+    /// from zero.
     ///
     /// # Errors
-    /// [`InvalidMoney::TooLarge`] over 10^12 minor units.
+    /// [`InvalidMoney::TooLarge`] above 10^12 minor units.
     pub fn times(self, quantity: Quantity, currency: Currency) -> Result<Minor, InvalidMoney> {
         // At most 10^28 × 10^6 = 10^34; i128 holds 1.7 × 10^38.
         let product = self.coefficient * i128::from(quantity.units());
@@ -219,7 +224,7 @@ impl Amount {
         } else if let Ok(up) = u32::try_from(shift) {
             10_i128.checked_pow(up).and_then(|power| product.checked_mul(power))
         } else {
-            // 10^35 and more below the point rounds any product to zero.
+            // A product is at most 10^34, so dividing it by more than 10^35 rounds it to zero.
             match 10_i128.checked_pow(shift.unsigned_abs()).filter(|_| shift > -36) {
                 Some(power) => Some((product + power / 2) / power),
                 None => Some(0),
@@ -232,10 +237,10 @@ impl Amount {
             .ok_or(InvalidMoney::TooLarge)
     }
 
-    /// The amount as a quantity of units.
+    /// Converts the amount to a quantity of units.
     ///
     /// # Errors
-    /// [`InvalidMoney::Quantity`] where it is no integer from 0 to 10^6.
+    /// [`InvalidMoney::Quantity`] if it is not an integer from 0 to 10^6.
     pub fn quantity(self) -> Result<Quantity, InvalidMoney> {
         let whole = match u32::try_from(self.exponent) {
             Ok(up) => 10_i128.checked_pow(up).and_then(|power| self.coefficient.checked_mul(power)),
@@ -276,7 +281,8 @@ impl<'a> Decimal<'a> {
         valid.then_some(Self { negative, whole, fraction, exponent })
     }
 
-    /// An exponent too long for an `i32` is as good as the largest: both are far past any amount.
+    /// Parses an exponent. One that does not fit into an `i32` is replaced by the greatest `i32` or
+    /// its negative: both are far outside the range of amounts.
     fn exponent(text: &str) -> Option<i32> {
         let (sign, digits) = match text.strip_prefix('-') {
             Some(digits) => (-1, digits),
@@ -329,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_says_why() {
+    fn text_that_is_not_an_amount_is_an_error_with_the_reason() {
         for (text, expected) in [
             ("five", InvalidMoney::NotANumber),
             ("1,000", InvalidMoney::NotANumber),
@@ -372,11 +378,11 @@ mod tests {
     }
 
     #[test]
-    fn withdrawn_currencies_are_treated_alike() {
+    fn withdrawn_currencies_are_accepted_too() {
         for (code, digits) in [("HRK", 2), ("BGN", 2), ("EEK", 2), ("lvl", 2), ("ITL", 0), ("ZWL", 2), ("ANG", 2)] {
             assert_eq!(Currency::parse(code).map(Currency::minor_digits), Some(digits), "{code}");
         }
-        // None is in both lists, and the list is sorted, so that none is in it twice.
+        // No currency is in both lists.
         assert!(WITHDRAWN.is_sorted());
         for (code, _) in WITHDRAWN {
             assert_eq!(iso_currency::Currency::from_code(code), None, "{code}");

@@ -1,20 +1,20 @@
-//! Values that are divided: ratios of two sums, and averages of stars. Their components are what is added
-//! up, so that it does not matter in which order workers commit.
+//! Ratios of two sums, and averages of stars. Their components are stored and added up rather than
+//! the quotients, so that the order in which workers commit does not matter.
 
 use crate::event::Stars;
 
 /// The components of a ratio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fraction {
-    /// What is divided.
+    /// The dividend.
     pub numerator: i64,
-    /// By what.
+    /// The divisor.
     pub denominator: i64,
 }
 
 impl Fraction {
-    /// The ratio, with 1 written as `scale`, rounded half up; `None` where the denominator is 0 or the
-    /// result does not fit.
+    /// Returns the ratio times `scale`, rounded half up; `None` if the denominator is 0 or the
+    /// result does not fit into an `i64`.
     #[must_use]
     pub fn value(self, scale: i64) -> Option<i64> {
         let (numerator, denominator) = (i128::from(self.numerator), i128::from(self.denominator));
@@ -24,31 +24,31 @@ impl Fraction {
     }
 }
 
-/// How many ratings there are of each number of stars: index 0 is one star.
+/// The number of ratings for each number of stars: index 0 is one star.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Histogram(pub [i64; 5]);
 
 impl Histogram {
-    /// The average of the stars times 100, rounded half up; `None` without ratings.
+    /// Returns the average of the stars times 100, rounded half up; `None` if there are no ratings.
     #[must_use]
     pub fn average(&self) -> Option<i64> {
         Fraction { numerator: self.sum(), denominator: self.count() }.value(100)
     }
 
-    /// Adds ratings of a number of stars.
+    /// Adds to the number of ratings with these stars.
     pub fn add(&mut self, stars: Stars, ratings: i64) {
         if let Some(count) = self.0.get_mut(usize::from(stars.get()) - 1) {
             *count += ratings;
         }
     }
 
-    /// How many ratings there are.
+    /// Returns the number of ratings.
     #[must_use]
     pub fn count(&self) -> i64 {
         self.0.iter().sum()
     }
 
-    /// The sum of their stars.
+    /// Returns the sum of the stars of all ratings.
     #[must_use]
     pub fn sum(&self) -> i64 {
         (1_i64..).zip(self.0).map(|(stars, count)| stars * count).sum()

@@ -1,4 +1,4 @@
-//! A Kafka record as it was fetched, and the place in the log where it stands.
+//! Kafka records as they were fetched, and their places in the log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike, Utc};
 pub struct Offset(pub i64);
 
 impl Offset {
-    /// The position after this one.
+    /// Returns the next offset.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -38,50 +38,53 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// Where a record stands in the log. Together with the record's timestamp it is an identity:
-/// a topic that is deleted and made again starts over with the same offsets.
+/// The place of a record in the log. It includes the record's timestamp so that it can serve as an
+/// identity: a topic that is deleted and recreated reuses the same offsets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Topic and partition.
     pub partition: TopicPartition,
     /// The record's offset in it.
     pub offset: Offset,
-    /// The record's timestamp in milliseconds, where it has one that is a [`time`].
+    /// The record's timestamp in milliseconds since the Unix epoch, if it has one that is a
+    /// [`time`].
     pub timestamp: Option<i64>,
 }
 
-/// A record's timestamp as a time, within the years that people, JSON and PostgreSQL can all write. Producers can
-/// put any number there; beyond these years it can be no event's time.
+/// Converts a record's timestamp, in milliseconds since the Unix epoch, to a time. Producers can
+/// set any number: `None` if it is outside the years 1 to 9999, which JSON and PostgreSQL can both
+/// represent. It could not be the time of an event then.
 #[must_use]
 pub fn time(millis: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis).filter(|time| (1..=9999).contains(&time.year()))
 }
 
-/// One record, with everything that a dead letter has to keep of it.
+/// One record, with everything that a dead letter stores of it.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Where it stands.
+    /// The record's place in the log.
     pub place: Place,
-    /// The record's key; nothing is read from it.
+    /// The record's key. It is not interpreted.
     pub key: Option<Vec<u8>>,
-    /// Headers in the order of the record.
+    /// The headers, in the record's order.
     pub headers: Vec<Header>,
-    /// The record's value; `None` is a tombstone.
+    /// The record's value; `None` for a tombstone.
     pub payload: Option<Vec<u8>>,
 }
 
 /// One header of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Its name, any case; bytes that are not UTF-8 are replaced, so that it is the name of nothing.
+    /// The name, in any case. Bytes that are not UTF-8 have been replaced, so that such a name
+    /// matches no header that is looked up.
     pub name: String,
-    /// Its value, any bytes.
+    /// The value, any bytes.
     pub value: Option<Vec<u8>>,
 }
 
 impl Record {
-    /// A header's text: names match in any case, the last of a name wins, and one that is blank
-    /// or not UTF-8 is absent.
+    /// Returns the text of a header, trimmed. Names match in any case; if a name is repeated, the
+    /// last header counts. `None` if that header is absent, blank or not UTF-8.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let last = self.headers.iter().rev().find(|header| header.name.eq_ignore_ascii_case(name))?;
@@ -89,8 +92,8 @@ impl Record {
         Some(text.trim()).filter(|text| !text.is_empty())
     }
 
-    /// How much memory the record takes until it is counted, roughly, in bytes: itself, the event made
-    /// of it, and both on their way to the database.
+    /// Estimates the memory, in bytes, that the record takes until it is counted: for the record,
+    /// for the event that it is decoded to, and for both while they are written to the database.
     #[must_use]
     pub fn footprint(&self) -> usize {
         let headers: usize = self.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Vec::len)).sum();
@@ -99,9 +102,11 @@ impl Record {
     }
 }
 
-/// Of a view with nothing but ids, as measured: its record, its event, its place in lists.
+/// Bytes that a record takes in addition to its contents, as measured for a view that has only ids:
+/// for the record, the event, and their entries in lists.
 const FOOTPRINT_OF_NOTHING: usize = 500;
-/// A byte of the payload stands in the record, in the metadata, and in the ids or lines made of it.
+/// Bytes that one byte of contents takes: it is held in the record, in the event's metadata, and in
+/// the ids or lines that are decoded from it.
 const FOOTPRINT_OF_A_BYTE: usize = 4;
 
 #[cfg(test)]

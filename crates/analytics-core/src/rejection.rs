@@ -1,11 +1,12 @@
-//! What becomes of a record that cannot be counted: one dead letter, with a reason and a sentence.
+//! Rejections of records that cannot be counted. Each becomes a dead letter with a reason and a
+//! detail.
 
 use std::fmt;
 
 use crate::json::Redaction;
 
-/// Why a record was refused. The variants stand in the order in which they are checked:
-/// of several faults in one record the first in this list is named.
+/// The reason why a record was rejected. The variants are in the order of checking: if a record has
+/// several faults, the one that comes first in this list is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// No payload, or nothing but white space.
@@ -14,26 +15,27 @@ pub enum Reason {
     TooLarge,
     /// Not JSON, or not UTF-8.
     NotJson,
-    /// JSON, but the record or its payload is no object.
+    /// JSON, but the record or its payload is not an object.
     NotAnObject,
-    /// JSON that PostgreSQL cannot hold: NUL, a lone surrogate, a number or a nesting past its limits.
+    /// JSON that PostgreSQL cannot store: it contains NUL, a lone surrogate, or a number or nesting
+    /// that exceeds the limits.
     Unstorable,
-    /// A field that the family needs is absent, null or blank.
+    /// A field that the family requires is absent, null or blank.
     MissingField,
-    /// An id that is neither a string nor an integer, or too long.
+    /// An id is neither a string nor an integer, or is too long.
     InvalidIdentifier,
-    /// An amount, quantity or currency that no money can have.
+    /// An amount, quantity or currency is not valid.
     InvalidAmount,
-    /// Stars that are no integer from 1 to 5.
+    /// The stars are not an integer from 1 to 5.
     InvalidRating,
-    /// A time that cannot be read, or is out of range.
+    /// A time is not in an accepted format, or is out of range.
     InvalidTimestamp,
-    /// The same event as one already counted, but with other content.
+    /// The same event was already counted with other content.
     IdentityConflict,
 }
 
 impl Reason {
-    /// Every reason, in the order of checking.
+    /// All reasons, in the order of checking.
     pub const ALL: [Self; 11] = [
         Self::Empty,
         Self::TooLarge,
@@ -48,13 +50,13 @@ impl Reason {
         Self::IdentityConflict,
     ];
 
-    /// The reason of a code.
+    /// Returns the reason that has this code.
     #[must_use]
     pub fn of_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
-    /// The code under which it is stored, counted and filtered.
+    /// Returns the code that identifies the reason in the database, in metrics and in filters.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -79,38 +81,39 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A refused record: the reason, and a sentence for the person who has to mend it.
+/// The rejection of a record: the reason, and a message for the person who has to repair the
+/// record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// Which rule refused it.
+    /// The reason.
     pub reason: Reason,
-    /// Names the field and what is wrong with it.
+    /// A message that names the field and says what is wrong with it.
     pub detail: String,
     /// The field whose value the detail quotes, if it quotes one.
     quoted: Option<&'static str>,
 }
 
 impl Rejection {
-    /// A rejection for `reason` with its sentence.
+    /// Creates a rejection.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), quoted: None }
     }
 
-    /// The same; its detail quotes the value of this field.
+    /// Marks the detail as quoting the value of this field.
     pub(crate) fn quoting(self, field: &'static str) -> Self {
         Self { quoted: Some(field), ..self }
     }
 
-    /// The same about a part of the record.
+    /// Puts the name of a part of the record in front of the detail.
     pub(crate) fn within(self, part: impl fmt::Display) -> Self {
         Self { detail: format!("{part}: {}", self.detail), ..self }
     }
 
-    /// The same without the value that it quotes, if that must not be stored.
+    /// Removes the quoted value from the detail, if the field must not be stored.
     pub(crate) fn redacted(self, redaction: &Redaction) -> Self {
         match self.quoted {
             Some(field) if redaction.names(field) => {
-                // What comes before the field's name is the part of the record.
+                // The text before the field's name is the name of the part of the record.
                 let part = self.detail.find(field).and_then(|at| self.detail.get(..at)).unwrap_or_default();
                 Self::new(self.reason, format!("{part}{field} cannot be used; its value is redacted"))
             }
@@ -119,18 +122,18 @@ impl Rejection {
     }
 }
 
-/// Collects the faults of one record while its fields are read, and keeps the one to name:
-/// the first in [`Reason`]'s order, and of several of one reason the first that was met.
+/// Collects the faults of one record while its fields are read, and keeps the one to report: the
+/// first in the order of [`Reason`], and among those of the same reason the first that was found.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Option<Rejection>);
 
 impl Faults {
-    /// Passes a good value on and keeps a fault.
+    /// Returns the value, or adds the fault and returns `None`.
     pub(crate) fn keep<T>(&mut self, read: Result<T, Rejection>) -> Option<T> {
         read.map_err(|rejection| self.add(rejection)).ok()
     }
 
-    /// The same for a field that may be absent.
+    /// The same as `keep` for a field that may be absent.
     pub(crate) fn keep_optional<T>(&mut self, read: Result<Option<T>, Rejection>) -> Option<T> {
         self.keep(read).flatten()
     }
@@ -141,14 +144,14 @@ impl Faults {
         }
     }
 
-    /// The record's values, now that all of them have been read, or the fault to name.
+    /// Returns the values of the record after all of them have been read, or the fault to report.
     pub(crate) fn finish<T>(self, values: Option<T>) -> Result<T, Rejection> {
         match (self.0, values) {
             (None, Some(values)) => Ok(values),
             (Some(rejection), _) => Err(rejection),
-            // Unreachable: a needed value is absent only where its fault was kept. A dead
-            // letter is the answer that loses nothing if this is ever wrong.
-            (None, None) => Err(Rejection::new(Reason::MissingField, "a needed field is absent")),
+            // Unreachable: a required value is missing only if its fault was added. If this is ever
+            // wrong, a dead letter at least loses nothing.
+            (None, None) => Err(Rejection::new(Reason::MissingField, "a required field is missing")),
         }
     }
 }
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_reason_in_the_order_of_checking_is_named() {
+    fn the_first_reason_in_the_order_of_checking_is_reported() {
         let mut faults = Faults::default();
         faults.add(Rejection::new(Reason::InvalidTimestamp, "time"));
         faults.add(Rejection::new(Reason::MissingField, "first"));

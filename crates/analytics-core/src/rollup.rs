@@ -1,4 +1,4 @@
-//! The rollups: each measure by business day and, for sellers and totals, by hour.
+//! Rollups: each measure by business day and, except for products, by hour.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -9,19 +9,19 @@ use crate::metric_type::{MetricType, Subject};
 use crate::money::Currency;
 use crate::time::EventTime;
 
-/// The business day and hour of an event.
+/// The business day and hour that contain an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// The day.
+    /// The business day.
     pub day: NaiveDate,
-    /// When the day began.
+    /// The start of the day.
     pub day_start: DateTime<Utc>,
-    /// When the hour began.
+    /// The start of the hour.
     pub hour_start: DateTime<Utc>,
 }
 
 impl Moment {
-    /// The day and the hour in which `time` lies.
+    /// Returns the day and the hour that contain `time`.
     #[must_use]
     pub fn of(time: EventTime, calendar: Calendar) -> Self {
         let day = calendar.day(time);
@@ -29,7 +29,7 @@ impl Moment {
     }
 }
 
-/// Whom a rollup row is about.
+/// What a rollup row is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// The whole marketplace.
@@ -43,7 +43,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// What kind of scope it is.
+    /// Returns the kind of the scope.
     #[must_use]
     pub const fn kind(&self) -> ScopeKind {
         match self {
@@ -54,7 +54,7 @@ impl Scope {
         }
     }
 
-    /// The subject of its metrics.
+    /// Returns the subject of its metrics.
     #[must_use]
     pub fn subject(&self) -> Subject {
         match self {
@@ -64,7 +64,7 @@ impl Scope {
         }
     }
 
-    /// The scope of this kind that a subject has, if it has one.
+    /// Returns the scope of this kind for a subject; `None` if the two do not go together.
     fn of(kind: ScopeKind, subject: &Subject) -> Option<Self> {
         match (kind, subject) {
             (ScopeKind::Total, Subject::Marketplace) => Some(Self::Total),
@@ -77,8 +77,8 @@ impl Scope {
 }
 
 impl MetricType {
-    /// The measure and the scope that a counter sums; `None` for other metrics, and for days, which are
-    /// part of their total.
+    /// Returns the measure and the scope that a counter sums; `None` for other metrics, and for
+    /// counters of days, which are part of their total.
     #[must_use]
     pub fn counts(&self) -> Option<(Measure, Scope)> {
         match self.metric.definition() {
@@ -91,17 +91,17 @@ impl MetricType {
 /// The width of a rollup's buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Granularity {
-    /// Hours of the business's clock: for sellers and totals.
+    /// Business hours: kept for all scopes except products.
     Hour,
-    /// Business days: for everything.
+    /// Business days: kept for all scopes.
     Day,
 }
 
 impl Granularity {
-    /// Both.
+    /// Both granularities.
     pub const ALL: [Self; 2] = [Self::Hour, Self::Day];
 
-    /// The name in `metric_rollups` and in the API.
+    /// Returns the name in `metric_rollups` and in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -110,7 +110,7 @@ impl Granularity {
         }
     }
 
-    /// The granularity of this name.
+    /// Returns the granularity of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|granularity| granularity.name() == name)
@@ -126,23 +126,23 @@ impl Granularity {
     }
 }
 
-/// What one row of the rollups is known by: one scope, in one currency, in one bucket of time. The currency
-/// is that of money; everything else stands in the base currency's row.
+/// The key of a rollup row: one scope, in one currency, in one bucket of time. The currency only
+/// matters for money; all other measures are in the row of the base currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
-    /// When the bucket begins.
+    /// The start of the bucket.
     pub start: DateTime<Utc>,
-    /// Its width.
+    /// The width of the bucket.
     pub granularity: Granularity,
-    /// Whom it is about.
+    /// What the row is about.
     pub scope: Scope,
     /// The currency, unless it is the base currency.
     pub foreign_currency: Option<Currency>,
 }
 
 impl Bucket {
-    /// The sums that the row holds, each as the metric that it is a part of. `day` is the business day in
-    /// which the bucket lies.
+    /// Returns the sums of the row, each with the metric type that it is a part of. `day` is the
+    /// business day that contains the bucket.
     pub fn counters(&self, day: NaiveDate, measures: Measures) -> impl Iterator<Item = (MetricType, i128)> {
         Metric::ALL.into_iter().filter_map(move |metric| {
             let (measure, subject) = match metric.definition() {
@@ -161,25 +161,25 @@ impl Bucket {
     }
 }
 
-/// The sums of one rollup row: each measure in a column of its own; `None` was not counted there.
+/// The sums of one rollup row: each measure has its own column; `None` if it was not counted there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measures([Option<i128>; Measure::ALL.len()]);
 
 impl Measures {
-    /// The sum of a measure.
+    /// Returns the sum of a measure.
     #[must_use]
     pub fn get(&self, measure: Measure) -> Option<i128> {
         self.0.get(measure as usize).copied().flatten()
     }
 
-    /// Adds to the sum of a measure; adding 0 makes it 0.
+    /// Adds to the sum of a measure. Adding 0 to a measure that was not counted makes it 0.
     pub fn add(&mut self, measure: Measure, amount: i128) {
         if let Some(sum) = self.0.get_mut(measure as usize) {
             *sum = Some(sum.unwrap_or(0) + amount);
         }
     }
 
-    /// Takes away what other sums add.
+    /// Subtracts other sums.
     pub(crate) fn subtract(&mut self, other: &Self) {
         for measure in Measure::ALL {
             if let Some(amount) = other.get(measure) {

@@ -1,12 +1,12 @@
-//! A checksum over what was decided about an event, kept beside it: whoever changes the event in
-//! the log without counting it again breaks the seal.
+//! Seals: a checksum over what was decided about an event, stored with it. Changing the event in
+//! the log without counting it again makes the seal wrong, which verify detects.
 
 use crate::event::{Covering, Event};
 use crate::identity::Fingerprint;
 use crate::ids::UserId;
 
-/// The seal of an event that was decided by this version of the rules. It covers every column that
-/// counting looks at; the payload is not among them.
+/// Returns the seal of an event that was decided by this version of the rules. It covers every
+/// column that counting uses, which excludes the payload.
 #[must_use]
 pub fn seal(event: &Event, rules_version: i16) -> i64 {
     let common = Fingerprint::new("seal")

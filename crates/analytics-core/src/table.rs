@@ -1,6 +1,8 @@
-//! Enums that are tables: each variant with its line, so that no list can be kept apart from the enum.
+//! Enums declared as tables: each variant is declared together with its properties, so that no
+//! separate list has to be kept in step with the enum.
 
-/// Declares an enum, a constant `ALL` with its variants, and a function `line` that gives each its line.
+/// Declares an enum, a constant `ALL` with its variants, and a function `line` that returns the
+/// properties of a variant.
 macro_rules! table {
     (
         $(#[$about:meta])*
@@ -15,7 +17,7 @@ macro_rules! table {
         }
 
         impl $name {
-            /// All of them, in the order of the table.
+            /// All variants, in the order of the table.
             pub const ALL: [Self; [$(Self::$variant),*].len()] = [$(Self::$variant),*];
 
             const fn line(self) -> $line {

@@ -1,4 +1,4 @@
-//! Which topic carries which family of events.
+//! The mapping of topics to event types.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,23 +7,24 @@ use std::sync::Arc;
 use crate::excerpt::got;
 use crate::family::Family;
 
-/// What the events of a topic are logged as: a counted family, or an extra topic under its own name.
+/// The type that an event is logged as.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
-    /// Decoded and counted.
+    /// An event of a family: decoded and counted.
     Counted(Family),
-    /// Logged only.
+    /// An event of an extra topic, whose name is the type: logged only.
     Extra(Arc<str>),
-    /// A metric set by hand; of no topic.
+    /// A metric that was set by hand. Such events come from no topic.
     Adjustment,
 }
 
-/// What adjustments are logged as.
+/// The type that adjustments are logged as.
 const ADJUSTMENT: &str = "metric.adjusted";
 
 impl EventType {
-    /// The type that was logged under this name by this version of the rules. A topic that was an extra topic
-    /// then is one still, whatever became of it later.
+    /// Returns the type of an event that was logged under this name by this version of the rules.
+    /// If the name was an extra topic's at that version, the event remains one of an extra topic,
+    /// even if there is a family of that name now.
     #[must_use]
     pub fn logged(name: &str, rules_version: i16) -> Self {
         let known = Family::named(name).filter(|family| family.since() <= rules_version);
@@ -34,7 +35,7 @@ impl EventType {
         }
     }
 
-    /// The text in `event_logs.event_type`.
+    /// Returns the name in `event_logs.event_type`.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -45,10 +46,10 @@ impl EventType {
     }
 }
 
-/// The longest name of an extra topic: `event_type` is `varchar(100)`.
+/// Greatest length of an extra topic's name: `event_type` is `varchar(100)`.
 const MAX_EXTRA_TOPIC: usize = 100;
 
-/// Why a mapping of topics cannot be used.
+/// The reason why a mapping of topics cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTopics {
     /// The part before `=` is not a family.
@@ -58,43 +59,45 @@ pub enum InvalidTopics {
         got(.0)
     )]
     UnknownFamily(String),
-    /// A name that Kafka would refuse.
-    #[error("must name topics by 1 to 249 of the characters A-Z a-z 0-9 . _ -{}", got(.0))]
+    /// The name of a topic is not allowed by Kafka.
+    #[error("must name topics with 1 to 249 of the characters A-Z a-z 0-9 . _ -{}", got(.0))]
     BadName(String),
-    /// What follows `@` is not a namespace.
-    #[error("must give a namespace after '@' as 1 to 64 of the characters A-Z a-z 0-9 . _ -{}", got(.0))]
+    /// The part after `@` is not a namespace.
+    #[error("must give a namespace after '@' with 1 to 64 of the characters A-Z a-z 0-9 . _ -{}", got(.0))]
     BadNamespace(String),
-    /// An extra topic's name is its event type, which has room for 100 characters.
-    #[error("must name extra topics by {MAX_EXTRA_TOPIC} characters or fewer")]
+    /// The name of an extra topic is too long for an event type.
+    #[error("must name extra topics with at most {MAX_EXTRA_TOPIC} characters")]
     ExtraTooLong(String),
-    /// Its events could not be told from those that are counted.
-    #[error("must not name an extra topic like events that are counted{}", got(.0))]
+    /// An extra topic has the name of a family or of adjustments, so that its events could not be
+    /// told from theirs.
+    #[error("must not name an extra topic like a built-in event type{}", got(.0))]
     ExtraCounted(String),
-    /// One topic for two purposes.
+    /// A topic is named more than once.
     #[error("must name a topic once{}", got(.0))]
     Twice(String),
 }
 
-/// The topics to consume, and what each carries.
+/// The topics to consume, and the type of the events in each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics(BTreeMap<Arc<str>, Topic>);
 
-/// What a topic carries.
+/// The events of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Topic {
     event_type: EventType,
-    /// What sets the identities of its events apart from those of other topics of the family.
+    /// Separates the identities of its events from those of other topics of the same family.
     namespace: Option<String>,
 }
 
 impl Topics {
-    /// Reads `KAFKA_TOPICS` (`family=topic`, comma separated; several topics may name one family) and
-    /// `KAFKA_EXTRA_TOPICS` (topics, comma separated). A family that the mapping does not name keeps its
-    /// default topic, which has the family's name. In `family=topic@namespace` the ids of orders, users,
-    /// ratings and events are told apart from the same ids in topics of another namespace.
+    /// Parses `KAFKA_TOPICS` (a comma-separated list of `family=topic`; a family may have several
+    /// topics) and `KAFKA_EXTRA_TOPICS` (a comma-separated list of topics). A family that the
+    /// mapping does not name has its default topic, which has the family's name. With
+    /// `family=topic@namespace`, ids of orders, users, ratings and events in the topic are distinct
+    /// from the same ids in topics of another namespace.
     ///
     /// # Errors
-    /// [`InvalidTopics`] naming the entry that cannot be used.
+    /// [`InvalidTopics`] naming the entry that is not valid.
     pub fn parse(mapping: &str, extra: &str) -> Result<Self, InvalidTopics> {
         let mut topics = BTreeMap::new();
         let mut add = |name: &str, event_type: EventType, namespace: Option<&str>| {
@@ -133,19 +136,19 @@ impl Topics {
         Ok(Self(topics))
     }
 
-    /// What a topic carries; `None` for a topic that nobody asked for.
+    /// Returns the type of a topic's events; `None` for a topic that is not in the mapping.
     #[must_use]
     pub fn event_type(&self, topic: &str) -> Option<&EventType> {
         self.0.get(topic).map(|topic| &topic.event_type)
     }
 
-    /// The namespace of the identities in a topic, if the mapping gives it one.
+    /// Returns the namespace of a topic's identities, if the mapping gives it one.
     #[must_use]
     pub fn namespace(&self, topic: &str) -> Option<&str> {
         self.0.get(topic)?.namespace.as_deref()
     }
 
-    /// The names to subscribe to.
+    /// Returns the names of the topics to subscribe to.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|topic| &**topic)
     }
@@ -169,7 +172,7 @@ fn entries(list: &str) -> impl Iterator<Item = &str> {
     list.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-/// Whether a name has the characters that Kafka allows, and at most so many.
+/// Whether a name consists of 1 to `longest` of the characters that Kafka allows.
 fn is_name(name: &str, longest: usize) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     (1..=longest).contains(&name.len()) && name.bytes().all(allowed)

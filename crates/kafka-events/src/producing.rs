@@ -1,4 +1,4 @@
-//! Records as clients of other languages can make them, for tests.
+//! Produces records that clients in other languages can produce and `rdkafka` cannot, for tests.
 
 use std::ffi::{CString, c_void};
 use std::ptr;
@@ -7,25 +7,26 @@ use rdkafka::bindings as native;
 use rdkafka::error::{IsError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
-/// A record to be produced.
+/// A record to produce.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// The topic's full name.
     pub topic: &'a str,
-    /// `None`: any partition.
+    /// The key, which determines the partition; any partition if `None`.
     pub key: Option<&'a [u8]>,
-    /// Milliseconds since the epoch; `None`: now.
+    /// The timestamp in milliseconds since the Unix epoch; the current time if `None`.
     pub timestamp: Option<i64>,
-    /// Names and values, of any bytes.
+    /// The headers as names and values, of any bytes.
     pub headers: &'a [(Vec<u8>, Vec<u8>)],
-    /// `None` is a tombstone.
+    /// The value; `None` for a tombstone.
     pub payload: Option<&'a [u8]>,
 }
 
-/// Puts a record into a producer's queue.
+/// Adds a record to a producer's queue.
 ///
 /// # Errors
-/// What librdkafka says of it, such as that the queue is full.
+/// The error code of librdkafka, for instance if the queue is full; `InvalidArgument` for a topic
+/// name that contains NUL.
 pub fn send<C: ProducerContext<DeliveryOpaque = ()> + 'static>(
     producer: &BaseProducer<C>,
     record: Record<'_>,
@@ -33,8 +34,9 @@ pub fn send<C: ProducerContext<DeliveryOpaque = ()> + 'static>(
     let topic = CString::new(record.topic).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
     let (key, key_length) = parts(record.key);
     let (payload, payload_length) = parts(record.payload);
-    // SAFETY: librdkafka copies the key, the payload (it is told to), the topic's name and the headers' contents.
-    // It takes the list of headers over unless it refuses the record. The producer lives for the whole call.
+    // SAFETY: librdkafka copies the key, the payload (because of `RD_KAFKA_MSG_F_COPY`), the
+    // topic's name and the headers' contents. It takes ownership of the list of headers unless it
+    // refuses the record. The producer is valid during the whole call.
     let refused = unsafe {
         let list = native::rd_kafka_headers_new(record.headers.len());
         for (name, value) in record.headers {
@@ -54,7 +56,7 @@ pub fn send<C: ProducerContext<DeliveryOpaque = ()> + 'static>(
             payload,
             payload_length,
             native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TIMESTAMP,
-            // 0 is now.
+            // 0 stands for the current time.
             record.timestamp.unwrap_or(0),
             native::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS,
             list,
@@ -70,7 +72,7 @@ pub fn send<C: ProducerContext<DeliveryOpaque = ()> + 'static>(
     if refused.is_error() { Err(RDKafkaErrorCode::from(refused)) } else { Ok(()) }
 }
 
-/// Where some bytes are, and how many; nothing is a null pointer.
+/// Returns the pointer to some bytes and their number; a null pointer for `None`.
 fn parts(bytes: Option<&[u8]>) -> (*const u8, usize) {
     bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()))
 }

@@ -1,4 +1,4 @@
-//! The ids of topics: a topic that is deleted and made again has another one.
+//! Queries the ids of topics. A topic that is deleted and recreated has another id.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_int};
@@ -11,13 +11,14 @@ use rdkafka::error::{IsError, KafkaError, RDKafkaErrorCode};
 
 use super::{OwnedEvent, text};
 
-/// How librdkafka writes the id of a topic without one.
+/// The id that librdkafka returns for a topic that has none: zero, in base64.
 pub const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The ids of those of these topics that exist; `None` for one without an id, of a broker before Kafka 2.8.
+/// Returns the ids of those of the topics that exist, by name; `None` for a topic without an id,
+/// from a broker older than Kafka 2.8.
 ///
 /// # Errors
-/// Where no broker answers within this time.
+/// [`KafkaError::AdminOp`] if the request fails or no broker answers within `at_most`.
 pub fn ids(
     client: &BaseConsumer,
     names: &[&str],
@@ -26,9 +27,10 @@ pub fn ids(
     let owned: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
     let mut names: Vec<_> = owned.iter().map(|name| name.as_ptr()).collect();
     let millis = c_int::try_from(at_most.as_millis()).unwrap_or(c_int::MAX);
-    // SAFETY: the client lives for the whole call. Everything that is made here is destroyed here, after its
-    // last use; librdkafka copies the names and takes nothing over. The event's type is asked for with its
-    // accessor, which gives null for another one, and what the accessor gives lives as long as the event.
+    // SAFETY: the client is valid during the whole call. Everything that is created here is
+    // destroyed here, after its last use; librdkafka copies the names and takes ownership of
+    // nothing. The accessor of the result returns null for an event of another type, and what it
+    // returns is valid as long as the event.
     unsafe {
         let client = client.client().native_ptr();
         let queue = native::rd_kafka_queue_new(client);
@@ -49,7 +51,7 @@ pub fn ids(
 
 fn read(event: &OwnedEvent) -> Result<HashMap<String, Option<String>>, KafkaError> {
     let mut ids = HashMap::new();
-    // SAFETY: as above; the event lives for the whole call.
+    // SAFETY: as above; the event is valid during the whole call.
     unsafe {
         let error = native::rd_kafka_event_error(event.ptr());
         let result = native::rd_kafka_event_DescribeTopics_result(event.ptr());

@@ -1,7 +1,7 @@
-//! The names and forms in which producers write the fields that several families share.
+//! Reads the fields that several families share, under the names that producers use.
 //!
-//! Of a list of names the first that is present and neither null nor blank wins; if its value is
-//! invalid the record is rejected, and no later name is tried.
+//! A field has a list of names. The first one that is present and neither null nor blank is used;
+//! if its value is invalid, the record is rejected and no later name is tried.
 
 use crate::identifier;
 use crate::ids::InvalidId;
@@ -15,7 +15,7 @@ pub(super) const USER: [&str; 4] = ["userId", "user_id", "buyerId", "customerId"
 pub(super) const PRODUCT: [&str; 2] = ["productId", "product_id"];
 pub(super) const VENDOR: [&str; 4] = ["vendorId", "sellerId", "vendor_id", "seller_id"];
 pub(super) const TIME: [&str; 6] = ["occurredAt", "viewedAt", "placedAt", "registeredAt", CREATED_AT, "timestamp"];
-/// An edited rating says so in `updatedAt`.
+/// As `TIME`, with `updatedAt`, which edited ratings have.
 pub(super) const RATING_TIME: [&str; 7] =
     ["occurredAt", "viewedAt", "placedAt", "registeredAt", "updatedAt", CREATED_AT, "timestamp"];
 pub(super) const CREATED_AT: &str = "createdAt";
@@ -32,15 +32,15 @@ pub(super) struct Time {
 pub(super) enum TimeSource {
     /// In the payload, under this name.
     Payload(&'static str),
-    /// In the wrapping around the payload.
+    /// In the envelope around the payload.
     Envelope,
-    /// It is the Kafka record's timestamp.
+    /// The timestamp of the Kafka record.
     Record,
-    /// Nobody gave one: it is the moment of decoding.
+    /// No time was given: the time of decoding.
     Clock,
 }
 
-/// An id under one of several names, where the object has one.
+/// Reads an id that may have one of several names; `None` if the object has none of them.
 pub(super) fn id<T>(
     object: &Object<'_>,
     names: &[&'static str],
@@ -51,7 +51,7 @@ pub(super) fn id<T>(
     parse(&text).map(Some).map_err(|error| identifier::invalid(name, error))
 }
 
-/// The same for an id that the family cannot do without.
+/// The same as `id` for an id that the family requires.
 pub(super) fn needed_id<T>(
     object: &Object<'_>,
     names: &[&'static str],
@@ -60,12 +60,13 @@ pub(super) fn needed_id<T>(
     id(object, names, parse)?.ok_or_else(|| missing(names))
 }
 
-/// The rejection for the absence of every one of these names.
+/// Creates the rejection of an object that has none of these names.
 pub(super) fn missing(names: &[&'static str]) -> Rejection {
     Rejection::new(Reason::MissingField, format!("{} is missing", names.join(" or ")))
 }
 
-/// A short text such as a role; anything but a string or a number counts as absent.
+/// Reads a short text such as a role; a value that is not a string or a number is treated as
+/// absent.
 pub(super) fn label(object: &Object<'_>, name: &str) -> Option<String> {
     match object.get(name)? {
         Value::Text(text) => Some(text.trim().to_owned()),
@@ -74,7 +75,8 @@ pub(super) fn label(object: &Object<'_>, name: &str) -> Option<String> {
     }
 }
 
-/// When the event happened: by the payload, else its wrapping, else its record, else now.
+/// Reads the time of the event: from the payload, else the envelope, else the Kafka record, else
+/// the current time.
 pub(super) fn event_time(input: &Input<'_>, names: &[&'static str]) -> Result<Time, Rejection> {
     let in_payload = input.envelope.payload.first(names);
     let in_envelope = || input.envelope.time.clone().map(|value| ("the envelope's time", value));

@@ -1,6 +1,7 @@
-//! From a record to an [`Event`], or to the [`Rejection`] that says why it is none.
+//! Decodes records: each becomes an [`Event`], or a [`Rejection`] that says why it cannot be
+//! counted.
 //!
-//! One folder per family; `fields` holds the names and forms that they share.
+//! Each family has a module of its own; `fields` has the field names and formats that they share.
 
 pub(crate) mod fields;
 mod money;
@@ -29,32 +30,34 @@ use crate::rejection::{Faults, Reason, Rejection};
 use crate::topics::{EventType, Topics};
 use fields::{Time, TimeSource};
 
-/// Turns records into events, by the settings of one process.
+/// Decodes records into events, according to the settings of the process.
 #[derive(Debug, Clone)]
 pub struct Decoder {
-    /// Which topic carries what.
+    /// The mapping of topics to event types.
     pub topics: Topics,
-    /// The currency of amounts that name none, and whose midnight a date means.
+    /// The base currency, used for amounts that name none, and the calendar, which defines when the
+    /// day of a date without a time begins.
     pub business: Business,
-    /// Fields that must not be stored.
+    /// The fields that must not be stored.
     pub redaction: Redaction,
-    /// The largest payload that is looked into, in bytes.
+    /// Greatest size of a payload that is decoded, in bytes.
     pub max_record_bytes: usize,
 }
 
-/// What a family's decoder makes of a payload: everything but what all events share.
+/// The result of a family's decoder: the parts of an event that depend on the family.
 struct Decoded {
     user: Option<UserId>,
     time: Time,
-    /// What no rule looks at, but what tells a repetition from a contradiction.
+    /// Fields that no rule uses but that are part of the digest, which tells a duplicate from a
+    /// conflict.
     compared: Vec<Option<String>>,
     content: Content,
-    /// Whether the event's content identifies it, and by what.
+    /// The natural identity, if the content identifies the event.
     natural: Option<Fingerprint>,
 }
 
 impl Decoder {
-    /// Decodes one record. `now` is the clock that times are checked against.
+    /// Decodes one record. `now` is the current time, against which event times are checked.
     ///
     /// # Errors
     /// The [`Rejection`] with which the record becomes a dead letter.
@@ -65,7 +68,7 @@ impl Decoder {
     fn read(&self, record: &Record, now: DateTime<Utc>) -> Result<Event, Rejection> {
         let bytes = record.payload.as_deref().unwrap_or_default();
         if bytes.len() > self.max_record_bytes && !bytes.trim_ascii().is_empty() {
-            let detail = format!("the record has {} bytes, {} are allowed", bytes.len(), self.max_record_bytes);
+            let detail = format!("the record has {} bytes, at most {} are allowed", bytes.len(), self.max_record_bytes);
             return Err(Rejection::new(Reason::TooLarge, detail));
         }
         let text = json::text(bytes)?;
@@ -83,8 +86,8 @@ impl Decoder {
         Ok(self.event(&input, decoded))
     }
 
-    /// What the record's topic carries. A topic outside the mapping is never subscribed to; if
-    /// one arrives all the same it is logged like an extra topic.
+    /// Returns the event type of the record's topic. Topics outside the mapping are never
+    /// subscribed to; a record of such a topic would be logged like one of an extra topic.
     fn event_type(&self, record: &Record) -> EventType {
         let topic = &record.place.partition.topic;
         self.topics.event_type(topic).cloned().unwrap_or_else(|| EventType::Extra(Arc::clone(topic)))
@@ -97,7 +100,8 @@ impl Decoder {
         let mut keys: Vec<_> = explicit.into_iter().chain(natural).collect();
         let place = identity::place_key(&input.record.place);
         if keys.is_empty() && time.source == TimeSource::Clock {
-            // Read again, the record would get another time and so another id: its key tells.
+            // If the record is read again, it gets another time and so another id. Its place is
+            // added as a key so that the event is identified all the same.
             keys.push(place);
         }
         let id = identity::event_id(keys.first().copied().unwrap_or(place), time.at);
@@ -107,7 +111,7 @@ impl Decoder {
         Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, order, digest, metadata, content }
     }
 
-    /// The payload without redacted fields, and with the type that the wrapping named if that
+    /// Returns the payload without redacted fields, with the type that the envelope declares if it
     /// is not the topic's.
     fn metadata(&self, input: &Input<'_>) -> String {
         let payload = self.redaction.apply(input.envelope.payload_text);
@@ -120,7 +124,7 @@ impl Decoder {
     }
 }
 
-/// The metadata's key for a type that the wrapping named and the topic overruled.
+/// The key in the metadata for a type that the envelope declares if it differs from the topic's.
 const DECLARED_TYPE: &str = "_declaredType";
 
 fn with_field(object: Cow<'_, str>, key: &str, value: &str) -> String {
@@ -129,7 +133,7 @@ fn with_field(object: Cow<'_, str>, key: &str, value: &str) -> String {
     format!("{body}{comma}\"{key}\":{}}}", serde_json::Value::from(value))
 }
 
-/// What the families' decoders read from.
+/// The input of the families' decoders.
 struct Input<'a> {
     decoder: &'a Decoder,
     record: &'a Record,
@@ -144,7 +148,7 @@ impl Input<'_> {
         Realm { event_type: self.event_type, namespace }
     }
 
-    /// The start of the natural identity of the record's event.
+    /// Starts the fingerprint of the natural identity of the record's event.
     fn natural(&self) -> Fingerprint {
         self.realm().natural()
     }
@@ -163,8 +167,8 @@ fn extra(input: &Input<'_>) -> Result<Decoded, Rejection> {
     }))
 }
 
-/// The hash of a normalized event: its fields as they were decided, whatever names, envelopes and
-/// number formats they came in, without a time that the payload does not hold.
+/// Returns the hash of a normalized event: of its decoded fields, independent of field names,
+/// envelope and number formats. The time is only included if it is from the payload.
 fn digest(user: Option<&UserId>, time: Time, compared: &[Option<String>], content: &Content) -> Digest {
     let own_time = matches!(time.source, TimeSource::Payload(_)).then(|| time.at.micros().to_string());
     let common = Fingerprint::new("event").optional(user.map(UserId::as_str)).optional(own_time.as_deref());

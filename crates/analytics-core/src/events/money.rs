@@ -1,4 +1,4 @@
-//! Amounts, quantities and currencies as producers write them.
+//! Reads amounts, quantities and currencies from payloads.
 
 use crate::excerpt::excerpt;
 use crate::json::{Object, Value};
@@ -9,13 +9,13 @@ fn invalid(name: &'static str, value: &str, why: impl std::fmt::Display) -> Reje
     Rejection::new(Reason::InvalidAmount, format!("{name} {:?} {why}", excerpt(value))).quoting(name)
 }
 
-/// An amount under one of several names, where the object has one.
+/// Reads an amount that may have one of several names; `None` if the object has none of them.
 pub(super) fn amount(object: &Object<'_>, names: &[&'static str]) -> Result<Option<(&'static str, Amount)>, Rejection> {
     let Some((name, value)) = object.first(names) else { return Ok(None) };
     parse(name, &value, Amount::parse).map(|amount| Some((name, amount)))
 }
 
-/// A line's quantity, one where it names none.
+/// Reads the quantity of a line; 1 if it names none.
 pub(super) fn quantity(line: &Object<'_>) -> Result<Quantity, Rejection> {
     match line.first(&["quantity", "qty"]) {
         Some((name, value)) => parse(name, &value, |text| Amount::parse(text)?.quantity()),
@@ -23,14 +23,14 @@ pub(super) fn quantity(line: &Object<'_>) -> Result<Quantity, Rejection> {
     }
 }
 
-/// The currency that an object names, if it does.
+/// Reads the currency that an object names, if any.
 pub(super) fn currency(object: &Object<'_>) -> Result<Option<Currency>, Rejection> {
     match object.get("currency") {
         None => Ok(None),
         Some(Value::Text(code)) => {
             Currency::parse(&code).map(Some).ok_or_else(|| invalid("currency", &code, "is not a currency of ISO 4217"))
         }
-        Some(_) => Err(Rejection::new(Reason::InvalidAmount, "currency must be a text")),
+        Some(_) => Err(Rejection::new(Reason::InvalidAmount, "currency must be a string")),
     }
 }
 
@@ -42,7 +42,7 @@ fn parse<T>(
     let text = match value {
         Value::Text(text) => text,
         Value::Number(number) => *number,
-        _ => return Err(Rejection::new(Reason::InvalidAmount, format!("{name} must be a number or a text"))),
+        _ => return Err(Rejection::new(Reason::InvalidAmount, format!("{name} must be a number or a string"))),
     };
     read(text).map_err(|error| invalid(name, text, error))
 }

@@ -1,4 +1,4 @@
-//! Tables of records and what they are decoded to.
+//! Tests of decoding: tables of records and what they are decoded to.
 
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn the_first_name_that_is_neither_null_nor_blank_wins() {
     let user = |payload: Value| decode("product.viewed", &payload).user.map(|id| id.to_string());
     assert_eq!(user(json!({ "productId": 1, "userId": null, "user_id": " ", "buyerId": "b" })).as_deref(), Some("b"));
     assert_eq!(user(json!({ "productId": 1, "customerId": "c", "userId": "a" })).as_deref(), Some("a"));
-    // Its value is invalid: no later name is tried.
+    // If the value is invalid, no later name is tried.
     assert_eq!(
         reason("product.viewed", &json!({ "productId": 1, "userId": 1.0, "buyerId": "b" })),
         Reason::InvalidIdentifier
@@ -165,7 +165,7 @@ fn times_come_from_payload_then_envelope_then_record_then_clock() {
 }
 
 #[test]
-fn of_several_faults_the_first_in_the_order_of_checking_is_named() {
+fn the_first_of_several_faults_in_the_order_of_checking_is_reported() {
     for (payload, expected) in [
         (json!({ "items": [{ "price": -1, "productId": true }], "timestamp": "x" }), Reason::MissingField),
         (json!({ "id": 1, "items": [{ "price": -1 }, { "price": 1, "productId": true }] }), Reason::InvalidIdentifier),
@@ -180,7 +180,7 @@ fn of_several_faults_the_first_in_the_order_of_checking_is_named() {
 }
 
 #[test]
-fn envelopes_are_taken_off_once() {
+fn only_one_envelope_is_removed() {
     let view = r#"{"productId":"p"}"#;
     let structured = |data: &str| format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"x",{data}}}"#);
     let cloud_event = [("Content-Type", "application/cloudevents+json; charset=utf-8")];
@@ -205,18 +205,18 @@ fn envelopes_are_taken_off_once() {
             format!(r#"{{"event":"x","payload":{{"event":"x","payload":{view}}}}}"#),
             Reason::MissingField,
         ),
-        ("type is no string", format!(r#"{{"type":1,"payload":{view}}}"#), Reason::MissingField),
-        ("payload is no object", r#"{"type":"x","payload":[1]}"#.into(), Reason::MissingField),
-        ("data is no object", structured(r#""data":[1]"#), Reason::NotAnObject),
+        ("type is not a string", format!(r#"{{"type":1,"payload":{view}}}"#), Reason::MissingField),
+        ("payload is not an object", r#"{"type":"x","payload":[1]}"#.into(), Reason::MissingField),
+        ("data is not an object", structured(r#""data":[1]"#), Reason::NotAnObject),
         ("data is text", structured(r#""data":"x""#), Reason::NotAnObject),
         ("no data", structured(r#""time":"2026-11-01T00:00:00Z""#), Reason::MissingField),
-        ("no base64", structured(r#""data_base64":"%%""#), Reason::NotJson),
-        ("no JSON in base64", structured(r#""data_base64":"eHg=""#), Reason::NotJson),
+        ("not base64", structured(r#""data_base64":"%%""#), Reason::NotJson),
+        ("not JSON in base64", structured(r#""data_base64":"eHg=""#), Reason::NotJson),
         ("NUL in base64", structured(r#""data_base64":"eyJhIjoiXHUwMDAwIn0=""#), Reason::Unstorable),
     ] {
         assert_eq!(decode_with("product.viewed", &payload, &[]).unwrap_err().reason, expected, "{what}");
     }
-    // An object that only looks like an envelope is a payload.
+    // An object that only resembles an envelope is a payload.
     let event = decode("product.viewed", &json!({ "type": "x", "productId": "p", "data": "none" }));
     assert!(event.metadata.contains("\"data\":\"none\""));
 }
@@ -241,7 +241,7 @@ fn the_topic_decides_and_another_declared_type_is_kept() {
 }
 
 #[test]
-fn explicit_identities_are_of_two_namespaces() {
+fn explicit_identities_have_two_namespaces() {
     let keys = |payload: &str, headers: &[(&str, &str)]| decode_with("product.viewed", payload, headers).unwrap().keys;
     let view = r#"{"productId":"p"}"#;
     let by_header = keys(view, &[("ce_id", "1"), ("ce_source", "s")]);
@@ -259,7 +259,7 @@ fn explicit_identities_are_of_two_namespaces() {
     ] {
         assert_eq!(keys(payload, &[]), event_id, "{payload}");
     }
-    assert_eq!(keys(view, &[("ce_id", "1")]), [], "an id without its source says nothing");
+    assert_eq!(keys(view, &[("ce_id", "1")]), [], "an id without a source is not an identity");
     assert_eq!(keys(view, &[]), []);
     let bad = decode_with("product.viewed", r#"{"productId":"p","eventId":true}"#, &[]).unwrap_err();
     assert_eq!(bad.reason, Reason::InvalidIdentifier);
@@ -277,7 +277,7 @@ fn an_order_is_found_by_its_id() {
 }
 
 #[test]
-fn natural_identities_are_of_the_family() {
+fn natural_identities_depend_on_the_family() {
     let keys = |topic: &str, payload: Value| decode(topic, &payload).keys;
     assert_eq!(
         keys("user.registered", json!({ "id": "u" })),
@@ -297,8 +297,12 @@ fn natural_identities_are_of_the_family() {
     assert_eq!(rating(edited.clone()).len(), 1);
     assert_eq!(rating(edited.clone()), rating(json!({ "id": "r", "occurredAt": "2026-11-02T01:00:00+01:00" })));
     assert_ne!(rating(edited), rating(json!({ "ratingId": "r", "updatedAt": "2026-11-03T00:00:00Z" })));
-    assert_eq!(rating(json!({ "ratingId": "r", "createdAt": "2026-11-02T00:00:00Z" })), [], "an edit may keep that");
-    assert_eq!(rating(json!({ "ratingId": "r" })), [], "the record's own time");
+    assert_eq!(
+        rating(json!({ "ratingId": "r", "createdAt": "2026-11-02T00:00:00Z" })),
+        [],
+        "an edit may keep createdAt"
+    );
+    assert_eq!(rating(json!({ "ratingId": "r" })), [], "the record's own time does not distinguish edits");
     let by_target = rating(json!({ "updatedAt": "2026-11-02T00:00:00Z" }));
     assert_eq!(by_target.len(), 1);
     assert_ne!(by_target, rating(json!({ "updatedAt": "2026-11-02T00:00:00Z", "vendorId": "v" })));
@@ -341,7 +345,7 @@ fn the_digest_is_of_the_normalized_event() {
         }
         assert_ne!(digest(&other), digest(&order), "{pointer}");
     }
-    // A time that only the record or the envelope gives is no content.
+    // A time that only the record or the envelope gives is not part of the content.
     let wrapped = |time: &str| json!({ "event": "x", "timestamp": time, "payload": { "id": "o", "total": 1 } });
     assert_eq!(digest(&wrapped("2026-11-01T00:00:00Z")), digest(&wrapped("2026-11-02T00:00:00Z")));
 }
@@ -358,7 +362,7 @@ fn the_digest_is_made_before_redaction() {
 }
 
 #[test]
-fn oversize_is_refused_before_it_is_looked_into() {
+fn records_that_are_too_large_are_rejected_before_they_are_parsed() {
     let payload = "x".repeat(1001);
     assert_eq!(decode_with("product.viewed", &payload, &[]).unwrap_err().reason, Reason::TooLarge);
     assert_eq!(decode_with("product.viewed", &" ".repeat(1001), &[]).unwrap_err().reason, Reason::Empty);
@@ -384,7 +388,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn a_namespace_sets_the_same_ids_apart() {
+fn the_same_ids_in_different_namespaces_are_different_identities() {
     let decoder = Decoder {
         topics: Topics::parse("order.created=eu@eu,order.created=us@us,order.created=old", "").unwrap(),
         ..decoder()
@@ -395,7 +399,11 @@ fn a_namespace_sets_the_same_ids_apart() {
     let order = || json!({ "orderId": 7, "total": 1 });
     assert_ne!(keys("eu", order(), &[]), keys("us", order(), &[]));
     assert_ne!(keys("eu", order(), &[]), keys("old", order(), &[]));
-    assert_eq!(keys("old", order(), &[]), decode("order.created", &order()).keys, "without one they are as ever");
+    assert_eq!(
+        keys("old", order(), &[]),
+        decode("order.created", &order()).keys,
+        "without a namespace nothing changes"
+    );
     let with_id = &[("event-id", "1")];
     assert_ne!(keys("eu", order(), with_id)[0], keys("us", order(), with_id)[0]);
     let cloud_event = &[("ce_id", "1"), ("ce_source", "/shop")];
@@ -403,7 +411,7 @@ fn a_namespace_sets_the_same_ids_apart() {
 }
 
 #[test]
-fn a_rejection_quotes_no_redacted_value() {
+fn a_rejection_does_not_quote_redacted_values() {
     let decoder = Decoder { redaction: Redaction::parse("total, price, id, stars"), ..decoder() };
     for (topic, payload, expected) in [
         ("order.created", json!({ "orderId": 7, "total": "secret" }), "total cannot be used; its value is redacted"),

@@ -1,17 +1,18 @@
-//! Times as producers write them: RFC 3339, a date, an epoch number.
+//! Parses times in payloads: RFC 3339, dates, and epoch numbers.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 
 use crate::calendar::Calendar;
 use crate::time::{EventTime, InvalidTime};
 
-/// Epoch numbers below this are seconds, from it on milliseconds (design, section 3).
+/// Epoch numbers below this are seconds, others are milliseconds.
 const SECONDS_BELOW: f64 = 1e11;
 
-/// Reads a time that producers wrote as text: RFC 3339, a date, or an epoch number.
+/// Parses a text: RFC 3339, a date (the start of that business day), or an epoch number.
 ///
 /// # Errors
-/// [`InvalidTime::Unreadable`].
+/// [`InvalidTime::Unreadable`] for other formats and impossible leap seconds, and
+/// [`InvalidTime::OutOfRange`] for an epoch number that is too large.
 pub(super) fn text(text: &str, calendar: Calendar) -> Result<EventTime, InvalidTime> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -30,25 +31,27 @@ pub(super) fn text(text: &str, calendar: Calendar) -> Result<EventTime, InvalidT
     epoch(text)
 }
 
-/// Whether it was written with 60 seconds, which the parser takes in any minute.
+/// Whether the time was written with 60 seconds, which the parser accepts in any minute.
 fn is_leap_second(time: DateTime<Utc>) -> bool {
     time.nanosecond() >= 1_000_000_000
 }
 
-/// Leap seconds end June or December, in UTC (RFC 3339, appendix D). They are the first of the next
-/// day for every clock that does not have them, PostgreSQL's and ours included.
+/// Whether the time is in the last minute of June or December in UTC, the only minutes that have
+/// had leap seconds (RFC 3339, appendix D). Clocks without leap seconds, such as PostgreSQL's and
+/// the one used here, treat a leap second as the first second of the next day.
 fn may_be_leap_second(time: DateTime<Utc>) -> bool {
     let end_of_half_year = matches!((time.month(), time.day()), (6, 30) | (12, 31));
     end_of_half_year && (time.hour(), time.minute()) == (23, 59)
 }
 
-/// Reads epoch seconds (below 1e11) or milliseconds, fractions allowed.
+/// Parses epoch seconds (below 1e11) or milliseconds, with or without fractions.
 ///
 /// # Errors
-/// [`InvalidTime::Unreadable`], also for what is too large to be any instant.
+/// [`InvalidTime::Unreadable`] for what is not a number, [`InvalidTime::OutOfRange`] for a number
+/// that is too large.
 pub(super) fn epoch(text: &str) -> Result<EventTime, InvalidTime> {
-    // Whole numbers are read exactly; fractions and exponents are rare, and a double holds
-    // today's microseconds exactly.
+    // Integers are parsed exactly. Fractions and exponents are rare, and an `f64` can represent
+    // present-day times in microseconds exactly.
     if let Ok(whole) = text.parse::<i64>() {
         let scale = if whole < 100_000_000_000 { 1_000_000 } else { 1000 };
         return whole.checked_mul(scale).map(EventTime::from_micros).ok_or(InvalidTime::OutOfRange);
@@ -56,7 +59,7 @@ pub(super) fn epoch(text: &str) -> Result<EventTime, InvalidTime> {
     let looks_numeric = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
     let number: f64 = text.parse().ok().filter(|_| looks_numeric).ok_or(InvalidTime::Unreadable)?;
     let micros = if number < SECONDS_BELOW { number * 1e6 } else { number * 1e3 };
-    // Beyond ±9e15 microseconds (year 2255) a double is no longer exact, and no event is there.
+    // Beyond ±9e15 microseconds (year 2255) an `f64` is not exact; no event can have such a time.
     if micros.abs() < 9e15 {
         #[expect(clippy::cast_possible_truncation, reason = "below 2^53, as checked")]
         let micros = micros.round() as i64;
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_not() {
+    fn everything_else_is_an_error() {
         for text in [
             "yesterday",
             "2026-10-29T02:15:59",

@@ -1,7 +1,7 @@
-//! From bytes to a JSON object whose every part PostgreSQL can hold.
+//! Reads JSON objects from bytes, and checks that PostgreSQL can store every part of them.
 //!
-//! The text is never turned into a tree: an object is read one level deep, its values stay
-//! slices of the record, and only the fields that a family names are looked into.
+//! No tree is built: an object is read one level deep, its values remain slices of the record, and
+//! only the fields that a family uses are parsed further.
 
 mod object;
 mod redact;
@@ -17,7 +17,7 @@ use serde::de::IgnoredAny;
 
 use crate::rejection::{Reason, Rejection};
 
-/// What some producers write before JSON.
+/// The UTF-8 byte-order mark, which some producers write before the JSON.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Base64 with or without padding.
@@ -26,7 +26,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The bytes that base64 text stands for.
+/// Decodes base64 text, ignoring white space around it.
 pub(crate) fn from_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     BASE64.decode(text.trim().as_bytes())
 }
@@ -35,10 +35,11 @@ fn to_base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-/// Takes a record's or an embedded payload's bytes as text, without a leading byte-order mark.
+/// Reads the bytes of a record or of an embedded payload as text, without a leading byte-order
+/// mark.
 ///
 /// # Errors
-/// `empty` for white space, `not_json` for what is not UTF-8.
+/// `empty` where there is nothing but white space, `not_json` for bytes that are not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Rejection> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.trim_ascii().is_empty() {
@@ -48,13 +49,13 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Rejection> {
         .map_err(|error| Rejection::new(Reason::NotJson, format!("the record is not UTF-8: {error}")))
 }
 
-/// Reads a JSON object that PostgreSQL can hold as `jsonb`.
+/// Reads a JSON object that PostgreSQL can store as `jsonb`.
 ///
 /// # Errors
-/// `not_json`, `not_an_object` or `unstorable`, in that order of checking.
+/// `not_json`, `not_an_object` or `unstorable`, checked in this order.
 pub(crate) fn object(text: &str) -> Result<Object<'_>, Rejection> {
-    // The reader of objects trips over some text that is JSON all the same (a lone surrogate in
-    // a key); the lenient second look tells such text from what is no JSON at all.
+    // The first parse also fails on some valid JSON (a lone surrogate in a key). A second, lenient
+    // parse tells such text from text that is not JSON.
     let object = match serde_json::from_str::<Object<'_>>(text) {
         Ok(object) => object,
         Err(error) => {
@@ -71,11 +72,11 @@ pub(crate) fn object(text: &str) -> Result<Object<'_>, Rejection> {
     Ok(object)
 }
 
-/// Checks that a text is a JSON object which PostgreSQL can hold as `jsonb`, as it checks the payloads of
-/// records.
+/// Checks that a text is a JSON object that PostgreSQL can store as `jsonb`, by the same check as
+/// for the payloads of records.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
+/// A message that says what is wrong with the text.
 pub fn storable_object(text: &str) -> Result<(), String> {
     object(text).map(drop).map_err(|rejection| match rejection.reason {
         Reason::Unstorable => rejection.detail,
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_judged_without_recursion() {
+    fn nesting_is_checked_without_recursion() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(reason(nested(5_000).as_bytes()), None);
         assert_eq!(reason(nested(500_000).as_bytes()), Some(Reason::Unstorable));
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_repeated_key_the_last_wins() {
+    fn the_last_value_of_a_repeated_key_wins() {
         let object = object("{\"a\":1,\"\\u0061\":2}").unwrap();
         assert!(matches!(object.get("a"), Some(Value::Number("2"))));
     }

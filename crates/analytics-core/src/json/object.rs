@@ -1,4 +1,4 @@
-//! One level of a JSON object: its keys, and its values as slices of the text.
+//! JSON objects read one level deep: their keys, and their values as slices of the text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,27 +11,27 @@ use serde_json::value::RawValue;
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
-    /// The value of a key; of a repeated one the last. `None` also for null and blank text,
-    /// which everywhere mean the same as absence.
+    /// Returns the value of a key, or the last value if the key is repeated. `None` if the key is
+    /// absent, and also for null and blank text, which are treated as absent everywhere.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
         let (_, raw) = self.0.iter().rev().find(|(name, _)| name == key)?;
         Some(Value::of(raw)).filter(|value| !value.is_blank())
     }
 
-    /// The first of several names that has a value, with that value.
+    /// Returns the first of several names that has a value, with that value.
     pub(crate) fn first(&self, names: &[&'static str]) -> Option<(&'static str, Value<'a>)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }
 }
 
-/// A JSON value, looked at as far as its outermost kind.
+/// A JSON value of which only the outermost kind is known.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'a> {
     Null,
     Bool,
-    /// As written.
+    /// The number as written.
     Number(&'a str),
-    /// Unescaped.
+    /// The string without escapes.
     Text(Cow<'a, str>),
     /// The text of the array.
     Array(&'a str),
@@ -60,21 +60,21 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The items of an array, one level deep; `None` for other kinds.
+    /// Returns the items of an array, read one level deep; `None` for other kinds.
     pub(crate) fn items(&self) -> Option<Vec<Value<'a>>> {
         let Self::Array(text) = self else { return None };
         let raw: Vec<&'a RawValue> = serde_json::from_str(text).ok()?;
         Some(raw.into_iter().map(Self::of).collect())
     }
 
-    /// The object that this is; `None` for other kinds.
+    /// Reads the value as an object; `None` for other kinds.
     pub(crate) fn object(&self) -> Option<Object<'a>> {
         let Self::Object(text) = self else { return None };
         serde_json::from_str(text).ok()
     }
 }
 
-/// A string that borrows from the text unless it holds escapes.
+/// A string that is borrowed from the text unless it contains escapes.
 struct Borrowed<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Borrowed<'de> {

@@ -1,4 +1,4 @@
-//! Removing fields that must not be stored from JSON, whatever the depth.
+//! Removes fields that must not be stored from JSON, at every depth.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -7,28 +7,30 @@ use json_event_parser::{JsonEvent, LowLevelJsonSerializer, SliceJsonParser};
 
 use super::{from_base64, to_base64};
 
-/// The names in `REDACT_FIELDS`: these keys, with their values, leave every payload at every depth.
+/// The names in `REDACT_FIELDS`: these keys and their values are removed from every payload, at
+/// every depth.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redaction(BTreeSet<String>);
 
-/// Where a structured CloudEvent may hold its data: JSON again, inside a string.
+/// The field of a structured CloudEvent whose string may contain JSON encoded as base64.
 const DATA_BASE64: &str = "data_base64";
 
 impl Redaction {
-    /// Reads a comma list of field names.
+    /// Reads a comma-separated list of field names.
     #[must_use]
     pub fn parse(list: &str) -> Self {
         Self(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
 
-    /// Whether a field of this name must not be stored.
+    /// Whether fields of this name must not be stored.
     #[must_use]
     pub fn names(&self, field: &str) -> bool {
         self.0.contains(field)
     }
 
-    /// The JSON without the named fields; borrowed where there is nothing to remove. The text must have
-    /// passed [`super::object`]: what cannot be parsed comes back as an empty object rather than whole.
+    /// Returns the JSON without the named fields; borrowed if there is nothing to remove. The text
+    /// must have passed [`super::object`]: text that cannot be parsed results in an empty object,
+    /// so that no redacted field is let through.
     pub(crate) fn apply<'a>(&self, json: &'a str) -> Cow<'a, str> {
         if self.0.is_empty() {
             return Cow::Borrowed(json);
@@ -40,9 +42,9 @@ impl Redaction {
         }
     }
 
-    /// A whole record's bytes without the named fields, for the dead letter that keeps it. Bytes that are
-    /// not JSON stay as they are; `None` for JSON that cannot be parsed to its end (half a surrogate
-    /// pair), of which nothing can be kept.
+    /// Returns the bytes of a whole record without the named fields, to be stored in a dead letter.
+    /// Bytes that are not JSON are returned unchanged. `None` for JSON that cannot be parsed to its
+    /// end (half a surrogate pair): nothing of it can be stored.
     #[must_use]
     pub fn record<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         if self.0.is_empty() || !is_json(bytes) {
@@ -54,8 +56,8 @@ impl Redaction {
         })
     }
 
-    /// Copies JSON event by event, leaving out named keys and their values. `None` where it cannot be
-    /// parsed.
+    /// Copies JSON token by token, leaving out the named keys and their values. `None` if it cannot
+    /// be parsed.
     fn strip(&self, json: &[u8]) -> Option<Stripped> {
         let mut parser = SliceJsonParser::new(json);
         let mut out = Vec::with_capacity(json.len());
@@ -85,7 +87,8 @@ impl Redaction {
         }
     }
 
-    /// The JSON inside of base64 without the named fields; `None` where nothing has to leave.
+    /// Returns base64 text of JSON, encoded again without the named fields; `None` if it can be
+    /// kept unchanged. The result is empty if the JSON cannot be parsed to its end.
     fn strip_base64(&self, text: &str) -> Option<String> {
         let inner = from_base64(text).ok().filter(|inner| is_json(inner))?;
         match self.strip(&inner) {
@@ -96,11 +99,11 @@ impl Redaction {
     }
 }
 
-/// What is left of JSON.
+/// The result of removing fields.
 enum Stripped {
-    /// All of it.
+    /// Nothing had to be removed.
     Nothing,
-    /// This.
+    /// The JSON that is left.
     To(Vec<u8>),
 }
 
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn named_fields_leave_at_every_depth_and_in_every_order() {
+    fn named_fields_are_removed_at_every_depth_and_in_every_order() {
         let redaction = Redaction::parse("email, phone");
         for (json, expected) in [
             (r#"{"email":"a@b"}"#, r#"{}"#),
@@ -155,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_has_to_leave_nothing_is_copied() {
+    fn nothing_is_copied_if_nothing_is_removed() {
         assert!(matches!(Redaction::default().apply("{}"), Cow::Borrowed(_)));
         assert!(matches!(Redaction::parse("email").apply(r#"{ "a" : 1 }"#), Cow::Borrowed(r#"{ "a" : 1 }"#)));
     }
 
     #[test]
-    fn of_a_record_what_is_not_json_stays() {
+    fn a_record_that_is_not_json_is_kept_unchanged() {
         let redaction = Redaction::parse("email");
         let kept = |bytes: &[u8]| redaction.record(bytes).map(|kept| String::from_utf8_lossy(&kept).into_owned());
         for (bytes, expected) in [
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_cloud_event_the_encoded_data_is_looked_into() {
+    fn the_encoded_data_of_a_cloud_event_is_redacted() {
         let redaction = Redaction::parse("email");
         let record = |data: &str| format!(r#"{{"specversion":"1.0","data_base64":"{}"}}"#, to_base64(data.as_bytes()));
         let kept = |record: &str| String::from_utf8(redaction.record(record.as_bytes()).unwrap().into_owned()).unwrap();

@@ -1,37 +1,38 @@
-//! What PostgreSQL's `jsonb` cannot hold, found in text that is known to be valid JSON.
+//! Finds what PostgreSQL's `jsonb` cannot store, in text that is known to be valid JSON.
 //!
-//! The limits are those of PostgreSQL 15 with its stock `max_stack_depth` of 2 MB; the tests of
-//! `analytics-db` hold the numbers against a real server. What a server with a smaller stack
-//! refuses all the same is found by the writer and becomes the same dead letter.
+//! The limits are those of PostgreSQL 15 with its default `max_stack_depth` of 2 MB; the tests of
+//! `analytics-db` compare the numbers with a real server. If a server with a smaller stack refuses
+//! a record nevertheless, the writer isolates that record, and it becomes the same dead letter.
 
 use json_event_parser::{JsonEvent, SliceJsonParser};
 
 use super::storable::Fault::{LoneSurrogate, Nul, Number, TooDeep};
 
-/// Levels of nesting that are accepted. PostgreSQL itself gave up between 13,090 and 14,543.
+/// Greatest depth of nesting that is accepted. PostgreSQL's own limit was measured between 13,090
+/// and 14,543.
 pub(crate) const MAX_DEPTH: usize = 10_000;
 
-/// `numeric` holds up to this many digits before the point ...
+/// Greatest number of digits before the decimal point of a `numeric`.
 const MAX_WHOLE_DIGITS: i64 = 131_072;
-/// ... and this many after it.
+/// Greatest number of digits after the decimal point of a `numeric`.
 const MAX_FRACTION_DIGITS: i64 = 16_383;
-/// Exponents of this size and more are refused whatever the digits.
+/// Exponents whose absolute value is this or more are refused, whatever the digits.
 const EXPONENT_BELOW: u64 = 1_073_741_823;
 
-/// Why valid JSON cannot be stored.
+/// The reason why valid JSON cannot be stored.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("a string holds the character U+0000, which PostgreSQL cannot store")]
+    #[error("a string contains the character U+0000, which PostgreSQL cannot store")]
     Nul,
-    #[error("a string holds half of a surrogate pair, which is not a character")]
+    #[error("a string contains half of a surrogate pair, which is not a character")]
     LoneSurrogate,
-    #[error("the number {0} is past the limits of PostgreSQL's numeric")]
+    #[error("the number {0} exceeds the limits of PostgreSQL's numeric type")]
     Number(String),
-    #[error("it is nested more than {MAX_DEPTH} levels deep")]
+    #[error("the JSON is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
 }
 
-/// Looks through valid JSON for what cannot be stored, without recursion.
+/// Checks valid JSON for anything that cannot be stored, without recursion.
 pub(super) fn check(json: &str) -> Result<(), Fault> {
     if is_plain(json) {
         return Ok(());
@@ -53,15 +54,15 @@ pub(super) fn check(json: &str) -> Result<(), Fault> {
             Ok(JsonEvent::EndObject | JsonEvent::EndArray) => depth = depth.saturating_sub(1),
             Ok(JsonEvent::Eof) => return Ok(()),
             Ok(_) => {}
-            // The syntax was checked before, by a parser that does not look at surrogates.
+            // The syntax was checked before, by a parser that does not check surrogates.
             Err(_) => return Err(LoneSurrogate),
         }
     }
 }
 
-/// Whether the text is of the usual kind, which needs no parsing: too short to be nested too deep or
-/// to hold a number of too many digits, without exponents (a digit comes before each), and without
-/// the only escape that can stand for NUL or for a surrogate.
+/// Whether the text can be accepted without parsing, as most texts can: it is too short to be
+/// nested too deep or to contain a number with too many digits, it has no exponents (`e` or `E`
+/// after a digit), and it has no `\u` escape, the only one that can encode NUL or a surrogate.
 fn is_plain(json: &str) -> bool {
     let bytes = json.as_bytes();
     let is_exponent = |pair: &[u8]| matches!(pair, [b'0'..=b'9', b'e' | b'E']);

@@ -1,8 +1,9 @@
-//! What an event adds to which measure: a line for each rule.
+//! The rules of counting: what an event adds to which measure.
 //!
-//! A rule counts one measure from the events of one family, for the parts of an event or once for the
-//! event. Which scopes and metrics that adds to is the catalogue's. A set of rules that was ever released
-//! stays as it is: what they count otherwise is a new set, and the sets' number is the version.
+//! A rule counts one measure from the events of one family, either for each part of an event or
+//! once for the event. The catalogue determines the scopes and metrics that this adds to. A rule
+//! set that has been released is never changed: to count differently, add another set to
+//! `VERSIONS`. The rules version is the position of the set in that list, from 1.
 
 pub mod ratings;
 
@@ -27,7 +28,7 @@ const RULES_1: &[Rule] = &[
     Rule { family: Family::OrderCreated, measure: Measure::Revenue, amount: Amount::OfSale(|sale| sale.amount.0) },
 ];
 
-/// Every set of rules, the oldest first.
+/// All rule sets, the oldest first.
 const VERSIONS: [&[Rule]; 1] = [RULES_1];
 
 /// The rules that count new events.
@@ -36,7 +37,7 @@ const LATEST: &[Rule] = {
     latest
 };
 
-/// Their version, which is frozen with each event that they decide.
+/// The version of the latest rules, which is stored with each event that they decide.
 pub const VERSION: i16 = {
     let (mut version, mut versions) = (0, VERSIONS.as_slice());
     while let [_, later @ ..] = versions {
@@ -45,7 +46,7 @@ pub const VERSION: i16 = {
     version
 };
 
-/// What is counted of a family's events.
+/// What is counted from the events of a family.
 struct Rule {
     family: Family,
     measure: Measure,
@@ -54,18 +55,21 @@ struct Rule {
 
 /// How much a rule counts.
 enum Amount {
-    /// 1 for the event: once in every scope in which it has a part.
+    /// 1 for the event, in the total and in every scope that one of its parts belongs to.
     Once,
-    /// So much for each part of which something was ordered; money in its currency.
+    /// The given amount of each line; money in the line's currency.
     OfSale(fn(&Sale) -> i64),
 }
 
-/// The event was decided by rules that this version of the service does not have.
+/// The event was decided by rules that this version of the program does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an event was counted by version {0} of the rules, this program knows {VERSION} and older: use a newer one")]
+#[error(
+    "an event was counted by rules version {0}, but this program supports only versions up to {VERSION}: \
+     use a newer version of the program"
+)]
 pub struct UnknownRules(pub i16);
 
-/// Counts one decided event by today's rules.
+/// Counts one decided event by the latest rules.
 pub fn count(event: &Event, business: Business, deltas: &mut Deltas) {
     apply(LATEST, event, business, deltas);
 }
@@ -73,7 +77,7 @@ pub fn count(event: &Event, business: Business, deltas: &mut Deltas) {
 /// Counts a logged event again, by the rules that decided it.
 ///
 /// # Errors
-/// [`UnknownRules`] where a newer version decided it.
+/// [`UnknownRules`] if this program does not have that version.
 pub fn recount(version: i16, event: &Event, business: Business, deltas: &mut Deltas) -> Result<(), UnknownRules> {
     let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
     let rules = index.and_then(|index| VERSIONS.get(index)).ok_or(UnknownRules(version))?;
@@ -81,7 +85,7 @@ pub fn recount(version: i16, event: &Event, business: Business, deltas: &mut Del
     Ok(())
 }
 
-/// The families of whose events a measure is counted.
+/// Returns the families whose events a measure is counted from.
 pub fn families_of(measure: Measure) -> impl Iterator<Item = Family> {
     let counts = move |family: &Family| {
         VERSIONS.iter().copied().flatten().any(|rule| rule.measure == measure && rule.family == *family)
@@ -126,7 +130,7 @@ impl Rule {
     }
 }
 
-/// The scopes of a part for which a measure is kept.
+/// Returns the scopes of a part in which a measure is kept.
 fn scopes_of(part: &Part, measure: Measure) -> impl Iterator<Item = Scope> {
     let kept = |kind| measure.is_kept_for(kind);
     let total = kept(ScopeKind::Total).then_some(Scope::Total);

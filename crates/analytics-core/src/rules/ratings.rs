@@ -1,4 +1,4 @@
-//! Ratings: of each target, the latest rating of each user.
+//! Ratings: for each target, the latest rating of each user counts.
 
 use crate::catalogue::{Definition, Metric, ScopeKind};
 use crate::deltas::{Deltas, Rated, RatingKey};
@@ -7,8 +7,8 @@ use crate::maps::HashMap;
 use crate::metric_type::{MetricType, Subject};
 use crate::ratios::Histogram;
 
-/// Proposes the event's rating, if it is one; whether it stands is decided by [`settle`], when the ratings
-/// that stand so far are known.
+/// Adds the event's rating, if it is one, to the deltas as a candidate. [`settle`] decides whether
+/// it becomes the current rating, once the current ratings are known.
 pub(super) fn propose(event: &Event, deltas: &mut Deltas) {
     let (Some(rating), Some(user)) = (event.content.rating(), &event.user) else { return };
     let rated = Rated { stars: rating.stars, time: event.time, event: event.id };
@@ -27,17 +27,17 @@ pub(super) fn propose(event: &Event, deltas: &mut Deltas) {
     }
 }
 
-/// What a batch's ratings come to, given those that stand.
+/// The changes that a batch makes to ratings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// The ratings that stand from now on.
+    /// The ratings of the batch that become the current ones.
     pub standing: Vec<(RatingKey, Rated)>,
-    /// How each target's histogram changes.
+    /// The changes of each target's histogram.
     pub histograms: HashMap<MetricType, Histogram>,
 }
 
-/// Decides which of the proposed ratings stand. `standing` holds, of the proposed ratings,
-/// those that stand so far.
+/// Decides which of the proposed ratings become the current ones. `standing` has the current rating
+/// for each key of the proposed ratings for which there is one.
 #[must_use]
 pub fn settle(proposed: &HashMap<RatingKey, Rated>, standing: &HashMap<RatingKey, Rated>) -> Settled {
     let mut settled = Settled::default();

@@ -1,4 +1,4 @@
-//! Tables of events and what they add.
+//! Tests of the rules: tables of records and what they add.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ fn deltas(records: &[(&str, &str)], timezone: &str) -> Deltas {
     deltas
 }
 
-/// What the records add, as `type value` in order.
+/// Returns what the records add, as sorted lines of `type value`.
 fn counted(records: &[(&str, &str)]) -> Vec<String> {
     let deltas = deltas(records, "UTC");
     let counters: BTreeMap<String, i128> = deltas.counters.iter().map(|(t, v)| (t.to_string(), *v)).collect();
@@ -106,16 +106,16 @@ fn a_vendor_is_learned_from_earlier_records_only() {
     assert_eq!(revenue(&[teach, sell]), ["seller_revenue:old 100"]);
     assert_eq!(revenue(&[both]), ["seller_revenue:new 100", "unattributed_revenue 100"]);
     assert_eq!(revenue(&[both, sell]), ["seller_revenue:new 200", "unattributed_revenue 100"]);
-    assert_eq!(revenue(&[teach, late, sell]), ["seller_revenue:old 100"], "the latest event time stands");
+    assert_eq!(revenue(&[teach, late, sell]), ["seller_revenue:old 100"], "the latest event time wins");
     assert_eq!(
         revenue(&[teach, of_order]),
         ["seller_revenue:mine 100"],
-        "the order's vendor comes before a learned one"
+        "the order's vendor is preferred to a learned one"
     );
     assert_eq!(
         revenue(&[of_order, sell]),
         ["seller_revenue:mine 100", "unattributed_revenue 100"],
-        "a line must name both"
+        "only a line that names product and vendor itself is learned from"
     );
     let view = ("product.viewed", r#"{"productId":"p"}"#);
     assert!(counted(&[teach, view]).contains(&"seller_views:old 2".to_owned()));
@@ -155,7 +155,7 @@ fn rollups_are_cut_in_the_business_timezone_and_sum_to_the_counters() {
 }
 
 #[test]
-fn of_a_users_ratings_the_latest_stands() {
+fn the_latest_rating_of_a_user_counts() {
     use crate::rules::ratings::settle;
     let rating =
         |time: &str, stars: u8| format!(r#"{{"userId":"u","productId":"p","stars":{stars},"updatedAt":"{time}"}}"#);

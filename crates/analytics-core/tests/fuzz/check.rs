@@ -1,4 +1,4 @@
-//! What must hold of every record, whatever it is.
+//! The properties that must hold for every record.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +34,7 @@ const ZONES: [&str; 8] = [
     "America/Sao_Paulo",
 ];
 
-/// A decoder for each zone, without and with redaction.
+/// For each timezone, a decoder without redaction and one with it.
 static DECODERS: LazyLock<Vec<(Decoder, Decoder)>> = LazyLock::new(|| {
     let decoder = |zone: &str, redaction: &str| Decoder {
         topics: Topics::parse("", "extra.topic").unwrap(),
@@ -45,7 +45,7 @@ static DECODERS: LazyLock<Vec<(Decoder, Decoder)>> = LazyLock::new(|| {
     ZONES.iter().map(|zone| (decoder(zone, ""), decoder(zone, &REDACTED.join(",")))).collect()
 });
 
-/// What became of the records.
+/// Counts the results of decoding.
 #[derive(Default)]
 pub(crate) struct Tally {
     events: BTreeMap<String, u64>,
@@ -61,7 +61,8 @@ impl Tally {
         self
     }
 
-    /// A generator that makes nothing but rubbish, or nothing but good records, tests nothing.
+    /// Checks that the generator makes enough valid and enough invalid records, of all event types
+    /// and with all reasons for rejection.
     pub(crate) fn assert_varied(&self, cases: u64) {
         let events: u64 = self.events.values().sum();
         assert!((cases / 5..cases * 4 / 5).contains(&events), "{self}");
@@ -79,12 +80,12 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Decodes the record and checks what comes of it.
+/// Decodes a record and checks the result.
 pub(crate) fn record(record: &Record, case: u64, tally: &mut Tally) {
     let now: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
     let (plain, redacting) = &DECODERS[usize::try_from(case % ZONES.len() as u64).unwrap()];
     let decoded = plain.decode(record, now);
-    assert_eq!(decoded, plain.decode(record, now), "decoding again gives the same");
+    assert_eq!(decoded, plain.decode(record, now), "decoding again gives another result");
     let redacted = redacting.decode(record, now);
     match (&decoded, &redacted) {
         (Ok(event), Ok(redacted)) => {
@@ -97,7 +98,7 @@ pub(crate) fn record(record: &Record, case: u64, tally: &mut Tally) {
             assert_eq!(rejection.reason, redacted.reason);
             of_rejection(rejection);
         }
-        _ => panic!("redaction decides: {decoded:?}, {redacted:?}"),
+        _ => panic!("redaction changes whether the record is rejected: {decoded:?}, {redacted:?}"),
     }
     of_text(record, &decoded);
     kept(record, &redacting.redaction);
@@ -112,18 +113,19 @@ fn of_event(event: &Event, redacted: &Event, business: Business, now: DateTime<U
     assert!(Tree::storable_text(&event.metadata).unwrap_or(true), "{}", event.metadata);
     match (Tree::of(&event.metadata), Tree::of(&redacted.metadata)) {
         (Ok(whole), Ok(rest)) => {
-            // `_declaredType` is ours, and comes last.
+            // Both may end with `_declaredType`, which the decoder adds.
             assert_eq!(without(whole), without(rest.clone()), "{}", redacted.metadata);
             assert_eq!(rest.clone().without(&REDACTED), rest, "{}", redacted.metadata);
         }
-        // Nesting may have left with a redacted field.
+        // The deep nesting may have been removed with a redacted field.
         (Err(NoTree::Deep), _) => {}
         (whole, rest) => panic!("{whole:?} {rest:?}"),
     }
     adds_up(event, business);
 }
 
-/// What the event adds: hours to days, days to totals, sellers and nobody to all.
+/// Checks the sums that the event adds: hours and days agree, and sellers and unattributed revenue
+/// sum to the total, which is the sum of the lines.
 fn adds_up(event: &Event, business: Business) {
     let mut event = event.clone();
     ProductVendors::default().attribute(&mut event);
@@ -156,7 +158,7 @@ fn of_rejection(Rejection { detail, .. }: &Rejection) {
     assert!(!detail.is_empty() && detail.chars().count() < 400 && !detail.contains('\n'), "{detail:?}");
 }
 
-/// The reasons that are about the text as such are those that a plain reading gives.
+/// Checks that the reasons that concern the record's text agree with the simple reader.
 fn of_text(record: &Record, decoded: &Result<Event, Rejection>) {
     let bytes = record.payload.as_deref().unwrap_or_default();
     let reason = decoded.as_ref().err().map(|rejection| rejection.reason);
@@ -177,13 +179,13 @@ fn of_text(record: &Record, decoded: &Result<Event, Rejection>) {
     };
     match storable {
         Some(false) => assert_eq!(reason, Some(Reason::Unstorable)),
-        // Inside of base64 anything may be.
+        // The simple reader does not check data encoded as base64.
         Some(true) => assert!(reason != Some(Reason::Unstorable) || text.contains("data_base64"), "{text}"),
         _ => {}
     }
 }
 
-/// What a dead letter keeps of the record has no redacted field.
+/// Checks that what a dead letter stores of the record has no redacted fields.
 fn kept(record: &Record, redaction: &Redaction) {
     let bytes = record.payload.as_deref().unwrap_or_default();
     let text = |bytes: &[u8]| {
@@ -195,11 +197,12 @@ fn kept(record: &Record, redaction: &Redaction) {
         (Err(NoTree::Syntax), Some(kept)) => assert_eq!(bytes, &*kept),
         (Err(NoTree::Surrogate), kept) => assert_eq!(kept, None),
         (Err(NoTree::Deep), _) => {}
-        (whole, None) => panic!("nothing is kept of {whole:?}"),
+        (whole, None) => panic!("nothing is stored of {whole:?}"),
     }
 }
 
-/// A tree without the fields, also in what it holds as base64; that is compared as a tree.
+/// Removes the redacted fields from a tree, including from JSON in `data_base64`, which is replaced
+/// by its tree.
 fn without(tree: Tree) -> Tree {
     use base64::Engine;
     let mut fields = match tree.without(&REDACTED) {
@@ -216,7 +219,7 @@ fn without(tree: Tree) -> Tree {
         let inner = engine.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         match inner.map(|text| Tree::of(text.strip_prefix('\u{feff}').unwrap_or(&text))) {
             Some(Ok(inner)) => *value = inner.without(&REDACTED),
-            // Nothing can be kept of it.
+            // Redaction replaces such data by an empty text.
             Some(Err(NoTree::Surrogate)) => *value = Tree::Text(String::new()),
             _ => {}
         }

@@ -1,5 +1,5 @@
-//! Records as producers could send them: well-formed ones of every family and envelope with hostile
-//! values, the recorded stream, and mutations of both.
+//! Generates records: well-formed ones of every family and envelope with hostile values, records of
+//! the recorded stream, and mutations of both.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../analytics-testki
 pub(crate) const TOPICS: [&str; 6] =
     ["product.viewed", "order.created", "rating.updated", "user.registered", "extra.topic", "never.mapped"];
 
-/// Every name that a decoder looks for, and some that it does not.
+/// All field names that decoders use, and some that they do not.
 const NAMES: &[&str] = &[
     "userId",
     "user_id",
@@ -71,7 +71,7 @@ const NAMES: &[&str] = &[
     "x",
 ];
 
-/// Values that were trouble somewhere, as JSON text.
+/// Values that are likely to cause problems, as JSON text.
 const VALUES: &[&str] = &[
     "0",
     "-0",
@@ -174,7 +174,7 @@ const VALUES: &[&str] = &[
     "{\"\\u0065mail\":\"x\"}",
 ];
 
-/// What mutations splice in, as bytes.
+/// Bytes that mutations insert.
 const SPLICES: &[&[u8]] = &[
     b"\"",
     b"\\",
@@ -228,7 +228,7 @@ fn record(topic: &str, timestamp: Option<i64>, headers: Vec<Header>, payload: Op
     Record { place: Place { partition, offset: Offset(7), timestamp }, key: None, headers, payload }
 }
 
-/// Makes the record of one case.
+/// Generates the record of one case.
 pub(crate) struct Generator(Rng);
 
 impl Generator {
@@ -251,14 +251,15 @@ impl Generator {
         record
     }
 
-    /// Any fields with any values.
+    /// Generates a record of arbitrary fields with arbitrary values.
     fn of_fields(&mut self) -> Record {
         let count = self.0.usize(0..9);
         let fields: Vec<String> = (0..count).map(|_| self.any_field()).collect();
         self.enveloped(&fields)
     }
 
-    /// The fields that a family needs, of which one or two may be hostile.
+    /// Generates a record with the fields that a family requires, each occasionally with a hostile
+    /// value, and up to three arbitrary fields.
     fn of_family(&mut self) -> Record {
         let topic = TOPICS[self.0.usize(..TOPICS.len())];
         let mut fields: Vec<String> = match topic {
@@ -299,7 +300,7 @@ impl Generator {
         self.field(&["items", "orderItems", "lines"], &format!("[{}]", lines.join(",")))
     }
 
-    /// One of the names with its usual value, or seldom with another.
+    /// Generates a field with one of the names and its usual value, or occasionally another value.
     fn field(&mut self, names: &[&str], usual: &str) -> String {
         let name = names[self.0.usize(..names.len())];
         let value = if self.0.u8(0..8) == 0 { self.value() } else { usual.to_owned() };
@@ -339,7 +340,7 @@ impl Generator {
         }
     }
 
-    /// The fields in one of the envelopes.
+    /// Puts the fields into one of the envelopes.
     fn enveloped(&mut self, fields: &[String]) -> Record {
         let payload = format!("{{{}}}", fields.join(","));
         let mut headers = Vec::new();
@@ -380,7 +381,7 @@ impl Generator {
         record(topic, self.timestamp(), headers, Some(text.into_bytes()))
     }
 
-    /// A header with its usual value, or seldom with any bytes.
+    /// Generates a header with its usual value, or occasionally with none or other bytes.
     fn header(&mut self, name: &str, usual: &str) -> Header {
         let value = match self.0.u8(0..8) {
             0 => None,
@@ -392,7 +393,7 @@ impl Generator {
     }
 }
 
-/// Changes bytes somewhere.
+/// Changes, removes or inserts bytes at a random position.
 fn mutate(random: &mut Rng, bytes: &mut Vec<u8>) {
     let at = random.usize(..=bytes.len());
     let end = (at + random.usize(0..12)).min(bytes.len());

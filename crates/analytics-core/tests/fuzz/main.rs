@@ -1,8 +1,9 @@
-//! Hostile records by the million: whatever producers send is an event or a rejection, and what was
-//! decided about it agrees with a plain reading by another JSON library.
+//! Fuzz test: decodes a million hostile records. Each must become an event or a rejection, and the
+//! result must agree with a simple reader that is based on another JSON library.
 //!
-//! `scripts/fuzz` runs as many as one likes; `FUZZ_CASES` and `FUZZ_SEED` are its settings. A failure
-//! names the seed and the case, which make the same record again.
+//! The environment variables `FUZZ_CASES` and `FUZZ_SEED` set the number of records and the seed;
+//! `scripts/fuzz` sets them from its options. A failure names the seed and the case, with which the
+//! same record can be generated again.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -15,7 +16,7 @@ use std::thread;
 
 use generate::Generator;
 
-/// How many records a test run tries.
+/// Number of records in a test run, unless `FUZZ_CASES` is set.
 const CASES: u64 = 1_000_000;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -45,7 +46,7 @@ fn a_million_hostile_records_are_each_an_event_or_a_rejection() {
     }
 }
 
-/// Makes one record and checks what becomes of it.
+/// Generates one record and checks the result of decoding it.
 fn one(mut tally: check::Tally, seed: u64, case: u64) -> check::Tally {
     let record = Generator::new(seed, case).record();
     let checked = catch_unwind(AssertUnwindSafe(|| check::record(&record, case, &mut tally)));

@@ -1,14 +1,14 @@
-//! JSON read the plain way, by `serde_json` alone: what the service's reading is compared with.
+//! A simple JSON reader, based on `serde_json` only, with which the decoder is compared.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Deeper texts are not looked into.
+/// Greatest depth of nesting that the reader supports.
 const DEEPEST: usize = 500;
 
-/// A JSON value; numbers as they are written.
+/// A JSON value, with numbers as written.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree {
     Null,
@@ -16,11 +16,11 @@ pub(crate) enum Tree {
     Number(String),
     Text(String),
     Array(Vec<Tree>),
-    /// In the order of the text, and as often as a key is there.
+    /// The fields in the order of the text, including repeated keys.
     Object(Vec<(String, Tree)>),
 }
 
-/// The fields of an object, as texts.
+/// The fields of an object, with values as texts.
 struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -45,14 +45,14 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// Why a text has no tree.
+/// The reason why a text cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoTree {
-    /// It is not JSON.
+    /// The text is not JSON.
     Syntax,
-    /// It is, but holds half a surrogate pair.
+    /// The text is JSON that contains half a surrogate pair.
     Surrogate,
-    /// It is, but nested too deep for this reader.
+    /// The text is JSON that is nested too deep for this reader.
     Deep,
 }
 
@@ -76,7 +76,7 @@ impl Tree {
                 Self::Array(items.into_iter().map(|item| Self::value(item.get(), depth + 1)).collect::<Result<_, _>>()?)
             }
             b'{' => {
-                // Only a key can fail to be read.
+                // The only possible failure is half a surrogate pair in a key.
                 let Fields(fields) = serde_json::from_str(text).map_err(|_| NoTree::Surrogate)?;
                 let fields = fields.into_iter().map(|(key, value)| Ok((key, Self::value(value.get(), depth + 1)?)));
                 Self::Object(fields.collect::<Result<_, _>>()?)
@@ -85,7 +85,7 @@ impl Tree {
         })
     }
 
-    /// The same without these keys, wherever they are.
+    /// Removes these keys at every depth.
     pub(crate) fn without(self, keys: &[&str]) -> Self {
         match self {
             Self::Array(items) => Self::Array(items.into_iter().map(|item| item.without(keys)).collect()),
@@ -100,7 +100,7 @@ impl Tree {
         }
     }
 
-    /// Whether PostgreSQL can hold it; of a repeated key all values.
+    /// Whether PostgreSQL can store it. Checks all values of repeated keys.
     fn storable(&self) -> bool {
         match self {
             Self::Null | Self::Bool(_) => true,
@@ -111,7 +111,7 @@ impl Tree {
         }
     }
 
-    /// Whether PostgreSQL can hold what this text says; `None` where this reader cannot tell.
+    /// Whether PostgreSQL can store this text; `None` if this reader cannot tell.
     pub(crate) fn storable_text(text: &str) -> Option<bool> {
         match Self::of(text) {
             Ok(tree) => Some(tree.storable()),
@@ -121,7 +121,8 @@ impl Tree {
     }
 }
 
-/// By moving the point as far as the exponent says, a digit at a time, as long as that is feasible.
+/// Whether PostgreSQL's `numeric` can hold the number, by the digits before and after the decimal
+/// point.
 fn fits_numeric(number: &str) -> bool {
     let number = number.strip_prefix('-').unwrap_or(number);
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));

@@ -1,4 +1,4 @@
-//! The simplest thing that keeps numbers: maps in memory, filled batch by batch.
+//! A simple in-memory replacement for the database: maps to which batches are added.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(crate) fn decoder() -> Decoder {
     }
 }
 
-/// Everything that is kept.
+/// Everything that the service stores.
 #[derive(Default)]
 pub(crate) struct Ledger {
     known: Known,

@@ -1,5 +1,5 @@
-//! What must hold for every stream: how it is cut into batches, how often it is delivered and in
-//! which order it arrives changes no number.
+//! Properties that must hold for every stream: the numbers do not depend on how it is divided into
+//! batches, on how often records are delivered or, if vendors are named, on the order of arrival.
 
 use analytics_core::catalogue::{Measure, Metric};
 use analytics_core::metric_type::Subject;
@@ -10,8 +10,8 @@ use proptest::sample::Index;
 
 use crate::ledger::{Ledger, decoder};
 
-/// A stream in which some views and lines name no vendor, some events come twice, and few
-/// products, users and times make coincidences frequent.
+/// Generates streams in which some views and lines name no vendor (unless `named`), some events
+/// occur twice, and there are only few products, users and times, so that events often share them.
 fn stream(named: bool) -> impl Strategy<Value = Vec<Record>> {
     let vendor = move |vendor: Option<u8>| match vendor.or(named.then_some(1)) {
         Some(vendor) => format!(r#""vendorId":"v{vendor}","#),
@@ -25,7 +25,8 @@ fn stream(named: bool) -> impl Strategy<Value = Vec<Record>> {
                 0 => ("product.viewed", format!(r#"{{"productId":"p{product}",{vendor}{time}}}"#)),
                 1 => (
                     "order.created",
-                    // One content for each order, so that a repeated order is a repetition.
+                    // The content depends only on the order id, so that a repeated order is a
+                    // duplicate.
                     format!(
                         r#"{{"orderId":"o{number}","occurredAt":"2026-11-01T0{number}:00:00Z","items":[{{"productId":"p{}",{}"price":"{number}.5","qty":2}}]}}"#,
                         number % 4,
@@ -76,7 +77,7 @@ fn assert_same(one: &Ledger, other: &Ledger) {
 
 proptest! {
     #[test]
-    fn batches_may_be_cut_anywhere(stream in stream(false), size in 1..20_usize) {
+    fn the_division_into_batches_changes_nothing(stream in stream(false), size in 1..20_usize) {
         assert_same(&counted([stream.as_slice()]), &counted(stream.chunks(size)));
     }
 

@@ -1,4 +1,5 @@
-//! The recorded stream and its right answers, which were worked out by other programs.
+//! Counts the recorded stream and compares the result with expected values that were calculated by
+//! other programs.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use crate::ledger::{Ledger, decoder};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../analytics-testkit/fixtures/recorded");
 
-/// The records of one part; each part is a partition of its own, so that their places differ.
+/// Reads the records of one part. Each part becomes a partition of its own, so that places are
+/// unique.
 fn records(number: i32) -> Vec<Record> {
     let text = std::fs::read_to_string(format!("{FIXTURES}/part-{number}.ndjson")).unwrap();
     let mut next = BTreeMap::<String, i64>::new();
@@ -62,7 +64,7 @@ fn the_recorded_stream_gives_the_right_answers() {
     let mut wrong = Vec::new();
     let mut compare = |what: String, is: Option<i128>, should: &Value| {
         if is != should.as_i64().map(i128::from) {
-            wrong.push(format!("{what}: is {is:?}, should be {should}"));
+            wrong.push(format!("{what}: is {is:?}, expected {should}"));
         }
     };
     let mut counted: BTreeMap<String, Option<i128>> =
@@ -99,11 +101,12 @@ fn the_recorded_stream_gives_the_right_answers() {
         compare(reason.clone(), is.map(i128::from), should);
     }
     compare("duplicates".into(), Some(ledger.duplicates.into()), &expected["duplicates"]);
-    assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} values are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Ids, digests and seals are stored: code that made others would count what is read again twice, and
-/// find every logged event changed. Each event's type, id, digest and seal.
+/// Compares the type, id, digest and seal of each event, and the rollups, with the values of
+/// earlier versions. Ids, digests and seals are stored: code that computed other values would count
+/// records twice that are read again, and would report every logged event as changed.
 #[test]
 fn ids_digests_seals_and_rollups_of_the_recorded_stream_stay_as_they_are() {
     let mut ledger = Ledger::default();

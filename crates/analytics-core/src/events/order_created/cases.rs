@@ -1,4 +1,4 @@
-//! Orders, and the lines or the rejection that they are decoded to.
+//! Tests of decoding orders: the lines or the rejection that results.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,8 @@ use crate::event::{Line, Vendor};
 use crate::events::tests::{lines, reason};
 use crate::rejection::Reason;
 
-/// Product, vendor, units, minor units and currency of a line, as text.
+/// Formats a line as product, vendor, units, minor units and currency; a vendor named only by the
+/// order is in parentheses.
 fn shown(Line { part, sale }: &Line) -> String {
     let vendor = match &part.vendor {
         Vendor::Named(id) => format!("{id}"),

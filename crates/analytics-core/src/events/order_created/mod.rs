@@ -1,4 +1,4 @@
-//! `order.created`: an order of one or more lines. Its identity is the order.
+//! Decodes `order.created`: an order of one or more lines. Its natural identity is the order id.
 
 use crate::event::{Content, Line, Part, Sale, Vendor};
 use crate::ids::{OrderId, ProductId, UserId, VendorId};
@@ -14,7 +14,7 @@ const TOTAL: [&str; 3] = ["totalAmount", "total", "amount"];
 const LINE_TOTAL: [&str; 2] = ["totalPrice", "lineTotal"];
 const UNIT_PRICE: [&str; 2] = ["unitPrice", "price"];
 
-/// What lines take from the order around them.
+/// Values of the order that apply to lines that do not have their own.
 struct Defaults {
     vendor: Vendor,
     currency: Currency,
@@ -53,13 +53,13 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     faults.finish(decoded)
 }
 
-/// The order's items; none at all where it lists none.
+/// Reads the order's items; empty if it lists none.
 fn items<'a>(payload: &Object<'a>) -> Result<Vec<Value<'a>>, Rejection> {
     let Some((name, value)) = payload.first(&ITEMS) else { return Ok(Vec::new()) };
-    value.items().ok_or_else(|| Rejection::new(Reason::MissingField, format!("{name} must be a list of lines")))
+    value.items().ok_or_else(|| Rejection::new(Reason::MissingField, format!("{name} must be an array of lines")))
 }
 
-/// The order's total as one line of one unit, which is what it is where there are no items.
+/// Reads the order's total as one line of one unit, which is used if the order lists no items.
 fn total_line(payload: &Object<'_>, defaults: &Defaults) -> Result<Option<Line>, Rejection> {
     let Some((name, total)) = money::amount(payload, &TOTAL)? else { return Ok(None) };
     let (quantity, currency) = (Quantity::ONE, defaults.currency);
@@ -79,7 +79,8 @@ fn lines(items: &[Value<'_>], defaults: &Defaults, faults: &mut Faults) -> Optio
         };
         faults.keep(of_line.finish(line).map_err(|fault| fault.within(format_args!("line {}", index + 1))))
     };
-    // All lines are looked at before any is given up: the first reason in order is to be named.
+    // All lines are read even if one is invalid, so that the first reason in the order of checking
+    // is reported.
     let read: Vec<_> = items.iter().enumerate().map(read).collect();
     read.into_iter().collect()
 }
@@ -102,7 +103,7 @@ fn line(item: &Object<'_>, defaults: &Defaults, faults: &mut Faults) -> Option<L
     Some(Line { part: Part { product, vendor }, sale })
 }
 
-/// What so many units at this price come to.
+/// Returns the price times the quantity.
 fn amount(name: &str, price: Amount, quantity: Quantity, currency: Currency) -> Result<Minor, Rejection> {
     let amount = price.times(quantity, currency);
     amount.map_err(|error| Rejection::new(Reason::InvalidAmount, format!("{name} {error}")))

@@ -1,4 +1,4 @@
-//! Views, and the product and vendor or the rejection that they are decoded to.
+//! Tests of decoding views: the product and vendor, or the rejection, that results.
 
 use serde_json::json;
 
@@ -18,12 +18,12 @@ fn a_view_names_a_product_and_perhaps_its_vendor() {
         let (found, owner) = event.content.about();
         assert_eq!(found.map(ToString::to_string).as_deref(), Some(product), "{payload}");
         assert_eq!(owner.map(ToString::to_string).as_deref(), vendor, "{payload}");
-        assert!(event.keys.is_empty(), "nothing in {payload} says which view it is");
+        assert!(event.keys.is_empty(), "nothing in {payload} identifies the view");
     }
 }
 
 #[test]
-fn a_view_of_nothing_is_refused() {
+fn a_view_without_a_valid_product_is_rejected() {
     for (payload, expected) in [
         (json!({}), Reason::MissingField),
         (json!({ "productId": " " }), Reason::MissingField),

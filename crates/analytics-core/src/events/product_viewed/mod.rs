@@ -1,4 +1,4 @@
-//! `product.viewed`: somebody looked at a product. Nothing in it says which view it was.
+//! Decodes `product.viewed`: a view of a product. Its content does not identify it.
 
 use crate::event::{Content, Part, Vendor};
 use crate::ids::{ProductId, UserId, VendorId};

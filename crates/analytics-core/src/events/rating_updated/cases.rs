@@ -1,4 +1,4 @@
-//! Ratings, and what they are decoded to.
+//! Tests of decoding ratings.
 
 use serde_json::{Value, json};
 

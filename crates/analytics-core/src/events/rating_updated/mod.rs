@@ -1,8 +1,9 @@
-//! `rating.updated`: a user rated a product or a seller, or changed a rating.
+//! Decodes `rating.updated`: a user rated a product or a seller, or changed a rating.
 //!
-//! A rating is published again under its own id whenever it is edited, so its identity is the id
-//! *and* the time of the edit. A `createdAt` or the record's own time does not tell edits apart;
-//! with such a time the content is no identity.
+//! A rating is published again with the same id whenever it is edited, so its natural identity is
+//! the id *and* the time of the edit. A rating without an id is identified by the user and the
+//! target in place of the id. A time from `createdAt`, from the Kafka record or from the clock does
+//! not distinguish edits; with such a time there is no natural identity.
 
 use crate::event::{Content, Rating, Stars};
 use crate::excerpt::excerpt;
@@ -17,7 +18,7 @@ use crate::events::{Decoded, Input, fields};
 const RATING: [&str; 2] = ["ratingId", "id"];
 const STARS: [&str; 4] = ["rating", "score", "stars", "value"];
 
-/// What was rated: a product, a seller, or both at once.
+/// What was rated: a product, a seller, or both.
 #[derive(Default)]
 struct Target {
     product: Option<ProductId>,
@@ -54,7 +55,7 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
     faults.finish(decoded)
 }
 
-/// Product and vendor by their own names, else `targetId` with `targetType`.
+/// Reads product and vendor from their own fields, or else from `targetId` and `targetType`.
 fn target(payload: &Object<'_>, faults: &mut Faults) -> Option<Target> {
     let product = faults.keep(fields::id(payload, &fields::PRODUCT, ProductId::parse))?;
     let vendor = faults.keep(fields::id(payload, &fields::VENDOR, VendorId::parse))?;
@@ -81,7 +82,7 @@ fn target(payload: &Object<'_>, faults: &mut Faults) -> Option<Target> {
             .keep_optional(fields::id(payload, &["targetId"], VendorId::parse))
             .map(|vendor| Target { vendor: Some(vendor), ..Target::default() }),
         _ => {
-            let detail = "targetType is none of PRODUCT, SELLER and VENDOR";
+            let detail = "targetType must be PRODUCT, SELLER or VENDOR";
             faults.add(Rejection::new(Reason::InvalidIdentifier, detail));
             None
         }

@@ -1,4 +1,4 @@
-//! New accounts, and the user or the rejection that they are decoded to.
+//! Tests of decoding new accounts: the user or the rejection that results.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::events::tests::{decode, reason};
 use crate::rejection::Reason;
 
 #[test]
-fn an_account_is_its_user() {
+fn an_account_is_identified_by_its_user() {
     for (payload, user) in [
         (json!({ "userId": "u" }), "u"),
         (json!({ "id": 7 }), "7"),
@@ -21,7 +21,7 @@ fn an_account_is_its_user() {
 }
 
 #[test]
-fn an_account_of_nobody_is_refused() {
+fn an_account_without_a_valid_user_is_rejected() {
     for (payload, expected) in [
         (json!({}), Reason::MissingField),
         (json!({ "email": "a@example.org" }), Reason::MissingField),

@@ -1,4 +1,4 @@
-//! `user.registered`: a new account. Its identity is the user.
+//! Decodes `user.registered`: a new account. Its natural identity is the user id.
 
 use crate::event::Content;
 use crate::ids::UserId;

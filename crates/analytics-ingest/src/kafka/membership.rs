@@ -45,7 +45,7 @@ pub(crate) fn consumer(membership: Membership) -> anyhow::Result<Consumer> {
     let config = membership.settings.kafka.clone();
     let made = config.create_with_context(membership);
     // The settings were tested when they were read; librdkafka's error text may contain a secret.
-    made.map_err(|_| anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client can no longer be created with these properties"))
+    made.map_err(|_| anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client can no longer be created with them"))
 }
 
 impl Membership {

@@ -341,7 +341,7 @@ impl Buffer {
     }
 
     /// Pauses a writer before it tries again. Returns whether its batch is still wanted, which is not
-    /// the case once its partitions were revoked or the session has failed.
+    /// the case once its partitions are revoked or the session is over.
     pub(crate) fn pause(&self, work_id: WorkId, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut state = self.lock();

@@ -22,8 +22,8 @@ pub(super) struct Partition {
     pub(super) stored: Offset,
     /// The offset after the last record that was pushed.
     pub(super) next: Offset,
-    /// The timestamp that the record before `stored` must have; `None` if it is unknown or the first
-    /// record has arrived.
+    /// The timestamp that the record before `stored` must have; `None` if it is unknown, or once
+    /// a later record was accepted.
     pub(super) last_timestamp: Option<i64>,
     /// Waiting records, each with its position in the order of arrival over all partitions.
     pub(super) waiting: VecDeque<(u64, Record)>,
@@ -101,7 +101,7 @@ impl State {
         if !full && !self.draining && now < ripe_at {
             return Err(ripe_at - now);
         }
-        // With two writers, every other partition by size goes to this one, the rest to the next.
+        // With n writers, every n-th partition by size goes to this one, the rest to the next ones.
         due.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         let busy_writers = self.in_hand.len() + 1;
         let stride = if records < TOO_FEW_TO_SHARE || busy_writers >= limits.writers { 1 } else { limits.writers };

@@ -2,8 +2,8 @@
 //! polls Kafka and the threads that write.
 //!
 //! The records of a partition stay in order, and at most one writer has records of a partition at a
-//! time. Room is bounded: when it is used up, [`Buffer::push`] waits. Any thread can end the session
-//! by [`Buffer::end`]; the first reason given is kept.
+//! time. Room is bounded: when it is used up, [`Buffer::push`] waits. Any thread can end the
+//! session by [`Buffer::end`]; the first reason given is kept.
 
 mod progress;
 mod state;
@@ -129,8 +129,8 @@ impl Buffer {
         state.last_heartbeat = None;
     }
 
-    /// Gives up all partitions: drops the records that wait, and waits for the writers to finish, at
-    /// most this long. Writes that are still in progress after that are rejected by the fence if
+    /// Gives up all partitions: drops the records that wait, and waits for the writers to finish,
+    /// at most this long. Writes that are still in progress after that are rejected by the fence if
     /// another worker has moved the stored offset.
     pub(crate) fn revoke(&self, at_most: Duration) {
         let mut state = self.lock();
@@ -152,9 +152,9 @@ impl Buffer {
         state.revoking = false;
     }
 
-    /// Adds a fetched record. Waits while there is no room, until `patience` has passed, the session
-    /// ends or the process is asked to stop. Drops records of partitions that are not assigned, and
-    /// records below the next offset.
+    /// Adds a fetched record. Waits while there is no room, until `patience` has passed, the
+    /// session ends or the process is asked to stop. Drops records of partitions that are not
+    /// assigned, and records below the next offset.
     pub(crate) fn push(&self, record: Record, patience: Duration, shutdown: &Shutdown) -> Pushed {
         let size = record.footprint();
         let mut state = self.lock();
@@ -168,8 +168,8 @@ impl Buffer {
         }
         let State { partitions, waiting_records, waiting_bytes, arrived, .. } = &mut *state;
         let partition = partitions.get_mut(&record.place.partition);
-        // The first record fetched is the one before the stored offset, unless compaction has removed
-        // it.
+        // The first record fetched is the one before the stored offset, unless compaction has
+        // removed it.
         if let Some(partition) = &partition
             && let Some(last_timestamp) = partition.last_timestamp
             && record.place.offset.next() == partition.next
@@ -194,7 +194,8 @@ impl Buffer {
         Pushed::Taken
     }
 
-    /// Returns whether the next record has to wait for room, because writing is slower than fetching.
+    /// Returns whether the next record has to wait for room, because writing is slower than
+    /// fetching.
     pub(crate) fn is_full(&self) -> bool {
         self.lock().is_full(&self.limits)
     }
@@ -232,8 +233,8 @@ impl Buffer {
         readable.chain(unreadable).collect()
     }
 
-    /// Returns how many messages of each partition are not consumed yet, for partitions whose end is
-    /// known.
+    /// Returns how many messages of each partition are not consumed yet, for partitions whose end
+    /// is known.
     pub(crate) fn lag(&self) -> BTreeMap<TopicPartition, i64> {
         let state = self.lock();
         let lag = |partition: &Partition| partition.followed.lag(partition.consumed_to());
@@ -318,8 +319,9 @@ impl Buffer {
         self.changed.notify_all();
     }
 
-    /// Ends a piece of work that is not completely stored. Its partitions are not handed out again in
-    /// this assignment: their next records must not be counted before the ones that were given up.
+    /// Ends a piece of work that is not completely stored. Its partitions are not handed out again
+    /// in this assignment: their next records must not be counted before the ones that were given
+    /// up.
     pub(crate) fn give_up(&self, work_id: WorkId) {
         self.lock().in_hand.remove(&work_id);
         self.changed.notify_all();
@@ -340,8 +342,8 @@ impl Buffer {
         state.in_hand.is_empty() && state.waiting_records == 0
     }
 
-    /// Pauses a writer before it tries again. Returns whether its batch is still wanted, which is not
-    /// the case once its partitions are revoked or the session is over.
+    /// Pauses a writer before it tries again. Returns whether its batch is still wanted, which is
+    /// not the case once its partitions are revoked or the session is over.
     pub(crate) fn pause(&self, work_id: WorkId, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut state = self.lock();
@@ -357,7 +359,8 @@ impl Buffer {
         self.changed.notify_all();
     }
 
-    /// Ends the session because work was fenced. Ignored if the work belongs to an older assignment.
+    /// Ends the session because work was fenced. Ignored if the work belongs to an older
+    /// assignment.
     pub(crate) fn fenced(&self, work_id: WorkId) {
         let mut state = self.lock();
         if state.generation == work_id.generation {

@@ -181,7 +181,8 @@ impl<'a> Poll<'a> {
     }
 
     /// Handles damaged records in a partition: waits until the records before them are counted, has
-    /// the damage recorded as a gap, and ends the session. The next session continues after the gap.
+    /// the damage recorded as a gap, and ends the session. The next session continues after the
+    /// gap.
     fn damaged(&self, partition: &TopicPartition, at: Offset, text: &str) {
         log::error!("{partition}: records cannot be read: {text}");
         let drained = self.buffer.drain(DRAIN);

@@ -153,7 +153,8 @@ impl Telemetry {
         log::debug!("committed {records} records in {took:?}: {written:?}");
     }
 
-    /// Reports a failure of the database after which a writer tries again. Logged if the reason is new.
+    /// Reports a failure of the database after which a writer tries again. Logged if the reason is
+    /// new.
     pub(crate) fn retrying(&self, attempt: Attempt, level: log::Level, why: String) {
         self.retries.inc();
         let mut state = self.state();
@@ -165,8 +166,9 @@ impl Telemetry {
         state.failing = Some(Failing { why, last: Instant::now(), attempt });
     }
 
-    /// Reports a successful write. A successful heartbeat does not end the failure of a batch, unless
-    /// none has failed for [`NO_FAILURE`]: other workers may have the failed records by then.
+    /// Reports a successful write. A successful heartbeat does not end the failure of a batch,
+    /// unless none has failed for [`NO_FAILURE`]: other workers may have the failed records by
+    /// then.
     pub(crate) fn recovered(&self, attempt: Attempt) {
         let over = |failing: &mut Failing| {
             attempt == Attempt::Batch || failing.attempt == attempt || failing.last.elapsed() > NO_FAILURE
@@ -231,8 +233,8 @@ impl Telemetry {
         }
     }
 
-    /// Reports that the process cannot work until an external service is available. Logged if the reason
-    /// is new.
+    /// Reports that the process cannot work until an external service is available. Logged if the
+    /// reason is new.
     pub(crate) fn waiting(&self, why: &str) {
         let mut state = self.state();
         if state.waiting.as_deref() != Some(why) {

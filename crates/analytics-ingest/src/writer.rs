@@ -20,8 +20,8 @@ use crate::buffer::{Buffer, End, Topics, Work, WorkId};
 use crate::settings::IngestSettings;
 use crate::telemetry::{Attempt, Telemetry};
 
-/// How long the database may fail before the worker leaves the group, so that rebalances of the other
-/// members do not wait for it. It joins again when the database is available.
+/// How long the database may fail before the worker leaves the group, so that rebalances of the
+/// other members do not wait for it. It joins again when the database is available.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Base of the pause between two attempts, doubled with each failure.
@@ -35,7 +35,8 @@ const SUSPICIOUS: u32 = 3;
 const PART_BYTES: usize = 32 << 20;
 /// About how many bytes a decoded record takes besides its payload.
 const ITEM_BYTES: usize = 256;
-/// About how many bytes a line of an order takes: the line, its row, and the metrics of its product.
+/// About how many bytes a line of an order takes: the line, its row, and the metrics of its
+/// product.
 const LINE_BYTES: usize = 1_000;
 
 /// A statement that fails after this time was stopped because it took too long.
@@ -61,8 +62,8 @@ pub(crate) struct Writer {
     pace: Pace,
 }
 
-/// The maximum number of records in one transaction, which is reduced when statements take too long.
-/// Shared by all writers of the process, over all its sessions.
+/// The maximum number of records in one transaction, which is reduced when statements take too
+/// long. Shared by all writers of the process, over all its sessions.
 #[derive(Clone)]
 pub(crate) struct Pace(Arc<AtomicUsize>);
 
@@ -117,7 +118,8 @@ impl Writer {
         self.buffer.finish(work_id, &partitions);
     }
 
-    /// Decodes the next records, as many as one transaction should have. Returns `None` if none are left.
+    /// Decodes the next records, as many as one transaction should have. Returns `None` if none are
+    /// left.
     fn part(&self, left: &mut Left) -> Option<Batch> {
         let (now, decoder) = (Utc::now(), &self.settings.decoder);
         let (mut items, mut bytes) = (Vec::new(), 0);
@@ -268,8 +270,8 @@ impl Writer {
         }
     }
 
-    /// Ends the database sessions of workers that froze in the middle of a COPY, which may hold the locks
-    /// that this one waits for.
+    /// Ends the database sessions of workers that froze in the middle of a COPY, which may hold the
+    /// locks that this one waits for.
     fn end_frozen(&mut self) {
         match self.connected(|connection| Ok(frozen::end_frozen(connection)?)) {
             Ok(0) => {}
@@ -280,8 +282,8 @@ impl Writer {
         }
     }
 
-    /// Returns whether an earlier attempt was committed although the answer was lost: no other worker
-    /// can have moved all offsets to exactly where this batch ends.
+    /// Returns whether an earlier attempt was committed although the answer was lost: no other
+    /// worker can have moved all offsets to exactly where this batch ends.
     fn was_stored(&mut self, batch: &Batch) -> bool {
         let partitions: Vec<TopicPartition> = batch.spans.iter().map(|span| span.partition.clone()).collect();
         let stored =

@@ -1,5 +1,5 @@
-//! A time limit for work that may never return, such as a call that waits for a server which does not
-//! answer.
+//! A time limit for work that may never return, such as a call that waits for a server which does
+//! not answer.
 
 use std::sync::mpsc;
 use std::thread;

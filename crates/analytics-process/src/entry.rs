@@ -19,7 +19,8 @@ pub struct CommonArguments {
 
 /// Runs a process until it ends or fails. A failure is reported in one line on standard error.
 ///
-/// `validate` turns the settings into what `work` needs; with `--check-settings`, `work` is not run.
+/// `validate` turns the settings into what `work` needs; with `--check-settings`, `work` is not
+/// run.
 pub fn run<S>(
     name: &str,
     arguments: CommonArguments,

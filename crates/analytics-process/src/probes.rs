@@ -37,8 +37,8 @@ pub fn read() -> Route {
     route().guard(Any(Get()).or(Head()))
 }
 
-/// Answers `/health/ready` without the reason, which is only logged: anybody may send the request, and
-/// reasons name servers and users.
+/// Answers `/health/ready` without the reason, which is only logged: anybody may send the request,
+/// and reasons name servers and users.
 async fn ready(readiness: Data<dyn Readiness>, last: Data<LastReason>) -> HttpResponse {
     let why = readiness.ready().err();
     let mut last = last.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! Shutdown requests: the first SIGTERM or SIGINT asks the process to stop in order, the second ends
-//! it at once.
+//! Shutdown requests: the first SIGTERM or SIGINT asks the process to stop in order, the second
+//! ends it at once.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +25,8 @@ impl Shutdown {
         let shutdown = Self::default();
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            // Registered before the flag is set below, so that only a second signal finds it set.
+            // Registered before the handler that sets the flag, so that only a second signal finds
+            // it set.
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked))?;
             signal_hook::flag::register(signal, Arc::clone(&asked))?;
         }
@@ -45,8 +46,9 @@ impl Shutdown {
         self.state.1.notify_all();
     }
 
-    /// Ends the process if it still runs `grace` after it was asked to stop. For work that checks for
-    /// shutdown only between two statements, when one takes longer; its transaction is rolled back.
+    /// Ends the process if it still runs `grace` after it was asked to stop. For work that checks
+    /// for shutdown only between two statements, when one takes longer; its transaction is rolled
+    /// back.
     ///
     /// # Errors
     /// If no thread can be started.

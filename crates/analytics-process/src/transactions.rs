@@ -15,11 +15,8 @@ impl TransactionSeconds {
     /// If the registry already has a metric with this name.
     pub fn register(registry: &Registry, name: &str) -> prometheus::Result<Self> {
         let histogram = HistogramVec::new(
-            HistogramOpts::new(
-                name,
-                "How long transactions that write took, in seconds, by name and outcome",
-            )
-            .buckets(vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0]),
+            HistogramOpts::new(name, "How long transactions that write took, in seconds, by name and outcome")
+                .buckets(vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0]),
             &["transaction", "outcome"],
         )?;
         registry.register(Box::new(histogram.clone()))?;

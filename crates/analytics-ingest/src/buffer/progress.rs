@@ -1,5 +1,5 @@
-//! Tracks how far a partition is consumed and where it ended at which time, to derive the time up to
-//! which everything in it is counted.
+//! Tracks how far a partition is consumed and where it ended at which time, to derive the time up
+//! to which everything in it is counted.
 
 use std::collections::VecDeque;
 use std::time::Instant;

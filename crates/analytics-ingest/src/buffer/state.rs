@@ -109,8 +109,8 @@ impl State {
         Ok(self.cut(&chosen, limits))
     }
 
-    /// Cuts a batch from these partitions: for each an equal share of the records, until the batch has
-    /// its limit of bytes.
+    /// Cuts a batch from these partitions: for each an equal share of the records, until the batch
+    /// has its limit of bytes.
     fn cut(&mut self, chosen: &[TopicPartition], limits: &Limits) -> Work {
         let share = limits.batch_records.div_ceil(chosen.len().max(1));
         let (mut spans, mut records) = (Vec::new(), Vec::new());
@@ -140,15 +140,15 @@ impl State {
         }
         self.waiting_records = self.waiting_records.saturating_sub(records.len());
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
-        // Records are counted in the order of their arrival, across partitions, too: an earlier one may
-        // tell to which vendor a product of a later one belongs.
+        // Records are counted in the order of their arrival, across partitions, too: an earlier one
+        // may tell to which vendor a product of a later one belongs.
         records.sort_unstable_by_key(|(arrival, _)| *arrival);
         let records = records.into_iter().map(|(_, record)| record).collect();
         Work::Batch { work_id: self.hand_out(), spans, records }
     }
 
-    /// Returns a heartbeat for the partitions that no writer has, with the topics if they are due, if
-    /// it is time for one.
+    /// Returns a heartbeat for the partitions that no writer has, with the topics if they are due,
+    /// if it is time for one.
     pub(super) fn heartbeat_due(&mut self, limits: &Limits) -> Option<Work> {
         let due = self.last_heartbeat.is_none_or(|last| last.elapsed() >= limits.heartbeat);
         if !due || self.end.is_some() || self.draining {

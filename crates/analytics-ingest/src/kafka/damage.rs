@@ -77,8 +77,8 @@ pub(crate) fn record_damage(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Batch {
     Readable,
-    /// It is damaged. The offset is the one that the client reports, which identifies the batch; -1 if
-    /// it reports none.
+    /// It is damaged. The offset is the one that the client reports, which identifies the batch; -1
+    /// if it reports none.
     Damaged(i64),
 }
 

@@ -58,9 +58,9 @@ impl Membership {
         Self { settings, buffer, telemetry, regressions, topic_ids: Mutex::default() }
     }
 
-    /// Starts every partition at its stored offset. The offsets are part of the assignment itself: a
-    /// seek afterwards would race with the first fetch. Partitions that cannot be read yet are left
-    /// out and checked again later; the others are counted meanwhile.
+    /// Starts every partition at its stored offset. The offsets are part of the assignment itself:
+    /// a seek afterwards would race with the first fetch. Partitions that cannot be read yet are
+    /// left out and checked again later; the others are counted meanwhile.
     pub(crate) fn assign(&self, consumer: &Consumer, partitions: &[(String, i32)]) {
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(t, p)| named(t, *p)).collect();
         let started = start::points(&self.settings, &self.telemetry, &self.regressions, &partitions);
@@ -94,9 +94,9 @@ impl Membership {
         self.telemetry.revoked();
     }
 
-    /// Notes a topic's id, as reported by the broker or by the client's log. The broker's id is that
-    /// of the topic to which the stored offsets refer, the client's that of the topic from which it
-    /// fetches: if they differ, the topic was recreated, and the session ends.
+    /// Notes a topic's id, as reported by the broker or by the client's log. The broker's id is
+    /// that of the topic to which the stored offsets refer, the client's that of the topic from
+    /// which it fetches: if they differ, the topic was recreated, and the session ends.
     fn heard_of(&self, topic: &str, id: &str) {
         let mut known = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner);
         if known.insert(topic.to_owned(), id.to_owned()).is_some_and(|before| before != id) {
@@ -106,9 +106,9 @@ impl Membership {
         }
     }
 
-    /// Forwards a line of librdkafka's log to our log, and reads changed topic ids from it. librdkafka
-    /// continues in a recreated topic at the offset it had reached in the old one, and reports the
-    /// change in time in no other way.
+    /// Forwards a line of librdkafka's log to our log, and reads changed topic ids from it.
+    /// librdkafka continues in a recreated topic at the offset it had reached in the old one, and
+    /// reports the change in time in no other way.
     pub(crate) fn log(&self, level: RDKafkaLogLevel, line: &str) {
         if let Some((topic, id)) = topic_id(line) {
             self.heard_of(topic, id);
@@ -132,7 +132,8 @@ fn topic_id(line: &str) -> Option<(&str, &str)> {
 }
 
 impl ConsumerContext for Membership {
-    /// Called only while the consumer is being closed: before that, rebalances are polled as events.
+    /// Called only while the consumer is being closed: before that, rebalances are polled as
+    /// events.
     fn rebalance(&self, consumer: &Consumer, event: RDKafkaRespErr, _: &mut TopicPartitionList) {
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
             self.revoke(consumer);

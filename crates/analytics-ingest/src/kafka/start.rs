@@ -95,8 +95,8 @@ const SEEN: Duration = Duration::from_secs(30);
 pub(crate) struct Regressions(Arc<Mutex<HashMap<TopicPartition, (Instant, Instant)>>>);
 
 impl Regressions {
-    /// Notes that the partition ends too early. Returns whether it has done so for long enough that it
-    /// will not grow back.
+    /// Notes that the partition ends too early. Returns whether it has done so for long enough that
+    /// it will not grow back.
     pub(super) fn is_lasting(&self, partition: &TopicPartition) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -180,8 +180,8 @@ pub(super) fn points(
     Ok(start)
 }
 
-/// Returns those topics of the partitions that exist, with their ids, and whether the broker reported
-/// them. If it did not, all topics are returned, without ids.
+/// Returns those topics of the partitions that exist, with their ids, and whether the broker
+/// reported them. If it did not, all topics are returned, without ids.
 fn described(client: &BaseConsumer, partitions: &[TopicPartition]) -> (HashMap<String, Option<String>>, bool) {
     let names: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -260,7 +260,8 @@ impl Known<'_> {
         held: Option<(Offset, Offset)>,
     ) -> Result<Beginning, StartError> {
         Ok(match (row, held) {
-            // Without a leader, its offsets cannot be queried, and nothing is fetched until it has one.
+            // Without a leader, its offsets cannot be queried, and nothing is fetched until it has
+            // one.
             (Some(row), None) if self.topics.contains_key(&*partition.topic) => {
                 Beginning::Stored(begin(&row, Offset(0)))
             }
@@ -289,8 +290,8 @@ impl Known<'_> {
             let gap = Gap { from: stored, to: low, resume_at: low };
             return Beginning::AfterGap(gap, "retention removed records before they were counted");
         }
-        // A topic with an id is the same one, since a changed id has reset the stored offset; without an
-        // answer of the broker it may be the same.
+        // A topic with an id is the same one, since a changed id has reset the stored offset;
+        // without an answer of the broker it may be the same.
         let may_be_the_same = !self.are_told || self.topics.get(&*partition.topic).is_some_and(Option::is_some);
         if may_be_the_same && !self.regressions.is_lasting(partition) {
             log::warn!("{partition} ends at {high}, before the stored offset {stored}: waiting for it to grow back");
@@ -333,8 +334,8 @@ fn store(
     Ok(rows.into_iter().map(|(partition, row)| (partition, begin(row))).collect())
 }
 
-/// Returns where a partition with a stored offset continues. The last counted record is compared only
-/// if retention has not removed it.
+/// Returns where a partition with a stored offset continues. The last counted record is compared
+/// only if retention has not removed it.
 fn begin(row: &StoredOffset, low: Offset) -> Begin {
     let stored = Offset(row.next_offset);
     Begin { stored, last_timestamp: row.last_counted_timestamp().filter(|_| low < stored) }

@@ -1,5 +1,5 @@
-//! A flood of records that cannot be counted does not fill the disk: rejections for which there is no
-//! room are counted and reported, and their records can be read again.
+//! A flood of records that cannot be counted does not fill the disk: rejections for which there is
+//! no room are counted and reported, and their records can be read again.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::service::Service;

@@ -1,4 +1,5 @@
-//! Records that Kafka has lost: corrupt records, and a partition that ends before the stored offset.
+//! Records that Kafka has lost: corrupt records, and a partition that ends before the stored
+//! offset.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ fn corrupt_records_are_a_gap_and_those_after_them_are_counted() {
     service.set("KAFKA_BROKER", &kafka.address);
     broker::create_topics(&kafka.address, &broker::family_topics(&service.prefix), 1);
     let sender = Sender::compressing(&kafka.address, &service.prefix, "none");
-    // Each is one batch. The search for the end of a corrupt batch must not confuse the two corrupt ones.
+    // Each is one batch. The search for the end of a corrupt batch must not confuse the two corrupt
+    // ones.
     for (text, count) in [("good", 10), ("rotten-in-places", 7), ("good", 1), ("rotten-in-places", 23), ("good", 3)] {
         sender.send(&views(text, count));
     }

@@ -1,5 +1,5 @@
-//! Indexes and triggers that an operator adds to the service's tables may refuse good records. Ingest
-//! waits, names the obstacle in its log, and counts everything once it is gone.
+//! Indexes and triggers that an operator adds to the service's tables may refuse good records.
+//! Ingest waits, names the obstacle in its log, and counts everything once it is gone.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use analytics_testkit::wait;
 /// How long ingest may continue to report that it is ready.
 const UNREADY: Duration = Duration::from_secs(15);
 
-/// A trigger function that raises an error, of a class that normally means that the record is at fault.
+/// A trigger function that raises an error, of a class that normally means that the record is at
+/// fault.
 const RAISES: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = 'check_violation'; END $$";
 
@@ -21,7 +22,8 @@ fn is_unready(ingest: &Process) -> bool {
     agent.get(format!("http://{}/health/ready", ingest.address)).call().unwrap().status() == 503
 }
 
-/// Asserts that ingest waits: it is not ready, names the obstacle, and does not retry without pauses.
+/// Asserts that ingest waits: it is not ready, names the obstacle, and does not retry without
+/// pauses.
 fn assert_waits(ingest: &Process, named: &str) {
     wait::until("ingest to be unready, and to say why", UNREADY, || {
         let says_why = |line: &str| line.contains(named) && line.contains(" to be dropped");
@@ -63,8 +65,8 @@ fn obstructed(prepare: &str, obstacle: &str, named: &str, undo: &str) {
 
 #[test]
 fn a_unique_index_on_the_log_is_waited_out() {
-    // PostgreSQL accepts no such index on the partitioned table: it would have to include the id, the
-    // partition key.
+    // PostgreSQL accepts no such index on the partitioned table: it would have to include the id,
+    // the partition key.
     let on_each = "DO $$ DECLARE part regclass; number integer := 0; BEGIN \
          FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'event_logs'::regclass LOOP \
              number := number + 1; \

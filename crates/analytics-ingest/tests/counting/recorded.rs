@@ -24,8 +24,8 @@ fn every_answer_is_right_and_a_second_reading_changes_none() {
     assert_eq!(counted("events_total"), sum(&expected["eventCounts"]));
     assert_eq!(counted("rejected_total"), sum(&expected["deadLetters"]));
 
-    // Send the same files again: records with an identity of their own change nothing; those without
-    // one (views without an event id, bad records) are there twice.
+    // Send the same files again: records with an identity of their own change nothing; those
+    // without one (views without an event id, bad records) are there twice.
     let with_identity =
         |service: &Service| service.numbers().into_iter().filter(|line| has_identity(line)).collect::<Vec<_>>();
     let before = with_identity(&service);

@@ -1,5 +1,5 @@
-//! A topic that is deleted and recreated under the same name: its records are counted from the first
-//! one, and a gap is recorded.
+//! A topic that is deleted and recreated under the same name: its records are counted from the
+//! first one, and a gap is recorded.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::service::{PATIENCE, Service};

@@ -1,5 +1,5 @@
-//! A slow database: batches that take too long are retried in smaller parts, and waiting for a lock is
-//! not a failure.
+//! A slow database: batches that take too long are retried in smaller parts, and waiting for a lock
+//! is not a failure.
 
 use std::time::{Duration, Instant};
 

@@ -89,7 +89,8 @@ fn a_frozen_worker_that_resumes_duplicates_nothing() {
     service.wait_all_consumed();
     assert!(heir.metric("analytics_ingest_events_total") > 0.0);
     zombie.signal("-CONT");
-    // It notices first either that it is no longer in the group, or that the stored offsets have moved.
+    // It notices first either that it is no longer in the group, or that the stored offsets have
+    // moved.
     wait::until("the zombie to give up what it held", PATIENCE, || {
         let fenced = zombie.metric("analytics_ingest_fenced_total") >= 1.0;
         (fenced || zombie.log().contains("gave up all partitions")).then_some(())

@@ -1,9 +1,9 @@
-//! Reads settings from the environment, an optional TOML file, and `.env` in development, in this order
-//! of precedence.
+//! Reads settings from the environment, an optional TOML file, and `.env` in development, in this
+//! order of precedence.
 //!
-//! Values are kept as text; each process turns those that it needs into one validated struct. An error
-//! message names the setting and says what it must be; it shows the value only if that cannot be a
-//! secret.
+//! Values are kept as text; each process turns those that it needs into one validated struct. An
+//! error message names the setting and says what it must be; it shows the value only if that cannot
+//! be a secret.
 
 mod catalogue;
 mod secrets;
@@ -57,8 +57,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads `.env`, overridden by the file that `ANALYTICS_CONFIG` names, and both overridden by the
-    /// environment. From then on, secrets in them are masked in the log.
+    /// Reads `.env`, overridden by the file that `ANALYTICS_CONFIG` names, and both overridden by
+    /// the environment. From then on, secrets in them are masked in the log.
     ///
     /// # Errors
     /// [`SettingsError`] if a file cannot be read, or if a name in the TOML file is not a setting.

@@ -1,5 +1,5 @@
-//! Masks known secrets in everything that is written to the log, whatever code logs it: a second line
-//! of defence.
+//! Masks known secrets in everything that is written to the log, whatever code logs it: a second
+//! line of defence.
 
 use std::sync::{OnceLock, PoisonError, RwLock};
 
@@ -10,8 +10,8 @@ const MASK: &str = "[secret]";
 
 static SECRETS: OnceLock<RwLock<Vec<String>>> = OnceLock::new();
 
-/// Masks these texts in the log from now on. Longer ones are replaced first, since one may be part of
-/// another.
+/// Masks these texts in the log from now on. Longer ones are replaced first, since one may be part
+/// of another.
 pub(super) fn hide(texts: impl IntoIterator<Item = String>) {
     let mut secrets = SECRETS.get_or_init(RwLock::default).write().unwrap_or_else(PoisonError::into_inner);
     secrets.extend(texts.into_iter().filter(|text| text.len() >= SHORTEST));
@@ -32,8 +32,8 @@ pub(crate) fn masked(text: &str) -> String {
 /// Parts of names whose values are secret; short enough to match misspelled names, too.
 const SECRET_NAMES: [&str; 7] = ["pas", "pwd", "word", "secret", "token", "key", "jaas"];
 
-/// Returns the texts to mask in the value of a secret setting: the value itself, its lines, the values
-/// of entries whose names suggest a secret, and the password of a URL.
+/// Returns the texts to mask in the value of a secret setting: the value itself, its lines, the
+/// values of entries whose names suggest a secret, and the password of a URL.
 pub(super) fn parts(value: &str) -> impl Iterator<Item = String> {
     let whole = std::iter::once(value.trim());
     let lines = value.lines().map(str::trim);

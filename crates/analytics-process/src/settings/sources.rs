@@ -1,5 +1,5 @@
-//! The sources of settings: the environment, `.env` and a TOML file. Errors in a file name the line;
-//! they never repeat its text, because it may be a secret.
+//! The sources of settings: the environment, `.env` and a TOML file. Errors in a file name the
+//! line; they never repeat its text, because it may be a secret.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,8 +16,8 @@ pub(super) struct Source {
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads the settings in the environment. An unknown name may belong to another program in the same pod
-/// or shell: it causes a warning only if it resembles the name of a setting.
+/// Reads the settings in the environment. An unknown name may belong to another program in the same
+/// pod or shell: it causes a warning only if it resembles the name of a setting.
 pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Source {
     let mut source = Source::default();
     for (name, value) in variables {
@@ -33,11 +33,11 @@ pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>)
     source
 }
 
-/// Reads the settings in the text of a `.env` file. Lines of other programs are ignored, even if they
-/// cannot be parsed.
+/// Reads the settings in the text of a `.env` file. Lines of other programs are ignored, even if
+/// they cannot be parsed.
 ///
 /// # Errors
-/// [`SettingsError`] if a line with a setting cannot be parsed, or if the text is not UTF-8.
+/// [`SettingsError`] if a line with a setting, or the text as a whole, cannot be parsed.
 pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
     let mut lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     let mut unreadable = Vec::new();
@@ -52,14 +52,12 @@ pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
             Err(DotenvError::LineParse(rest, _)) => rest,
             Err(_) => return Err(SettingsError::Sentence(".env: must be UTF-8 text".into())),
         };
-        // The parser returns the text that it could not parse, but not its position. An open quote also
-        // swallows the lines after it, so everything is parsed again without the faulty line.
+        // The parser returns the text that it could not parse, but not its position. An open quote
+        // also swallows the lines after it, so everything is parsed again without the faulty line.
         let end = rest.lines().next().unwrap_or_default().trim_end();
         let is_meant = |line: &&mut &str| !line.is_empty() && line.trim_end().ends_with(end) && !reads_alone(line);
         let Some((number, line)) = (1..).zip(&mut lines).find(|(_, line)| is_meant(line)) else {
-            return Err(SettingsError::Sentence(
-                ".env: cannot be read; is a closing quote missing?".into(),
-            ));
+            return Err(SettingsError::Sentence(".env: cannot be read; is a closing quote missing?".into()));
         };
         let name = line.trim_start().trim_start_matches("export ").split('=').next().unwrap_or_default().trim();
         if let Some(setting) = find(name) {
@@ -82,8 +80,8 @@ fn reads_alone(line: &str) -> bool {
 /// Reads the settings in the TOML file at `path`.
 ///
 /// # Errors
-/// [`SettingsError`] if the file cannot be read or is not TOML, if a name in it is not a setting, or if
-/// a value is neither a text, a number nor a boolean.
+/// [`SettingsError`] if the file cannot be read or is not TOML, if a name in it is not a setting,
+/// or if a value is neither a string, a number nor a boolean.
 pub(super) fn toml_file(path: &str) -> Result<Source, SettingsError> {
     let text = fs::read_to_string(path)
         .map_err(|error| SettingsError::Sentence(format!("{FILE}: the file cannot be read: {}", error.kind())))?;
@@ -99,7 +97,7 @@ pub(super) fn toml(text: &str) -> Result<Source, SettingsError> {
     let table: toml::Table = toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        wrong(line, "must be TOML with texts in double quotes, such as kafka_group_id = \"analytics\"")
+        wrong(line, "must be TOML with strings in double quotes, such as kafka_group_id = \"analytics\"")
     })?;
     let mut source = Source::default();
     for (name, value) in table {
@@ -114,7 +112,7 @@ pub(super) fn toml(text: &str) -> Result<Source, SettingsError> {
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(flag) => flag.to_string(),
-            _ => return Err(wrong(line, &format!("{} must be a text or a number", setting.name))),
+            _ => return Err(wrong(line, &format!("{} must be a string, a number or a boolean", setting.name))),
         };
         source.values.insert(setting.name, value);
     }
@@ -180,7 +178,10 @@ mod tests {
             ("correct horse\n", "ANALYTICS_CONFIG: line 1: must be TOML"),
             ("\nkafka_brokr = \"x\"\n", "ANALYTICS_CONFIG: line 2: is not a setting; is KAFKA_BROKER meant?"),
             ("colour = \"red\"\n", "ANALYTICS_CONFIG: line 1: is not a setting"),
-            ("jwt_secret = [\"correct horse\"]\n", "ANALYTICS_CONFIG: line 1: JWT_SECRET must be a text or a number"),
+            (
+                "jwt_secret = [\"correct horse\"]\n",
+                "ANALYTICS_CONFIG: line 1: JWT_SECRET must be a string, a number or a boolean",
+            ),
         ] {
             let sentence = said(toml(text));
             assert!(sentence.starts_with(expected), "{text}: {sentence}");

@@ -1,9 +1,9 @@
-//! What was fetched and is not written yet: between the one thread that polls Kafka and the
-//! threads that write.
+//! The buffer of records that were fetched and are not written yet, between the one thread that
+//! polls Kafka and the threads that write.
 //!
-//! Each partition's records stay in order and are in the hands of at most one writer. Room is
-//! bounded: when it is used up, [`Buffer::push`] waits. A session of group membership ends by
-//! [`Buffer::end`], with the first reason that anyone gives.
+//! The records of a partition stay in order, and at most one writer has records of a partition at a
+//! time. Room is bounded: when it is used up, [`Buffer::push`] waits. Any thread can end the
+//! session by [`Buffer::end`]; the first reason given is kept.
 
 mod progress;
 mod state;
@@ -31,17 +31,17 @@ pub(crate) struct Limits {
     pub(crate) waiting_bytes: usize,
     /// The most records that wait outside batches.
     pub(crate) waiting_records: usize,
-    /// How long a record waits for company.
+    /// How long a record waits for others to fill its batch.
     pub(crate) linger: Duration,
     /// How often idle partitions are reported to the database.
     pub(crate) heartbeat: Duration,
-    /// Among how many writers the partitions are shared.
+    /// How many writers share the partitions.
     pub(crate) writers: usize,
 }
 
-/// How often whoever waits for room looks whether the process is to stop.
+/// How often a thread that waits for room checks whether the process has to stop.
 const LOOK_UP: Duration = Duration::from_millis(100);
-/// How long partitions are held back once no more work is handed out.
+/// How long a revocation waits for writers once no more work is handed out.
 const CLOSED_DRAIN: Duration = Duration::from_millis(500);
 
 /// Why a session ended.
@@ -51,30 +51,31 @@ pub(crate) enum End {
     Shutdown,
     /// The stored offsets are not where this worker believed them to be.
     Fenced,
-    /// The database was away for too long to stay in the group.
+    /// The database was unavailable for too long to stay in the group.
     DatabaseAway(String),
-    /// The broker refused something that only a new session can mend.
+    /// A failure in Kafka, or a change there, that requires a new session.
     Kafka(String),
 }
 
-/// What a writer is to do next.
+/// What a writer has to do next.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Write these records.
     Batch { work_id: WorkId, spans: Vec<Span>, records: Vec<Record> },
-    /// Tell the database how these partitions are doing, and which topics there are, if that is to be
-    /// told.
+    /// Report the progress of these partitions to the database, and the topics, if those are due.
     Heartbeat { work_id: WorkId, partitions: Vec<(TopicPartition, Offset, Progress)>, topics: Option<Topics> },
-    /// Nothing any more.
+    /// Stop: the session is over.
     Stop,
 }
 
 /// The topics of the mapping, each with the number of its partitions; 0 where it does not exist.
 pub(crate) type Topics = BTreeMap<String, i32>;
 
-/// Some work, and which assignment it belongs to. Work may outlive its assignment: a transaction that
-/// hangs while the partitions are given away and given back. What comes of it then says nothing
-/// about the partitions as they were given back.
+/// Identifies a piece of work and the assignment to which it belongs.
+///
+/// Work may outlive its assignment: a transaction may hang while its partitions are revoked and
+/// assigned again. Its result then says nothing about the partitions of the current assignment, and
+/// is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WorkId {
     generation: u64,
@@ -84,12 +85,12 @@ pub(crate) struct WorkId {
 /// What became of a fetched record.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
-    /// It was taken, or it was none of ours.
+    /// It was accepted, or it was dropped because it is not due here.
     Taken,
     /// There was no room for it in time.
     NoRoom,
-    /// It stands where the last counted record should, and is another one: the topic was deleted
-    /// and made again.
+    /// It is at the offset of the last counted record, but is a different record: the topic was
+    /// deleted and recreated.
     AnotherLog { partition: TopicPartition, stored: Offset },
 }
 
@@ -113,8 +114,8 @@ impl Buffer {
         self.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Takes partitions over, each from its stored offset; and those that cannot be read before they reach
-    /// some offset.
+    /// Starts a new assignment: partitions with their stored offsets, and partitions that cannot be
+    /// read before they reach an offset.
     pub(crate) fn assign(
         &self,
         partitions: HashMap<TopicPartition, Begin>,
@@ -128,8 +129,9 @@ impl Buffer {
         state.last_heartbeat = None;
     }
 
-    /// Gives all partitions up: drops what waits and waits for what is being written, at most
-    /// this long. What is not finished by then is fenced by the database.
+    /// Gives up all partitions: drops the records that wait, and waits for the writers to finish,
+    /// at most this long. Writes that are still in progress after that are rejected by the fence if
+    /// another worker has moved the stored offset.
     pub(crate) fn revoke(&self, at_most: Duration) {
         let mut state = self.lock();
         let deadline = Instant::now() + if state.closed { CLOSED_DRAIN.min(at_most) } else { at_most };
@@ -145,14 +147,14 @@ impl Buffer {
         }
         state.partitions.clear();
         state.unreadable.clear();
-        // Who is not finished by now has the work of an assignment that is over.
+        // Work that is still in progress now belongs to an assignment that is over.
         state.generation += 1;
         state.revoking = false;
     }
 
-    /// Takes a fetched record in. Waits while there is no room, until `patience` runs out, the
-    /// session ends or the process is asked to stop. Records of partitions that are not ours, or
-    /// below the offset that is due, are dropped.
+    /// Adds a fetched record. Waits while there is no room, until `patience` has passed, the
+    /// session ends or the process is asked to stop. Drops records of partitions that are not
+    /// assigned, and records below the next offset.
     pub(crate) fn push(&self, record: Record, patience: Duration, shutdown: &Shutdown) -> Pushed {
         let size = record.footprint();
         let mut state = self.lock();
@@ -166,8 +168,8 @@ impl Buffer {
         }
         let State { partitions, waiting_records, waiting_bytes, arrived, .. } = &mut *state;
         let partition = partitions.get_mut(&record.place.partition);
-        // The first record that comes is the one before the stored offset, unless it was compacted
-        // away.
+        // The first record fetched is the one before the stored offset, unless compaction has
+        // removed it.
         if let Some(partition) = &partition
             && let Some(last_timestamp) = partition.last_timestamp
             && record.place.offset.next() == partition.next
@@ -183,8 +185,8 @@ impl Buffer {
             partition.waiting.push_back((*arrived, record));
             *waiting_records += 1;
             *waiting_bytes += size;
-            // Writers look at the clock themselves; they only need waking for a full batch or
-            // for the first record after a quiet time.
+            // Writers wait with a timeout; they need a notification only for a full batch, or for
+            // the first record after an idle time.
             if *waiting_records == 1 || *waiting_records >= self.limits.batch_records {
                 self.changed.notify_all();
             }
@@ -192,7 +194,8 @@ impl Buffer {
         Pushed::Taken
     }
 
-    /// Whether the next record has to wait for room: writing is slower than fetching.
+    /// Returns whether the next record has to wait for room, because writing is slower than
+    /// fetching.
     pub(crate) fn is_full(&self) -> bool {
         self.lock().is_full(&self.limits)
     }
@@ -204,26 +207,25 @@ impl Buffer {
         }
     }
 
-    /// Notes that everything below an offset was delivered, records or not.
+    /// Notes that everything below an offset was delivered, including offsets without records.
     pub(crate) fn note_delivered(&self, partition: &TopicPartition, to: Offset) {
         if let Some(partition) = self.lock().partitions.get_mut(partition) {
             partition.followed.delivered(to);
         }
     }
 
-    /// Notes which topics there are.
+    /// Notes which topics exist, and has a change reported with the next heartbeat.
     pub(crate) fn note_topics(&self, topics: Topics) {
         let mut state = self.lock();
         if state.topics != topics {
             (state.topics, state.topics_told) = (topics, None);
-            // The next heartbeat tells.
             state.last_heartbeat = None;
             self.changed.notify_all();
         }
     }
 
-    /// The partitions that are ours, and for those that cannot be read yet the offset that they have to
-    /// reach.
+    /// Returns the assigned partitions, and for those that cannot be read yet the offset that they
+    /// have to reach.
     pub(crate) fn partitions(&self) -> Vec<(TopicPartition, Option<Offset>)> {
         let state = self.lock();
         let readable = state.partitions.keys().map(|partition| (partition.clone(), None));
@@ -231,19 +233,20 @@ impl Buffer {
         readable.chain(unreadable).collect()
     }
 
-    /// How many messages of each partition are not consumed yet, as far as its end is known.
+    /// Returns how many messages of each partition are not consumed yet, for partitions whose end
+    /// is known.
     pub(crate) fn lag(&self) -> BTreeMap<TopicPartition, i64> {
         let state = self.lock();
         let lag = |partition: &Partition| partition.followed.lag(partition.consumed_to());
         state.partitions.iter().filter_map(|(name, partition)| Some((name.clone(), lag(partition)?))).collect()
     }
 
-    /// Since when nothing came of what some writer has in hand, if that is so of any.
+    /// Returns how long the slowest writer has made no progress; zero if no writer has work.
     pub(crate) fn stuck_for(&self) -> Duration {
         self.lock().in_hand.values().min().map_or(Duration::ZERO, Instant::elapsed)
     }
 
-    /// Waits this long; tells whether the session still lasts.
+    /// Waits this long, or until the session ends. Returns whether the session still lasts.
     pub(crate) fn goes_on(&self, after: Duration) -> bool {
         let deadline = Instant::now() + after;
         let mut state = self.lock();
@@ -253,12 +256,12 @@ impl Buffer {
         state.lasts()
     }
 
-    /// The stored offsets of the partitions that are ours.
+    /// Returns the stored offsets of the assigned partitions.
     pub(crate) fn stored(&self) -> BTreeMap<TopicPartition, Offset> {
         self.lock().partitions.iter().map(|(name, partition)| (name.clone(), partition.stored)).collect()
     }
 
-    /// Waits for work.
+    /// Waits for work and returns it.
     pub(crate) fn take(&self) -> Work {
         let mut state = self.lock();
         loop {
@@ -278,14 +281,14 @@ impl Buffer {
         }
     }
 
-    /// Something came of the work: a writer that says so is not stuck.
+    /// Notes that a writer makes progress, so that it does not count as stuck.
     pub(crate) fn goes_forward(&self, work_id: WorkId) {
         if let Some(last) = self.lock().in_hand.get_mut(&work_id) {
             *last = Instant::now();
         }
     }
 
-    /// Some of a batch is stored. Its partitions stay in the writer's hands.
+    /// Notes that a part of a batch is stored. The writer keeps the partitions.
     pub(crate) fn advance(&self, work_id: WorkId, spans: &[Span]) {
         let mut state = self.lock();
         if let Some(last) = state.in_hand.get_mut(&work_id) {
@@ -302,7 +305,7 @@ impl Buffer {
         }
     }
 
-    /// Takes partitions back of which everything is stored that a writer was given.
+    /// Ends a piece of work and releases its partitions: everything that the writer had is stored.
     pub(crate) fn finish(&self, work_id: WorkId, partitions: &[TopicPartition]) {
         let mut state = self.lock();
         state.in_hand.remove(&work_id);
@@ -316,14 +319,15 @@ impl Buffer {
         self.changed.notify_all();
     }
 
-    /// A writer gives up what it has not stored. Those partitions stay out of work until they are assigned
-    /// anew: their next records must not be counted before the ones that were given up.
+    /// Ends a piece of work that is not completely stored. Its partitions are not handed out again
+    /// in this assignment: their next records must not be counted before the ones that were given
+    /// up.
     pub(crate) fn give_up(&self, work_id: WorkId) {
         self.lock().in_hand.remove(&work_id);
         self.changed.notify_all();
     }
 
-    /// Has everything that waits written, at most this long; tells whether nothing is left.
+    /// Has all waiting records written, for at most this long. Returns whether nothing is left.
     pub(crate) fn drain(&self, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut state = self.lock();
@@ -338,8 +342,8 @@ impl Buffer {
         state.in_hand.is_empty() && state.waiting_records == 0
     }
 
-    /// Lets a writer wait before it tries again; tells whether its batch is still wanted: not once its
-    /// partitions were given up.
+    /// Pauses a writer before it tries again. Returns whether its batch is still wanted, which is
+    /// not the case once its partitions are revoked or the session is over.
     pub(crate) fn pause(&self, work_id: WorkId, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut state = self.lock();
@@ -349,14 +353,14 @@ impl Buffer {
         state.wants(work_id)
     }
 
-    /// Ends the session; the first reason stands.
+    /// Ends the session; the first reason is kept.
     pub(crate) fn end(&self, why: End) {
         self.lock().end.get_or_insert(why);
         self.changed.notify_all();
     }
 
-    /// Ends the session of a worker that was fenced; but not for work of an assignment that is over
-    /// anyway.
+    /// Ends the session because work was fenced. Ignored if the work belongs to an older
+    /// assignment.
     pub(crate) fn fenced(&self, work_id: WorkId) {
         let mut state = self.lock();
         if state.generation == work_id.generation {
@@ -366,7 +370,7 @@ impl Buffer {
         self.changed.notify_all();
     }
 
-    /// Why the session is to end, if it is.
+    /// Returns why the session has to end, if it has to.
     pub(crate) fn ended(&self) -> Option<End> {
         self.lock().end.clone()
     }

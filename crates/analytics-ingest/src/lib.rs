@@ -1,9 +1,9 @@
 //! Kafka to PostgreSQL: every event counted once.
 //!
-//! The modules stand in the order in which a record passes them: `kafka` fetches it, `buffer`
-//! keeps it until a writer is free, `writer` decodes it (`analytics-core`) and counts it
-//! (`analytics-db`). `session` is one membership in the consumer group with all of these,
-//! `supervisor` starts sessions for as long as the process lives.
+//! The modules are declared in the order in which a record passes through them: `kafka` fetches
+//! it, `buffer` holds it until a writer is free, `writer` decodes it (with `analytics-core`) and
+//! counts it (with `analytics-db`). `session` runs all of these for one membership in the consumer
+//! group; `supervisor` runs one session after another until the process ends.
 
 pub mod settings;
 

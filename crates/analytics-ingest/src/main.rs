@@ -6,11 +6,11 @@ use analytics_ingest::settings::IngestSettings;
 use analytics_process::entry::{self, CommonArguments};
 use clap::Parser;
 
-/// Counts the marketplace's events from Kafka into PostgreSQL, each of them once.
+/// Counts the marketplace's events from Kafka into PostgreSQL, each event once.
 ///
-/// Everything is set by environment variables; DATABASE_URL and KAFKA_BROKER are needed, the
-/// README has the table of all. Run as many of these as there are partitions to share. SIGTERM
-/// drains and commits within 10 seconds.
+/// All settings are environment variables, listed in the README; DATABASE_URL and KAFKA_BROKER are
+/// required. Run up to as many instances as there are partitions to share. On SIGTERM, ingest
+/// writes what it has fetched, commits, and exits within 10 seconds.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

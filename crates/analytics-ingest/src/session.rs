@@ -1,4 +1,5 @@
-//! One membership in the consumer group: polls, hands on, and ends in good order.
+//! One membership in the consumer group: polls Kafka, passes records to the writers, and shuts down
+//! in order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,25 +33,28 @@ const LIMITS: Limits = Limits {
     writers: WRITERS,
 };
 
-/// How long a full buffer is waited for. Longer, and a rebalance of the others would wait too.
+/// How long to wait for room in a full buffer. A longer wait would also delay a rebalance of the
+/// other members.
 const NO_ROOM: Duration = Duration::from_secs(20);
-/// How long the last batches may take when the process is to stop.
+/// How long writing everything that is buffered may take, when the process stops or when damaged
+/// records follow.
 const DRAIN: Duration = Duration::from_secs(7);
 const POLL: Duration = Duration::from_millis(100);
-/// How long a writer may have no answer, before the others of the group are to have its partitions. Longer
-/// than any statement may take.
+/// How long a writer may make no progress before the session ends, so that other members of the
+/// group take over the partitions. Longer than any statement may take.
 const STUCK: Duration = Duration::from_secs(STATEMENT_SECONDS + 10);
-/// How often Kafka is told the offsets, for lag tools.
+/// How often the stored offsets are committed to Kafka, for lag tools.
 const TELL_KAFKA: Duration = Duration::from_secs(5);
-/// How long leaving the group may take. A client that is not gone by then goes on leaving on its own.
+/// How long leaving the group may take. A client that takes longer continues in the background.
 const LEAVE: Duration = Duration::from_secs(60);
-/// How long threads may take to notice that they are to stop.
+/// How long threads may take to notice that they have to stop.
 const JOIN: Duration = Duration::from_millis(700);
 
-/// Joins the group and counts until something ends it.
+/// Joins the group and counts until something ends the session. Returns the reason.
 ///
 /// # Errors
-/// What no new session can mend: a property that the client refuses, a fatal error.
+/// Failures that a new session cannot fix: a property that the client refuses, a fatal error of the
+/// client.
 pub(crate) fn run(
     settings: &Arc<IngestSettings>,
     regressions: &Regressions,
@@ -78,7 +82,7 @@ pub(crate) fn run(
     let polled = Poll::of(&consumer, &buffer, settings, telemetry).and_then(|mut poll| poll.until_the_end(shutdown));
     let end = buffer.ended().unwrap_or(End::Shutdown);
     if end == End::Shutdown && !buffer.drain(DRAIN) {
-        log::warn!("not everything could be written in time; it will be read again from the stored offsets");
+        log::warn!("not everything was written in time; the rest will be read again from the stored offsets");
     }
     tell_kafka(&consumer, &buffer, &mut BTreeMap::new());
     buffer.close();
@@ -87,16 +91,18 @@ pub(crate) fn run(
     polled.map(|()| end)
 }
 
-/// The one thread that polls.
+/// The polling loop, which runs on one thread.
 struct Poll<'a> {
     events: Events<'a, Membership>,
     consumer: &'a Consumer,
     buffer: &'a Buffer,
     settings: &'a IngestSettings,
     telemetry: &'a Telemetry,
-    /// The names of the topics, each as one string for all its records.
+    /// The names of the topics, each shared by all records of the topic.
     topics: Vec<Arc<str>>,
+    /// The offsets last committed to Kafka.
     told: BTreeMap<TopicPartition, Offset>,
+    /// When offsets were last committed to Kafka.
     told_at: Instant,
 }
 
@@ -119,7 +125,7 @@ impl<'a> Poll<'a> {
         })
     }
 
-    /// Polls until the session is to end.
+    /// Polls until the session has to end.
     fn until_the_end(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         loop {
             if shutdown.requested() {
@@ -133,7 +139,7 @@ impl<'a> Poll<'a> {
             }
             self.telemetry.lag(&self.buffer.lag());
             if self.buffer.stuck_for() > STUCK {
-                self.buffer.end(End::DatabaseAway("a writer has had no answer for too long".into()));
+                self.buffer.end(End::DatabaseAway("a writer has made no progress for too long".into()));
             }
             if self.told_at.elapsed() > TELL_KAFKA {
                 tell_kafka(self.consumer, self.buffer, &mut self.told);
@@ -165,23 +171,24 @@ impl<'a> Poll<'a> {
         match self.buffer.push(record, NO_ROOM, shutdown) {
             Pushed::Taken => {}
             Pushed::NoRoom if shutdown.requested() => {}
-            Pushed::NoRoom => self.buffer.end(End::DatabaseAway("nothing could be written for too long".into())),
+            Pushed::NoRoom => self.buffer.end(End::DatabaseAway("the buffer has been full for too long".into())),
             Pushed::AnotherLog { partition, stored } => {
                 let recorded = kafka::record_remade(self.settings, self.telemetry, &partition, stored);
-                let why = || End::Kafka(format!("{partition} was deleted and made again"));
+                let why = || End::Kafka(format!("the topic of {partition} was deleted and recreated"));
                 self.buffer.end(recorded.map_or_else(End::from, |()| why()));
             }
         }
     }
 
-    /// Damaged records were met in a partition: has what is before them counted, finds out where they end,
-    /// and ends the session. The next one goes on after them.
+    /// Handles damaged records in a partition: waits until the records before them are counted, has
+    /// the damage recorded as a gap, and ends the session. The next session continues after the
+    /// gap.
     fn damaged(&self, partition: &TopicPartition, at: Offset, text: &str) {
         log::error!("{partition}: records cannot be read: {text}");
         let drained = self.buffer.drain(DRAIN);
         let stored = self.buffer.stored().get(partition).copied();
         let Some(stored) = stored.filter(|_| drained) else {
-            self.buffer.end(End::DatabaseAway("what is before damaged records could not be written".into()));
+            self.buffer.end(End::DatabaseAway("the records before the damaged ones could not be written".into()));
             return;
         };
         let recorded = kafka::record_damage(self.settings, self.telemetry, partition, stored, at);
@@ -189,7 +196,7 @@ impl<'a> Poll<'a> {
         self.buffer.end(recorded.map_or_else(End::from, |()| why()));
     }
 
-    /// The topic's name, as one string for all records of the topic.
+    /// Returns the topic's name as a string shared by all records of the topic.
     fn shared_name(&mut self, name: &str) -> Arc<str> {
         if let Some(found) = self.topics.iter().find(|topic| &***topic == name) {
             return Arc::clone(found);
@@ -199,16 +206,16 @@ impl<'a> Poll<'a> {
         name
     }
 
-    /// Judges an error that was polled: most pass by themselves.
+    /// Handles an error that was polled. The client recovers from most of them by itself.
     fn failed(&mut self, failure: Failure) -> anyhow::Result<()> {
         let Failure { code, text, fatal, place } = failure;
         if fatal {
-            anyhow::bail!("the Kafka client cannot go on: {text}");
+            anyhow::bail!("the Kafka client failed permanently: {text}");
         }
         match (code, place) {
             (RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange, _) => {
-                // A new session finds out which partition it is, and records the gap.
-                self.buffer.end(End::Kafka(format!("an offset is gone: {text}")));
+                // The next session finds out which partition it is, and records the gap.
+                self.buffer.end(End::Kafka(format!("an offset does not exist any more: {text}")));
             }
             (code, Some(Place { topic, partition, offset })) if kafka::is_damage(code) => {
                 let partition = TopicPartition { topic: self.shared_name(&topic), partition };
@@ -228,7 +235,7 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// Tells Kafka how far the database is. Nothing is ever read back from there.
+/// Commits the stored offsets to Kafka, without waiting. Ingest never reads them back.
 fn tell_kafka(consumer: &Consumer, buffer: &Buffer, told: &mut BTreeMap<TopicPartition, Offset>) {
     let stored = buffer.stored();
     let mut list = TopicPartitionList::new();
@@ -243,22 +250,23 @@ fn tell_kafka(consumer: &Consumer, buffer: &Buffer, told: &mut BTreeMap<TopicPar
     }
 }
 
-/// Leaves the group; the partitions are revoked on the way. A broker that does not answer is not
-/// waited for when the process is to stop.
+/// Leaves the group, which revokes the partitions. When the process stops, a broker that does not
+/// answer is waited for only briefly.
 fn leave(consumer: Consumer, end: &End) -> anyhow::Result<()> {
     let leaving = thread::Builder::new().name("leaving".into()).spawn(move || drop(consumer))?;
     finished(&leaving, if *end == End::Shutdown { JOIN } else { LEAVE });
     Ok(())
 }
 
-/// Waits for the threads; one that hangs in a database that does not answer is left behind, fenced.
+/// Waits for the threads to end. One that hangs because the database does not answer is abandoned;
+/// the fence rejects anything that it would still write.
 fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads {
         finished(&thread, JOIN);
     }
 }
 
-/// Waits for a thread to end, at most this long.
+/// Waits for a thread to end, at most this long. Returns whether it ended.
 fn finished(handle: &JoinHandle<()>, at_most: Duration) -> bool {
     let deadline = Instant::now() + at_most;
     while !handle.is_finished() && Instant::now() < deadline {

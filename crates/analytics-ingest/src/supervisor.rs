@@ -1,5 +1,5 @@
-//! Keeps sessions going for as long as the process lives: waits for the database, joins, and
-//! joins again.
+//! Runs sessions until the process is asked to stop: waits for the database and the broker, joins
+//! the consumer group, and joins again after a session has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 use crate::writer::Pace;
 
-/// Between two attempts to reach the database or the broker, and between two sessions.
+/// Pause between two attempts to reach the database or the broker, and between two sessions.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long the database and the broker may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -25,8 +25,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Runs ingest until it is asked to stop.
 ///
 /// # Errors
-/// What waiting does not mend: a port that is taken, a schema of another version, settings that
-/// the database was not made with, a fatal error of the Kafka client.
+/// Failures that waiting cannot fix: a port already in use, a schema of another version, settings
+/// that differ from those the database was created with, a fatal error of the Kafka client.
 pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let telemetry = Telemetry::new()?;
     probes::serve(settings.bind, Arc::new(telemetry.clone()), telemetry.registry.clone())?;
@@ -48,7 +48,8 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Waits until the database and the broker can be used; `false` where the process is to stop first.
+/// Waits until the database and the broker can be used. Returns `false` if the process is asked to
+/// stop first.
 fn wait_until_usable(
     settings: &Arc<IngestSettings>,
     telemetry: &Telemetry,
@@ -58,8 +59,9 @@ fn wait_until_usable(
     Ok(usable.is_some())
 }
 
-/// Checks that the database is one to work with, and stores which topics there are before the first of
-/// their partitions is assigned: whatever comes into being later is counted from its beginning.
+/// Checks that this version can work with the database, and stores which topics exist before the
+/// first of their partitions is assigned: partitions created later are counted from their
+/// beginning.
 fn usable(settings: &Arc<IngestSettings>) -> Result<(), Failed<DbError>> {
     in_time(settings, |settings| {
         let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
@@ -72,6 +74,7 @@ fn usable(settings: &Arc<IngestSettings>) -> Result<(), Failed<DbError>> {
     })
 }
 
+/// Runs `work` against the database, and gives up after [`ANSWER`].
 fn in_time(
     settings: &Arc<IngestSettings>,
     work: impl FnOnce(&IngestSettings) -> Result<(), DbError> + Send + 'static,

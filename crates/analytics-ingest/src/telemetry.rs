@@ -1,4 +1,4 @@
-//! What ingest tells Prometheus, its probes and its log: each happening in one place.
+//! What ingest reports to Prometheus, its probes and its log: one method for each occurrence.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,12 +15,12 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 use crate::buffer::Buffer;
 
-/// A process whose writers get no answer for longer than this is not ready.
+/// A process with a writer that has made no progress for longer than this is not ready.
 const STUCK: Duration = Duration::from_secs(8);
-/// After so long without a failed batch nothing speaks against the next one.
+/// After this long without a failed batch, the next one is assumed to succeed.
 const NO_FAILURE: Duration = Duration::from_secs(30);
 
-/// The counters of one process. Clones share them.
+/// The metrics and the readiness of one process. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Telemetry {
     pub(crate) registry: Registry,
@@ -42,13 +42,13 @@ pub(crate) struct Telemetry {
     state: Arc<Mutex<State>>,
 }
 
-/// What the process is doing, for its readiness.
+/// The state from which readiness is derived.
 struct State {
-    /// What it waits for, if it cannot work.
+    /// What the process waits for, if it cannot work.
     waiting: Option<String>,
-    /// How the database failed a writer last, until it works again.
+    /// The last failure of the database, until it works again.
     failing: Option<Failing>,
-    /// The session that it is in.
+    /// The buffer of the current session.
     buffer: Weak<Buffer>,
 }
 
@@ -75,7 +75,7 @@ impl Telemetry {
             rejected: IntCounterVec::new(Opts::new("rejected_total", "Records that became dead letters"), &["reason"])?,
             overflowed: IntCounter::new(
                 "dead_letters_not_kept_total",
-                "Rejected records of which no dead letter was kept, because there was no room for more",
+                "Rejected records that were not kept as dead letters, because there was no room for more",
             )?,
             batches: IntCounter::new("batches_total", "Batches committed")?,
             batch_records: Histogram::with_opts(
@@ -83,18 +83,21 @@ impl Telemetry {
                     .buckets(vec![1.0, 10.0, 100.0, 1_000.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0]),
             )?,
             commit: Histogram::with_opts(
-                HistogramOpts::new("commit_seconds", "How long the transaction of a batch took")
+                HistogramOpts::new("commit_seconds", "How long the transaction of a batch took, in seconds")
                     .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
             )?,
             retries: IntCounter::new("retries_total", "Transactions that failed and were tried again")?,
-            fenced: IntCounter::new("fenced_total", "Batches that were dropped because another worker had moved on")?,
-            gaps: IntCounter::new("gaps_total", "Stretches of a partition that were gone before they were counted")?,
-            gap_records: IntCounter::new("gap_records_total", "Offsets in those stretches")?,
+            fenced: IntCounter::new(
+                "fenced_total",
+                "Batches that were dropped because the stored offset had been moved",
+            )?,
+            gaps: IntCounter::new("gaps_total", "Gaps: ranges of offsets that were gone before they were counted")?,
+            gap_records: IntCounter::new("gap_records_total", "Offsets in those gaps")?,
             sessions: IntCounter::new("sessions_total", "How often the consumer group was joined")?,
             assigned: IntGauge::new("assigned_partitions", "Partitions that this worker owns")?,
-            buffer_full: IntGauge::new("buffer_full", "1 while fetching waits for writing, which is slower")?,
+            buffer_full: IntGauge::new("buffer_full", "1 while fetching waits because writing is slower, otherwise 0")?,
             lag: IntGaugeVec::new(
-                Opts::new("lag_messages", "Messages that are in a partition and not counted"),
+                Opts::new("lag_messages", "Messages in a partition that are not counted yet"),
                 &["topic", "partition"],
             )?,
             state: Arc::new(Mutex::new(State { waiting: Some("starting".into()), failing: None, buffer: Weak::new() })),
@@ -130,7 +133,7 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    /// A batch was committed.
+    /// Reports a committed batch.
     pub(crate) fn committed(&self, records: usize, written: &Written, took: Duration) {
         for (event_type, events) in &written.events {
             self.events.with_label_values(&[event_type]).inc_by(*events);
@@ -141,10 +144,7 @@ impl Telemetry {
         }
         if written.overflowed > 0 {
             self.overflowed.inc_by(written.overflowed);
-            log::error!(
-                "{} dead letters were not kept: all together take DEAD_LETTER_MAX_TOTAL_BYTES already",
-                written.overflowed
-            );
+            log::error!("{} dead letters were not kept: DEAD_LETTER_MAX_TOTAL_BYTES is used up", written.overflowed);
         }
         self.batches.inc();
         #[expect(clippy::cast_precision_loss, reason = "a batch has fewer than 2^52 records")]
@@ -153,7 +153,8 @@ impl Telemetry {
         log::debug!("committed {records} records in {took:?}: {written:?}");
     }
 
-    /// The database failed a writer, which will try again. Logged when it changes.
+    /// Reports a failure of the database after which a writer tries again. Logged if the reason is
+    /// new.
     pub(crate) fn retrying(&self, attempt: Attempt, level: log::Level, why: String) {
         self.retries.inc();
         let mut state = self.state();
@@ -165,8 +166,9 @@ impl Telemetry {
         state.failing = Some(Failing { why, last: Instant::now(), attempt });
     }
 
-    /// The database took what a writer gave it. That a heartbeat succeeds says nothing of batches, unless none
-    /// has failed for a while: others may count them now.
+    /// Reports a successful write. A successful heartbeat does not end the failure of a batch,
+    /// unless none has failed for [`NO_FAILURE`]: other workers may have the failed records by
+    /// then.
     pub(crate) fn recovered(&self, attempt: Attempt) {
         let over = |failing: &mut Failing| {
             attempt == Attempt::Batch || failing.attempt == attempt || failing.last.elapsed() > NO_FAILURE
@@ -176,40 +178,38 @@ impl Telemetry {
         }
     }
 
-    /// A batch was dropped because the stored offset was not where it should be.
+    /// Reports that work was fenced: a stored offset was not where the writer expected it.
     pub(crate) fn fenced(&self) {
         self.fenced.inc();
-        log::warn!("another worker owns a partition, or its offset was set: starting from what is stored");
+        log::warn!("fenced: another worker owns a partition, or its offset was set; starting from the stored offsets");
     }
 
-    /// Records were gone before they could be counted.
+    /// Reports a gap: records that were gone before they could be counted.
     pub(crate) fn gap(&self, partition: &TopicPartition, gap: Gap, reason: &str) {
         self.gaps.inc();
         self.gap_records.inc_by(u64::try_from(gap.to.0 - gap.from.0).unwrap_or(0));
         let Gap { from, to, resume_at } = gap;
-        log::error!(
-            "{partition}: the offsets from {from} to before {to} are gone, going on from {resume_at}: {reason}"
-        );
+        log::error!("{partition}: gap from offset {from} to {to} (exclusive), continuing at {resume_at}: {reason}");
     }
 
-    /// All partitions of a topic start over.
+    /// Reports that all partitions of a topic start over, because it was recreated.
     pub(crate) fn remade(&self, topic: &str, reason: &str) {
         self.gaps.inc();
         log::error!("{topic}: all partitions start over: {reason}");
     }
 
-    /// The group was joined.
+    /// Reports a new session.
     pub(crate) fn session_started(&self, buffer: &Arc<Buffer>) {
         self.sessions.inc();
         self.state().buffer = Arc::downgrade(buffer);
     }
 
-    /// Whether fetching waits for writing.
+    /// Reports whether fetching waits for writing.
     pub(crate) fn buffer_full(&self, full: bool) {
         self.buffer_full.set(full.into());
     }
 
-    /// The worker's partitions changed.
+    /// Reports a new assignment.
     pub(crate) fn assigned(&self, partitions: &[TopicPartition]) {
         self.assigned.set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
         self.lag.reset();
@@ -218,14 +218,14 @@ impl Telemetry {
         log::info!("assigned {} partitions: {}", names.len(), names.join(" "));
     }
 
-    /// The worker gave its partitions up.
+    /// Reports that the worker gave up its partitions.
     pub(crate) fn revoked(&self) {
         self.assigned.set(0);
         self.lag.reset();
-        log::info!("gave its partitions up");
+        log::info!("gave up all partitions");
     }
 
-    /// How far behind the partitions are.
+    /// Reports how many messages of each partition are not counted yet.
     pub(crate) fn lag(&self, partitions: &BTreeMap<TopicPartition, i64>) {
         for (partition, lag) in partitions {
             let labels = [&*partition.topic, &partition.partition.to_string()];
@@ -233,7 +233,8 @@ impl Telemetry {
         }
     }
 
-    /// The process cannot work until something outside comes back. Logged when it changes.
+    /// Reports that the process cannot work until an external service is available. Logged if the
+    /// reason is new.
     pub(crate) fn waiting(&self, why: &str) {
         let mut state = self.state();
         if state.waiting.as_deref() != Some(why) {
@@ -242,7 +243,7 @@ impl Telemetry {
         }
     }
 
-    /// The process does its work.
+    /// Reports that the process works.
     pub(crate) fn working(&self) {
         self.state().waiting = None;
     }
@@ -259,7 +260,9 @@ impl Readiness for Telemetry {
             return Err(why.clone());
         }
         match state.buffer.upgrade().map(|buffer| buffer.stuck_for()) {
-            Some(stuck) if stuck > STUCK => Err(format!("the database has not answered for {} s", STUCK.as_secs())),
+            Some(stuck) if stuck > STUCK => {
+                Err(format!("a writer has made no progress for more than {} s", STUCK.as_secs()))
+            }
             _ => Ok(()),
         }
     }

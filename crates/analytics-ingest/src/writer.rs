@@ -1,5 +1,5 @@
-//! A writer: takes batches from the buffer, decodes them, and has them counted, for as long as it
-//! takes.
+//! A writer: takes batches from the buffer, decodes them, and has them counted, retrying until they
+//! are stored or no longer wanted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,21 +20,23 @@ use crate::buffer::{Buffer, End, Topics, Work, WorkId};
 use crate::settings::IngestSettings;
 use crate::telemetry::{Attempt, Telemetry};
 
-/// How long the database may fail before the worker leaves the group, so that a rebalance of the
-/// others does not wait for it. It joins again when the database is back.
+/// How long the database may fail before the worker leaves the group, so that rebalances of the
+/// other members do not wait for it. It joins again when the database is available.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Base of the pause between two attempts, doubled with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// After so many failures of a statement on a living connection the records are suspected.
+/// After this many failures of a batch, its records are suspected.
 const SUSPICIOUS: u32 = 3;
 
-/// About how many bytes decoded records and what they come to may take, for one transaction.
+/// About how many bytes the decoded records of one transaction and the rows they produce may take.
 const PART_BYTES: usize = 32 << 20;
-/// About what a record takes once it is decoded, besides its payload.
+/// About how many bytes a decoded record takes besides its payload.
 const ITEM_BYTES: usize = 256;
-/// About what a line of an order comes to: itself, its row, and the metrics of its product.
+/// About how many bytes a line of an order takes: the line, its row, and the metrics of its
+/// product.
 const LINE_BYTES: usize = 1_000;
 
 /// A statement that fails after this time was stopped because it took too long.
@@ -42,11 +44,11 @@ const TOO_LONG: Duration = Duration::from_secs(STATEMENT_SECONDS);
 /// A statement that fails after this time may have waited for a lock.
 const WAITED: Duration = Duration::from_secs(4);
 
-/// What became of a part of a batch.
+/// The result of writing a part of a batch.
 enum Outcome {
     Stored,
     GivenUp,
-    /// A statement of it took too long.
+    /// A statement took too long.
     TooLarge,
 }
 
@@ -60,8 +62,8 @@ pub(crate) struct Writer {
     pace: Pace,
 }
 
-/// The most records of one transaction: fewer where statements took too long. Of all writers of the process, over
-/// all its sessions.
+/// The maximum number of records in one transaction, which is reduced when statements take too
+/// long. Shared by all writers of the process, over all its sessions.
 #[derive(Clone)]
 pub(crate) struct Pace(Arc<AtomicUsize>);
 
@@ -81,7 +83,7 @@ impl Pace {
     }
 }
 
-/// What is left of a batch.
+/// The rest of a batch that is not counted yet.
 struct Left {
     spans: Vec<Span>,
     records: VecDeque<Record>,
@@ -92,7 +94,7 @@ impl Writer {
         Self { settings, buffer, telemetry, connection: None, failing_since: None, reread: Reread::Unlikely, pace }
     }
 
-    /// Works until the session is over.
+    /// Handles work until the session is over.
     pub(crate) fn run(mut self) {
         loop {
             match self.buffer.take() {
@@ -116,7 +118,8 @@ impl Writer {
         self.buffer.finish(work_id, &partitions);
     }
 
-    /// Decodes the next records, as many as one transaction should have.
+    /// Decodes the next records, as many as one transaction should have. Returns `None` if none are
+    /// left.
     fn part(&self, left: &mut Left) -> Option<Batch> {
         let (now, decoder) = (Utc::now(), &self.settings.decoder);
         let (mut items, mut bytes) = (Vec::new(), 0);
@@ -139,7 +142,7 @@ impl Writer {
         Some(Batch { consumer_group, spans, items, keeping: self.settings.keeping.clone() })
     }
 
-    /// Counts a part, in however many smaller ones; tells whether all of it is stored.
+    /// Counts a part, split into smaller ones where needed. Returns whether all of it is stored.
     fn count(&mut self, work_id: WorkId, part: Batch) -> bool {
         let mut parts = vec![part];
         while let Some(mut part) = parts.pop() {
@@ -164,7 +167,7 @@ impl Writer {
         true
     }
 
-    /// Writes a part, however often it takes.
+    /// Writes a part, retrying until it is stored, has to be halved, or is given up.
     fn write(&mut self, work_id: WorkId, batch: &mut Batch) -> Outcome {
         let business = self.settings.decoder.business;
         let (mut failures, mut answer_lost) = (0, false);
@@ -184,7 +187,7 @@ impl Writer {
                     continue;
                 }
                 Err(WriteError::Busy) => {
-                    log::info!("others are counting, waiting for longer");
+                    log::info!("other writers hold the counting lock, still waiting");
                     self.buffer.goes_forward(work_id);
                     if !self.buffer.pause(work_id, Duration::ZERO) {
                         return Outcome::GivenUp;
@@ -210,21 +213,21 @@ impl Writer {
             failures += 1;
             let took = began.elapsed();
             let error = match error {
-                // Whether the commit happened is known when the connection is back.
+                // Whether the transaction was committed is known once the database can be reached.
                 DbError::Unreachable(_) => {
                     answer_lost = true;
                     error
                 }
                 DbError::Statement(_) if took >= TOO_LONG && batch.items.len() > 1 => {
-                    // The database is well, and half of it comes next: that is progress.
-                    log::warn!("a statement of {} records took too long, they are halved", batch.items.len());
+                    // The database works, and the halves are tried next: that counts as progress.
+                    log::warn!("a statement for {} records took too long, halving the batch", batch.items.len());
                     self.buffer.goes_forward(work_id);
                     return Outcome::TooLarge;
                 }
                 DbError::Statement(failure) => match refusal::fault(&failure) {
                     Fault::Record => self.suspect(batch, &mut failures, DbError::Statement(failure)),
                     Fault::Operator => DbError::Unusable(format!(
-                        "a unique index that is not this service's refuses good records, and has to be dropped: {failure}"
+                        "a unique index that does not belong to this service rejects valid records and has to be dropped: {failure}"
                     )),
                     Fault::Unclear => {
                         if took >= WAITED {
@@ -243,40 +246,44 @@ impl Writer {
         }
     }
 
-    /// Suspects the records where the database fails again and again.
+    /// Suspects the records once the batch has failed [`SUSPICIOUS`] times.
     fn suspect_in_time(&mut self, batch: &mut Batch, failures: &mut u32, error: DbError) -> DbError {
         if *failures >= SUSPICIOUS { self.suspect(batch, failures, error) } else { error }
     }
 
-    /// Turns what the database refuses into dead letters of the batch. Returns what is the matter.
+    /// Turns records that the database refuses into dead letters of the batch. Returns the error to
+    /// report.
     fn suspect(&mut self, batch: &mut Batch, failures: &mut u32, error: DbError) -> DbError {
         let business = self.settings.decoder.business;
         match self.connected(|connection| Ok(refusal::reject_refused(connection, batch, business)?)) {
             Ok(0) => error,
             Ok(records) => {
-                log::warn!("the database refuses {records} records, they become dead letters");
+                log::warn!("the database refuses {records} records; they become dead letters");
                 *failures = 0;
                 error
             }
             Err(WriteError::Database(why @ DbError::Unusable(_))) => why,
             Err(why) => {
-                log::warn!("whether a record is at fault cannot be found out: {why}");
+                log::warn!("cannot find out whether a record causes the failure: {why}");
                 error
             }
         }
     }
 
-    /// Ends workers that froze while they held what this one waits for.
+    /// Ends the database sessions of workers that froze in the middle of a COPY, which may hold the
+    /// locks that this one waits for.
     fn end_frozen(&mut self) {
         match self.connected(|connection| Ok(frozen::end_frozen(connection)?)) {
             Ok(0) => {}
-            Ok(ended) => log::warn!("{ended} workers froze in mid-COPY; their connections were ended"),
-            Err(error) => log::debug!("whether another worker froze cannot be found out: {error}"),
+            Ok(ended) => {
+                log::warn!("ended the database sessions of {ended} workers that froze in the middle of a COPY")
+            }
+            Err(error) => log::debug!("cannot find out whether another worker froze: {error}"),
         }
     }
 
-    /// Whether an earlier attempt was committed although its answer got lost: nobody else can
-    /// have moved all offsets to just where this batch ends.
+    /// Returns whether an earlier attempt was committed although the answer was lost: no other
+    /// worker can have moved all offsets to exactly where this batch ends.
     fn was_stored(&mut self, batch: &Batch) -> bool {
         let partitions: Vec<TopicPartition> = batch.spans.iter().map(|span| span.partition.clone()).collect();
         let stored =
@@ -284,6 +291,7 @@ impl Writer {
         stored.is_ok_and(|stored| batch.spans.iter().all(|span| stored.get(&span.partition) == Some(&span.next)))
     }
 
+    /// Reports the progress of partitions, and the topics if they are due.
     fn heartbeat(
         &mut self,
         work_id: WorkId,
@@ -309,7 +317,7 @@ impl Writer {
         self.buffer.finish(work_id, &partitions);
     }
 
-    /// Does something with a connection, made anew if the last one broke.
+    /// Runs `work` with the writer's connection, or with a new one if that broke.
     fn connected<T>(&mut self, work: impl FnOnce(&mut Connection) -> Result<T, WriteError>) -> Result<T, WriteError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -327,7 +335,7 @@ impl Writer {
         self.telemetry.recovered(attempt);
     }
 
-    /// Notes a failure; after too long a time of them the session ends.
+    /// Notes a failure, and ends the session if failures have lasted longer than [`PATIENCE`].
     fn failed(&mut self, attempt: Attempt, level: log::Level, why: String) {
         self.telemetry.retrying(attempt, level, why.clone());
         let since = *self.failing_since.get_or_insert_with(Instant::now);
@@ -336,9 +344,9 @@ impl Writer {
         }
     }
 
-    /// Waits a little longer each time, unless the batch is not wanted any more.
+    /// Notes a failure and pauses, longer each time. Returns whether the batch is still wanted.
     fn may_try_again(&mut self, work_id: WorkId, error: &DbError, failures: u32) -> bool {
-        // What is unusable has to be mended by somebody.
+        // An unusable database needs an operator.
         let level = if matches!(error, DbError::Unusable(_)) { log::Level::Error } else { log::Level::Warn };
         self.failed(Attempt::Batch, level, error.to_string());
         let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(5)).min(LONGEST_PAUSE);

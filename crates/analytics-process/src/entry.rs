@@ -1,4 +1,4 @@
-//! How a process begins and ends: settings, logs, signals, an exit code.
+//! Start and end of a process: settings, logging, signals, the exit code.
 
 use std::panic;
 use std::process::ExitCode;
@@ -9,17 +9,18 @@ use crate::logging;
 use crate::settings::{Settings, masked};
 use crate::shutdown::Shutdown;
 
-/// The arguments that every process has.
+/// The command-line arguments of every process.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct CommonArguments {
-    /// Check all settings, say what is wrong with the first that cannot be used, and exit
+    /// Check the settings, report the first that is invalid, and exit
     #[arg(long, global = true)]
     pub check_settings: bool,
 }
 
-/// Runs a process until it is asked to stop or cannot go on; then says why, in one line.
+/// Runs a process until it ends or fails. A failure is reported in one line on standard error.
 ///
-/// `validate` turns the settings into what `work` needs; with `--check-settings` nothing else is done.
+/// `validate` turns the settings into what `work` needs; with `--check-settings`, `work` is not
+/// run.
 pub fn run<S>(
     name: &str,
     arguments: CommonArguments,
@@ -52,8 +53,8 @@ fn prepare<S>(validate: impl FnOnce(&Settings) -> anyhow::Result<S>) -> anyhow::
     Ok((validate(&settings)?, Shutdown::on_signals()?))
 }
 
-/// A process that has lost a thread does half of its work and looks whole. Whoever runs it starts it
-/// again; what was not committed is done again.
+/// Makes a panic in any thread end the process. A process that has lost a thread would look healthy
+/// and do only part of its work. The supervisor restarts it, and uncommitted work is done again.
 fn end_at_any_panic() {
     panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

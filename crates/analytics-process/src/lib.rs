@@ -1,5 +1,5 @@
-//! What every process of the service shares: how it begins and ends, where settings come from,
-//! how logs look, how it is asked to stop, and what it tells its probes.
+//! Code shared by every process of the service: starting and ending, settings, logging, shutdown
+//! requests, time limits, and the probes with their metrics.
 
 pub mod deadline;
 pub mod entry;

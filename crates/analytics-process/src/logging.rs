@@ -1,4 +1,4 @@
-//! Logs on standard error, as lines or as JSON objects.
+//! Logging to standard error, as lines of text or as JSON objects.
 
 use std::io::Write;
 
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::settings::{Settings, SettingsError, masked};
 
-/// Starts logging by `LOG_FORMAT` and `RUST_LOG`.
+/// Starts logging as `LOG_FORMAT` and `RUST_LOG` say.
 ///
 /// # Errors
-/// Where `LOG_FORMAT` is neither `text` nor `json`.
+/// If `LOG_FORMAT` is neither `text` nor `json`, or if `RUST_LOG` is not a valid filter.
 pub fn start(settings: &Settings) -> Result<(), SettingsError> {
     let json = settings.parse("LOG_FORMAT", |format| match format {
         "text" => Ok(false),
@@ -34,7 +34,7 @@ pub fn start(settings: &Settings) -> Result<(), SettingsError> {
             writeln!(out, "{time} {level:<5} {target}: {message}")
         }
     });
-    // Tests start several processes' worth of settings in one; the first one's logger stays.
+    // Tests call this several times in one process; the first logger is kept.
     let _already_started = builder.try_init();
     Ok(())
 }

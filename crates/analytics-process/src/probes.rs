@@ -1,4 +1,4 @@
-//! `/health/live`, `/health/ready` and `/metrics`, the same for every process.
+//! The routes `/health/live`, `/health/ready` and `/metrics`, the same for every process.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +10,16 @@ use actix_web::web::{Data, ServiceConfig, route};
 use actix_web::{App, HttpResponse, HttpServer, Route, rt};
 use prometheus::{Registry, TextEncoder};
 
-/// Tells whether the process can do its work now, else why not. Must answer at once.
+/// Reports whether the process can work now, and if not, why. Must not block.
 pub trait Readiness: Send + Sync + 'static {
+    /// Returns `Ok` if the process can work now.
+    ///
     /// # Errors
     /// A sentence that says what the process is waiting for.
     fn ready(&self) -> Result<(), String>;
 }
 
-/// The probes' routes, for an application of its own or beside others.
+/// Returns the probes' routes, for a separate application or for one with other routes.
 pub fn routes(readiness: Arc<dyn Readiness>, registry: Registry) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
@@ -30,12 +32,13 @@ pub fn routes(readiness: Arc<dyn Readiness>, registry: Registry) -> impl FnOnce(
     }
 }
 
-/// A route that reads: HEAD is GET without the body.
+/// Returns a route for GET and HEAD.
 pub fn read() -> Route {
     route().guard(Any(Get()).or(Head()))
 }
 
-/// Anybody may ask, and reasons name servers and users: they are for the log.
+/// Answers `/health/ready` without the reason, which is only logged: anybody may send the request,
+/// and reasons name servers and users.
 async fn ready(readiness: Data<dyn Readiness>, last: Data<LastReason>) -> HttpResponse {
     let why = readiness.ready().err();
     let mut last = last.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,11 +51,11 @@ async fn ready(readiness: Data<dyn Readiness>, last: Data<LastReason>) -> HttpRe
     }
     match why {
         None => HttpResponse::Ok().body("ready\n"),
-        Some(_) => HttpResponse::ServiceUnavailable().body("not ready, the log says why\n"),
+        Some(_) => HttpResponse::ServiceUnavailable().body("not ready, see the log\n"),
     }
 }
 
-/// Why the process was not ready when it was asked last.
+/// Why the process was not ready at the last request; `None` if it was ready.
 #[derive(Clone, Default)]
 struct LastReason(Arc<Mutex<Option<String>>>);
 
@@ -63,10 +66,10 @@ async fn metrics(registry: Data<Registry>) -> HttpResponse {
     }
 }
 
-/// Serves nothing but the probes, from a thread of its own, for as long as the process lives.
+/// Serves only the probes, on a thread of its own, until the process ends.
 ///
 /// # Errors
-/// Where the address cannot be listened on.
+/// If the process cannot listen on the address.
 pub fn serve(bind: SocketAddr, readiness: Arc<dyn Readiness>, registry: Registry) -> anyhow::Result<()> {
     let (started, waiting) = std::sync::mpsc::channel();
     thread::Builder::new().name("probes".into()).spawn(move || {

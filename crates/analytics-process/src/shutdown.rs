@@ -1,4 +1,5 @@
-//! How a process is asked to stop: SIGTERM or SIGINT once, drain; twice, go.
+//! Shutdown requests: the first SIGTERM or SIGINT asks the process to stop in order, the second
+//! ends it at once.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -19,12 +20,13 @@ impl Shutdown {
     /// Listens for SIGTERM and SIGINT from now on. A second signal ends the process at once.
     ///
     /// # Errors
-    /// Where signal handlers cannot be installed.
+    /// If the signal handlers or the thread that waits for signals cannot be set up.
     pub fn on_signals() -> io::Result<Self> {
         let shutdown = Self::default();
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            // Registered first, so that it sees whether an earlier signal armed it.
+            // Registered before the handler that sets the flag, so that only a second signal finds
+            // it set.
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked))?;
             signal_hook::flag::register(signal, Arc::clone(&asked))?;
         }
@@ -44,29 +46,30 @@ impl Shutdown {
         self.state.1.notify_all();
     }
 
-    /// Ends the process if it is still there so long after it was asked to stop: for work that stops between
-    /// two statements, and a statement that takes longer. Its transaction is taken back.
+    /// Ends the process if it still runs `grace` after it was asked to stop. For work that checks
+    /// for shutdown only between two statements, when one takes longer; its transaction is rolled
+    /// back.
     ///
     /// # Errors
-    /// Where no thread can be had.
+    /// If no thread can be started.
     pub fn enforce(&self, grace: Duration) -> io::Result<()> {
         let shutdown = self.clone();
         thread::Builder::new().name("enforcer".into()).spawn(move || {
             while !shutdown.wait(Duration::from_secs(3600)) {}
             thread::sleep(grace);
-            log::warn!("stopped in the middle of a statement, which is taken back");
+            log::warn!("stopped in the middle of a statement, which is rolled back");
             std::process::exit(130);
         })?;
         Ok(())
     }
 
-    /// Whether it has been asked.
+    /// Returns whether the process has been asked to stop.
     #[must_use]
     pub fn requested(&self) -> bool {
         *self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the request, at most this long; tells whether it came.
+    /// Waits for the request, at most this long. Returns whether it was made.
     #[must_use]
     pub fn wait(&self, at_most: Duration) -> bool {
         let asked = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! How far a partition is consumed, beside where it ended at what time: from this follows up to when
-//! everything is counted.
+//! Tracks how far a partition is consumed and where it ended at which time, to derive the time up
+//! to which everything in it is counted.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -7,25 +7,25 @@ use std::time::Instant;
 use analytics_core::record::Offset;
 use analytics_db::batch::Progress;
 
-/// How many ends are remembered that are not reached yet. A partition that is further behind is told with
-/// a coarser time.
+/// How many ends that are not reached yet are remembered. For a partition that is further behind,
+/// the time is coarser.
 const REMEMBERED: usize = 240;
 
-/// What is known of one partition besides its records.
+/// What is known about one partition besides its records.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    /// Ends that are not consumed yet, and when they were asked for, in order.
+    /// Ends that are not consumed yet, and when they were queried, in order.
     ahead: VecDeque<(Offset, Instant)>,
-    /// The end as told last.
+    /// The last reported end, and when it was queried.
     end: Option<(Offset, Instant)>,
-    /// Everything below was delivered, records or not.
+    /// Everything below this offset was delivered, including offsets without records.
     delivered: Offset,
-    /// Everything that was there at this moment is consumed.
+    /// Everything that was in the partition at this moment is consumed.
     caught_up: Option<Instant>,
 }
 
 impl Followed {
-    /// The partition ended here when the broker was asked.
+    /// Notes where the partition ended when the broker was queried.
     pub(super) fn ended(&mut self, end: Offset, asked: Instant) {
         self.end = Some((end, asked));
         if self.ahead.len() >= REMEMBERED {
@@ -38,25 +38,25 @@ impl Followed {
         self.ahead.push_back((end, asked));
     }
 
-    /// Everything below was delivered.
+    /// Notes that everything below an offset was delivered.
     pub(super) fn delivered(&mut self, to: Offset) {
         self.delivered = self.delivered.max(to);
     }
 
-    /// How far a partition is consumed once all records are stored that were delivered, the last of them
-    /// before `stored`.
+    /// Returns how far the partition is consumed once all delivered records are stored, the last of
+    /// them just before `stored`.
     pub(super) fn consumed_after(&self, stored: Offset) -> Offset {
         stored.max(self.delivered)
     }
 
-    /// Everything below is consumed.
+    /// Notes that everything below an offset is consumed.
     pub(super) fn consumed(&mut self, to: Offset) {
         while let Some((_, asked)) = self.ahead.pop_front_if(|(end, _)| *end <= to) {
             self.caught_up = Some(asked);
         }
     }
 
-    /// What there is to tell of the partition once it is consumed up to here.
+    /// Returns the progress to report once the partition is consumed up to this offset.
     pub(super) fn progress(&self, consumed_to: Offset) -> Progress {
         let reached = self.ahead.iter().take_while(|(end, _)| *end <= consumed_to).last();
         Progress {
@@ -66,7 +66,7 @@ impl Followed {
         }
     }
 
-    /// How many messages are not consumed.
+    /// Returns how many messages are not consumed, if the end is known.
     pub(super) fn lag(&self, consumed_to: Offset) -> Option<i64> {
         self.end.map(|(end, _)| (end.0 - consumed_to.0).max(0))
     }
@@ -95,7 +95,7 @@ mod tests {
         }
         followed.consumed(Offset(20));
         assert_eq!(followed.progress(Offset(20)).caught_up, Some(at(2)));
-        // Markers of transactions: no record comes any more.
+        // The rest are transaction markers: no record follows.
         followed.delivered(Offset(30));
         assert_eq!(followed.progress(followed.consumed_after(Offset(20))).caught_up, Some(at(3)));
     }

@@ -1,4 +1,4 @@
-//! What waits, and how batches are cut from it.
+//! The state of the buffer: the records that wait, and how batches are cut from them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,22 +10,26 @@ use super::progress::Followed;
 use super::{End, Limits, Topics, Work, WorkId};
 use crate::kafka::Begin;
 
-/// Below this many waiting records one writer takes all: two small transactions cost more than one.
+/// Below this many waiting records, one writer gets all of them: two small transactions cost more
+/// than one.
 const TOO_FEW_TO_SHARE: usize = 2_000;
-/// How often the database is told which topics there are, if nothing about them changes.
+/// How often the topics are reported to the database if they do not change.
 const TELL_TOPICS: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Partition {
-    /// The offset that the database has.
+    /// The stored offset.
     pub(super) stored: Offset,
     /// The offset after the last record that was pushed.
     pub(super) next: Offset,
-    /// The timestamp that the record before `stored` must have, until it was looked at.
+    /// The timestamp that the record before `stored` must have; `None` if it is unknown, or once
+    /// a later record was accepted.
     pub(super) last_timestamp: Option<i64>,
-    /// Records with the order of their arrival.
+    /// Waiting records, each with its position in the order of arrival over all partitions.
     pub(super) waiting: VecDeque<(u64, Record)>,
+    /// Since when the oldest record may have been waiting; `None` if no record waits.
     pub(super) oldest: Option<Instant>,
+    /// Whether a writer has this partition.
     pub(super) in_work: bool,
     pub(super) followed: Followed,
 }
@@ -33,23 +37,27 @@ pub(super) struct Partition {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) partitions: HashMap<TopicPartition, Partition>,
-    /// Partitions that are ours and cannot be read before they reach this offset.
+    /// Assigned partitions that cannot be read before they reach this offset.
     pub(super) unreadable: HashMap<TopicPartition, Offset>,
+    /// How many records have arrived.
     pub(super) arrived: u64,
+    /// The number of the current assignment.
     pub(super) generation: u64,
-    /// What writers have in hand, and when something last came of it.
+    /// The work that writers have, and when each last made progress.
     pub(super) in_hand: BTreeMap<WorkId, Instant>,
+    /// How many pieces of work have been handed out.
     pub(super) handed_out: u64,
     pub(super) waiting_records: usize,
     pub(super) waiting_bytes: usize,
     pub(super) last_heartbeat: Option<Instant>,
     pub(super) topics: Topics,
+    /// When the topics were last reported; `None` if they have changed since.
     pub(super) topics_told: Option<Instant>,
-    /// The partitions are being given up.
+    /// Whether the partitions are being revoked.
     pub(super) revoking: bool,
-    /// Everything that waits is to be written at once.
+    /// Whether all waiting records have to be written without delay.
     pub(super) draining: bool,
-    /// No further work is handed out.
+    /// Whether no further work is handed out.
     pub(super) closed: bool,
     pub(super) end: Option<End>,
 }
@@ -59,17 +67,17 @@ impl State {
         self.waiting_records >= limits.waiting_records || self.waiting_bytes >= limits.waiting_bytes
     }
 
-    /// Whether the session goes on, or is about to end in good order.
+    /// Returns whether the session continues, or is being shut down and still writes.
     pub(super) fn lasts(&self) -> bool {
         !self.closed && matches!(self.end, None | Some(End::Shutdown))
     }
 
-    /// Whether what a writer has in hand can still be of use.
+    /// Returns whether a writer should still try to store this work.
     pub(super) fn wants(&self, work_id: WorkId) -> bool {
         self.lasts() && !self.revoking && self.generation == work_id.generation
     }
 
-    /// A number for work that is handed out.
+    /// Registers a piece of work that is handed out, and returns its id.
     fn hand_out(&mut self) -> WorkId {
         self.handed_out += 1;
         let work_id = WorkId { generation: self.generation, number: self.handed_out };
@@ -77,7 +85,7 @@ impl State {
         work_id
     }
 
-    /// Cuts a batch, or says how long it is until one may be due.
+    /// Cuts a batch, or returns how long to wait until one may be due.
     pub(super) fn batch(&mut self, limits: &Limits) -> Result<Work, Duration> {
         let now = Instant::now();
         let mut due: Vec<(&TopicPartition, usize, Instant)> = self
@@ -93,7 +101,7 @@ impl State {
         if !full && !self.draining && now < ripe_at {
             return Err(ripe_at - now);
         }
-        // Every other partition by size goes to this writer, the rest is for the next one.
+        // With n writers, every n-th partition by size goes to this one, the rest to the next ones.
         due.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         let busy_writers = self.in_hand.len() + 1;
         let stride = if records < TOO_FEW_TO_SHARE || busy_writers >= limits.writers { 1 } else { limits.writers };
@@ -101,7 +109,8 @@ impl State {
         Ok(self.cut(&chosen, limits))
     }
 
-    /// Takes records of these partitions, as many as a batch holds, at least one of each.
+    /// Cuts a batch from these partitions: for each an equal share of the records, until the batch
+    /// has its limit of bytes.
     fn cut(&mut self, chosen: &[TopicPartition], limits: &Limits) -> Work {
         let share = limits.batch_records.div_ceil(chosen.len().max(1));
         let (mut spans, mut records) = (Vec::new(), Vec::new());
@@ -126,18 +135,20 @@ impl State {
             });
             partition.in_work = true;
             partition.oldest = if partition.waiting.is_empty() { None } else { partition.oldest };
-            // Each partition would keep room for all that ever waits, one after the other.
+            // Otherwise each partition would keep the memory of its largest backlog.
             partition.waiting.shrink_to_fit();
         }
         self.waiting_records = self.waiting_records.saturating_sub(records.len());
         self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
-        // What arrived earlier is counted earlier, across partitions too: it may say whose a product is.
+        // Records are counted in the order of their arrival, across partitions, too: an earlier one
+        // may tell to which vendor a product of a later one belongs.
         records.sort_unstable_by_key(|(arrival, _)| *arrival);
         let records = records.into_iter().map(|(_, record)| record).collect();
         Work::Batch { work_id: self.hand_out(), spans, records }
     }
 
-    /// The partitions that nobody is writing and the topics, if it is time to report them.
+    /// Returns a heartbeat for the partitions that no writer has, with the topics if they are due,
+    /// if it is time for one.
     pub(super) fn heartbeat_due(&mut self, limits: &Limits) -> Option<Work> {
         let due = self.last_heartbeat.is_none_or(|last| last.elapsed() >= limits.heartbeat);
         if !due || self.end.is_some() || self.draining {
@@ -178,7 +189,7 @@ impl Partition {
         }
     }
 
-    /// All below this offset is consumed: stored, or known to hold no record.
+    /// Returns the offset below which everything is consumed: stored, or known to hold no record.
     pub(super) fn consumed_to(&self) -> Offset {
         if self.stored == self.next { self.followed.consumed_after(self.stored) } else { self.stored }
     }

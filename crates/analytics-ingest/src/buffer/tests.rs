@@ -1,4 +1,4 @@
-//! Work that outlives its assignment.
+//! Work that outlives its assignment, work that is given up, and progress.
 
 use analytics_core::record::Place;
 use analytics_process::shutdown::Shutdown;
@@ -19,7 +19,7 @@ fn partition() -> TopicPartition {
     TopicPartition { topic: "t".into(), partition: 0 }
 }
 
-/// Gives the partition to the buffer from its start on, and the first records of it.
+/// Assigns the partition from offset 0, and pushes its first records.
 fn assign(buffer: &Buffer, records: i64) {
     buffer.assign([(partition(), Begin { stored: Offset(0), last_timestamp: None })].into(), HashMap::new());
     buffer.lock().last_heartbeat = Some(Instant::now());
@@ -42,7 +42,7 @@ fn take(buffer: &Buffer) -> (WorkId, Vec<Span>, usize) {
 }
 
 #[test]
-fn what_a_late_writer_stored_says_nothing_of_the_partition_as_it_was_given_back() {
+fn a_late_writer_does_not_change_a_partition_that_was_assigned_again() {
     let buffer = Buffer::new(LIMITS);
     assign(&buffer, 5);
     let (late, spans, _) = take(&buffer);
@@ -53,12 +53,12 @@ fn what_a_late_writer_stored_says_nothing_of_the_partition_as_it_was_given_back(
     buffer.advance(late, &spans);
     buffer.finish(late, &[partition()]);
     let (work_id, spans, records) = take(&buffer);
-    assert_eq!((spans[0].expected, records), (Offset(0), 5), "the fence has to see where these records begin");
+    assert_eq!((spans[0].expected, records), (Offset(0), 5), "the fence must see where these records begin");
     assert_ne!(work_id, late);
 }
 
 #[test]
-fn a_partition_that_was_given_back_is_in_the_hands_of_one_writer() {
+fn a_partition_that_was_assigned_again_has_one_writer() {
     let buffer = Buffer::new(LIMITS);
     assign(&buffer, 5);
     let (late, ..) = take(&buffer);
@@ -70,7 +70,7 @@ fn a_partition_that_was_given_back_is_in_the_hands_of_one_writer() {
 }
 
 #[test]
-fn what_an_assignment_held_is_not_wanted_once_it_is_over() {
+fn work_of_an_older_assignment_is_not_wanted() {
     let buffer = Buffer::new(LIMITS);
     assign(&buffer, 5);
     let (late, ..) = take(&buffer);
@@ -83,7 +83,7 @@ fn what_an_assignment_held_is_not_wanted_once_it_is_over() {
 }
 
 #[test]
-fn being_fenced_ends_the_session_only_while_its_assignment_lasts() {
+fn being_fenced_ends_the_session_only_if_the_assignment_is_current() {
     let buffer = Buffer::new(LIMITS);
     assign(&buffer, 5);
     let (late, ..) = take(&buffer);
@@ -96,7 +96,7 @@ fn being_fenced_ends_the_session_only_while_its_assignment_lasts() {
 }
 
 #[test]
-fn what_comes_after_records_that_were_given_up_is_not_counted() {
+fn records_after_those_that_were_given_up_are_not_counted() {
     let buffer = Buffer::new(LIMITS);
     assign(&buffer, 5);
     let (work_id, ..) = take(&buffer);
@@ -116,14 +116,14 @@ fn a_batch_is_stored_in_parts_and_its_partitions_are_free_after_the_last() {
     let part = Span { next: Offset(3), ..spans[0].clone() };
     buffer.advance(work_id, &[part]);
     assert_eq!(buffer.stored()[&partition()], Offset(3));
-    assert!(buffer.lock().batch(&LIMITS).is_err(), "its writer is not done");
+    assert!(buffer.lock().batch(&LIMITS).is_err(), "the writer has not finished");
     buffer.advance(work_id, &spans);
     buffer.finish(work_id, &[partition()]);
     assert_eq!(take(&buffer).1[0].expected, Offset(5));
 }
 
 #[test]
-fn a_writer_is_stuck_for_as_long_as_nothing_comes_of_its_work() {
+fn a_writer_is_stuck_for_as_long_as_it_makes_no_progress() {
     let buffer = Buffer::new(LIMITS);
     assert_eq!(buffer.stuck_for(), Duration::ZERO);
     assign(&buffer, 5);

@@ -1,6 +1,7 @@
-//! Records whose checksum is wrong, or that cannot be unpacked: rotten bytes on a broker's disk. They
-//! cannot be counted, and are never skipped in silence: once another connection has read the same, they
-//! are a gap, and counting goes on after them.
+//! Handling of records whose checksum is wrong, or that cannot be decompressed: their bytes on the
+//! broker's disk are corrupt. They cannot be counted, and are never skipped silently: once another
+//! connection has failed on the same bytes, they are recorded as a gap, and counting continues
+//! after it.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,21 +19,22 @@ use crate::telemetry::Telemetry;
 use super::ends::{asking, ends};
 use super::start::{StartError, record_gap};
 
-/// How long the broker may take to send what is at an offset.
+/// How long the broker may take to send the batch at an offset.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Whether an error of the client's is about bytes that it received.
+/// Whether an error of the client means that the bytes it received are damaged.
 pub(crate) const fn is_damage(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{BadCompression, BadMessage, InvalidMessage, NotImplemented};
     matches!(code, BadMessage | BadCompression | NotImplemented | InvalidMessage)
 }
 
-/// Looks at the batch that could not be read. If it is damaged where it lies, its stretch is recorded as a gap,
-/// together with what is before it from the stored offset on, which is no record (aborted transactions); else
-/// it was damaged on the way, and is read again.
+/// Reads the batch that could not be read once more. If it is damaged on the broker, records a gap
+/// from the stored offset to the end of the batch; the offsets before the batch hold no records to
+/// count (only aborted transactions). Otherwise it was damaged in transit: nothing is recorded, and
+/// the next session reads it again.
 ///
 /// # Errors
-/// [`StartError`]; the next session finds the same again.
+/// [`StartError`]; the next session will find the same damage.
 pub(crate) fn record_damage(
     settings: &IngestSettings,
     telemetry: &Telemetry,
@@ -46,9 +48,9 @@ pub(crate) fn record_damage(
         return Ok(());
     }
     let Batch::Damaged(batch) = batch_at(settings, partition, first)? else { return Ok(()) };
-    // A batch is damaged as a whole, and nothing tells where it ends. Ever longer steps find an offset
-    // after it; what lies between that and the step before is halved. What follows it may be damaged, too, and
-    // is looked at by itself.
+    // A batch is damaged as a whole, and where it ends is unknown. Ever longer steps find an offset
+    // after it; a binary search between that offset and the previous step finds the end. The batch
+    // after it may be damaged, too, and is handled separately.
     let is_after =
         |offset: i64| Ok::<_, StartError>(batch_at(settings, partition, Offset(offset))? != Batch::Damaged(batch));
     let (mut damaged, mut step) = (first.0, 1);
@@ -71,19 +73,20 @@ pub(crate) fn record_damage(
     record_gap(settings, telemetry, partition, gap, "the records are damaged: their checksum is wrong")
 }
 
-/// How a batch of records could be read.
+/// Whether a batch of records can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Batch {
     Readable,
-    /// Damaged, as the client tells where the batch begins.
+    /// It is damaged. The offset is the one that the client reports, which identifies the batch; -1
+    /// if it reports none.
     Damaged(i64),
 }
 
-/// The batch at an offset.
+/// Reads the batch at an offset over a connection of its own.
 fn batch_at(settings: &IngestSettings, partition: &TopicPartition, at: Offset) -> Result<Batch, StartError> {
     let mut config = settings.kafka_queries.clone();
     config
-        // The client wants one to read at all; no group is joined.
+        // The client does not read without a group id; it joins no group.
         .set("group.id", &settings.group_id)
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
@@ -91,7 +94,7 @@ fn batch_at(settings: &IngestSettings, partition: &TopicPartition, at: Offset) -
         .set("check.crcs", "true");
     let consumer: BaseConsumer = config.create()?;
     let read = read_at(&consumer, partition, at);
-    // Closing a consumer takes a moment, and has been seen not to end at all: nobody waits for it.
+    // Closing a consumer takes a moment, and has been observed to hang: do not wait for it.
     let closing = thread::Builder::new().name("closing".into()).spawn(move || drop(consumer));
     if let Err(error) = closing {
         log::warn!("a consumer could not be closed: {error}");
@@ -114,5 +117,5 @@ fn read_at(consumer: &BaseConsumer, partition: &TopicPartition, at: Offset) -> R
             _ => {}
         }
     }
-    Err(StartError::Kafka(format!("the broker did not send what it holds of {partition} at {at}")))
+    Err(StartError::Kafka(format!("the broker did not send the records of {partition} at offset {at} in time")))
 }

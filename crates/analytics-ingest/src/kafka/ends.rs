@@ -1,6 +1,7 @@
-//! What the broker says of the topics that are counted: which there are, how many partitions they have,
-//! and where these end. Asked by a client of its own, which sees all that is there (records of
-//! transactions that are not decided yet, too), on a thread of its own, which may wait for an answer.
+//! Queries the broker about the topics that are counted: which of them exist, how many partitions
+//! they have, and where these end. Uses a separate client, for which a partition's end includes the
+//! records of transactions that are still open. During a session this runs on a separate thread,
+//! which may block until the broker answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,23 +16,23 @@ use crate::settings::IngestSettings;
 
 use super::start::Regressions;
 
-/// How often the broker is asked.
+/// How often the broker is queried.
 const EVERY: Duration = Duration::from_secs(5);
-/// How long it may take to answer.
+/// How long the broker may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// A topic as the broker has it: for each partition, whether it has a leader. Empty: it does not exist.
+/// For each partition of a topic, whether it has a leader. Empty if the topic does not exist.
 pub(crate) type Leaders = Vec<bool>;
 
-/// A client that asks only, and is a member of no group.
+/// Creates a client that only queries the broker and joins no group.
 pub(super) fn asking(settings: &IngestSettings) -> Result<BaseConsumer, KafkaError> {
     settings.kafka_queries.create()
 }
 
-/// The topics of the mapping.
+/// Returns how many partitions each topic of the mapping has; 0 if the topic does not exist.
 ///
 /// # Errors
-/// Where the broker does not answer.
+/// If the broker does not answer.
 pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<BTreeMap<String, i32>, KafkaError> {
     let client = asking(settings)?;
     settings
@@ -45,16 +46,16 @@ pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<BTr
         .collect()
 }
 
-/// The partitions of a topic.
+/// Returns the partitions of a topic.
 pub(super) fn leaders(client: &BaseConsumer, topic: &str, at_most: Duration) -> Result<Leaders, KafkaError> {
     let metadata = client.fetch_metadata(Some(topic), at_most)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Leaders::new()) };
     match found.error().map(RDKafkaErrorCode::from) {
         None | Some(RDKafkaErrorCode::LeaderNotAvailable) => {}
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(Leaders::new()),
-        // One topic that may not be described holds up no other.
+        // An error about one topic, such as a missing authorization, must not hold up the others.
         Some(error) if !is_transport(error) => {
-            log::warn!("{topic}: the broker does not describe it: {error}");
+            log::warn!("{topic}: the broker does not describe the topic: {error}");
             return Ok(Leaders::new());
         }
         Some(error) => return Err(KafkaError::MetadataFetch(error)),
@@ -67,19 +68,19 @@ pub(super) fn leaders(client: &BaseConsumer, topic: &str, at_most: Duration) -> 
     Ok(leaders)
 }
 
-/// Whether the broker could not be asked.
+/// Whether the error means that the broker could not be queried.
 const fn is_transport(error: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut};
     matches!(error, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | RequestTimedOut)
 }
 
-/// Where a partition begins and ends, if its leader says so.
+/// Returns the first offset of a partition and the offset of its end, as its leader reports them.
 pub(super) fn ends(client: &BaseConsumer, partition: &TopicPartition) -> Result<(Offset, Offset), KafkaError> {
     let (low, high) = client.fetch_watermarks(&partition.topic, partition.partition, ANSWER)?;
     Ok((Offset(low.max(0)), Offset(high.max(0))))
 }
 
-/// After so many questions without an answer the rest of them wait for the next time.
+/// After this many queries without an answer, the remaining ones are left for the next round.
 pub(super) const MOST_SILENT: u32 = 3;
 
 /// Whether the broker did not answer.
@@ -87,7 +88,7 @@ pub(super) fn is_silence(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
 }
 
-/// Asks again and again, for as long as the session lasts.
+/// Queries the broker at regular intervals for as long as the session lasts.
 pub(crate) fn follow(settings: &IngestSettings, buffer: &Buffer, regressions: &Regressions) {
     let mut client: Option<BaseConsumer> = None;
     while buffer.goes_on(EVERY) {
@@ -97,7 +98,7 @@ pub(crate) fn follow(settings: &IngestSettings, buffer: &Buffer, regressions: &R
         };
         match asked {
             Ok(open) => client = Some(open),
-            Err(error) => log::debug!("the broker did not say which topics there are: {error}"),
+            Err(error) => log::debug!("the broker did not report the topics: {error}"),
         }
     }
 }
@@ -119,7 +120,7 @@ fn ask(
     };
     let mut silent = 0;
     for (partition, waits_from) in buffer.partitions() {
-        // One broker that is away must not keep the ends on all others from being told.
+        // One unreachable broker must not prevent queries to the others.
         if !has_leader(&partition) || silent >= MOST_SILENT {
             continue;
         }
@@ -132,14 +133,14 @@ fn ask(
             (Ok(_), Some(_)) => {}
             (Err(error), _) => {
                 silent += u32::from(is_silence(&error));
-                log::debug!("{partition}: the broker did not say where it ends: {error}");
+                log::debug!("{partition}: the broker did not report where it ends: {error}");
             }
         }
     }
     Ok(())
 }
 
-/// The name of a topic for a partition.
+/// Builds a [`TopicPartition`] from the topic's name and the partition's number.
 pub(super) fn named(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition { topic: Arc::from(topic), partition }
 }

@@ -1,5 +1,6 @@
-//! Membership in the consumer group: partitions come with their stored offsets, and go only after
-//! what was begun with them is over.
+//! Membership in the consumer group: assigned partitions start at their stored offsets, and
+//! revoked ones are released only after the transactions in progress on them have ended, or after a
+//! time limit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,31 +21,31 @@ use crate::telemetry::Telemetry;
 use super::ends::named;
 use super::start::{self, Regressions, Start};
 
-/// How long partitions are held back for a transaction that is under way.
+/// How long a revocation waits for transactions that are in progress.
 const DRAIN: Duration = Duration::from_secs(8);
 
 /// A member of the group.
 pub(crate) type Consumer = BaseConsumer<Membership>;
 
-/// What happens when partitions come and go. Runs on the thread that polls.
+/// Handles assigned and revoked partitions. Runs on the thread that polls.
 pub(crate) struct Membership {
     pub(crate) settings: Arc<IngestSettings>,
     pub(crate) buffer: Arc<Buffer>,
     pub(crate) telemetry: Telemetry,
     pub(crate) regressions: Regressions,
-    /// The ids of the topics, as far as the client has heard of them.
+    /// The ids of the topics, as far as they are known.
     topic_ids: Mutex<HashMap<String, String>>,
 }
 
-/// Makes a consumer that has not joined yet.
+/// Creates a consumer that has not joined the group yet.
 ///
 /// # Errors
-/// A property that librdkafka refuses only now.
+/// If librdkafka refuses a property that it accepted when the settings were read.
 pub(crate) fn consumer(membership: Membership) -> anyhow::Result<Consumer> {
     let config = membership.settings.kafka.clone();
     let made = config.create_with_context(membership);
-    // The settings were tried when they were read; what librdkafka says of them may hold a secret.
-    made.map_err(|_| anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client cannot be made with them any more"))
+    // The settings were tested when they were read; librdkafka's error text may contain a secret.
+    made.map_err(|_| anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client can no longer be created with them"))
 }
 
 impl Membership {
@@ -57,9 +58,9 @@ impl Membership {
         Self { settings, buffer, telemetry, regressions, topic_ids: Mutex::default() }
     }
 
-    /// Starts every partition at its stored offset. The offsets are part of the assignment itself; a seek
-    /// afterwards would race with the first fetch. Partitions that cannot be read yet are left out, and
-    /// looked at again: those that can are counted.
+    /// Starts every partition at its stored offset. The offsets are part of the assignment itself:
+    /// a seek afterwards would race with the first fetch. Partitions that cannot be read yet are
+    /// left out and checked again later; the others are counted meanwhile.
     pub(crate) fn assign(&self, consumer: &Consumer, partitions: &[(String, i32)]) {
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(t, p)| named(t, *p)).collect();
         let started = start::points(&self.settings, &self.telemetry, &self.regressions, &partitions);
@@ -84,7 +85,7 @@ impl Membership {
         }
     }
 
-    /// Gives all partitions up.
+    /// Gives up all partitions.
     pub(crate) fn revoke(&self, consumer: &Consumer) {
         self.buffer.revoke(DRAIN);
         if let Err(error) = consumer.unassign() {
@@ -93,19 +94,21 @@ impl Membership {
         self.telemetry.revoked();
     }
 
-    /// Notes a topic's id, told by the broker or by the client's log. The client's is that of what it fetches,
-    /// the broker's that of what the stored offsets are of: where they differ, the topic was made again.
+    /// Notes a topic's id, as reported by the broker or by the client's log. The broker's id is
+    /// that of the topic to which the stored offsets refer, the client's that of the topic from
+    /// which it fetches: if they differ, the topic was recreated, and the session ends.
     fn heard_of(&self, topic: &str, id: &str) {
         let mut known = self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner);
         if known.insert(topic.to_owned(), id.to_owned()).is_some_and(|before| before != id) {
-            // The next session looks at what is there. Nothing of the new log was fetched yet: fetches
-            // name the topic by its id.
-            self.buffer.end(End::Kafka(format!("{topic} was deleted and made again")));
+            // The next session starts from the recreated topic. Nothing was fetched from that topic
+            // yet: fetches refer to a topic by its id.
+            self.buffer.end(End::Kafka(format!("{topic} was deleted and recreated")));
         }
     }
 
-    /// Passes a line of librdkafka's on to our log, and listens for the ids of topics. It goes on reading a
-    /// topic that was made again where it was in the old one, and has no other way to tell in time.
+    /// Forwards a line of librdkafka's log to our log, and reads changed topic ids from it.
+    /// librdkafka continues in a recreated topic at the offset it had reached in the old one, and
+    /// reports the change in time in no other way.
     pub(crate) fn log(&self, level: RDKafkaLogLevel, line: &str) {
         if let Some((topic, id)) = topic_id(line) {
             self.heard_of(topic, id);
@@ -120,7 +123,7 @@ impl Membership {
     }
 }
 
-/// The topic and its new id that a line of librdkafka's debug log tells, if it tells one.
+/// Returns the topic and its new id if this line of librdkafka's debug log reports a changed id.
 fn topic_id(line: &str) -> Option<(&str, &str)> {
     let (before, ids) = line.split_once(" changed id from ")?;
     let (_, topic) = before.rsplit_once("Topic ")?;
@@ -129,7 +132,8 @@ fn topic_id(line: &str) -> Option<(&str, &str)> {
 }
 
 impl ConsumerContext for Membership {
-    /// Only while the consumer is closed: before, events are polled.
+    /// Called only while the consumer is being closed: before that, rebalances are polled as
+    /// events.
     fn rebalance(&self, consumer: &Consumer, event: RDKafkaRespErr, _: &mut TopicPartitionList) {
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
             self.revoke(consumer);
@@ -143,7 +147,7 @@ impl ClientContext for Membership {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // librdkafka goes on by itself; errors that end a session come as events.
+        // librdkafka recovers by itself; errors that end a session are polled as events.
         log::warn!(target: "librdkafka", "{error}: {reason}");
     }
 }
@@ -153,7 +157,7 @@ mod tests {
     use super::topic_id;
 
     #[test]
-    fn ids_of_topics_are_heard_of() {
+    fn changed_topic_ids_are_read_from_the_log() {
         for (line, told) in [
             (
                 "[thrd:main]: Topic t changed id from qFTLVj0nSeyKI9pzyVKJuQ to b1XnzyyzR3mM7Zs8Z3Cq2g",

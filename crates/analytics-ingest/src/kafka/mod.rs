@@ -1,5 +1,5 @@
-//! The consumer: its membership in the group, where its partitions start, and what the broker says of
-//! topics and their ends.
+//! The consumer: its membership in the group, where its partitions start, and what the broker
+//! reports about topics and their ends.
 
 mod damage;
 mod ends;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use analytics_core::record::{self, Header, Offset, Place, Record, TopicPartition};
 use kafka_events::Message;
 
-/// Takes a fetched message over. The topic's name is shared among its records.
+/// Copies a fetched message into a [`Record`]. All records of a topic share its name.
 pub(crate) fn record(message: &Message, topic: Arc<str>) -> Record {
     let header = |(name, value): (&[u8], Option<&[u8]>)| Header {
         name: String::from_utf8_lossy(name).into_owned(),

@@ -1,6 +1,6 @@
-//! Where the partitions of an assignment start: where the database says, and for one that was
-//! never read, where `KAFKA_START` says. A stored offset that the log no longer holds is a gap,
-//! which is recorded before anything goes on.
+//! Decides where the partitions of an assignment start: at the stored offset; if there is none and
+//! the partition existed before the group, where `KAFKA_START` says; otherwise at the beginning. A
+//! stored offset that the log no longer holds is a gap, which is recorded before reading continues.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +23,13 @@ use crate::telemetry::Telemetry;
 use super::ends::{MOST_SILENT, asking, ends, is_silence, leaders};
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the database may take for all that is asked of it at once.
+/// How long one connection with all its requests to the database may take.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a partition may end before its stored offset. A new leader may not know for a moment how far
-/// its followers have confirmed what it has; what is gone for longer is gone.
+/// How long a partition may end before its stored offset until its records count as lost. A new
+/// leader may not know for a moment how much of its log the followers have confirmed.
 const REGRESSION: Duration = Duration::from_secs(60);
 
-const REMADE: &str = "the topic was deleted and made again";
+const REMADE: &str = "the topic was deleted and recreated";
 
 /// Why the partitions could not be started. The session ends, and the next one tries again.
 pub(crate) enum StartError {
@@ -54,22 +54,22 @@ impl From<DbError> for StartError {
 
 impl From<KafkaError> for StartError {
     fn from(error: KafkaError) -> Self {
-        Self::Kafka(format!("the broker did not say what it holds: {error}"))
+        Self::Kafka(format!("a query to the broker failed: {error}"))
     }
 }
 
-/// Where a partition begins.
+/// Where reading of a partition begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Begin {
-    /// The stored offset: the first that is not counted.
+    /// The stored offset: the first that is not counted yet.
     pub(crate) stored: Offset,
-    /// The timestamp of the last record that was counted, where it is known: the record itself is
-    /// fetched once more, to see that the log is still the one that was counted.
+    /// The timestamp of the last counted record, if known. That record is fetched once more, to
+    /// verify that the log is still the one that was counted.
     pub(crate) last_timestamp: Option<i64>,
 }
 
 impl Begin {
-    /// The offset that is asked for first.
+    /// Returns the first offset to fetch.
     pub(super) fn fetched_from(self) -> Offset {
         Offset(self.stored.0 - i64::from(self.last_timestamp.is_some()))
     }
@@ -78,24 +78,25 @@ impl Begin {
 /// How the partitions of an assignment start.
 #[derive(Default)]
 pub(super) struct Start {
-    /// Those that can be read, or have a place from which they will be.
+    /// Partitions that can be read, or whose first offset is known although they have no leader.
     pub(super) begins: HashMap<TopicPartition, Begin>,
-    /// Those that cannot be started before their broker says that they reach this offset.
+    /// Partitions that cannot start before the broker reports that they reach this offset.
     pub(super) waiting: HashMap<TopicPartition, Offset>,
-    /// The ids of the topics, where they have one: what the offsets are of.
+    /// The ids of the topics to which the offsets refer, as far as the topics have ids.
     pub(super) topic_ids: HashMap<String, String>,
 }
 
-/// What was not seen for so long is another regression.
+/// A regression that is observed again after this time counts as a new one.
 const SEEN: Duration = Duration::from_secs(30);
 
-/// Since when partitions end before their stored offsets, and when that was seen last, over all sessions of the
-/// process.
+/// For each partition that ends before its stored offset: since when, and when that was last
+/// observed. Kept over all sessions of the process.
 #[derive(Clone, Default)]
 pub(crate) struct Regressions(Arc<Mutex<HashMap<TopicPartition, (Instant, Instant)>>>);
 
 impl Regressions {
-    /// Whether the partition has ended too early for so long that it will not grow back.
+    /// Notes that the partition ends too early. Returns whether it has done so for long enough that
+    /// it will not grow back.
     pub(super) fn is_lasting(&self, partition: &TopicPartition) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -107,12 +108,14 @@ impl Regressions {
         since.elapsed() > REGRESSION
     }
 
+    /// Forgets that the partition ended too early.
     fn is_over(&self, partition: &TopicPartition) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(partition);
     }
 }
 
-/// Asks something of the database, which is given up if it does not answer.
+/// Runs `work` on a new connection to the database, and gives up if the database does not answer in
+/// time.
 fn ask<T: Send + 'static>(
     settings: &IngestSettings,
     work: impl FnOnce(&mut Connection, &str) -> Result<T, DbError> + Send + 'static,
@@ -123,32 +126,32 @@ fn ask<T: Send + 'static>(
     asked.unwrap_or_else(|| Err(DbError::Unreachable("it did not answer in time".into())))
 }
 
-/// What is known before the partitions of an assignment are looked at one by one.
+/// What is known before the partitions of an assignment are examined one by one.
 struct Known<'a> {
     settings: &'a IngestSettings,
     client: &'a BaseConsumer,
     regressions: &'a Regressions,
     /// The topics that exist, with their ids.
     topics: HashMap<String, Option<String>>,
-    /// Whether the broker told which topics exist.
+    /// Whether the broker reported which topics exist.
     are_told: bool,
-    /// How many partitions each topic had when the group first asked for it.
+    /// How many partitions each topic had when the group first registered it.
     partitions_at_first: HashMap<String, i32>,
 }
 
 /// How one partition starts.
 enum Beginning {
-    /// Where it was.
+    /// At the stored offset.
     Stored(Begin),
-    /// Once it reaches this offset.
+    /// Not before it reaches this offset.
     Later(Offset),
-    /// For the first time, here.
+    /// For the first time, at this offset.
     First(Offset),
-    /// After records that are gone.
+    /// After a gap, for this reason.
     AfterGap(Gap, &'static str),
 }
 
-/// Where each partition starts.
+/// Returns where each partition starts.
 pub(super) fn points(
     settings: &IngestSettings,
     telemetry: &Telemetry,
@@ -177,26 +180,28 @@ pub(super) fn points(
     Ok(start)
 }
 
-/// The topics of these partitions that exist, with their ids, and whether the broker told them.
+/// Returns those topics of the partitions that exist, with their ids, and whether the broker
+/// reported them. If it did not, all topics are returned, without ids.
 fn described(client: &BaseConsumer, partitions: &[TopicPartition]) -> (HashMap<String, Option<String>>, bool) {
     let names: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
     let names: Vec<&str> = names.into_iter().collect();
     match kafka_events::topics::ids(client, &names, BROKER_TIMEOUT) {
         Ok(topics) => (topics, true),
         Err(error) => {
-            // The ids are the controller's to tell, and its absence holds up no partition: the timestamp of the
-            // last counted record is compared all the same, and the client's own ids among themselves.
-            log::warn!("the broker did not tell the topics' ids: {error}");
+            // Only the controller reports ids, and its absence must not hold up any partition: the
+            // timestamp of the last counted record is compared in any case, and a change of the ids
+            // in the client's log is noticed.
+            log::warn!("the broker did not report the ids of the topics: {error}");
             (names.into_iter().map(|name| (name.to_owned(), None)).collect(), false)
         }
     }
 }
 
-/// What is stored of partitions, and how many partitions topics had at first.
+/// The stored offsets of partitions, and how many partitions each topic had at first.
 type Stored = (HashMap<TopicPartition, StoredOffset>, HashMap<String, i32>);
 
-/// What is stored of the partitions, after those of topics that have another id now were set to their
-/// beginning.
+/// Loads the stored offsets of the partitions, after resetting those of recreated topics (the ones
+/// whose id has changed) to the beginning.
 fn stored(
     settings: &IngestSettings,
     telemetry: &Telemetry,
@@ -218,10 +223,10 @@ fn stored(
     Ok((rows, at_first))
 }
 
-/// A partition, and where it begins and ends, if its leader says so.
+/// A partition with its first offset and its end, if its leader reported them.
 type Held<'a> = (&'a TopicPartition, Option<(Offset, Offset)>);
 
-/// What the broker holds of each partition.
+/// Queries the broker for the first offset and the end of each partition.
 fn held<'a>(client: &BaseConsumer, partitions: &'a [TopicPartition]) -> Result<Vec<Held<'a>>, StartError> {
     let mut known = HashMap::new();
     for partition in partitions {
@@ -233,13 +238,13 @@ fn held<'a>(client: &BaseConsumer, partitions: &'a [TopicPartition]) -> Result<V
     let held = |partition: &'a TopicPartition| {
         let leaders = known.get(&partition.topic);
         let has_leader = leaders.and_then(|leaders| leaders.get(usize::try_from(partition.partition).ok()?).copied());
-        // A broker that is away must not keep this thread from the partitions of all others.
+        // One unreachable broker must not keep this thread from the partitions of the others.
         if has_leader != Some(true) || silent >= MOST_SILENT {
             return (partition, None);
         }
         let held = ends(client, partition).inspect_err(|error| {
             silent += u32::from(is_silence(error));
-            log::warn!("{partition}: the broker did not say what it holds: {error}");
+            log::warn!("{partition}: the broker did not report its offsets: {error}");
         });
         (partition, held.ok())
     };
@@ -247,6 +252,7 @@ fn held<'a>(client: &BaseConsumer, partitions: &'a [TopicPartition]) -> Result<V
 }
 
 impl Known<'_> {
+    /// Decides how one partition starts.
     fn beginning(
         &self,
         partition: &TopicPartition,
@@ -254,11 +260,12 @@ impl Known<'_> {
         held: Option<(Offset, Offset)>,
     ) -> Result<Beginning, StartError> {
         Ok(match (row, held) {
-            // Without a leader nothing can be asked, and nothing be fetched before there is one again.
+            // Without a leader, its offsets cannot be queried, and nothing is fetched until it has
+            // one.
             (Some(row), None) if self.topics.contains_key(&*partition.topic) => {
                 Beginning::Stored(begin(&row, Offset(0)))
             }
-            // A topic that is not there may be another one when it is there again.
+            // A topic that does not exist now may be a different one once it exists again.
             (_, None) => Beginning::Later(Offset(0)),
             (None, Some((low, high))) => {
                 let at_first = self.partitions_at_first.get(&*partition.topic).copied().unwrap_or(0);
@@ -272,7 +279,7 @@ impl Known<'_> {
         })
     }
 
-    /// How a partition goes on that was read before.
+    /// Decides how a partition that was read before continues.
     fn going_on(&self, partition: &TopicPartition, row: &StoredOffset, low: Offset, high: Offset) -> Beginning {
         let stored = Offset(row.next_offset);
         if (low..=high).contains(&stored) {
@@ -283,7 +290,8 @@ impl Known<'_> {
             let gap = Gap { from: stored, to: low, resume_at: low };
             return Beginning::AfterGap(gap, "retention removed records before they were counted");
         }
-        // With the id that it had it is the same topic; without an answer it may be.
+        // A topic with an id is the same one, since a changed id has reset the stored offset;
+        // without an answer of the broker it may be the same.
         let may_be_the_same = !self.are_told || self.topics.get(&*partition.topic).is_some_and(Option::is_some);
         if may_be_the_same && !self.regressions.is_lasting(partition) {
             log::warn!("{partition} ends at {high}, before the stored offset {stored}: waiting for it to grow back");
@@ -291,11 +299,12 @@ impl Known<'_> {
         }
         self.regressions.is_over(partition);
         let gap = Gap { from: stored, to: stored, resume_at: low };
-        Beginning::AfterGap(gap, "the partition ends before the stored offset: it lost records, or was made again")
+        Beginning::AfterGap(gap, "the partition ends before the stored offset: it lost records, or was recreated")
     }
 }
 
-/// Stores where partitions start for the first time, and what is gone. Returns where all of them begin.
+/// Stores the offsets at which partitions start for the first time, and records gaps. Returns where
+/// all of these partitions begin.
 fn store(
     settings: &IngestSettings,
     telemetry: &Telemetry,
@@ -325,13 +334,14 @@ fn store(
     Ok(rows.into_iter().map(|(partition, row)| (partition, begin(row))).collect())
 }
 
-/// A partition that goes on. Retention may have taken just the record that could be compared.
+/// Returns where a partition with a stored offset continues. The last counted record is compared
+/// only if retention has not removed it.
 fn begin(row: &StoredOffset, low: Offset) -> Begin {
     let stored = Offset(row.next_offset);
     Begin { stored, last_timestamp: row.last_counted_timestamp().filter(|_| low < stored) }
 }
 
-/// Where a partition starts that was there before the group, and was never read.
+/// Returns where a partition that existed before the group and was never read starts.
 fn first(
     client: &BaseConsumer,
     start: StartAt,
@@ -349,30 +359,30 @@ fn first(
             let offset = found.elements().first().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
             Ok(match offset {
                 Some(rdkafka::Offset::Offset(offset)) => Offset(offset),
-                // Nothing is as late as that yet.
+                // There is no record of that time or later yet.
                 _ => high,
             })
         }
     }
 }
 
-/// Records that the record before the stored offset is not the one that was counted, and moves
-/// to the beginning of what is there now.
+/// Records that the record before the stored offset is not the one that was counted, and moves the
+/// stored offset to the beginning of the current log.
 ///
 /// # Errors
-/// [`StartError`]; the next session finds the same again.
+/// [`StartError`]; the next session will find the same difference.
 pub(crate) fn record_remade(
     settings: &IngestSettings,
     telemetry: &Telemetry,
     partition: &TopicPartition,
     at: Offset,
 ) -> Result<(), StartError> {
-    let reason = "another record stands before the stored offset: the topic was deleted and made again";
+    let reason = "a different record precedes the stored offset: the topic was deleted and recreated";
     let (low, _) = ends(&asking(settings)?, partition)?;
     record_gap(settings, telemetry, partition, Gap { from: at, to: at, resume_at: low }, reason)
 }
 
-/// Records a gap, unless somebody has moved on meanwhile.
+/// Records a gap, unless the stored offset has moved in the meantime.
 pub(super) fn record_gap(
     settings: &IngestSettings,
     telemetry: &Telemetry,

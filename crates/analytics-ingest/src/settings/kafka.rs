@@ -1,6 +1,8 @@
-//! The configuration of the Kafka client: what exactness and bounded memory need, and the operator's own
-//! properties over it. A value of theirs is repeated in no message, nor is a name that librdkafka does not
-//! know: either may be a secret, or a part of one.
+//! The configuration of the Kafka clients: the properties that exact counting and bounded memory
+//! require, overridden by the operator's own properties where that is safe.
+//!
+//! No message repeats a value from the operator, nor a property name that librdkafka does not know:
+//! either may be a secret, or part of one.
 
 use analytics_process::settings::{Settings, SettingsError};
 use rdkafka::ClientConfig;
@@ -8,7 +10,7 @@ use rdkafka::config::{NativeClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
-/// Properties that exactness depends on, or that have a setting of their own.
+/// Properties that exact counting depends on, or that have a setting of their own.
 const OURS: [&str; 11] = [
     "auto.offset.reset",
     "bootstrap.servers",
@@ -23,7 +25,7 @@ const OURS: [&str; 11] = [
     "partition.assignment.strategy",
 ];
 
-/// Properties that are often set, for names that are nearly one of them.
+/// Frequently used properties, to suggest one of them for a misspelled name.
 const COMMON: [&str; 14] = [
     "client.rack",
     "enable.ssl.certificate.verification",
@@ -41,10 +43,10 @@ const COMMON: [&str; 14] = [
     "ssl.keystore.location",
 ];
 
-/// The configuration of the consumer, and that of a client which asks only.
+/// Returns the configuration of the consumer, and that of clients which only query the broker.
 ///
 /// # Errors
-/// Where librdkafka would not take them.
+/// [`SettingsError`] if a setting is invalid or librdkafka does not accept the properties.
 pub(super) fn configurations(
     settings: &Settings,
     group_id: &str,
@@ -56,31 +58,32 @@ pub(super) fn configurations(
         .set("socket.keepalive.enable", "true")
         .set("topic.metadata.refresh.interval.ms", "10000");
     let mut consumer = queries.clone();
-    // Ends are those of all that is there: of records whose transactions are not decided yet, too.
+    // The end of a partition includes records of transactions that are still open.
     queries.set("isolation.level", "read_uncommitted").set("client.id", "analytics-ingest-queries");
     consumer
         .set("group.id", group_id)
         .set("group.protocol", "classic")
-        // The database owns the offsets; Kafka's are told afterwards, for lag tools.
+        // The database owns the offsets; they are committed to Kafka afterwards, for lag tools.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // An offset that is gone is a gap to record, never a silent jump.
+        // An offset that no longer exists is a gap to record, and never skipped silently.
         .set("auto.offset.reset", "error")
-        // What a producer took back was never said.
+        // Records of aborted transactions are not delivered.
         .set("isolation.level", "read_committed")
-        // Markers of transactions are no records: only this tells that they were passed.
+        // Transaction markers are not records: only this event shows that they were passed.
         .set("enable.partition.eof", "true")
-        // Damaged records are a gap to record, whether they still parse or not.
+        // A damaged record is a gap to record, even if it can still be parsed.
         .set("check.crcs", "true")
-        // Range would give the first partition of every topic to the same worker.
+        // The range strategy would give the first partition of every topic to the same worker.
         .set("partition.assignment.strategy", "roundrobin")
         .set("session.timeout.ms", "15000")
         .set("fetch.wait.max.ms", "100")
-        // A full queue is looked at again after so long. The client's own second would let writers
-        // wait for records that the broker has: the queue below lasts for a fraction of it.
+        // How long fetching pauses once the client's queue is full. With the default of one second,
+        // writers would run out of records although the broker has more: the queue, limited below,
+        // lasts for a fraction of a second.
         .set("fetch.queue.backoff.ms", "10")
-        // Memory stays bounded whatever the backlog. What is fetched is compressed and grows
-        // several times; a record larger than these limits still comes, alone.
+        // Memory stays bounded whatever the backlog. Fetched data is compressed and expands
+        // several times; a record larger than these limits is still delivered, on its own.
         .set("queued.max.messages.kbytes", "4096")
         .set("fetch.message.max.bytes", "262144")
         .set("fetch.max.bytes", "2097152")
@@ -92,14 +95,15 @@ pub(super) fn configurations(
         }
         check(config, &properties)?;
     }
-    // Only its debug log says that a topic was deleted and made again under the same name: see
-    // kafka/membership.rs. A few lines with every refresh; they reach our log only if it wants
-    // them.
+    // Only librdkafka's debug log reports that a topic was deleted and recreated under the same
+    // name: see kafka/membership.rs. It writes a few lines at every metadata refresh; they reach
+    // our log only at level debug.
     let debug = consumer.get("debug").map_or("metadata".to_owned(), |theirs| format!("{theirs},metadata"));
     consumer.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
     Ok((consumer, queries))
 }
 
+/// Validates a comma-separated list of `host`, `host:port` or `protocol://host:port`.
 fn brokers(text: &str) -> Result<String, &'static str> {
     const MUST: &str = "must be brokers such as kafka-1:9092,kafka-2:9092";
     let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0);
@@ -128,7 +132,7 @@ fn invalid(problem: impl Into<String>) -> SettingsError {
     SettingsError::invalid("KAFKA_PROPERTIES", problem.into())
 }
 
-/// Checks that librdkafka takes each property, and all of them together.
+/// Checks that librdkafka accepts each property, and all of them together.
 fn check(config: &ClientConfig, properties: &[(String, String)]) -> Result<(), SettingsError> {
     let unusable = |_| invalid("librdkafka cannot be configured");
     let native = ClientConfig::new().create_native_config().map_err(unusable)?;
@@ -140,11 +144,11 @@ fn check(config: &ClientConfig, properties: &[(String, String)]) -> Result<(), S
         }
         let alone: ClientConfig = [(key.clone(), value.clone())].into_iter().collect();
         if alone.create_native_config().is_err() {
-            return Err(invalid(format!("{key} has a value that librdkafka does not take")));
+            return Err(invalid(format!("{key} has a value that librdkafka does not accept")));
         }
     }
-    // What does not go together, or names a file that is not there, shows with a client only. One that knows no
-    // broker connects to none.
+    // Conflicting properties and missing files show only when a client is created. Without
+    // `bootstrap.servers` it connects to no broker.
     let mut nowhere = config.clone();
     nowhere.remove("bootstrap.servers");
     match nowhere.create::<BaseConsumer>() {
@@ -157,13 +161,13 @@ fn check(config: &ClientConfig, properties: &[(String, String)]) -> Result<(), S
             let about: Vec<&str> =
                 properties.iter().map(|(key, _)| key.as_str()).filter(|key| why.contains(key)).collect();
             let about = if about.is_empty() { String::new() } else { format!(", because of {}", about.join(" and ")) };
-            Err(invalid(format!("the Kafka client cannot be made with these properties{about}")))
+            Err(invalid(format!("the Kafka client cannot be created with these properties{about}")))
         }
     }
 }
 
 fn is_known(native: &NativeClientConfig, key: &str) -> bool {
-    // Some properties are known and cannot be read.
+    // librdkafka knows some properties that cannot be read back.
     !key.contains('\0') && (native.get(key).is_ok() || COMMON.contains(&key))
 }
 
@@ -178,7 +182,7 @@ fn properties(text: &str) -> Result<Vec<(String, String)>, SettingsError> {
         }
         None => text,
     };
-    // A comma may be part of a value; only one that a new key follows ends it.
+    // A comma may be part of a value; it ends the value only if a new key follows.
     let mut entries: Vec<String> = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         for (index, part) in line.split(',').enumerate() {
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_without_repeating_it() {
+    fn invalid_properties_are_reported_without_repeating_them() {
         let settings = |properties: &str| {
             let all = [("KAFKA_BROKER", "k:9092"), ("KAFKA_PROPERTIES", properties)];
             let settings = Settings::from_environment(all.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -247,7 +251,7 @@ mod tests {
             ("security.protocol=SECRET", "security.protocol has a value"),
             ("session.timeout.ms=SECRET", "session.timeout.ms has a value"),
             ("ssl.ca.location=/SECRET,security.protocol=SSL", "because of ssl.ca.location"),
-            ("security.protocol=SASL_PLAINTEXT,sasl.mechanisms=SECRET", "the Kafka client cannot be made"),
+            ("security.protocol=SASL_PLAINTEXT,sasl.mechanisms=SECRET", "the Kafka client cannot be created"),
             ("@/SECRET", "the file after @ cannot be read"),
         ] {
             let sentence = settings(text).unwrap_err();

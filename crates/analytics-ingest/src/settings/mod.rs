@@ -11,43 +11,43 @@ use analytics_process::settings::{Settings, SettingsError};
 use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
 
-/// Everything that ingest can be told.
+/// The settings of ingest.
 #[derive(Clone)]
 pub struct IngestSettings {
-    /// PostgreSQL.
+    /// The PostgreSQL database.
     pub database_url: DatabaseUrl,
     /// The consumer group.
     pub group_id: String,
-    /// Where a partition starts that was there before the group.
+    /// Where partitions that existed before the group start.
     pub start: Start,
-    /// The consumer's configuration, with the operator's own properties.
+    /// The configuration of the consumer, including the operator's properties.
     pub kafka: ClientConfig,
-    /// The same for a client that asks only, and is a member of no group.
+    /// The configuration of clients that only query the broker and join no group.
     pub kafka_queries: ClientConfig,
-    /// How records become events.
+    /// Decodes records into events.
     pub decoder: Decoder,
-    /// What dead letters keep.
+    /// How much dead letters keep, and which fields are removed from them.
     pub keeping: Keeping,
-    /// Where the probes are served.
+    /// The address at which the probes are served.
     pub bind: SocketAddr,
 }
 
-/// Where a partition starts that was there before the group.
+/// Where partitions that existed before the group start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// At its oldest record.
+    /// At the oldest record.
     Earliest,
-    /// At its end.
+    /// At the end.
     Latest,
-    /// At the first record of this time or later.
+    /// At the first record with this timestamp or a later one.
     At(DateTime<Utc>),
 }
 
 impl IngestSettings {
-    /// Validates what ingest needs of the settings.
+    /// Validates the settings that ingest needs.
     ///
     /// # Errors
-    /// The first setting that is missing or cannot be used, in a sentence.
+    /// [`SettingsError`] for the first setting that is missing or invalid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         settings.number("DEDUPE_DAYS", 1..=36_500_u32, "days")?;
         let group_id = settings.parse("KAFKA_GROUP_ID", |id| match id.len() {

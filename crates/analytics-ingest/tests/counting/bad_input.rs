@@ -10,7 +10,7 @@ fn hostile_records_do_not_stop_the_stream() {
     let _ingest = service.ingest();
     let nested = |levels: usize| format!(r#"{{"productId":"p","deep":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
     let mut messages = Vec::new();
-    // (payload, the reason for which it is refused; "" is counted)
+    // (payload, the reason for which it is rejected; "" if it is counted)
     for (payload, reason) in [
         (r#"{"productId":"p"}"#.to_owned(), ""),
         (r#"{"productId":"p","q":"a\u0000b"}"#.to_owned(), "unstorable"),
@@ -47,7 +47,7 @@ fn hostile_records_do_not_stop_the_stream() {
     let kept = "SELECT count(*) FROM dead_letters WHERE octet_length(payload) > 2097152 AND detail LIKE '%1048576%'";
     assert_eq!(service.database.number(kept), Some(1), "the original bytes are kept");
 
-    // What PostgreSQL could hold, the API can show; numbers past any machine's range included.
+    // The API shows whatever PostgreSQL stores, including numbers too large for machine types.
     let answer = client.answer("/api/events?type=product.viewed&limit=1000", &[]);
     let (status, body) = (answer.status(), answer.body());
     assert_eq!((status.as_u16(), body.matches("\"eventType\"").count()), (200, good));
@@ -138,7 +138,7 @@ fn header_names_may_be_any_bytes() {
         headers: headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
         ..Message::json("product.viewed", format!(r#"{{"productId":"p","n":{n}}}"#))
     };
-    // Refused, and kept with its headers.
+    // Rejected, and kept with its headers.
     let refused = Message { payload: Some(b"not json".to_vec()), ..view(0, &[(b"\x80trace\x00id", b"\x00\xff")]) };
     service.send(&[
         view(1, &[(b"\xff\xfe", b"x")]),
@@ -149,13 +149,13 @@ fn header_names_may_be_any_bytes() {
     ]);
     service.wait_all_consumed();
     let counted = service.database.lines("SELECT metadata->>'n' FROM event_logs ORDER BY 1");
-    assert_eq!(counted, ["1", "2", "3"], "and the identity beside the odd name is recognised");
+    assert_eq!(counted, ["1", "2", "3"], "the identity is recognised although another header has an unusual name");
     assert_eq!(service.database.number("SELECT count(*) FROM dead_letters WHERE reason = 'not_json'"), Some(1));
     assert!(ingest.stop().success(), "nothing panicked");
 }
 
 #[test]
-fn what_is_redacted_is_stored_nowhere() {
+fn redacted_fields_are_stored_nowhere() {
     let mut service = Service::new(1);
     service.set("REDACT_FIELDS", "email,phone");
     service.set("RUST_LOG", "debug");
@@ -179,7 +179,7 @@ fn what_is_redacted_is_stored_nowhere() {
     assert_eq!(letters, kept);
     assert!(!ingest.log().contains("SECRET") && !ingest.log().contains("1234567"), "{}", ingest.log());
 
-    // What was read and could not be counted is kept as it came where the operator wants it.
+    // With REDACT_DEAD_LETTERS=false, rejected records are kept unchanged.
     let mut other = Service::new(1);
     other.set("REDACT_FIELDS", "email,phone");
     other.set("REDACT_DEAD_LETTERS", "false");

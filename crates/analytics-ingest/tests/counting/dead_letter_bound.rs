@@ -1,13 +1,13 @@
-//! A flood of records that cannot be counted fills no disk: what there is no room for is counted, told, and
-//! can be read again.
+//! A flood of records that cannot be counted does not fill the disk: rejections for which there is
+//! no room are counted and reported, and their records can be read again.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::service::Service;
 use analytics_testkit::tally::Tally;
 
-/// Room for some sixty letters of about 1,500 bytes.
+/// Room for about sixty dead letters of about 1,500 bytes.
 const ROOM: i64 = 100_000;
-/// How many records of one wave cannot be counted.
+/// How many records of a wave cannot be counted.
 const WAVE: i64 = 2_000;
 
 fn wave(service: &Service, tally: &mut Tally, seed: u64) {
@@ -23,7 +23,8 @@ fn number(service: &Service, query: &str) -> i64 {
     service.database.number(query).unwrap()
 }
 
-/// How many letters are kept, within their bound, and how many are only counted.
+/// Returns how many dead letters are kept, which must be within the bound, and how many are only
+/// counted.
 fn kept_and_counted(service: &Service) -> (i64, i64) {
     let bytes = number(service, "SELECT coalesce(sum(kept_bytes), 0) FROM dead_letters");
     assert!(bytes <= ROOM, "{bytes}");
@@ -32,13 +33,13 @@ fn kept_and_counted(service: &Service) -> (i64, i64) {
     (number(service, "SELECT count(*) FROM dead_letters"), counted)
 }
 
-/// Everything that was counted, as lines.
+/// Returns all numbers as lines, except dead letters.
 fn events(service: &Service) -> Vec<String> {
     service.numbers().into_iter().filter(|line| !line.starts_with("letter ")).collect()
 }
 
 #[test]
-fn a_flood_of_bad_records_is_bounded_counted_and_told() {
+fn a_flood_of_bad_records_is_bounded_counted_and_reported() {
     let mut service = Service::new(1);
     service.set("DEAD_LETTER_MAX_TOTAL_BYTES", &ROOM.to_string());
     let mut tally = Tally::default();
@@ -48,16 +49,16 @@ fn a_flood_of_bad_records_is_bounded_counted_and_told() {
     assert_eq!(kept + counted, WAVE);
     assert!((50..=70).contains(&kept), "{kept}");
     wave(&service, &mut tally, 2);
-    // The table is full, and stays as it is.
+    // The table is full, and does not change.
     assert_eq!(kept_and_counted(&service), (kept, WAVE * 2 - kept));
     assert!(number(&service, "SELECT pg_total_relation_size('dead_letters')") < 1_000_000);
 
-    // Everything is told: by the table of the stretches, by the metrics, by the offsets and by the log.
+    // All of them are reported: in the overflow table, the metrics, the offsets and the log.
     let stretches =
         "SELECT min(first_offset) || ' ' || max(last_offset) || ' ' || min(reason) FROM dead_letter_overflow";
     let last = number(&service, "SELECT next_offset - 1 FROM ingest_offsets WHERE topic LIKE '%product.viewed'");
     let told = service.database.lines(stretches).remove(0);
-    assert_eq!(told, format!("{kept} {last} not_json"), "from the first that was not kept to the last record");
+    assert_eq!(told, format!("{kept} {last} not_json"), "from the first record that was not kept to the last one");
     let metric = |name: &str| format!("{}", ingest.metric(&format!("analytics_ingest_{name}")));
     assert_eq!(metric("dead_letters_not_kept_total"), (WAVE * 2 - kept).to_string());
     assert_eq!(metric("rejected_total"), (WAVE * 2).to_string());
@@ -70,7 +71,7 @@ fn a_flood_of_bad_records_is_bounded_counted_and_told() {
     assert!(log.contains("ERROR") && log.contains("DEAD_LETTER_MAX_TOTAL_BYTES"), "{log}");
     service.done(&["verify", "--full"]);
 
-    // With more room they can be read again; good records are what they were.
+    // With more room they can be read again; good records do not change.
     assert!(ingest.stop().success());
     let before = events(&service);
     service.done(&["offsets", "set", "--topic", &format!("{}product.viewed", service.prefix), "--offset", "0"]);
@@ -86,11 +87,11 @@ fn a_flood_of_bad_records_is_bounded_counted_and_told() {
 }
 
 #[test]
-fn letters_that_are_kept_are_not_told_as_lost_when_their_records_are_read_again() {
+fn dead_letters_that_are_kept_are_not_reported_as_lost_when_their_records_are_read_again() {
     let mut service = Service::new(1);
     service.set("DEAD_LETTER_MAX_TOTAL_BYTES", &ROOM.to_string());
     let mut ingest = service.ingest();
-    // They fit, but not twice.
+    // They fit once, but not twice.
     service.send(&vec![Message::json("product.viewed", "x".repeat(1_000)); 50]);
     service.wait_consumed(50);
     assert_eq!(kept_and_counted(&service), (50, 0));

@@ -1,4 +1,4 @@
-//! A database and a broker that go away: they are waited for.
+//! Ingest waits for a database and a broker that are unavailable.
 
 use std::time::Duration;
 
@@ -74,9 +74,9 @@ fn a_worker_stops_in_time_while_its_database_is_frozen() {
     let mut ingest = service.ingest();
     ingest.wait_ready();
     server.freeze();
-    // More than two batches and what may wait behind them.
+    // More than two batches and what the buffer holds besides them.
     service.send_traffic(&mut tally, 1, 80_000);
-    wait::until("the worker to stand still with all it can hold", PATIENCE, || {
+    wait::until("the worker to stop with a full buffer", PATIENCE, || {
         (ingest.metric("analytics_ingest_buffer_full") > 0.0).then_some(())
     });
     assert!(ingest.stop().success());

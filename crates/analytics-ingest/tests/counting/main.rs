@@ -1,4 +1,4 @@
-//! Ingest as a whole: real workers, real Kafka, real PostgreSQL.
+//! End-to-end tests of ingest with real workers, a real Kafka and a real PostgreSQL.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Two shops whose order numbers overlap, each with topics of its own: a namespace tells their ids apart.
+//! Two shops with separate topics and overlapping order numbers: namespaces keep their ids apart.
 
 use analytics_testkit::broker::{self, Message};
 use analytics_testkit::client::Client;
@@ -6,11 +6,11 @@ use analytics_testkit::process::Process;
 use analytics_testkit::service::Service;
 use serde_json::{Value, json};
 
-/// Topics of the second shop.
+/// The event families and topics of the second shop.
 const US: [(&str, &str); 3] =
     [("order.created", "us.orders"), ("user.registered", "us.users"), ("rating.updated", "us.ratings")];
 
-/// A service of two shops: the families' own topics are the first one's.
+/// Starts a service for two shops. The first shop uses the topics named like the event families.
 fn shops(namespaces: [&str; 2]) -> (Service, Process) {
     let mut service = Service::new(1);
     service.set("API_MODE", "read-write");
@@ -42,7 +42,7 @@ fn rating(topic: &str, user: &str, stars: u8) -> Message {
     )
 }
 
-/// What a number is explained by: how many events, and what they sum to.
+/// Returns how many events explain a number, and the sum of what they added.
 fn explained(client: &Client, metric: &str) -> (usize, i64) {
     let (status, page) = client.get(&format!("/api/metrics/{}/events", metric.replace(':', "%3A")));
     assert_eq!(status, 200, "{metric}: {page}");
@@ -50,7 +50,7 @@ fn explained(client: &Client, metric: &str) -> (usize, i64) {
     (items.len(), items.iter().map(|item| item["delta"].as_i64().unwrap()).sum())
 }
 
-/// Both shops' records: those of ten orders with the same numbers, a user and a rating each.
+/// Returns the records of both shops: for each, ten orders, a user and a rating, with the same ids.
 fn both() -> Vec<Message> {
     let mut records = Vec::new();
     for id in 1..=10 {
@@ -62,12 +62,12 @@ fn both() -> Vec<Message> {
 }
 
 #[test]
-fn the_same_ids_in_two_namespaces_are_two_things() {
+fn the_same_ids_in_two_namespaces_are_distinct() {
     let (service, mut ingest) = shops(["@eu", "@us"]);
     let records = both();
     service.send(&records);
     service.wait_consumed(24);
-    // Within its namespace a repetition is one.
+    // Within its namespace, a repeated record is a duplicate.
     service.send(&records);
     service.wait_consumed(48);
     assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(0));
@@ -86,7 +86,7 @@ fn the_same_ids_in_two_namespaces_are_two_things() {
     assert_eq!(client.metric("product_rating:cup").1["value"], 300);
     service.done(&["verify", "--full"]);
 
-    // Read again from the start, every record is known.
+    // When the records are read again from the start, all of them are known.
     assert!(ingest.stop().success());
     let before = service.numbers();
     service.database.execute("UPDATE ingest_offsets SET next_offset = 0");
@@ -97,7 +97,7 @@ fn the_same_ids_in_two_namespaces_are_two_things() {
 }
 
 #[test]
-fn without_namespaces_the_second_shop_is_refused_and_never_lost() {
+fn without_namespaces_records_of_the_second_shop_are_rejected_and_not_lost() {
     let (service, _ingest) = shops(["", ""]);
     service.send(&both());
     service.wait_consumed(24);
@@ -117,7 +117,7 @@ fn a_replayed_record_belongs_to_its_topics_namespace() {
     let mended: Value = serde_json::from_slice(&order("", 7, "bob", "2.00").payload.unwrap()).unwrap();
     let (_, replayed) = client.post(&format!("/api/dead-letters/{id}/replay"), &json!({ "payload": mended }));
     assert_eq!(replayed["result"], "counted", "{replayed}");
-    // The order is counted: sent once more it is a repetition, in its own shop only.
+    // The order is counted: sent once more, it is a duplicate, within its own shop only.
     service.send(&[order("us.orders", 7, "bob", "2.00")]);
     service.wait_consumed(3);
     assert_eq!(service.database.number("SELECT sum(duplicates) FROM ingest_offsets"), Some(1));

@@ -1,5 +1,5 @@
-//! What an operator adds to the service's tables may refuse good records. Ingest waits with a sentence that
-//! names it, and counts everything once it is gone.
+//! Indexes and triggers that an operator adds to the service's tables may refuse good records.
+//! Ingest waits, names the obstacle in its log, and counts everything once it is gone.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,11 @@ use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
 
-/// How long ingest may go on saying that it is ready.
+/// How long ingest may continue to report that it is ready.
 const UNREADY: Duration = Duration::from_secs(15);
 
-/// A function for triggers that raises, with a class of errors that only records can have, as some do.
+/// A trigger function that raises an error, of a class that normally means that the record is at
+/// fault.
 const RAISES: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN RAISE EXCEPTION 'not today' USING ERRCODE = 'check_violation'; END $$";
 
@@ -21,7 +22,8 @@ fn is_unready(ingest: &Process) -> bool {
     agent.get(format!("http://{}/health/ready", ingest.address)).call().unwrap().status() == 503
 }
 
-/// Ingest waits, in what it says and in what it does.
+/// Asserts that ingest waits: it is not ready, names the obstacle, and does not retry without
+/// pauses.
 fn assert_waits(ingest: &Process, named: &str) {
     wait::until("ingest to be unready, and to say why", UNREADY, || {
         let says_why = |line: &str| line.contains(named) && line.contains(" to be dropped");
@@ -34,13 +36,13 @@ fn assert_waits(ingest: &Process, named: &str) {
     wait::until("some more", PATIENCE, || (retries() >= before + 4.0).then_some(()));
     let took = began.elapsed();
     // Two writers, each of which tries every two seconds.
-    assert!(took > Duration::from_secs(2), "it tries again and again: {took:?}");
-    assert!(ingest.cpu_seconds() - worked < took.as_secs_f64() / 2.0, "it is busy");
+    assert!(took > Duration::from_secs(2), "it retries without pauses: {took:?}");
+    assert!(ingest.cpu_seconds() - worked < took.as_secs_f64() / 2.0, "it uses too much CPU time");
     let said = ingest.log().lines().count() - lines;
     assert!(said < 20, "{said} lines in {took:?}");
 }
 
-/// Counts while something stands in the way, and after.
+/// Checks that ingest waits while `obstacle` exists, and counts everything after `undo`.
 fn obstructed(prepare: &str, obstacle: &str, named: &str, undo: &str) {
     let service = Service::new(2);
     let mut tally = Tally::default();
@@ -52,18 +54,19 @@ fn obstructed(prepare: &str, obstacle: &str, named: &str, undo: &str) {
     service.database.execute(obstacle);
     service.send_traffic(&mut tally, 2, 1_000);
     assert_waits(&ingest, named);
-    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(0), "no good record is refused");
+    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(0), "no good record is rejected");
     service.database.execute(undo);
     service.wait_all_consumed();
     tally.assert_counted(&service);
     ingest.wait_ready();
-    assert!(ingest.stop().success(), "it ran all the time");
+    assert!(ingest.stop().success(), "it did not end by itself");
     service.done(&["verify", "--full"]);
 }
 
 #[test]
 fn a_unique_index_on_the_log_is_waited_out() {
-    // One for the whole log cannot be made: its partitions are told apart by the id.
+    // PostgreSQL accepts no such index on the partitioned table: it would have to include the id,
+    // the partition key.
     let on_each = "DO $$ DECLARE part regclass; number integer := 0; BEGIN \
          FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'event_logs'::regclass LOOP \
              number := number + 1; \
@@ -78,7 +81,7 @@ fn a_unique_index_on_the_log_is_waited_out() {
 }
 
 #[test]
-fn a_unique_index_on_what_was_learned_is_waited_out() {
+fn a_unique_index_on_product_vendors_is_waited_out() {
     let clear = "DELETE FROM product_vendors p USING product_vendors q \
          WHERE p.vendor_id = q.vendor_id AND p.product_id > q.product_id";
     let index = "CREATE UNIQUE INDEX one_product_each ON product_vendors (vendor_id)";
@@ -103,7 +106,7 @@ fn a_trigger_on_the_offsets_that_raises_is_waited_out() {
     obstructed(RAISES, trigger, "theirs on ingest_offsets", "DROP TRIGGER theirs ON ingest_offsets");
 }
 
-/// A trigger that drops every row, and says nothing.
+/// Checks that ingest waits while a trigger silently drops every row of a table.
 fn dropping(table: &str) {
     let drops = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$";
     let trigger =
@@ -142,7 +145,7 @@ fn a_unique_index_on_identities_is_waited_out() {
     let mut ingest = service.ingest();
     ingest.wait_ready();
     service.database.execute("CREATE UNIQUE INDEX one_key_each ON event_keys (event_id)");
-    // An event with two identities: its producer's and the order's own.
+    // An event with two identities: the id of its producer and the order's id.
     let order = r#"{"orderId":"o-1","items":[{"productId":"tea","vendorId":"ann","price":"2.50"}]}"#;
     let headers = vec![(b"event-id".to_vec(), b"e-1".to_vec())];
     service.send(&[Message { headers, ..Message::json("order.created", order) }]);

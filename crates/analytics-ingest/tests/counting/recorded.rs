@@ -1,5 +1,5 @@
-//! The recorded stream through the real service: every answer is the one that other programs
-//! worked out.
+//! Sends the recorded stream through the real service: every answer must be the one that other
+//! programs computed.
 
 use analytics_testkit::client::Client;
 use analytics_testkit::recorded;
@@ -24,8 +24,8 @@ fn every_answer_is_right_and_a_second_reading_changes_none() {
     assert_eq!(counted("events_total"), sum(&expected["eventCounts"]));
     assert_eq!(counted("rejected_total"), sum(&expected["deadLetters"]));
 
-    // The same files again: what has an identity changes nothing; what has none (views without
-    // an event id, the bad records) is there twice.
+    // Send the same files again: records with an identity of their own change nothing; those
+    // without one (views without an event id, bad records) are there twice.
     let with_identity =
         |service: &Service| service.numbers().into_iter().filter(|line| has_identity(line)).collect::<Vec<_>>();
     let before = with_identity(&service);
@@ -36,7 +36,7 @@ fn every_answer_is_right_and_a_second_reading_changes_none() {
     assert_eq!(before, with_identity(&service));
 }
 
-/// Whether a line is about orders, ratings by edit, signups, or what they are counted into.
+/// Returns whether a line is about orders, signups, identities, or numbers of orders and signups.
 fn has_identity(line: &str) -> bool {
     let of_orders = ["_orders", "_units", "_revenue", "_signups"];
     line.starts_with("line ")

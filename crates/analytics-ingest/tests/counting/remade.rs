@@ -1,5 +1,5 @@
-//! A topic that is deleted and made again under the same name: its records are counted from the
-//! first one on, and that it happened is recorded.
+//! A topic that is deleted and recreated under the same name: its records are counted from the
+//! first one, and a gap is recorded.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::service::{PATIENCE, Service};
@@ -14,12 +14,12 @@ fn wait_for_views(service: &Service, count: i64) {
     wait::until("the views", PATIENCE, || (service.database.number(counted) == Some(count)).then_some(()));
 }
 
-/// The gap that must be recorded, once.
+/// Asserts that exactly one gap is recorded, at offset `from`.
 fn assert_recorded(service: &Service, from: i64) {
     let gaps =
         service.database.lines("SELECT concat_ws(' ', from_offset, to_offset, resumed_at, reason) FROM ingest_gaps");
     assert_eq!(gaps.len(), 1, "{gaps:?}");
-    assert!(gaps[0].starts_with(&format!("{from} {from} 0 ")) && gaps[0].contains("made again"), "{gaps:?}");
+    assert!(gaps[0].starts_with(&format!("{from} {from} 0 ")) && gaps[0].contains("recreated"), "{gaps:?}");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_topic_that_grew_past_the_stored_offset_is_read_from_its_start() {
 }
 
 #[test]
-fn a_running_worker_notices_as_well() {
+fn a_running_worker_notices_that_a_topic_is_recreated() {
     let mut service = Service::new(1);
     let worker = service.ingest();
     views(&service, 10);
@@ -50,7 +50,7 @@ fn a_running_worker_notices_as_well() {
 }
 
 #[test]
-fn a_topic_that_is_the_same_is_no_gap() {
+fn an_unchanged_topic_is_not_a_gap() {
     let service = Service::new(1);
     let mut worker = service.ingest();
     views(&service, 10);
@@ -60,5 +60,5 @@ fn a_topic_that_is_the_same_is_no_gap() {
     let _heir = service.ingest();
     wait_for_views(&service, 15);
     assert_eq!(service.database.number("SELECT count(*) FROM ingest_gaps"), Some(0));
-    assert_eq!(service.consumed(), 15, "the record that was looked at is not consumed again");
+    assert_eq!(service.consumed(), 15, "the record that was compared is not consumed again");
 }

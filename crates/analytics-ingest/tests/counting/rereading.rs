@@ -1,10 +1,10 @@
-//! The same records, read again: no number changes.
+//! Reading the same records again changes no number.
 
 use analytics_testkit::recorded;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::wait;
 
-/// A service that has counted the recorded stream.
+/// Returns a service that has counted the recorded stream.
 fn counted() -> Service {
     let service = Service::new(2);
     let mut ingest = service.ingest();
@@ -17,7 +17,7 @@ fn counted() -> Service {
 }
 
 #[test]
-fn offsets_set_back_to_the_start_change_no_number() {
+fn offsets_reset_to_the_start_change_no_number() {
     let service = counted();
     let before = service.numbers();
     for topic in ["product.viewed", "order.created", "rating.updated", "user.registered"] {

@@ -1,4 +1,5 @@
-//! A backlog of a million events: memory stays bounded, and every compression can be read.
+//! Memory stays bounded for a backlog of a million events and for the largest orders, and every
+//! compression codec can be read.
 
 use std::time::Duration;
 

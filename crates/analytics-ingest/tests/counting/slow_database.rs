@@ -1,4 +1,5 @@
-//! A database that is slow: what takes too long is tried in smaller parts, and waiting is no failure.
+//! A slow database: batches that take too long are retried in smaller parts, and waiting for a lock
+//! is not a failure.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ fn views(count: usize) -> Vec<Message> {
 #[test]
 fn a_batch_that_takes_too_long_is_halved() {
     let service = Service::new(1);
-    // From the five hundredth on, each row of a transaction takes a second.
+    // After the first 500, each row of a transaction takes a second.
     service.database.execute(
         "CREATE FUNCTION slow(jsonb) RETURNS boolean LANGUAGE plpgsql AS $$ \
          DECLARE seen integer := coalesce(nullif(current_setting('slow.seen', true), ''), '0')::integer + 1; BEGIN \
@@ -26,7 +27,7 @@ fn a_batch_that_takes_too_long_is_halved() {
     service.send(&views(900));
     let ingest = service.ingest();
     wait::until("all of them", Duration::from_secs(240), || (service.consumed() == 900).then_some(()));
-    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(0), "no record is accused");
+    assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(0), "no record is rejected");
     assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(900));
     assert!(ingest.log().contains("took too long"), "{}", ingest.log());
 }
@@ -41,7 +42,7 @@ fn a_row_that_somebody_keeps_locked_holds_up_no_other_partition() {
     holder
         .batch_execute("BEGIN; UPDATE ingest_offsets SET updated_at = now() WHERE topic LIKE '%product.viewed'")
         .unwrap();
-    // Several heartbeats, which tell of the locked one as well.
+    // Long enough for several heartbeats, which also report the locked partition.
     let deadline = Instant::now() + Duration::from_secs(25);
     let mut sent = 0;
     while Instant::now() < deadline {
@@ -57,7 +58,7 @@ fn a_row_that_somebody_keeps_locked_holds_up_no_other_partition() {
 }
 
 #[test]
-fn a_worker_that_waits_for_its_turn_stays_in_the_group() {
+fn a_worker_that_waits_for_the_counting_lock_stays_in_the_group() {
     let service = Service::new(1);
     let mut ingest = service.ingest();
     ingest.wait_ready();
@@ -67,7 +68,7 @@ fn a_worker_that_waits_for_its_turn_stays_in_the_group() {
     let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
     wait::until("the batch", PATIENCE, || (service.database.number(waits) > Some(0)).then_some(()));
     wait::until("the worker to wait for longer", PATIENCE, || {
-        ingest.log().contains("others are counting").then_some(())
+        ingest.log().contains("other writers hold the counting lock").then_some(())
     });
     drop(holder);
     service.wait_consumed(10);

@@ -1,5 +1,5 @@
-//! `KAFKA_START` is for what was there before the group. What comes into being later is counted from its
-//! beginning.
+//! `KAFKA_START` applies to partitions that existed before the group. Partitions created later are
+//! counted from their beginning.
 
 use analytics_testkit::broker::{self, Message};
 use analytics_testkit::service::{PATIENCE, Service};
@@ -20,9 +20,9 @@ fn a_partition_that_is_added_is_counted_from_its_beginning() {
     views(&service, 100);
     let mut ingest = service.ingest();
     ingest.wait_ready();
-    assert_eq!(counted(&service), 0, "what was there before is skipped");
+    assert_eq!(counted(&service), 0, "older records are skipped");
     broker::add_partitions(&service.broker, &format!("{}product.viewed", service.prefix), 4);
-    // Records with other keys go to the new partitions, before anybody has noticed these.
+    // Records with other keys go to the new partitions before the worker has noticed these.
     let keyed = (0..200)
         .map(|n| Message { key: Some(format!("k-{n}")), ..Message::json("product.viewed", r#"{"productId":"p"}"#) });
     let sender = broker::Sender::new(&service.broker, &service.prefix);
@@ -34,7 +34,7 @@ fn a_partition_that_is_added_is_counted_from_its_beginning() {
 }
 
 #[test]
-fn a_topic_that_is_made_later_is_counted_from_its_beginning() {
+fn a_topic_that_is_created_later_is_counted_from_its_beginning() {
     let mut service = Service::new(1);
     let late = format!("{}late", service.prefix);
     service.set("KAFKA_START", "latest");
@@ -42,7 +42,7 @@ fn a_topic_that_is_made_later_is_counted_from_its_beginning() {
     let mut ingest = service.ingest();
     ingest.wait_ready();
     drop(ingest);
-    // While no worker runs, as at a rollout.
+    // While no worker runs, as during a rollout.
     broker::create_topics(&service.broker, &[late], 2);
     service.send(&vec![Message::json("late", r#"{"productId":"p"}"#); 150]);
     let _heir = service.ingest();
@@ -50,7 +50,7 @@ fn a_topic_that_is_made_later_is_counted_from_its_beginning() {
 }
 
 #[test]
-fn a_group_that_starts_late_skips_only_what_was_there() {
+fn a_group_that_starts_late_skips_only_older_records() {
     let mut service = Service::new(2);
     service.set("KAFKA_START", "latest");
     views(&service, 100);
@@ -61,5 +61,5 @@ fn a_group_that_starts_late_skips_only_what_was_there() {
     assert!(ingest.stop().success());
     views(&service, 30);
     let _heir = service.ingest();
-    wait::until("those that came meanwhile", PATIENCE, || (counted(&service) == 80).then_some(()));
+    wait::until("those that were sent while no worker ran", PATIENCE, || (counted(&service) == 80).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! Workers that come, go, die and wake up again: totals stay exact.
+//! Workers that join, leave, are killed, freeze and resume: totals stay exact.
 
 use std::time::Duration;
 
@@ -8,8 +8,7 @@ use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
 use diesel::connection::SimpleConnection;
 
-/// Holds the lock under which batches are counted, so that a worker stands still in the middle
-/// of its transaction.
+/// Holds the counting lock, so that a worker stops in the middle of its transaction.
 struct CountingLock(analytics_db::Connection);
 
 impl CountingLock {
@@ -19,7 +18,7 @@ impl CountingLock {
         Self(connection)
     }
 
-    /// Waits until a worker stands before it.
+    /// Waits until a worker waits for the lock.
     fn wait_for_worker(&self, service: &Service) {
         let waiting = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
                        WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = current_database()";
@@ -55,7 +54,7 @@ fn workers_joining_and_leaving_keep_totals_exact() {
 }
 
 #[test]
-fn a_kill_in_mid_batch_loses_and_doubles_nothing() {
+fn a_kill_in_mid_batch_loses_and_duplicates_nothing() {
     let mut service = Service::new(2);
     service.set("KAFKA_PROPERTIES", "session.timeout.ms=6000");
     let mut tally = Tally::default();
@@ -74,7 +73,7 @@ fn a_kill_in_mid_batch_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_frozen_worker_that_wakes_up_doubles_nothing() {
+fn a_frozen_worker_that_resumes_duplicates_nothing() {
     let mut service = Service::new(2);
     service.set("KAFKA_PROPERTIES", "session.timeout.ms=6000");
     let mut tally = Tally::default();
@@ -85,15 +84,16 @@ fn a_frozen_worker_that_wakes_up_doubles_nothing() {
     lock.wait_for_worker(&service);
     zombie.signal("-STOP");
     lock.release();
-    // The group gives the zombie's partitions to another, who counts all of them.
+    // The group assigns the zombie's partitions to another worker, which counts all records.
     let heir = service.ingest();
     service.wait_all_consumed();
     assert!(heir.metric("analytics_ingest_events_total") > 0.0);
     zombie.signal("-CONT");
-    // Whichever it learns first: that the group has gone on without it, or that the offsets have.
+    // It notices first either that it is no longer in the group, or that the stored offsets have
+    // moved.
     wait::until("the zombie to give up what it held", PATIENCE, || {
         let fenced = zombie.metric("analytics_ingest_fenced_total") >= 1.0;
-        (fenced || zombie.log().contains("gave its partitions up")).then_some(())
+        (fenced || zombie.log().contains("gave up all partitions")).then_some(())
     });
     service.send_traffic(&mut tally, 2, 3_000);
     service.wait_all_consumed();
@@ -109,13 +109,13 @@ fn a_worker_whose_partition_went_to_another_is_fenced_in_mid_batch() {
     let lock = CountingLock::hold(&service);
     service.send_traffic(&mut tally, 1, 500);
     lock.wait_for_worker(&service);
-    // As another worker that owns the partitions would leave them.
+    // As another worker that owns the partitions would have done.
     service.database.execute("UPDATE ingest_offsets SET next_offset = 1");
     lock.release();
     wait::until("the worker to be fenced", PATIENCE, || {
         (worker.metric("analytics_ingest_fenced_total") >= 1.0).then_some(())
     });
-    // What the other one would have counted.
+    // The other worker does not exist: set the offset back, so that its records are counted.
     service.database.execute("UPDATE ingest_offsets SET next_offset = 0");
     wait::until("all events", PATIENCE, || {
         (service.database.number("SELECT count(*) FROM event_logs") == Some(500)).then_some(())
@@ -156,7 +156,7 @@ fn a_lone_event_is_readable_within_a_second() {
         });
         took.push(sent.elapsed());
     }
-    // The median: other tests use the same two cores.
+    // The median, because other tests use the same two cores.
     took.sort();
     println!("a lone event was readable after {took:?}");
     assert!(took[2] < Duration::from_secs(1), "it took {took:?}");

@@ -1,13 +1,14 @@
-//! The one table of settings; the README's table is checked against it.
+//! The table of all settings. A test compares the README's table with it.
 
-/// A setting: its name in the environment, and in small letters in the TOML file.
+/// A setting, known by the same name in the environment and (in lower or upper case) in the TOML
+/// file.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// The name.
     pub name: &'static str,
-    /// What it is where it is not set; `None` where a process that needs it cannot start.
+    /// The value if it is not set; `None` if it has no default.
     pub default: Option<&'static str>,
-    /// What it is, as in the README.
+    /// What it means, as in the README.
     pub about: &'static str,
     /// Whether its value must never be shown.
     pub secret: bool,
@@ -106,16 +107,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("RUST_LOG", Some("info"), "the log filter, in the syntax of env_logger"),
 ];
 
-/// The setting of this name.
+/// Returns the setting with this name.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
-/// Names this close to a setting's are taken for a misspelling of it.
+/// A name at least this similar to a setting's name counts as a misspelling of it.
 const MISSPELLED: f64 = 0.9;
 
-/// The setting that a name is probably meant to be. Names that platforms set by themselves
-/// (`KAFKA_PORT` of a Kubernetes service) are not close enough to any.
+/// Returns the setting that a misspelled name is probably meant to be. Names that platforms set by
+/// themselves (such as `KAFKA_PORT` for a Kubernetes service) are not similar enough to any.
 pub(super) fn probably_meant(name: &str) -> Option<&'static str> {
     let close = |setting: &&Setting| strsim::normalized_damerau_levenshtein(name, setting.name) >= MISSPELLED;
     SETTINGS.iter().find(close).map(|setting| setting.name)
@@ -125,7 +126,7 @@ pub(super) fn probably_meant(name: &str) -> Option<&'static str> {
 mod tests {
     use super::SETTINGS;
 
-    /// The README's table of settings, a line each.
+    /// Returns the rows of the README's table of settings.
     fn documented() -> Vec<&'static str> {
         let readme = include_str!("../../../../README.md");
         let (_, table) = readme.split_once("| setting | default | what it is |").expect("the table of settings");
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_setting_as_it_is() {
+    fn the_readme_lists_every_setting_with_its_default() {
         let row = |setting: &super::Setting| {
             let default = setting.default.filter(|default| !default.is_empty());
             let default = default.map_or(String::new(), |default| format!("`{default}` "));

@@ -1,7 +1,9 @@
-//! Settings: the environment first, under it an optional TOML file, under that `.env` in development.
+//! Reads settings from the environment, an optional TOML file, and `.env` in development, in this
+//! order of precedence.
 //!
-//! Values stay text here; each process turns those that it needs into one validated struct. A message
-//! names the setting and says what it must be; it shows a value only where that can be no secret.
+//! Values are kept as text; each process turns those that it needs into one validated struct. An
+//! error message names the setting and says what it must be; it shows the value only if that cannot
+//! be a secret.
 
 mod catalogue;
 mod secrets;
@@ -27,21 +29,21 @@ const FILE: &str = "ANALYTICS_CONFIG";
 /// What is wrong with the settings, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A value that cannot be used, or none where one is needed.
+    /// An invalid value, or a missing value that is required.
     #[error("{name}: {problem}")]
     Invalid {
-        /// Which setting.
+        /// The name of the setting.
         name: String,
-        /// What it must be, or what is wrong with it.
+        /// What the value must be, or what is wrong with it.
         problem: String,
     },
-    /// A whole sentence: a file that cannot be read, settings that do not go together.
+    /// A complete sentence about a file that cannot be read, or about settings that conflict.
     #[error("{0}")]
     Sentence(String),
 }
 
 impl SettingsError {
-    /// An error about one setting: `problem` says what it must be.
+    /// Returns an error about one setting; `problem` says what the value must be.
     pub fn invalid(name: &str, problem: impl Display) -> Self {
         Self::Invalid { name: name.to_owned(), problem: problem.to_string() }
     }
@@ -55,11 +57,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads `.env`, the file that `ANALYTICS_CONFIG` names over it, and the environment over both.
-    /// From then on the log masks what is secret in them.
+    /// Reads `.env`, overridden by the file that `ANALYTICS_CONFIG` names, and both overridden by
+    /// the environment. From then on, secrets in them are masked in the log.
     ///
     /// # Errors
-    /// A file that cannot be read, a name in the TOML file that is not a setting.
+    /// [`SettingsError`] if a file cannot be read, or if a name in the TOML file is not a setting.
     pub fn load() -> Result<Self, SettingsError> {
         let dotenv = match nearest_dotenv() {
             Some(path) => {
@@ -79,12 +81,12 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The settings of an environment alone.
+    /// Reads settings from environment variables only.
     pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self::layered([sources::environment(variables)])
     }
 
-    /// Settings of several sources, a later one over an earlier.
+    /// Merges several sources; later ones override earlier ones.
     fn layered(sources: impl IntoIterator<Item = Source>) -> Self {
         let mut settings = Self { values: BTreeMap::new(), warnings: Vec::new() };
         for Source { values, warnings } in sources {
@@ -92,51 +94,52 @@ impl Settings {
             settings.warnings.extend(warnings);
         }
         if settings.values.get("JWT_SECRET").is_some_and(|secret| secret.ends_with(['\n', '\r'])) {
-            settings.warnings.push("JWT_SECRET ends in a newline, which is not taken for a part of the key".into());
+            settings.warnings.push("JWT_SECRET ends in a newline, which is not used as part of the key".into());
         }
         settings
     }
 
-    /// What is not wrong, and yet may not be what was meant.
+    /// Returns warnings about values that are valid, but may not be intended.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// A setting's value, or its default; `None` where it has neither.
+    /// Returns a setting's trimmed value, or its default; `None` if it has neither.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let default = || find(name).and_then(|setting| setting.default);
         self.values.get(name).map(String::as_str).or_else(default).map(str::trim)
     }
 
-    /// The value of a setting that the process cannot do without.
+    /// Returns the value of a setting that the process requires.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] where it is not set.
+    /// [`SettingsError::Invalid`] if it is not set and has no default.
     pub fn required(&self, name: &str) -> Result<&str, SettingsError> {
         let about = find(name).map_or("", |setting| setting.about);
         self.get(name).ok_or_else(|| SettingsError::invalid(name, format!("must be set: {about}")))
     }
 
-    /// `BASE_CURRENCY` and `BUSINESS_TIMEZONE`, which every process needs to agree on.
+    /// Parses `BASE_CURRENCY` and `BUSINESS_TIMEZONE`, which must be the same for every process.
     ///
     /// # Errors
-    /// [`SettingsError`] for a value that is no currency or no timezone.
+    /// [`SettingsError`] if one of them is not a currency or not a timezone.
     pub fn business(&self) -> Result<Business, SettingsError> {
         Business::parse(self.required("BASE_CURRENCY")?, self.required("BUSINESS_TIMEZONE")?)
             .map_err(|error| SettingsError::Sentence(error.to_string()))
     }
 
-    /// How records become events: by the settings that everything that counts has to agree on.
+    /// Returns the decoder of records, built from settings that must be the same for every process
+    /// that counts.
     ///
     /// # Errors
-    /// [`SettingsError`] naming the setting that cannot be used.
+    /// [`SettingsError`] naming the invalid setting.
     pub fn decoder(&self) -> Result<Decoder, SettingsError> {
         let extra = self.get("KAFKA_EXTRA_TOPICS").unwrap_or_default();
         let mapping = self.get("KAFKA_TOPICS").unwrap_or_default();
         self.parse("KAFKA_TOPICS", |mapping| Topics::parse(mapping, ""))?;
-        // A topic may stand in one of the two lists only.
+        // A topic must not be in both lists.
         let topics =
             Topics::parse(mapping, extra).map_err(|error| SettingsError::invalid("KAFKA_EXTRA_TOPICS", error))?;
         Ok(Decoder {
@@ -147,10 +150,10 @@ impl Settings {
         })
     }
 
-    /// A setting that is a whole number in a range, of `what`.
+    /// Parses a setting that is a number within a range; `what` is the unit, for the message.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] where it is not.
+    /// [`SettingsError::Invalid`] if it is not such a number.
     pub fn number<T>(&self, name: &str, range: std::ops::RangeInclusive<T>, what: &str) -> Result<T, SettingsError>
     where
         T: std::str::FromStr + PartialOrd + Display,
@@ -161,26 +164,26 @@ impl Settings {
         })
     }
 
-    /// A setting that is true or false.
+    /// Parses a setting that is `true` or `false`.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] where it is neither.
+    /// [`SettingsError::Invalid`] if it is neither.
     pub fn flag(&self, name: &str) -> Result<bool, SettingsError> {
         self.parse(name, |text| text.parse().map_err(|_| "must be true or false"))
     }
 
-    /// A setting that is a number of bytes, up to 100 MiB.
+    /// Parses a setting that is a number of bytes from 1 to 100 MiB.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] where it is not.
+    /// [`SettingsError::Invalid`] if it is not such a number.
     pub fn bytes(&self, name: &str) -> Result<usize, SettingsError> {
         self.number(name, 1..=104_857_600, "bytes")
     }
 
-    /// A setting's value, read by `parse`, whose errors say what it must be.
+    /// Parses a setting's value with `parse`, whose errors say what the value must be.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] where it is not set, or with what `parse` says.
+    /// [`SettingsError::Invalid`] if it is not set, or with the error of `parse`.
     pub fn parse<T, E: Display>(
         &self,
         name: &str,
@@ -197,7 +200,7 @@ impl Settings {
     }
 }
 
-/// `.env` in this folder, or in the nearest one above it.
+/// Finds `.env` in the current folder or in the nearest one above it.
 fn nearest_dotenv() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     here.ancestors().map(|folder| folder.join(".env")).find(|path| path.is_file())
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_overrules_the_file_the_file_dotenv_and_dotenv_the_default() {
+    fn the_environment_overrides_the_file_the_file_dotenv_and_dotenv_the_default() {
         let of = |file: &str, env: &[_]| settings(file, env).get("KAFKA_GROUP_ID").map(str::to_owned);
         assert_eq!(settings("", &[]).get("DEDUPE_DAYS"), Some("40"));
         assert_eq!(settings("", &[]).get("MAX_RECORD_BYTES"), Some("1048576"));
@@ -234,7 +237,7 @@ mod tests {
         let days = settings.number("DEDUPE_DAYS", 1_u32..=9, "days").map_err(said);
         assert_eq!(days, Err("DEDUPE_DAYS: must be a number of days from 1 to 9, got \"soon\"".into()));
         let format = settings.parse("LOG_FORMAT", |_| Err::<(), _>("must be text or json")).map_err(said);
-        assert_eq!(format, Err("LOG_FORMAT: must be text or json".into()), "it could be a secret in the wrong place");
+        assert_eq!(format, Err("LOG_FORMAT: must be text or json".into()), "the value could be a misplaced secret");
         assert_eq!(
             settings.required("KAFKA_BROKER").map_err(said).unwrap_err().split(':').next(),
             Some("KAFKA_BROKER")
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newline_at_the_end_of_the_secret_is_mentioned() {
+    fn a_newline_at_the_end_of_the_secret_causes_a_warning() {
         assert!(settings("", &[("JWT_SECRET", "x")]).warnings().is_empty());
         assert_eq!(settings("", &[("JWT_SECRET", "x\n")]).warnings().len(), 1);
     }

@@ -1,16 +1,17 @@
-//! The second line of defence: texts that are known to be secret are taken out of everything that is
-//! written to the log, whoever wrote it.
+//! Masks known secrets in everything that is written to the log, whatever code logs it: a second
+//! line of defence.
 
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-/// Shorter secrets are not looked for: they would be found in the middle of words.
+/// Secrets with fewer bytes are not masked: they would match parts of ordinary words.
 const SHORTEST: usize = 6;
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 const MASK: &str = "[secret]";
 
 static SECRETS: OnceLock<RwLock<Vec<String>>> = OnceLock::new();
 
-/// Takes texts out of the log from now on: the longer first, since one may be a part of another.
+/// Masks these texts in the log from now on. Longer ones are replaced first, since one may be part
+/// of another.
 pub(super) fn hide(texts: impl IntoIterator<Item = String>) {
     let mut secrets = SECRETS.get_or_init(RwLock::default).write().unwrap_or_else(PoisonError::into_inner);
     secrets.extend(texts.into_iter().filter(|text| text.len() >= SHORTEST));
@@ -18,7 +19,7 @@ pub(super) fn hide(texts: impl IntoIterator<Item = String>) {
     secrets.dedup();
 }
 
-/// The text without the secrets that are known.
+/// Returns the text with all known secrets masked.
 #[must_use]
 pub(crate) fn masked(text: &str) -> String {
     let Some(secrets) = SECRETS.get() else { return text.to_owned() };
@@ -28,11 +29,11 @@ pub(crate) fn masked(text: &str) -> String {
     })
 }
 
-/// Parts of names whose values are secret, also misspelled.
+/// Parts of names whose values are secret; short enough to match misspelled names, too.
 const SECRET_NAMES: [&str; 7] = ["pas", "pwd", "word", "secret", "token", "key", "jaas"];
 
-/// What is secret in the value of a setting that may hold a secret: the value itself, its lines, the values of
-/// entries whose names sound secret, and the password before `@`.
+/// Returns the texts to mask in the value of a secret setting: the value itself, its lines, the
+/// values of entries whose names suggest a secret, and the password of a URL.
 pub(super) fn parts(value: &str) -> impl Iterator<Item = String> {
     let whole = std::iter::once(value.trim());
     let lines = value.lines().map(str::trim);
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_masked_the_longest_first() {
+    fn hidden_texts_are_masked_longest_first() {
         hide(["hidden-one".to_owned(), "hidden-one-and-more".to_owned(), "short".to_owned()]);
         assert_eq!(masked("a hidden-one-and-more b hidden-one c short"), "a [secret] b [secret] c short");
     }

@@ -1,5 +1,5 @@
-//! Where settings come from. What is wrong with a file is told by its line; its text is never
-//! repeated, because it may be a secret.
+//! The sources of settings: the environment, `.env` and a TOML file. Errors in a file name the
+//! line; they never repeat its text, because it may be a secret.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,20 +9,20 @@ use dotenvy::Error as DotenvError;
 use super::catalogue::{find, probably_meant};
 use super::{FILE, SettingsError};
 
-/// What a source has: the settings in it, and what is to be said once there is a log.
+/// The settings of one source, and warnings to write once logging has started.
 #[derive(Default)]
 pub(super) struct Source {
     pub(super) values: BTreeMap<&'static str, String>,
     pub(super) warnings: Vec<String>,
 }
 
-/// The settings in the environment. A name that is none of ours may be meant for another program of the
-/// same pod or shell: it is only mentioned where it looks like one of ours.
+/// Reads the settings in the environment. An unknown name may belong to another program in the same
+/// pod or shell: it causes a warning only if it resembles the name of a setting.
 pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Source {
     let mut source = Source::default();
     for (name, value) in variables {
         match find(&name) {
-            // An empty variable is how compose files and charts write "not set".
+            // Compose files and charts leave a variable empty to say that it is not set.
             Some(_) if value.trim().is_empty() => {}
             Some(setting) => drop(source.values.insert(setting.name, value)),
             None => source.warnings.extend(
@@ -33,10 +33,11 @@ pub(super) fn environment(variables: impl IntoIterator<Item = (String, String)>)
     source
 }
 
-/// The settings in the text of a `.env` file. Lines of other programs are skipped, whatever is in them.
+/// Reads the settings in the text of a `.env` file. Lines of other programs are ignored, even if
+/// they cannot be parsed.
 ///
 /// # Errors
-/// A line of ours that cannot be read.
+/// [`SettingsError`] if a line with a setting, or the text as a whole, cannot be parsed.
 pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
     let mut lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     let mut unreadable = Vec::new();
@@ -51,14 +52,12 @@ pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
             Err(DotenvError::LineParse(rest, _)) => rest,
             Err(_) => return Err(SettingsError::Sentence(".env: must be UTF-8 text".into())),
         };
-        // The parser tells the rest of what it could not read, and not where it is. An open quote takes what
-        // follows with it, so all is read once more without the line that it stands in.
+        // The parser returns the text that it could not parse, but not its position. An open quote
+        // also swallows the lines after it, so everything is parsed again without the faulty line.
         let end = rest.lines().next().unwrap_or_default().trim_end();
         let is_meant = |line: &&mut &str| !line.is_empty() && line.trim_end().ends_with(end) && !reads_alone(line);
         let Some((number, line)) = (1..).zip(&mut lines).find(|(_, line)| is_meant(line)) else {
-            return Err(SettingsError::Sentence(
-                ".env: cannot be read; is there a quote without its other one?".into(),
-            ));
+            return Err(SettingsError::Sentence(".env: cannot be read; is a closing quote missing?".into()));
         };
         let name = line.trim_start().trim_start_matches("export ").split('=').next().unwrap_or_default().trim();
         if let Some(setting) = find(name) {
@@ -73,21 +72,23 @@ pub(super) fn dotenv(text: &str) -> Result<Source, SettingsError> {
     }
 }
 
+/// Returns whether the line can be parsed on its own.
 fn reads_alone(line: &str) -> bool {
     dotenvy::from_read_iter(line.as_bytes()).all(|entry| entry.is_ok())
 }
 
-/// The settings in the TOML file at `path`.
+/// Reads the settings in the TOML file at `path`.
 ///
 /// # Errors
-/// A file that cannot be read, is not TOML, or has a name in it that is not a setting.
+/// [`SettingsError`] if the file cannot be read or is not TOML, if a name in it is not a setting,
+/// or if a value is neither a string, a number nor a boolean.
 pub(super) fn toml_file(path: &str) -> Result<Source, SettingsError> {
     let text = fs::read_to_string(path)
         .map_err(|error| SettingsError::Sentence(format!("{FILE}: the file cannot be read: {}", error.kind())))?;
     toml(&text)
 }
 
-/// The settings in TOML text, under their names in small letters.
+/// Reads the settings in TOML text; names may be in lower or upper case.
 ///
 /// # Errors
 /// As [`toml_file`].
@@ -96,7 +97,7 @@ pub(super) fn toml(text: &str) -> Result<Source, SettingsError> {
     let table: toml::Table = toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        wrong(line, "must be TOML, as in kafka_group_id = \"analytics\", with texts in double quotes")
+        wrong(line, "must be TOML with strings in double quotes, such as kafka_group_id = \"analytics\"")
     })?;
     let mut source = Source::default();
     for (name, value) in table {
@@ -111,7 +112,7 @@ pub(super) fn toml(text: &str) -> Result<Source, SettingsError> {
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(flag) => flag.to_string(),
-            _ => return Err(wrong(line, &format!("{} must be a text or a number", setting.name))),
+            _ => return Err(wrong(line, &format!("{} must be a string, a number or a boolean", setting.name))),
         };
         source.values.insert(setting.name, value);
     }
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_like_ours_are_mentioned_and_others_are_not() {
+    fn names_that_resemble_a_setting_cause_a_warning_and_others_do_not() {
         for (name, mentioned) in [
             ("KAFKA_BROKERS", true),
             ("KAFKA_TOPIC", true),
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_env_file_our_own_lines_count() {
+    fn only_settings_are_read_from_an_env_file() {
         let text = "# a comment\nAPP_NAME=My Shop\nexport KAFKA_GROUP_ID='a b'\nJWT_SECRET=\"x y\"\nHALF=\"open\n";
         let source = dotenv(text).unwrap();
         assert_eq!(source.values.get("KAFKA_GROUP_ID").map(String::as_str), Some("a b"));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ours_that_cannot_be_read_is_named_without_its_text() {
+    fn an_unreadable_line_with_a_setting_is_named_without_its_text() {
         for text in [
             "A=1\nJWT_SECRET=correct horse battery\n",
             "A=correct horse\nJWT_SECRET=correct horse\n",
@@ -170,14 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_toml_file_is_told_by_its_line() {
+    fn errors_in_a_toml_file_name_the_line() {
         for (text, expected) in [
             ("kafka_group_id = \"g\"\njwt_secret = correct horse\n", "ANALYTICS_CONFIG: line 2: must be TOML"),
             ("jwt_secret = \"correct horse\n", "ANALYTICS_CONFIG: line 1: must be TOML"),
             ("correct horse\n", "ANALYTICS_CONFIG: line 1: must be TOML"),
             ("\nkafka_brokr = \"x\"\n", "ANALYTICS_CONFIG: line 2: is not a setting; is KAFKA_BROKER meant?"),
             ("colour = \"red\"\n", "ANALYTICS_CONFIG: line 1: is not a setting"),
-            ("jwt_secret = [\"correct horse\"]\n", "ANALYTICS_CONFIG: line 1: JWT_SECRET must be a text or a number"),
+            (
+                "jwt_secret = [\"correct horse\"]\n",
+                "ANALYTICS_CONFIG: line 1: JWT_SECRET must be a string, a number or a boolean",
+            ),
         ] {
             let sentence = said(toml(text));
             assert!(sentence.starts_with(expected), "{text}: {sentence}");

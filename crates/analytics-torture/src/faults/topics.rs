@@ -112,7 +112,7 @@ fn make_again(run: &mut Run<'_>) {
     run.arena.kafka.remake(&topic, PARTITIONS);
     for ((_, partition), (_, end)) in before.into_iter().filter(|(_, (_, end))| *end > 0) {
         run.consumption.by_partition.insert((topic.clone(), partition), end);
-        run.consumption.gaps.insert((topic.clone(), partition, end, end, "made again"));
+        run.consumption.gaps.insert((topic.clone(), partition, end, end, "recreated"));
     }
 }
 

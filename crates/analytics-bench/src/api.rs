@@ -41,7 +41,7 @@ pub struct Plan {
 /// Measures by turns, and tells how far it is.
 ///
 /// # Panics
-/// Where a process fails or a request is refused.
+/// If a process fails or a request is refused.
 #[must_use]
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     let database = match &plan.filled {

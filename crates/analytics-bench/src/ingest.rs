@@ -50,7 +50,7 @@ struct Run {
 /// Measures by turns, and tells how far it is.
 ///
 /// # Panics
-/// Where a process fails, or a run comes to other numbers than the one before.
+/// If a process fails, or a run comes to other numbers than the one before.
 #[must_use]
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     tell(&format!("filling Kafka with {} events", plan.events));
@@ -94,10 +94,11 @@ pub struct Held {
 }
 
 /// A database that holds so many events of the thirty days before `end`, as it is while the service
-/// has been running for a while: quiet partitions indexed by cron, no page waiting for its hint bits.
+/// has been running for a while: quiet partitions indexed by cron, no page waiting for its hint
+/// bits.
 ///
 /// # Panics
-/// Where a process fails.
+/// If a process fails.
 #[must_use]
 pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Held {
     tell(&format!("filling a database with {events} events of thirty days"));

@@ -8,7 +8,7 @@ use analytics_testkit::process::Process;
 /// The share of one core that a process with nothing to do takes, in percent.
 ///
 /// # Panics
-/// Where it does not run.
+/// If it does not run.
 #[must_use]
 pub fn idle_percent(process: &Process, over: Duration) -> f64 {
     let (before, began) = (process.cpu_seconds(), Instant::now());

@@ -246,7 +246,8 @@ mod tests {
             time,
         };
         let order = Effect::Order { lines: vec![line(2, 500, "USD"), line(1, 7, "JPY")], time: HOUR };
-        // A record that stands in the log more than once repeats its event where that has an identity.
+        // A record that stands in the log more than once repeats its event where that has an
+        // identity.
         for (n, (effect, times)) in (1..).zip([
             (view("p", 0, true), 3),
             (view("p", DAY - 1, false), 1),

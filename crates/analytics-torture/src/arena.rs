@@ -83,7 +83,8 @@ pub struct Run<'a> {
     pub prefix: String,
     /// The stream, which knows what it comes to.
     pub stream: Stream,
-    /// Records that were counted and are gone with their topic: their numbers, and how often each was there.
+    /// Records that were counted and are gone with their topic: their numbers, and how often each
+    /// was there.
     pub deleted: BTreeMap<u64, u32>,
     /// What consumption must come to.
     pub consumption: Consumption,
@@ -291,7 +292,7 @@ impl<'a> Run<'a> {
     /// The same, where the fault cannot go on without it.
     ///
     /// # Panics
-    /// Where it does not happen.
+    /// If it does not happen.
     pub fn settled(&self) {
         assert!(self.settle(Duration::from_secs(90)), "stands still before the fault: {:?}", self.behind(&self.held()));
     }
@@ -313,7 +314,7 @@ impl<'a> Run<'a> {
     /// Runs one of the operator's jobs.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If it fails.
     pub fn job(&self, arguments: &[&str]) {
         let output = process::run("analytics-jobs", arguments, &self.environment);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -338,7 +339,7 @@ impl Feeding {
     /// Waits until the broker has everything.
     ///
     /// # Panics
-    /// Where it did not take it.
+    /// If it did not take it.
     pub fn wait(mut self) {
         self.join();
     }

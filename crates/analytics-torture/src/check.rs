@@ -10,8 +10,8 @@ use super::arena::Run;
 use super::stream::NUMBER;
 use analytics_testkit::process;
 
-/// How long everything may take to be counted after a fault. A statement whose answer was swallowed is given up
-/// after 70 s.
+/// How long everything may take to be counted after a fault. A statement whose answer was swallowed
+/// is given up after 70 s.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How many things of each kind are named.
 const NAMED: usize = 8;
@@ -21,8 +21,8 @@ const NAMED: usize = 8;
 pub struct Verdict {
     /// Records that went through the topics.
     pub records: i64,
-    /// Records that stand in Kafka once more because a producer repeated them. They are records like others: one
-    /// with an identity repeats its event, one without is another event.
+    /// Records that stand in Kafka once more because a producer repeated them. They are records
+    /// like others: one with an identity repeats its event, one without is another event.
     pub repeated: u32,
     /// Events that are not in the log.
     pub lost: usize,

@@ -51,7 +51,7 @@ pub fn named(name: &str) -> Option<&'static Fault> {
 /// `tell` hears of each that is over.
 ///
 /// # Panics
-/// Where the servers cannot be started.
+/// If the servers cannot be started.
 pub fn run(faults: &[(&'static Fault, Options)], at_once: usize, tell: impl Fn(&Outcome) + Sync) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());

@@ -1,6 +1,6 @@
-//! The stream that is counted while the service is being hurt. It knows what each of its records comes to.
-//! Every record carries its number in a header, by which it is found in Kafka, and every payload (`n`), so that
-//! a lost or doubled one can be named.
+//! The stream that is counted while the service is being hurt. It knows what each of its records
+//! comes to. Every record carries its number in a header, by which it is found in Kafka, and every
+//! payload (`n`), so that a lost or doubled one can be named.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ pub struct Traits {
     pub bad_records: bool,
     /// Records that the database refuses; the harness has told it to.
     pub refused_records: bool,
-    /// Records made to stop whoever reads them: numbers beyond all bounds, headers that are no text.
+    /// Records made to stop whoever reads them: numbers beyond all bounds, headers that are no
+    /// text.
     pub hostile_records: bool,
 }
 
@@ -85,7 +86,8 @@ impl Stream {
         }
     }
 
-    /// The right answers when Kafka holds these records, so often each; and the numbers of those that it lacks.
+    /// The right answers when Kafka holds these records, so often each; and the numbers of those
+    /// that it lacks.
     #[must_use]
     pub fn answers(&self, held: &BTreeMap<u64, u32>) -> (Answers, Vec<u64>) {
         let (mut answers, mut missing) = (Answers::default(), Vec::new());
@@ -376,7 +378,8 @@ impl Stream {
         (keyed("order.created", &order, stamp, &payload), Effect::Rejected("unstorable"))
     }
 
-    /// A record that once stopped a reader: by a number in it, by its depth, by the names of its headers.
+    /// A record that once stopped a reader: by a number in it, by its depth, by the names of its
+    /// headers.
     fn hostile(&mut self, n: u64) -> (Message, Effect) {
         let number = ["1e-9223372036854775808", "1e9223372036854775807", "-1E+99999999999999999999", "1e-200000"]
             [usize::try_from(self.random.below(4)).expect("small")];

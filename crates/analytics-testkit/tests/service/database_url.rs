@@ -1,5 +1,5 @@
-//! `DATABASE_URL` as other programs write it. What can work does; what never can stops the start at once, with
-//! one sentence.
+//! `DATABASE_URL` as other programs write it. What can work does; what never can stops the start at
+//! once, with one sentence.
 
 use std::collections::BTreeMap;
 use std::fs;

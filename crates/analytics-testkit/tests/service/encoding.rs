@@ -1,4 +1,5 @@
-//! A database that cannot hold every character is refused by everybody, before anything is in it and after.
+//! A database that cannot hold every character is refused by everybody, before anything is in it
+//! and after.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;

@@ -1,4 +1,5 @@
-//! A database that stops answering without a word: frozen, or behind a network that swallows every byte.
+//! A database that stops answering without a word: frozen, or behind a network that swallows every
+//! byte.
 
 use std::io::Write;
 use std::net::TcpStream;

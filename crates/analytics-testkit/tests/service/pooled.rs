@@ -1,5 +1,5 @@
-//! A PgBouncer in transaction mode between the service and PostgreSQL, with fewer sessions than clients, and
-//! one role for all.
+//! A PgBouncer in transaction mode between the service and PostgreSQL, with fewer sessions than
+//! clients, and one role for all.
 
 use analytics_testkit::client::Client;
 use analytics_testkit::database::{Database, Server};

@@ -6,7 +6,8 @@ use diesel::connection::SimpleConnection;
 
 use crate::arena::Run;
 
-/// Partitions are to be made while the log is being read: by a proof, and by somebody who takes very long.
+/// Partitions are to be made while the log is being read: by a proof, and by somebody who takes
+/// very long.
 pub(super) fn ddl(run: &mut Run<'_>) {
     let coming =
         "SELECT relid FROM pg_partition_tree('event_logs') WHERE isleaf ORDER BY relid::text COLLATE \"C\" DESC";

@@ -29,7 +29,8 @@ impl Obstacle {
         Self::hold(run, statement, "l.locktype <> 'advisory'")
     }
 
-    /// The log itself: who waits for it has claimed the identities of a batch, and stands at its first COPY.
+    /// The log itself: who waits for it has claimed the identities of a batch, and stands at its
+    /// first COPY.
     pub(super) fn log(run: &Run<'_>) -> Self {
         Self::hold(run, "BEGIN; LOCK TABLE event_logs IN SHARE MODE", "l.locktype = 'relation'")
     }

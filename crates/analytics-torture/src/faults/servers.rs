@@ -57,7 +57,8 @@ pub(super) fn broker_freeze(run: &mut Run<'_>) {
     feeding.wait();
 }
 
-/// One partition of a topic of its own is on a broker of its own. While that is away, all others are counted.
+/// One partition of a topic of its own is on a broker of its own. While that is away, all others
+/// are counted.
 pub(super) fn leaderless(run: &mut Run<'_>) {
     // The group's own topics are made before there is another broker on which they could be.
     run.start_workers();

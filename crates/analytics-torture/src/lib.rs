@@ -3,7 +3,7 @@
 //!
 //! [`stream`] generates the records, and [`answers`] computes the expected results without any of
 //! the service's code. [`arena`] sets up one run, [`faults`] injects a fault into it, [`check`]
-//! compares the results, and [`report`] prints them.
+//! compares the results, and [`report`] formats them.
 
 pub mod answers;
 pub mod arena;

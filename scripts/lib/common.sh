@@ -1,4 +1,4 @@
-# Shared by the scripts: where things are, how they speak, what they install.
+# Shared by the scripts: paths, messages, and the installation of what they need.
 # shellcheck shell=bash
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -12,7 +12,7 @@ die() {
     exit 1
 }
 
-# Runs a step quietly, with a dot every few seconds; shows its output only if it fails.
+# Runs a step quietly and prints a dot every 5 seconds. Prints its output only if it fails.
 step() {
     local title=$1 log pid started=$SECONDS
     shift
@@ -41,7 +41,7 @@ as_root() {
     elif command -v sudo >/dev/null; then
         sudo "$@"
     else
-        die "this needs root or sudo: $*"
+        die "root or sudo is needed to run: $*"
     fi
 }
 
@@ -55,8 +55,8 @@ postgres_bin() {
     [ -n "$found" ] && [ -x "$found/initdb" ] && printf '%s' "$found"
 }
 
-# Installs what is missing of what the build needs and, given "servers", of what runs the
-# private PostgreSQL and Kafka; further words are Debian packages.
+# Installs missing packages and tools: those of the build; with "servers" as first argument also those
+# of the private PostgreSQL and Kafka; further arguments are additional Debian packages.
 install_missing() {
     local missing=()
     for package in "${@:2}" build-essential pkg-config libssl-dev libpq-dev zlib1g-dev ca-certificates curl; do
@@ -78,17 +78,17 @@ install_missing() {
     fi
     PATH=$HOME/.cargo/bin:$PATH
     if ! command -v cargo >/dev/null; then
-        say "installing Rust with rustup, for this user only"
+        say "installing Rust with rustup for this user"
         curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs -o "${TMPDIR:-/tmp}/rustup-init.sh"
         step "rustup" sh "${TMPDIR:-/tmp}/rustup-init.sh" -y --profile minimal --default-toolchain none
         rm -f "${TMPDIR:-/tmp}/rustup-init.sh"
     fi
     if ! cargo --version >/dev/null 2>&1; then
-        step "the Rust toolchain of rust-toolchain.toml" rustup toolchain install
+        step "installing the Rust toolchain of rust-toolchain.toml" rustup toolchain install
     fi
 }
 
-# A client that works the API from its OpenAPI document.
+# Python's venv module, for the tools that are installed into a virtual environment.
 install_python_venv() {
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         install_debian python3 python3-venv
@@ -96,24 +96,26 @@ install_python_venv() {
 }
 
 install_debian() {
-    command -v apt-get >/dev/null || die "install these first: $*"
+    command -v apt-get >/dev/null || die "apt-get is not available; install these packages first: $*"
     say "installing Debian packages: $*"
     step "apt-get update" as_root apt-get update -q
     step "apt-get install" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
+# A client that tests the API by its OpenAPI document.
 install_schemathesis() {
     local venv=$ROOT/.local/schemathesis version=4.32.5
     if [ "$(cat "$venv/version" 2>/dev/null)" != $version ]; then
         install_python_venv
         rm -rf "$venv"
-        step "making a Python environment" python3 -m venv "$venv"
+        step "creating a Python environment" python3 -m venv "$venv"
         step "installing schemathesis" "$venv/bin/pip" install -q "schemathesis==$version"
         echo $version >"$venv/version"
     fi
 }
 
-# Linters of OpenAPI documents and generators of clients, by the lists beside the tests that use them.
+# Linters of OpenAPI documents and generators of clients, in the versions listed next to the tests that
+# use them.
 install_openapi_tools() {
     local tools=$ROOT/.local/openapi lists=$ROOT/crates/analytics-api/tests/clients
     if ! cat "$lists"/package-lock.json "$lists"/requirements.txt | cmp -s - "$tools/complete"; then
@@ -123,18 +125,19 @@ install_openapi_tools() {
         mkdir -p "$tools"
         cp "$lists"/package.json "$lists"/package-lock.json "$tools"
         step "installing OpenAPI tools for Node" npm --prefix "$tools" ci --silent --no-audit --no-fund
-        step "making a Python environment" python3 -m venv "$tools/venv"
+        step "creating a Python environment" python3 -m venv "$tools/venv"
         step "installing OpenAPI tools for Python" "$tools/venv/bin/pip" install -q -r "$lists/requirements.txt"
         cat "$lists"/package-lock.json "$lists"/requirements.txt >"$tools/complete"
     fi
 }
 
-# A clock that is wrong for one process.
+# libfaketime, which gives a single process a wrong clock.
 install_faketime() {
     dpkg-query -W -f '${Status}' libfaketime 2>/dev/null | grep -q 'ok installed' || install_debian libfaketime
 }
 
-# PgBouncer in a version that keeps prepared statements apart in transaction mode, which Debian 12 has not.
+# PgBouncer in a version that supports prepared statements in transaction mode; that of Debian 12 does
+# not.
 install_pgbouncer() {
     local version=1.24.1 sum=da72a3aba13072876d055a3e58dd4aba4a5de4ed6148e73033185245598fd3e0
     local home=$ROOT/.local/pgbouncer
@@ -144,16 +147,16 @@ install_pgbouncer() {
         mkdir -p "$home"
         step "fetching PgBouncer $version" curl -sSfL --retry 3 -o "$home/source.tar.gz" \
             "http://deb.debian.org/debian/pool/main/p/pgbouncer/pgbouncer_$version.orig.tar.gz"
-        echo "$sum  $home/source.tar.gz" | sha256sum --check --status || die "the sources of PgBouncer are not what they should be"
+        echo "$sum  $home/source.tar.gz" | sha256sum --check --status || die "the downloaded sources of PgBouncer have an unexpected checksum"
         tar -xzf "$home/source.tar.gz" -C "$home" --strip-components 1
         step "building PgBouncer $version" sh -c "cd '$home' && ./configure --without-cares --disable-evdns && make pgbouncer"
         echo $version >"$home/version"
     fi
 }
 
-# All binaries, or those of the given packages.
+# Builds all binaries, or those of the given packages.
 build_release() {
     local packages=()
     for package in "$@"; do packages+=(--package "$package"); done
-    step "building release binaries (minutes the first time)" cargo build --release --bins --locked "${packages[@]}"
+    step "building release binaries (takes minutes the first time)" cargo build --release --bins --locked "${packages[@]}"
 }

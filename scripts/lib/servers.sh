@@ -1,13 +1,13 @@
-# A private PostgreSQL and a private Apache Kafka, under an ignored folder, on loopback only.
+# Starts a private PostgreSQL and a private Apache Kafka, on loopback only.
 # shellcheck shell=bash
-# start_postgres DIR and start_kafka DIR set DATABASE_URL and KAFKA_BROKER; stop_servers stops
-# what they started, and nothing else.
+# start_postgres DIR and start_kafka DIR set DATABASE_URL and KAFKA_BROKER; stop_servers stops the
+# servers that they started.
 
 KAFKA_PID=
 POSTGRES_PID=
 
-# Servers keep their data here. PostgreSQL does not run as root, and the user it then runs as may
-# not be able to enter the checkout.
+# Creates and prints the folder for a server's data: in .local, which git ignores, or in /var/tmp if this
+# runs as root and the user postgres has no access to the checkout. PostgreSQL does not run as root.
 server_dir() {
     local dir=$ROOT/.local/$1
     if [ "$(id -u)" = 0 ] && ! setpriv --reuid=postgres --regid=postgres --init-groups test -x "$ROOT" 2>/dev/null; then
@@ -29,7 +29,8 @@ free_port() {
     die "no free port"
 }
 
-# PostgreSQL refuses to run as root. exec, so that the process can be stopped by its id.
+# Runs a program as postgres if this is root, since PostgreSQL refuses to run as root. Uses exec, so that
+# the program has the process id of the caller's subshell and can be stopped by it.
 as_postgres() {
     if [ "$(id -u)" = 0 ]; then
         exec setpriv --reuid=postgres --regid=postgres --init-groups "$@"
@@ -96,7 +97,7 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$dir/data
 auto.create.topics.enable=false
 num.partitions=4
-# Recorded streams are older than any retention.
+# Events of recorded streams are older than any retention time.
 log.retention.ms=-1
 message.max.bytes=4194304
 group.initial.rebalance.delay.ms=${KAFKA_JOIN_DELAY_MS:-0}
@@ -119,7 +120,7 @@ PROPERTIES
     export KAFKA_BROKER
 }
 
-# Stops these processes: politely, then not.
+# Stops these processes by SIGTERM, and after 12 s by SIGKILL.
 stop_processes() {
     local pid deadline=$((SECONDS + 12))
     for pid in "$@"; do kill "$pid" 2>/dev/null || true; done
@@ -130,7 +131,7 @@ stop_processes() {
 }
 
 stop_servers() {
-    # PostgreSQL takes SIGTERM for "when the last client has gone".
+    # At SIGTERM, PostgreSQL would wait until the last client disconnects; at SIGINT it does not.
     if [ -n "$POSTGRES_PID" ]; then kill -INT "$POSTGRES_PID" 2>/dev/null || true; fi
     stop_processes ${KAFKA_PID:+"$KAFKA_PID"} ${POSTGRES_PID:+"$POSTGRES_PID"}
     KAFKA_PID=

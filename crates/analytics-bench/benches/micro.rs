@@ -1,4 +1,5 @@
-//! What one event, one metric type and one token cost, without Kafka and PostgreSQL.
+//! Criterion benchmarks of decoding and counting events, parsing metric types and verifying tokens,
+//! without Kafka and PostgreSQL.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -17,7 +18,8 @@ use chrono::{Duration, Utc};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use shared_auth::{Claims, Keys, mint};
 
-/// Events of one batch: sums are spread over as many products and sellers as in a real one.
+/// Number of events in one batch, so that sums spread over as many products and sellers as in a
+/// real batch.
 const EVENTS: u64 = 10_000;
 
 fn record(offset: i64, message: Message) -> Record {

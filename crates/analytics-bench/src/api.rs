@@ -1,4 +1,4 @@
-//! `bench api`: what a request costs, beside PostgreSQL's own prepared selects.
+//! `bench api`: measures requests to the API, compared with prepared SELECTs by pgbench.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,39 +16,40 @@ use analytics_testkit::client::{Client, token};
 use analytics_testkit::database::{Database, unique_name};
 use analytics_testkit::process::Process;
 
-/// How many connections ask at once.
+/// Number of concurrent connections of wrk and of pgbench.
 const CONNECTIONS: &str = "16";
 
-/// What is to be measured.
+/// Parameters of the benchmark.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Events in the log.
+    /// Number of events in the event log.
     pub events: u64,
-    /// Metrics that are asked for.
+    /// Number of metrics that are requested.
     pub metrics: u64,
-    /// How often the two are measured, by turns.
+    /// Number of rounds; each measures the API and pgbench once.
     pub rounds: usize,
-    /// How long each time.
+    /// Seconds of each measurement.
     pub seconds: u64,
-    /// Requests of each kind to the list routes.
+    /// Number of requests of each kind to the list routes.
     pub requests: usize,
-    /// How long a process with nothing to do is watched.
+    /// How long the idle API is measured.
     pub idle: Duration,
-    /// A database that was filled before, instead of a new one.
+    /// URL of a filled database, instead of a new one.
     pub filled: Option<String>,
 }
 
-/// Measures by turns, and tells how far it is.
+/// Measures the API and pgbench in each round, then the list routes, and reports progress to
+/// `tell`. Returns the measurements as JSON, and the bars.
 ///
 /// # Panics
-/// Where a process fails or a request is refused.
+/// If a process fails or a request is refused.
 #[must_use]
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     let database = match &plan.filled {
         Some(url) => Database::at(url),
         None => ingest::held(plan.events, Utc::now(), &tell).database,
     };
-    // Products that nobody looked at: rows like the others.
+    // Metrics of products without views, so that all requested metrics exist.
     database.execute(&format!(
         "INSERT INTO metrics (type, value) SELECT 'product_views:p-' || n, 0 FROM generate_series(1, {}) AS n \
          ON CONFLICT (type) DO NOTHING",
@@ -72,13 +73,13 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
         let cpu = (api.cpu_seconds() - cpu_before) / answered.requests * 1e6;
         let selected = load.pgbench();
         tell(&format!(
-            "round {round}: {:.0} requests/s (p99 {:.1} ms, {cpu:.0} µs of processor), {selected:.0} selects/s",
+            "round {round}: {:.0} requests/s (p99 {:.1} ms, {cpu:.0} µs of processor time each), {selected:.0} selects/s",
             answered.per_second, answered.p99
         ));
         requests.push((answered, cpu));
         selects.push(selected);
     }
-    tell("the list routes, one request after the other");
+    tell("the list routes, one request at a time");
     let lists = requests::measure(&Client::admin(&api.address), &database, plan);
     for list in &lists {
         tell(&format!("{:<58} p50 {:>7.1} ms, p99 {:>7.1} ms", list.name, list.p50, list.p99));
@@ -98,9 +99,9 @@ fn report(
 ) -> (Value, Vec<Bar>) {
     let answered = |of: fn(&Answered) -> f64| median(&requests.iter().map(|(a, _)| of(a)).collect::<Vec<_>>());
     let (per_second, selected) = (answered(|a| a.per_second), median(selects));
-    let mut bars = vec![Bar::at_least(0.6, "one metric, against pgbench's selects", per_second / selected)];
+    let mut bars = vec![Bar::at_least(0.6, "one metric, compared with pgbench's SELECTs", per_second / selected)];
     bars.extend(lists.iter().map(|list| Bar::at_most(list.bar, &format!("{}, p99 ms", list.name), list.p99)));
-    bars.push(Bar::at_most(1.0, "the API with nothing to do, percent of a core", idle));
+    bars.push(Bar::at_most(1.0, "idle API, percent of a core", idle));
     let lists: Map<String, Value> = lists
         .iter()
         .map(|l| (l.name.clone(), json!({ "p50Milliseconds": rounded(l.p50), "p99Milliseconds": rounded(l.p99) })))
@@ -126,7 +127,7 @@ fn report(
     (object(measured, &bars), bars)
 }
 
-/// What a run of wrk came to.
+/// The results of one run of wrk: counts, and latencies in milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Answered {
     requests: f64,
@@ -135,7 +136,7 @@ struct Answered {
     p99: f64,
 }
 
-/// The same rows, asked for both ways.
+/// Reads the same rows through the API with wrk, and from PostgreSQL with pgbench.
 struct Load {
     directory: PathBuf,
     database_url: String,
@@ -161,7 +162,7 @@ impl Load {
         fs::write(directory.join("wrk.lua"), script).expect("a script");
         let mut selects = format!("\\set n random(1, {last})\n");
         selects.push_str("SELECT id, type, value, metadata, created_at, updated_at FROM metrics ");
-        // pgbench takes a colon for a variable, even in a string.
+        // pgbench replaces variables after a colon even in a string literal.
         selects.push_str("WHERE type = 'product_views' || chr(58) || 'p-' || :n::text;\n");
         fs::write(directory.join("selects.sql"), selects).expect("a script");
         Self {

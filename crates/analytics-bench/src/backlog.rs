@@ -1,4 +1,4 @@
-//! A backlog in Kafka: topics of their own, full of the traffic generator's events.
+//! A backlog in Kafka: separate topics with events of the traffic generator.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use analytics_testkit::client::SECRET;
 use analytics_testkit::database::unique_name;
 use analytics_testkit::traffic::Generator;
 
-/// Partitions of each of the four topics.
+/// Number of partitions of each of the four topics.
 const PARTITIONS: i32 = 4;
 
-/// Events that wait to be counted, as often as somebody likes.
+/// Events in Kafka that can be counted any number of times, into different databases.
 pub struct Backlog {
-    /// How many.
+    /// Number of events.
     pub events: u64,
     broker: String,
     prefix: String,
 }
 
 impl Backlog {
-    /// Fills topics with events, spread over the `span` before `end`. The same seed makes the same
-    /// events at other times.
+    /// Creates topics and fills them with events, spread over the `span` before `end`. The same
+    /// seed gives the same events, except for their times.
     ///
     /// # Panics
-    /// Without a broker; `scripts/bench` starts one.
+    /// If there is no broker; `scripts/bench` starts one.
     #[must_use]
     pub fn of(events: u64, seed: u64, end: DateTime<Utc>, span: Duration) -> Self {
         let broker =
@@ -45,7 +45,8 @@ impl Backlog {
         Self { events, broker, prefix }
     }
 
-    /// Settings of processes that count it into this database, as a consumer group of their own.
+    /// Returns settings of processes that count the backlog into this database, in a new consumer
+    /// group.
     #[must_use]
     pub fn settings(&self, database_url: &str) -> BTreeMap<String, String> {
         let Self { broker, prefix, .. } = self;
@@ -64,7 +65,7 @@ impl Backlog {
     }
 }
 
-/// How many partitions all topics of a backlog have.
+/// Returns the number of partitions of all topics of a backlog.
 #[must_use]
 pub fn partitions() -> i64 {
     i64::from(PARTITIONS) * 4

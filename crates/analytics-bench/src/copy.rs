@@ -1,4 +1,4 @@
-//! PostgreSQL's own COPY over one connection: what there is to beat.
+//! Measures PostgreSQL's COPY over one connection, with which ingest is compared.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use super::watched::settle;
 use analytics_testkit::database::{Database, unique_name};
 
-/// The event log of the service that this one replaces, as its migrations make it.
+/// Schema of the event log of the service that this one replaces ("the seed"), as its migrations
+/// create it.
 const SEED_SCHEMA: &str = "
     CREATE TABLE event_logs (
         id uuid NOT NULL PRIMARY KEY,
@@ -21,23 +22,23 @@ const SEED_SCHEMA: &str = "
     CREATE INDEX event_logs_event_type_idx ON event_logs (event_type);
     CREATE INDEX event_logs_user_id_idx ON event_logs (user_id)";
 
-/// How many rows a transaction has.
+/// Number of rows per transaction.
 const ROWS_A_TRANSACTION: usize = 10_000;
 
-/// Rows of an event log, rendered beforehand, with the statements that copy them.
+/// Rows of an event log in files, with a psql script that copies them.
 pub struct Rows {
     directory: PathBuf,
     rows: u64,
 }
 
 impl Rows {
-    /// The events of a database as rows of the seed's table.
+    /// Exports the events of a database as rows of the seed's table.
     #[must_use]
     pub fn for_the_seed(database: &Database) -> Self {
         Self::render(database, "id, event_type, user_id, metadata, created_at", "gen_random_uuid()")
     }
 
-    /// The events of a database as rows of its own table.
+    /// Exports the events of a database as rows of this service's table.
     #[must_use]
     pub fn for_our_own(database: &Database) -> Self {
         let columns = "id, event_type, user_id, metadata, created_at, rules_version, product_id, vendor_id, \
@@ -50,7 +51,7 @@ impl Rows {
         std::fs::create_dir(&directory).expect("a directory");
         let all = directory.join("all");
         let selected = columns.replacen("id", id, 1);
-        // As they came: in the order in which the table has them.
+        // Without ORDER BY: the rows keep the order in which the table stores them.
         psql(&database.url, &format!("\\copy (SELECT {selected} FROM event_logs) TO '{}'", all.display()));
         let mut script = BufWriter::new(File::create(directory.join("script")).expect("a script"));
         let mut rows = 0;
@@ -67,11 +68,12 @@ impl Rows {
             }
             writeln!(script, "\\copy event_logs ({columns}) FROM '{}'", path.display()).expect("a script");
         }
-        std::fs::remove_file(all).expect("it to go");
+        std::fs::remove_file(all).expect("the removal of the file");
         Self { directory, rows }
     }
 
-    /// Copies them into a fresh table of the seed's, and returns how long it took.
+    /// Copies the rows into a new database with the seed's table, and returns the time that COPY
+    /// took.
     #[must_use]
     pub fn into_the_seeds_table(&self) -> Duration {
         let database = Database::empty();
@@ -79,7 +81,8 @@ impl Rows {
         self.copy_into(&database)
     }
 
-    /// Copies them into a fresh table of our own, and returns how long it took.
+    /// Copies the rows into a new database with this service's schema, and returns the time that
+    /// COPY took.
     #[must_use]
     pub fn into_our_table(&self) -> Duration {
         self.copy_into(&Database::migrated())
@@ -91,7 +94,7 @@ impl Rows {
         let script = self.directory.join("script");
         let mut run = Command::new("psql");
         run.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-f"]).arg(script).arg(&database.url);
-        assert!(run.status().expect("psql").success(), "COPY fails");
+        assert!(run.status().expect("psql").success(), "COPY failed");
         let took = began.elapsed();
         assert_eq!(database.number("SELECT count(*) FROM event_logs"), i64::try_from(self.rows).ok());
         took

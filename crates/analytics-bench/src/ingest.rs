@@ -1,4 +1,5 @@
-//! `bench ingest`: from the first fetch to the last commit, with everything on, beside COPY.
+//! `bench ingest`: measures ingest from the first fetch to the last commit, with all features
+//! enabled, compared with COPY.
 
 use std::time::{Duration, Instant};
 
@@ -16,23 +17,23 @@ use analytics_testkit::database::{Database, number};
 use analytics_testkit::process::Process;
 use analytics_testkit::wait;
 
-/// How long a run may take.
+/// Maximum duration of a run.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// What is to be measured.
+/// Parameters of the benchmark.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Events of each run.
+    /// Number of events of each run.
     pub events: u64,
-    /// How often everything is measured, by turns.
+    /// Number of rounds; each measures everything once.
     pub rounds: usize,
-    /// How many events a database already holds on which one process is measured as well.
+    /// If given, one process is also measured on a database that already holds this many events.
     pub onto: Option<u64>,
-    /// How long a process with nothing to do is watched.
+    /// How long an idle process is measured; zero to skip it.
     pub idle: Duration,
 }
 
-/// What one run of workers came to.
+/// The measurements of one run of workers.
 #[derive(Debug, Clone, Default)]
 struct Run {
     seconds: f64,
@@ -43,20 +44,21 @@ struct Run {
     retries: f64,
     deadlocks: i64,
     idle_percent: f64,
-    /// A hash of all numbers.
+    /// A hash of the types and values of all metrics.
     numbers: String,
 }
 
-/// Measures by turns, and tells how far it is.
+/// Measures everything in each round, and reports progress to `tell`. Returns the measurements as
+/// JSON, and the bars.
 ///
 /// # Panics
-/// Where a process fails, or a run comes to other numbers than the one before.
+/// If a process fails, or a run results in other metrics than the first one.
 #[must_use]
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     tell(&format!("filling Kafka with {} events", plan.events));
     let backlog = Backlog::of(plan.events, 1, Utc::now(), chrono::Duration::hours(1));
     let held = plan.onto.map(|events| held(events, Utc::now(), &tell));
-    tell("one run first, for the rows to copy");
+    tell("one run in advance, for the rows to copy");
     let source = Database::migrated();
     let numbers = count(&backlog, &source, 1, Duration::ZERO).numbers;
     let (seeds, ours) = (Rows::for_the_seed(&source), Rows::for_our_own(&source));
@@ -72,47 +74,52 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
         tell(&format!("round {round}: COPY into the seed's table {a:.1} s, into ours {b:.1} s"));
         for (of_workers, workers) in runs.iter_mut().zip([1, 2, 4]) {
             let run = count(&backlog, &Database::migrated(), workers, plan.idle);
-            assert_eq!(run.numbers, numbers, "{workers} processes count otherwise than one did");
-            tell(&format!("round {round}: {workers} of ingest {:.1} s", run.seconds));
+            assert_eq!(run.numbers, numbers, "{workers} processes counted other metrics than one did");
+            tell(&format!("round {round}: {workers} processes of ingest {:.1} s", run.seconds));
             of_workers.push(run);
         }
         if let Some(held) = &held {
             let run = count(&backlog, &Database::like(&held.database), 1, Duration::ZERO);
-            tell(&format!("round {round}: onto {} events {:.1} s", plan.onto.unwrap_or(0), run.seconds));
+            tell(&format!(
+                "round {round}: into a database with {} events {:.1} s",
+                plan.onto.unwrap_or(0),
+                run.seconds
+            ));
             runs[3].push(run);
         }
     }
     report(plan, &copied, &runs, held.map(|held| held.peak_mib))
 }
 
-/// A database with events, and what filling it took.
+/// A database filled with events.
 pub struct Held {
     /// The database.
     pub database: Database,
-    /// The most memory that ingest took, in MiB, with a backlog of thirty days.
+    /// Peak memory of ingest while it counted a backlog of 30 days, in MiB.
     pub peak_mib: f64,
 }
 
-/// A database that holds so many events of the thirty days before `end`, as it is while the service
-/// has been running for a while: quiet partitions indexed by cron, no page waiting for its hint bits.
+/// Creates a database with `events` events of the 30 days before `end`, in the state of a service
+/// that has been running for a while: quiet partitions are indexed, and all hint bits are set.
 ///
 /// # Panics
-/// Where a process fails.
+/// If a process fails.
 #[must_use]
 pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Held {
-    tell(&format!("filling a database with {events} events of thirty days"));
+    tell(&format!("filling a database with {events} events of 30 days"));
     let database = Database::migrated();
     let backlog = Backlog::of(events, 2, end, chrono::Duration::days(30));
     let run = count(&backlog, &database, 1, Duration::ZERO);
-    tell(&format!("it took {:.0} s and {:.0} MiB; indexing the partitions that are over", run.seconds, run.peak_mib));
+    tell(&format!("filled in {:.0} s with {:.0} MiB; indexing the quiet partitions", run.seconds, run.peak_mib));
     let began = Instant::now();
     partitions::index_quiet(&mut database.connect(), &database.address(), end, |_| {}).expect("indexes");
     database.execute("VACUUM ANALYZE");
-    tell(&format!("it took {:.0} s", began.elapsed().as_secs_f64()));
+    tell(&format!("indexed in {:.0} s", began.elapsed().as_secs_f64()));
     Held { database, peak_mib: run.peak_mib }
 }
 
-/// Has so many processes count the backlog into a database.
+/// Measures how `workers` processes count the backlog into a database. Measures an idle process for
+/// `idle` afterwards, unless that is zero.
 fn count(backlog: &Backlog, database: &Database, workers: usize, idle: Duration) -> Run {
     let (held_before, others) = (counted(&mut database.connect()), assigned(&mut database.connect()));
     settle(database);
@@ -120,9 +127,9 @@ fn count(backlog: &Backlog, database: &Database, workers: usize, idle: Duration)
     let settings = backlog.settings(&database.url);
     let workers: Vec<Process> =
         (0..workers).map(|_| Process::start("analytics-ingest", "INGEST_BIND", &settings)).collect();
-    // One connection that stays: a new one for each look would cost the server more than the look.
+    // One connection for all polls: opening one per poll would cost the server more than the poll.
     let connection = &mut database.connect();
-    // The rows are made right before the first fetch.
+    // The rows of ingest_offsets are inserted immediately before the first fetch.
     wait::until("an assignment", PATIENCE, || (assigned(connection) - others == partitions()).then_some(()));
     let began = Instant::now();
     let wanted = held_before + i64::try_from(backlog.events).expect("a number of events");
@@ -150,7 +157,7 @@ fn count(backlog: &Backlog, database: &Database, workers: usize, idle: Duration)
             .lines("SELECT md5(string_agg(type || ' ' || coalesce(value::text, '-'), ',' ORDER BY type)) FROM metrics")
             .concat(),
     };
-    assert_eq!(counted(connection), wanted, "more was counted than was there");
+    assert_eq!(counted(connection), wanted, "more records were counted than the backlog holds");
     run
 }
 
@@ -196,8 +203,8 @@ fn report(
         "c/a": rounded(a / c), "c/b": rounded(b / c), "d2/c": rounded(c / d2), "d4/c": rounded(c / d4),
     });
     let mut bars = vec![
-        Bar::at_least(0.9, "c/a: one process, against COPY into the seed's table", a / c),
-        Bar::at_least(0.8, "d/c: four processes against one", c / d4),
+        Bar::at_least(0.9, "c/a: one process, compared with COPY into the seed's table", a / c),
+        Bar::at_least(0.8, "d/c: four processes compared with one", c / d4),
         Bar::at_most(0.0, "deadlocks", to_f64(deadlocks)),
         Bar::at_most(0.0, "retries", retries),
         Bar::at_most(200.0, "peak memory of one process, MiB", peak),
@@ -206,7 +213,11 @@ fn report(
         let e = of_runs(onto, |r| r.seconds);
         rates["e_ontoHeldEvents"] = json!(rounded(rate(e)));
         ratios["e/c"] = json!(rounded(c / e));
-        bars.push(Bar::at_least(0.8, &format!("e/c: onto {held} events against an empty database"), c / e));
+        bars.push(Bar::at_least(
+            0.8,
+            &format!("e/c: into a database with {held} events compared with an empty one"),
+            c / e,
+        ));
     }
     note("eventsPerSecond", rates);
     note("ratios", ratios);
@@ -229,7 +240,7 @@ fn report(
     if !plan.idle.is_zero() {
         let idle = of_runs(one, |r| r.idle_percent);
         note("idlePercentOfACore", json!(rounded(idle)));
-        bars.push(Bar::at_most(1.0, "ingest with nothing to do, percent of a core", idle));
+        bars.push(Bar::at_most(1.0, "idle ingest, percent of a core", idle));
     }
     (object(measured, &bars), bars)
 }

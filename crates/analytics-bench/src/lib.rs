@@ -1,8 +1,8 @@
-//! Measures the service beside PostgreSQL itself, in one run and by turns, so that what a noisy
-//! machine does to one it does to the other.
+//! Measures the service and PostgreSQL alone, alternately in the same run, so that noise of the
+//! machine affects both alike.
 //!
-//! It walks along [`backlog`] (the events), [`copy`] and [`ingest`] (who writes them), [`api`] (who
-//! reads them) and [`report`] (what it came to, against the bars).
+//! [`backlog`] provides the events, [`copy`] and [`ingest`] measure writing them, [`api`] with
+//! [`requests`] measures reading them, and [`report`] compares the results with the bars.
 
 pub mod api;
 pub mod backlog;

@@ -1,4 +1,4 @@
-//! `bench`: measures the service beside PostgreSQL itself.
+//! `bench`: measures the service compared with PostgreSQL alone.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use analytics_bench::{api, ingest};
 use clap::{Parser, Subcommand};
 
-/// Measures the service beside PostgreSQL itself, by turns in one run: compare ratios, machines are
-/// noisy. Prints one JSON object; how far it is goes to the terminal. Ends with 1 where a figure
-/// misses its bar by more than half.
+/// Measures the service and PostgreSQL alone, alternately in the same run. Compare ratios rather
+/// than absolute figures, since machines are noisy. Prints one JSON object to stdout and progress
+/// to stderr. The exit code is 1 if a figure misses its bar by more than half.
 ///
 /// Examples:
 ///   scripts/bench ingest                        1,000,000 events, three rounds: 5 minutes
-///   scripts/bench ingest --onto 20000000        also onto a database that holds others already
+///   scripts/bench ingest --onto 20000000        also into a database with 20 million other events
 ///   scripts/bench api                           10 million events: 10 minutes
-///   scripts/bench micro                         decoding, rules, metric types and tokens, by criterion
-///   scripts/bench short                         a little of everything, as every test run does
+///   scripts/bench micro                         decoding, rules, metric types, tokens, with Criterion
+///   scripts/bench short                         a short form of both, which scripts/test runs
 #[derive(Parser)]
 #[command(name = "scripts/bench", verbatim_doc_comment)]
 struct Arguments {
@@ -25,34 +25,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// From the first fetch to the last commit, everything on, beside COPY
+    /// Measures ingest from the first fetch to the last commit, compared with COPY
     Ingest {
-        /// Events of each run
+        /// Number of events of each run
         #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
         events: u64,
-        /// How often everything is measured, by turns
+        /// Number of rounds; each measures everything once
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
         rounds: u8,
-        /// Also count onto a database that holds so many other events already
+        /// Also measures counting into a database that already holds this many other events
         #[arg(long)]
         onto: Option<u64>,
     },
-    /// One metric beside pgbench's prepared selects, then every list route
+    /// Measures reading one metric, compared with pgbench's prepared SELECTs, then every list route
     Api {
-        /// Events in the log
+        /// Number of events in the event log
         #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
         events: u64,
-        /// Metrics that are asked for
+        /// Number of metrics that are requested
         #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
         metrics: u64,
-        /// How often the two are measured, by turns
+        /// Number of rounds; each measures the API and pgbench once
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
         rounds: u8,
-        /// A database that the traffic generator and ingest have filled, instead of a new one
+        /// URL of a database that the traffic generator and ingest have filled, instead of a new
+        /// one
         #[arg(long)]
         filled: Option<String>,
     },
-    /// A little of both, for every test run
+    /// Measures both with few events, for every test run
     Short,
 }
 

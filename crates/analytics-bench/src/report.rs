@@ -1,15 +1,15 @@
-//! What was measured, against what is to be reached.
+//! Bars that figures must reach, and statistics of measurements.
 
 use serde_json::{Map, Value, json};
 
-/// Something that must be at least, or at most, so much.
+/// A measured figure with the bar that it must reach.
 #[derive(Debug, Clone)]
 pub struct Bar {
     /// What is measured, with its unit.
     pub what: String,
-    /// What it came to.
+    /// The measured figure.
     pub measured: f64,
-    /// What it must come to.
+    /// The bar.
     pub limit: Limit,
 }
 
@@ -23,19 +23,19 @@ pub enum Limit {
 }
 
 impl Bar {
-    /// At least so much.
+    /// Returns a figure that must be `bar` or more.
     #[must_use]
     pub fn at_least(bar: f64, what: &str, measured: f64) -> Self {
         Self { what: what.to_owned(), measured, limit: Limit::AtLeast(bar) }
     }
 
-    /// At most so much.
+    /// Returns a figure that must be `bar` or less.
     #[must_use]
     pub fn at_most(bar: f64, what: &str, measured: f64) -> Self {
         Self { what: what.to_owned(), measured, limit: Limit::AtMost(bar) }
     }
 
-    /// Whether it is reached.
+    /// Whether the figure reaches the bar.
     #[must_use]
     pub fn is_met(&self) -> bool {
         match self.limit {
@@ -44,7 +44,8 @@ impl Bar {
         }
     }
 
-    /// Whether it is missed by more than half: no noise of a machine does that.
+    /// Whether the figure misses the bar by a factor of more than two, which noise does not
+    /// explain.
     #[must_use]
     pub fn is_grossly_missed(&self) -> bool {
         let half = match self.limit {
@@ -63,26 +64,26 @@ impl Bar {
     }
 }
 
-/// One JSON object: what was measured, and the bars.
+/// Adds the bars to the measurements and returns them as one JSON object.
 #[must_use]
 pub fn object(mut measured: Map<String, Value>, bars: &[Bar]) -> Value {
     measured.insert("bars".into(), bars.iter().map(Bar::json).collect());
     Value::Object(measured)
 }
 
-/// The figure in the middle.
+/// Returns the median.
 ///
 /// # Panics
-/// Without a figure.
+/// If there are no figures.
 #[must_use]
 pub fn median(figures: &[f64]) -> f64 {
     percentile(figures, 0.5)
 }
 
-/// The figure below which this share of them lies.
+/// Returns the percentile for `share` (0 to 1), which is one of the figures.
 ///
 /// # Panics
-/// Without a figure.
+/// If there are no figures.
 #[must_use]
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few figures")]
 pub fn percentile(figures: &[f64], share: f64) -> f64 {
@@ -91,7 +92,7 @@ pub fn percentile(figures: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 
-/// To three digits or to the second decimal, whichever is more: the rest is noise.
+/// Rounds to three decimals below 10, to one decimal below 1,000, and otherwise to an integer.
 #[must_use]
 pub fn rounded(figure: f64) -> f64 {
     let scale = if figure.abs() < 10.0 {

@@ -1,4 +1,4 @@
-//! Requests to every list route, as dashboards and people send them.
+//! Measures requests to every list route, as dashboards and people send them.
 
 use std::time::Instant;
 
@@ -10,27 +10,27 @@ use analytics_testkit::client::Client;
 use analytics_testkit::database::Database;
 use analytics_testkit::traffic::{PRODUCTS, Random, SELLERS, USERS};
 
-/// How long one kind of request took.
+/// Latencies of one kind of request.
 #[derive(Debug, Clone)]
 pub struct Latency {
-    /// The kind.
+    /// Name of the kind.
     pub name: String,
-    /// Milliseconds that half of them took at most.
+    /// Median in milliseconds.
     pub p50: f64,
-    /// Milliseconds that all but a hundredth took at most.
+    /// 99th percentile in milliseconds.
     pub p99: f64,
-    /// Milliseconds that p99 may be.
+    /// Bar for the 99th percentile in milliseconds.
     pub bar: f64,
 }
 
-/// Asks one request after the other, each with what chance picked.
+/// Sends `plan.requests` requests of each kind, one at a time, with random parameters.
 #[must_use]
 pub fn measure(client: &Client, database: &Database, plan: &Plan) -> Vec<Latency> {
     let mut chance = Chance { random: Random(4), newest: newest(database) };
     kinds().into_iter().map(|kind| kind.measure(client, &mut chance, plan.requests)).collect()
 }
 
-/// A kind of request: its name, the milliseconds that it may take, and its path.
+/// A kind of request: its name, the bar for its p99 in milliseconds, and its path.
 struct Kind(&'static str, f64, fn(&mut Chance) -> String);
 
 const LIST: f64 = 50.0;
@@ -50,7 +50,7 @@ fn kinds() -> Vec<Kind> {
         Kind("/api/events of a user and a type", LIST, |c| {
             format!("/api/events?userId=u-{}&type={}", c.user(), c.event_type())
         }),
-        Kind("/api/events of a user who is not there", LIST, |c| format!("/api/events?userId=nobody-{}", c.user())),
+        Kind("/api/events of an unknown user", LIST, |c| format!("/api/events?userId=nobody-{}", c.user())),
         Kind("/api/events of a product", LIST, |c| format!("/api/events?productId=p-{}", c.product())),
         Kind("/api/events of a product and a type", LIST, |c| {
             format!("/api/events?productId=p-{}&type={}", c.product(), c.event_type())
@@ -93,7 +93,7 @@ impl Kind {
                 let path = path(chance);
                 let began = Instant::now();
                 let status = client.answer(&path, &[]).status().as_u16();
-                // What nobody ever bought has no revenue to explain.
+                // A product that was never bought has no revenue to explain: 404.
                 assert!(status == 200 || status == 404, "{path}: {status}");
                 began.elapsed().as_secs_f64() * 1e3
             })
@@ -102,14 +102,15 @@ impl Kind {
     }
 }
 
-/// What requests ask for.
+/// Picks the parameters of requests at random.
 struct Chance {
     random: Random,
     newest: DateTime<Utc>,
 }
 
 impl Chance {
-    /// Hot and rare ones alike: each decade of ranks as often as the other.
+    /// Returns a rank from 1 to `ranks`. Picks a power of ten first and then a rank up to it, so
+    /// that hot and rare ones are both requested.
     fn rank(&mut self, ranks: u64) -> u64 {
         let decades = ranks.ilog10();
         let below = 10_u64.pow(1 + u32::try_from(self.random.below(u64::from(decades) + 1)).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! The tests' Kafka: topics and messages.
+//! Creates Kafka topics and produces messages for tests.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,32 +15,32 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext}
 
 use crate::wait;
 
-/// One message to be produced.
+/// A record to be produced.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
-    /// The family's name, or the name of another topic.
+    /// Name of the event family or of another topic, without the sender's prefix.
     pub topic: String,
-    /// `None`: any partition.
+    /// The record's key; with `None` the client picks the partition.
     pub key: Option<String>,
-    /// Names and values, of any bytes.
+    /// Names and values as bytes, which need not be UTF-8.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Milliseconds since the epoch; `None`: now.
+    /// Milliseconds since the epoch; `None` for the current time.
     pub timestamp: Option<i64>,
-    /// `None` is a tombstone.
+    /// The record's value; `None` for a tombstone.
     pub payload: Option<Vec<u8>>,
 }
 
 impl Message {
-    /// A message of JSON text, with nothing else.
+    /// Returns a message with this payload, and no key, headers or timestamp.
     pub fn json(topic: &str, payload: impl ToString) -> Self {
         Self { topic: topic.into(), payload: Some(payload.to_string().into_bytes()), ..Self::default() }
     }
 }
 
-/// Makes topics that are missing. One that is there stays as it is.
+/// Creates those of the topics that do not exist yet.
 ///
 /// # Panics
-/// Where the broker refuses.
+/// If the broker refuses.
 pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
     let topics: Vec<NewTopic<'_>> = names
         .iter()
@@ -52,24 +52,24 @@ pub fn create_topics(broker: &str, names: &[String], partitions: i32) {
     }
 }
 
-/// Makes a topic with each partition on brokers of choice.
+/// Creates a topic whose partition `i` is on the brokers `replicas[i]`.
 ///
 /// # Panics
-/// Where the broker refuses.
+/// If the broker does not answer, or the topic is not created within a minute.
 pub fn create_topic_on(broker: &str, name: &str, replicas: &[&[i32]]) {
     let partitions = i32::try_from(replicas.len()).expect("few partitions");
     let topic = || NewTopic::new(name, partitions, TopicReplication::Variable(replicas));
-    // A broker that has just joined is not known to all at once.
-    wait::until("the topic to be made", Duration::from_secs(60), || {
+    // A broker that has just joined is not known to the whole cluster immediately.
+    wait::until("the topic to be created", Duration::from_secs(60), || {
         let made = futures_executor::block_on(admin(broker).create_topics(&[topic()], &AdminOptions::new()));
         made.expect("the broker answers").into_iter().all(|topic| topic.is_ok()).then_some(())
     });
 }
 
-/// Gives a topic more partitions.
+/// Increases a topic's number of partitions to `total`.
 ///
 /// # Panics
-/// Where the broker refuses.
+/// If the broker refuses.
 pub fn add_partitions(broker: &str, name: &str, total: usize) {
     let (admin, wanted) = (admin(broker), [NewPartitions::new(name, total)]);
     let grown = futures_executor::block_on(admin.create_partitions(&wanted, &AdminOptions::new()));
@@ -80,37 +80,37 @@ pub fn add_partitions(broker: &str, name: &str, total: usize) {
 /// Deletes a topic.
 ///
 /// # Panics
-/// Where the broker refuses.
+/// If the broker refuses.
 pub fn delete_topic(broker: &str, name: &str) {
     let deleted = futures_executor::block_on(admin(broker).delete_topics(&[name], &AdminOptions::new()));
-    assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{name} is not deleted");
+    assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{name} was not deleted");
 }
 
 fn admin(broker: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", broker).create().expect("an admin client")
 }
 
-/// Deletes a topic and makes it again, empty.
+/// Deletes a topic and creates it again under the same name, empty.
 ///
 /// # Panics
-/// Where the broker refuses.
+/// If the broker refuses the deletion, or the topic is not created within a minute.
 pub fn remake_topic(broker: &str, name: &str, partitions: i32) {
     delete_topic(broker, name);
     let topic = || NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "4194304");
-    // The name is free once the deletion is done.
-    wait::until("the topic to be made again", Duration::from_secs(60), || {
+    // The broker refuses the name until the deletion is complete.
+    wait::until("the topic to be recreated", Duration::from_secs(60), || {
         let made = futures_executor::block_on(admin(broker).create_topics(&[topic()], &AdminOptions::new()));
         made.expect("the broker answers").into_iter().all(|topic| topic.is_ok()).then_some(())
     });
 }
 
-/// Sends messages and waits until the broker has them.
+/// A producer that waits until the broker has acknowledged its messages.
 pub struct Sender {
     producer: BaseProducer<Deliveries>,
     prefix: String,
 }
 
-/// Remembers why a message was not delivered: flushing a producer does not tell.
+/// Keeps the first delivery failure, since flushing a producer does not report it.
 #[derive(Default)]
 struct Deliveries {
     failure: Mutex<Option<String>>,
@@ -130,28 +130,28 @@ impl ProducerContext for Deliveries {
 }
 
 impl Sender {
-    /// A sender to topics whose names begin with `prefix`.
+    /// Returns a sender that puts `prefix` before the names of topics.
     ///
     /// # Panics
-    /// Where the client cannot be made.
+    /// If the client cannot be made.
     #[must_use]
     pub fn new(broker: &str, prefix: &str) -> Self {
         Self::compressing(broker, prefix, "lz4")
     }
 
-    /// The same with a compression of choice.
+    /// The same with the given compression codec.
     ///
     /// # Panics
-    /// Where the client cannot be made.
+    /// If the client cannot be made.
     #[must_use]
     pub fn compressing(broker: &str, prefix: &str, codec: &str) -> Self {
         Self::made_of(&mut ClientConfig::new(), broker, prefix, codec)
     }
 
-    /// A sender of transactions.
+    /// Returns a sender of Kafka transactions.
     ///
     /// # Panics
-    /// Where the broker does not take it on.
+    /// If the broker does not accept a transactional producer.
     #[must_use]
     pub fn transactional(broker: &str, prefix: &str) -> Self {
         let mut config = ClientConfig::new();
@@ -174,10 +174,10 @@ impl Sender {
         Self { producer, prefix: prefix.to_owned() }
     }
 
-    /// Puts a message into the queue, waiting where that is full.
+    /// Puts a message into the producer's queue. Waits while the queue is full.
     ///
     /// # Panics
-    /// Where the message is refused.
+    /// If the client refuses the message.
     pub fn queue(&self, message: &Message) {
         let topic = format!("{}{}", self.prefix, message.topic);
         let record = Record {
@@ -199,47 +199,47 @@ impl Sender {
         self.producer.poll(Duration::ZERO);
     }
 
-    /// Sends messages in a transaction of their own, and commits it or aborts it.
+    /// Sends messages in one transaction, and commits or aborts it.
     ///
     /// # Panics
-    /// Where the broker refuses.
+    /// If the broker refuses.
     pub fn transaction<'a>(&self, messages: impl IntoIterator<Item = &'a Message>, commit: bool) {
         self.begin(messages);
         self.end(commit);
     }
 
-    /// Sends messages in a transaction that stays open.
+    /// Begins a transaction, sends messages in it and leaves it open.
     ///
     /// # Panics
-    /// Where the broker refuses.
+    /// If the broker refuses.
     pub fn begin<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) {
         self.producer.begin_transaction().expect("a transaction");
         self.send(messages);
     }
 
-    /// Commits the open transaction, or aborts it.
+    /// Commits or aborts the open transaction.
     ///
     /// # Panics
-    /// Where the broker refuses.
+    /// If the broker refuses.
     pub fn end(&self, commit: bool) {
         let patience = Duration::from_secs(60);
         let ended =
             if commit { self.producer.commit_transaction(patience) } else { self.producer.abort_transaction(patience) };
-        ended.expect("its end");
+        ended.expect("the end of the transaction");
     }
 
-    /// Waits until the broker has everything, or has refused it.
+    /// Waits until the broker has acknowledged or refused everything in the queue.
     ///
     /// # Panics
-    /// Where that takes longer than two minutes: a broker may be restarted meanwhile.
+    /// If that takes longer than two minutes, which leaves time for a restart of the broker.
     pub fn flush(&self) {
-        self.producer.flush(Duration::from_secs(120)).expect("the broker takes the messages");
+        self.producer.flush(Duration::from_secs(120)).expect("the queue to be flushed");
     }
 
-    /// Sends messages and waits until the broker has them all.
+    /// Sends messages and waits until the broker has acknowledged all of them.
     ///
     /// # Panics
-    /// Where it does not take one of them.
+    /// If any message was not delivered.
     pub fn send<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) {
         for message in messages {
             self.queue(message);
@@ -250,10 +250,11 @@ impl Sender {
     }
 }
 
-/// How many records the topics of all families with this prefix hold.
+/// Returns the number of offsets from the oldest to the end, summed over the partitions of the
+/// topics.
 ///
 /// # Panics
-/// Where the broker does not answer.
+/// If the broker does not answer.
 #[must_use]
 pub fn held(broker: &str, topics: &[String], partitions: i32) -> i64 {
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", broker).create().expect("a consumer");
@@ -269,7 +270,7 @@ pub fn held(broker: &str, topics: &[String], partitions: i32) -> i64 {
         .sum()
 }
 
-/// The topics of the four families under a prefix.
+/// Returns the names of the topics of the four event families with this prefix.
 #[must_use]
 pub fn family_topics(prefix: &str) -> Vec<String> {
     Family::ALL.iter().map(|family| format!("{prefix}{}", family.name())).collect()

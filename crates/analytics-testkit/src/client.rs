@@ -1,4 +1,4 @@
-//! A client of the API.
+//! An HTTP client of the API.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use shared_auth::{Claims, mint};
 use ureq::Agent;
 use ureq::http::Response;
 
-/// The secret that tests sign tokens with.
+/// The secret with which tests sign tokens.
 pub const SECRET: &str = "a secret for tests, of thirty-two bytes or more";
 
-/// A client with a token.
+/// A client that sends a token, if it has one.
 pub struct Client {
     agent: Agent,
     base: String,
@@ -17,35 +17,35 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that is an admin.
+    /// Returns a client with the token of an admin.
     #[must_use]
     pub fn admin(address: &str) -> Self {
         Self::with_token(address, &token("admin", None))
     }
 
-    /// A client that is a seller.
+    /// Returns a client with the token of a seller.
     #[must_use]
     pub fn seller(address: &str, vendor: &str) -> Self {
         Self::with_token(address, &token("seller", Some(vendor)))
     }
 
-    /// A client with any token.
+    /// Returns a client with the given token.
     #[must_use]
     pub fn with_token(address: &str, token: &str) -> Self {
         let agent = Agent::config_builder().http_status_as_error(false).build().into();
         Self { agent, base: format!("http://{address}"), token: Some(token.to_owned()) }
     }
 
-    /// A client without a token.
+    /// Returns a client without a token.
     #[must_use]
     pub fn nobody(address: &str) -> Self {
         Self { token: None, ..Self::with_token(address, "") }
     }
 
-    /// A GET with more headers: the whole answer, its body as text.
+    /// Sends a GET with additional headers and returns the whole answer, with its body as text.
     ///
     /// # Panics
-    /// Where there is no answer.
+    /// If there is no answer.
     #[must_use]
     pub fn answer(&self, path: &str, headers: &[(&str, &str)]) -> Response<String> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
@@ -58,25 +58,25 @@ impl Client {
         text(request.call(), path)
     }
 
-    /// The status and body of a GET.
+    /// Sends a GET and returns the status and the body.
     #[must_use]
     pub fn get(&self, path: &str) -> (u16, Value) {
         json(self.answer(path, &[]))
     }
 
-    /// The status and body of a POST of JSON.
+    /// Sends a POST with a JSON body and returns the status and the body.
     ///
     /// # Panics
-    /// Where there is no answer.
+    /// If there is no answer.
     #[must_use]
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.post_text(path, &body.to_string())
     }
 
-    /// The same with a body that stays as it is written.
+    /// The same with the given text as body.
     ///
     /// # Panics
-    /// Where there is no answer.
+    /// If there is no answer.
     #[must_use]
     pub fn post_text(&self, path: &str, body: &str) -> (u16, Value) {
         let mut request = self.agent.post(format!("{}{path}", self.base)).header("Content-Type", "application/json");
@@ -86,7 +86,7 @@ impl Client {
         json(text(request.send(body), path))
     }
 
-    /// The status and body of a DELETE.
+    /// Sends a DELETE and returns the status and the body.
     #[must_use]
     pub fn delete(&self, path: &str) -> (u16, Value) {
         let mut request = self.agent.delete(format!("{}{path}", self.base));
@@ -96,16 +96,16 @@ impl Client {
         json(text(request.call(), path))
     }
 
-    /// The status and body of one metric.
+    /// Returns the status and body of the answer for one metric.
     #[must_use]
     pub fn metric(&self, metric_type: &str) -> (u16, Value) {
         self.get(&format!("/api/metrics/{}", utf8_percent_encode(metric_type, NON_ALPHANUMERIC)))
     }
 
-    /// The value of a metric that must be there; `None` is null.
+    /// Returns the value of an existing metric; `None` for null.
     ///
     /// # Panics
-    /// Where the metric is not there.
+    /// If the status is not 200.
     #[must_use]
     pub fn value(&self, metric_type: &str) -> Option<i64> {
         let (status, body) = self.metric(metric_type);
@@ -116,7 +116,7 @@ impl Client {
 
 fn text(answer: Result<Response<ureq::Body>, ureq::Error>, path: &str) -> Response<String> {
     let (head, mut body) = answer.expect(path).into_parts();
-    // Pages of a thousand large records are larger than the client's own limit.
+    // A page of a thousand large records exceeds ureq's default limit on bodies.
     let body = body.with_config().limit(1 << 30).read_to_string().expect(path);
     Response::from_parts(head, body)
 }
@@ -127,10 +127,10 @@ fn json(answer: Response<String>) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
 }
 
-/// A token of a role, valid for an hour.
+/// Returns a token for a role, valid for an hour.
 ///
 /// # Panics
-/// Never with the tests' secret.
+/// If [`SECRET`] is too short, which it is not.
 #[must_use]
 pub fn token(role: &str, vendor: Option<&str>) -> String {
     let claims = Claims {

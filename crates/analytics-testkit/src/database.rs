@@ -1,4 +1,4 @@
-//! The tests' PostgreSQL: a fresh database for each test, and servers of one's own to hurt.
+//! PostgreSQL for tests: a new database for each test, and servers that a test can crash or freeze.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -19,43 +19,43 @@ fn connect(url: &str) -> Result<Connection, DbError> {
     connection::connect(&DatabaseUrl::parse(url).expect("a URL"), "test")
 }
 
-/// A database of one's own, dropped at the end.
+/// A database of a single test, dropped with this value.
 pub struct Database {
-    /// Where it is.
+    /// Its URL.
     pub url: String,
     server_url: String,
     name: String,
 }
 
 impl Database {
-    /// A database without a schema on the tests' server.
+    /// Creates a database without a schema on the shared server.
     ///
     /// # Panics
-    /// Without a server; `scripts/test` starts one.
+    /// If there is no server; `scripts/test` starts one.
     #[must_use]
     pub fn empty() -> Self {
         Self::made(&shared_server(), "")
     }
 
-    /// A copy of a database that nobody is connected to, on the same server.
+    /// Copies a database on the same server. The template must have no connections.
     #[must_use]
     pub fn like(template: &Self) -> Self {
         Self::made(&template.server_url, &format!("TEMPLATE {} STRATEGY file_copy", template.name))
     }
 
-    /// A database that stays when this is over.
+    /// Refers to an existing database, which is not dropped with this value.
     #[must_use]
     pub fn at(url: &str) -> Self {
         Self { url: url.to_owned(), server_url: url.to_owned(), name: String::new() }
     }
 
-    /// A database without a schema on a server of the test's own.
+    /// Creates a database without a schema on the given server.
     #[must_use]
     pub fn empty_on(server: &Server) -> Self {
         Self::made(&server.url(), "")
     }
 
-    /// A database without a schema in an encoding of choice.
+    /// Creates a database without a schema, with the given encoding, on the shared server.
     #[must_use]
     pub fn encoded(encoding: &str) -> Self {
         Self::made(&shared_server(), &format!("ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"))
@@ -69,7 +69,7 @@ impl Database {
         Self { url: format!("{base}/{name}"), server_url: server_url.to_owned(), name }
     }
 
-    /// A database with the current schema, for USD and UTC.
+    /// Creates a database with the current schema, base currency USD and business time zone UTC.
     #[must_use]
     pub fn migrated() -> Self {
         let database = Self::empty();
@@ -77,7 +77,7 @@ impl Database {
         database
     }
 
-    /// A migrated database on a server of the test's own.
+    /// The same on the given server.
     #[must_use]
     pub fn migrated_on(server: &Server) -> Self {
         let database = Self::empty_on(server);
@@ -93,37 +93,37 @@ impl Database {
         partitions::ensure(connection, chrono::Utc::now()).expect("the partitions");
     }
 
-    /// Where it is, as the service reads it.
+    /// Returns the URL as the service parses it.
     ///
     /// # Panics
-    /// Never with the tests' own URLs.
+    /// If the URL is invalid, which the URLs of the tests are not.
     #[must_use]
     pub fn address(&self) -> DatabaseUrl {
         DatabaseUrl::parse(&self.url).expect("a URL")
     }
 
-    /// A connection.
+    /// Opens a connection.
     ///
     /// # Panics
-    /// Where there is none to be had.
+    /// If the server does not accept one.
     #[must_use]
     pub fn connect(&self) -> Connection {
         connect(&self.url).expect("a connection")
     }
 
-    /// The one number that a query gives; `None` for NULL.
+    /// Returns the single number that a query selects, or `None` for NULL.
     ///
     /// # Panics
-    /// Where the query fails.
+    /// If the query fails.
     #[must_use]
     pub fn number(&self, query: &str) -> Option<i64> {
         number(&mut self.connect(), query)
     }
 
-    /// The lines of text that a query gives.
+    /// Returns the rows of a query that selects one column, as text.
     ///
     /// # Panics
-    /// Where the query fails.
+    /// If the query fails.
     #[must_use]
     pub fn lines(&self, query: &str) -> Vec<String> {
         #[derive(QueryableByName)]
@@ -139,16 +139,16 @@ impl Database {
     /// Runs statements.
     ///
     /// # Panics
-    /// Where one fails.
+    /// If one fails.
     pub fn execute(&self, statements: &str) {
         self.connect().batch_execute(statements).unwrap_or_else(|e| panic!("{statements}: {e}"));
     }
 }
 
-/// The one number that a query gives; `None` for NULL.
+/// Returns the single number that a query selects, or `None` for NULL.
 ///
 /// # Panics
-/// Where the query fails.
+/// If the query fails.
 #[must_use]
 pub fn number(connection: &mut Connection, query: &str) -> Option<i64> {
     #[derive(QueryableByName)]
@@ -175,7 +175,7 @@ fn shared_server() -> String {
     std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL; scripts/test starts a server and sets it")
 }
 
-/// Sixteen bytes that no other test has.
+/// Returns 16 bytes that are unique among all tests: time, process id and a counter.
 fn unique() -> [u8; 16] {
     use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -187,13 +187,13 @@ fn unique() -> [u8; 16] {
     bytes
 }
 
-/// A name that no other test has.
+/// Returns a name that is unique among all tests.
 #[must_use]
 pub fn unique_name() -> String {
     uuid::Uuid::from_bytes(unique()).simple().to_string()
 }
 
-/// A PostgreSQL server of a test's own, which may be stopped, crashed and frozen.
+/// A PostgreSQL server of a single test, which the test may crash, freeze and start again.
 pub struct Server {
     directory: PathBuf,
     port: u16,
@@ -201,10 +201,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes and starts one.
+    /// Initialises and starts a server.
     ///
     /// # Panics
-    /// Where PostgreSQL is not installed or does not start.
+    /// If PostgreSQL is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
         Self::made_by(
@@ -213,10 +213,10 @@ impl Server {
         )
     }
 
-    /// A hot standby that follows this one.
+    /// Starts a hot standby of this server.
     ///
     /// # Panics
-    /// Where it does not come up.
+    /// If it does not come up.
     #[must_use]
     pub fn replica(&self) -> Self {
         Self::made_by("pg_basebackup", &["-d", &self.url(), "-R", "--checkpoint=fast", "--no-sync"])
@@ -251,7 +251,8 @@ impl Server {
         versions.sort();
         let path = versions.pop().expect("PostgreSQL's programs");
         let mut command = Command::new("setpriv");
-        // PostgreSQL ends at once with its first process, and does not run as root.
+        // PostgreSQL is stopped when the thread that started it ends, and it refuses to run as
+        // root.
         command.args(["--pdeathsig", "QUIT"]);
         if self.is_root() {
             command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
@@ -260,10 +261,10 @@ impl Server {
         command
     }
 
-    /// Starts it again on the same data.
+    /// Starts the server on its existing data and waits until it accepts connections.
     ///
     /// # Panics
-    /// Where it does not come up.
+    /// If it does not come up.
     pub fn run(&mut self) {
         let log = std::fs::File::create(self.directory.join("log")).expect("a log");
         let child = self
@@ -278,38 +279,38 @@ impl Server {
         wait::until("PostgreSQL to answer", Duration::from_secs(60), || connect(&self.url()).ok());
     }
 
-    /// Where it is.
+    /// Returns the URL of its database `postgres`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgresql://analytics@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Its host and port.
+    /// Returns its host and port.
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Stops it at once, as a crash does: nothing is flushed, every connection breaks.
+    /// Stops it by SIGQUIT, like a crash: nothing is flushed and every connection breaks.
     ///
     /// # Panics
-    /// Where it is not running.
+    /// If it is not running.
     pub fn crash(&mut self) {
         self.signal("-QUIT");
     }
 
-    /// Stops all its processes where they stand; clients wait.
+    /// Suspends all its processes by SIGSTOP. Connections stay open and get no answers.
     ///
     /// # Panics
-    /// Where it is not running.
+    /// If it is not running.
     pub fn freeze(&self) {
         self.signal_all("-STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes all its processes by SIGCONT.
     ///
     /// # Panics
-    /// Where it is not running.
+    /// If it is not running.
     pub fn thaw(&self) {
         self.signal_all("-CONT");
     }
@@ -319,14 +320,14 @@ impl Server {
         let children = Command::new("pgrep").args(["-P", &parent]).output().expect("pgrep");
         let children = String::from_utf8(children.stdout).expect("process ids");
         assert!(Command::new("kill").args([signal, &parent]).status().expect("kill").success());
-        // Some of them may have ended meanwhile.
+        // Some of them may have ended in the meantime.
         let _some_ended = Command::new("kill").arg(signal).args(children.lines()).stderr(Stdio::null()).status();
     }
 
     fn signal(&mut self, signal: &str) {
         let mut child = self.child.take().expect("a running server");
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill").success());
-        child.wait().expect("its end");
+        child.wait().expect("the exit status");
     }
 }
 

@@ -1,5 +1,5 @@
-//! A Kafka server of the harness's own: killed, frozen, started again on the same data, and told
-//! to forget or remake topics.
+//! A Kafka server of a single test, which the test can kill, freeze and start again on the same
+//! data. Also deletes records, recreates topics, and corrupts records on its disk.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
@@ -20,35 +20,37 @@ use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A broker with two listeners: one as it is, and one that advertises a proxy's port.
+/// A broker with two listeners: a direct one, and one that advertises a proxy's port.
 pub struct Kafka {
     directory: PathBuf,
     classpath: String,
     logging: String,
     child: Option<Child>,
-    /// Where it is.
+    /// Address of the direct listener.
     pub address: String,
-    /// Where its other listener is, whose clients come back through the proxy.
+    /// Address of the other listener, to which the proxy connects. Its clients are directed to the
+    /// proxy.
     pub behind_proxy: String,
-    /// The port that the other listener advertises.
+    /// Port that the other listener advertises; the proxy must listen on it.
     pub proxy_port: u16,
     controller: u16,
 }
 
 impl Kafka {
-    /// Makes and starts one. `KAFKA_CLASSPATH` and `KAFKA_LOGGING` say what with; the scripts set them.
+    /// Creates and starts a broker that is also the controller. `KAFKA_CLASSPATH` has its jars and
+    /// `KAFKA_LOGGING` its log configuration; `scripts/test` and `scripts/torture` set both.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start() -> Self {
         Self::start_as(1, free_port())
     }
 
-    /// A second broker in the cluster of this one, which stays the controller.
+    /// Starts a second broker in the cluster of this one, which remains the controller.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn second(&self) -> Self {
         Self::start_as(2, self.controller)
@@ -58,7 +60,9 @@ impl Kafka {
         let directory = std::env::temp_dir().join(format!("analytics-test-kafka-{}", unique_name()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let (port, other, proxy_port) = (free_port(), free_port(), free_port());
-        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by the scripts"));
+        let variable = |name: &str| {
+            std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; scripts/test and scripts/torture set it"))
+        };
         let mut kafka = Self {
             directory,
             classpath: variable("KAFKA_CLASSPATH"),
@@ -86,7 +90,7 @@ impl Kafka {
              share.coordinator.state.topic.min.isr=1\n",
             data = kafka.directory.join("data").display(),
         );
-        std::fs::write(kafka.directory.join("server.properties"), properties).expect("its settings");
+        std::fs::write(kafka.directory.join("server.properties"), properties).expect("the settings");
         let format = ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"];
         let formatted = kafka.java(&format).arg(kafka.directory.join("server.properties")).status();
         assert!(formatted.expect("java").success(), "Kafka's storage could not be formatted");
@@ -108,10 +112,10 @@ impl Kafka {
         command
     }
 
-    /// Starts it again on the same data, and waits until it answers.
+    /// Starts the broker on its existing data and waits until it answers.
     ///
     /// # Panics
-    /// Where it does not come up.
+    /// If it does not come up.
     pub fn run(&mut self) {
         let child = self.java(&["kafka.Kafka"]).arg(self.directory.join("server.properties")).spawn();
         self.child = Some(child.expect("java"));
@@ -126,34 +130,35 @@ impl Kafka {
         config.create().expect("a client")
     }
 
-    /// Kills it where it stands.
+    /// Kills it by SIGKILL.
     ///
     /// # Panics
-    /// Where it is not running.
+    /// If it is not running.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("a running broker");
         child.kill().expect("kill -9");
-        child.wait().expect("its end");
+        child.wait().expect("the exit status");
     }
 
     /// Sends it a signal, such as `-STOP` or `-CONT`.
     ///
     /// # Panics
-    /// Where it is not running.
+    /// If it is not running.
     pub fn signal(&self, signal: &str) {
         let id = self.child.as_ref().expect("a running broker").id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().expect("kill").success());
     }
 
-    /// The oldest offset of each partition of the topics and the one after its newest.
+    /// Returns, for each topic and partition, its oldest offset and the offset after its newest
+    /// record.
     ///
     /// # Panics
-    /// Where the broker does not answer.
+    /// If the broker does not answer.
     #[must_use]
     pub fn held(&self, topics: &[String]) -> BTreeMap<(String, i32), (i64, i64)> {
         let consumer = self.client();
         let ends = |topic: &String, partition: i32| {
-            let ends = wait::until("the broker to say what it holds", PATIENCE, || {
+            let ends = wait::until("the offsets of the partition", PATIENCE, || {
                 consumer.fetch_watermarks(topic, partition, Duration::from_secs(5)).ok()
             });
             ((topic.clone(), partition), ends)
@@ -173,10 +178,10 @@ impl Kafka {
         ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("an admin client")
     }
 
-    /// Forgets the records of one partition below an offset, as retention does.
+    /// Deletes the records of one partition below an offset, like retention.
     ///
     /// # Panics
-    /// Where the broker refuses.
+    /// If the broker refuses.
     pub fn forget_below(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
@@ -185,14 +190,16 @@ impl Kafka {
         assert!(done.elements().iter().all(|element| element.error().is_ok()), "{done:?}");
     }
 
-    /// The numbers that records of these topics carry in a header, as often as each is there: read by Kafka's own
-    /// console consumer, which shares no code with the service. Records of aborted transactions are none.
+    /// Returns the numbers that records of these topics carry in a header, and how often each
+    /// occurs. Reads them with Kafka's own console consumer, which shares no code with the service.
+    /// Records of aborted transactions are left out.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If the console consumer cannot be started.
     #[must_use]
     pub fn numbers(&self, topics: &[String], header: &str) -> BTreeMap<u64, u32> {
-        // It ends after so many, or in a while where some of them are marks of transactions.
+        // The consumer ends after as many records, or by its timeout if some of the offsets are
+        // transaction markers.
         let records: i64 = self.held(topics).values().map(|(low, high)| high - low).sum();
         if records == 0 {
             return BTreeMap::new();
@@ -216,11 +223,11 @@ impl Kafka {
         numbers
     }
 
-    /// Overwrites a byte in the middle of a text that stands in a partition's log, in every place, as a rotten
-    /// disk does.
+    /// Flips a bit in the middle of each occurrence of a text in a partition's log, like a faulty
+    /// disk.
     ///
     /// # Panics
-    /// Where the text is not there.
+    /// If the log does not contain the text.
     pub fn rot(&self, topic: &str, partition: i32, text: &[u8]) {
         let folder = self.directory.join("data").join(format!("{topic}-{partition}"));
         let mut found = 0;
@@ -240,10 +247,10 @@ impl Kafka {
         assert!(found > 0, "{topic}/{partition} does not hold the text");
     }
 
-    /// Deletes a topic and makes it again, empty.
+    /// Deletes a topic and creates it again under the same name, empty.
     ///
     /// # Panics
-    /// Where the broker refuses.
+    /// If the broker refuses.
     pub fn remake(&self, topic: &str, partitions: i32) {
         broker::remake_topic(&self.address, topic, partitions);
     }

@@ -1,8 +1,8 @@
-//! Real Kafka and PostgreSQL for tests, the service's real binaries, and the traffic generator.
+//! Runs real Kafka, real PostgreSQL and the service's real binaries for tests; generates traffic.
 //!
-//! `scripts/test` starts one PostgreSQL and one Kafka and names them in `TEST_DATABASE_URL` and
-//! `TEST_KAFKA_BROKER`; every test makes its own database and its own topics there. A test that
-//! needs to hurt a server starts one of its own.
+//! `scripts/test` starts one PostgreSQL server and one Kafka broker and sets `TEST_DATABASE_URL`
+//! and `TEST_KAFKA_BROKER` to their addresses. Every test creates its own database and its own
+//! topics there. A test that stops, crashes or freezes a server starts a server of its own.
 
 pub mod broker;
 pub mod client;

@@ -1,4 +1,5 @@
-//! A PgBouncer of the harness's own, in transaction mode: every transaction gets whichever session is free.
+//! A PgBouncer in transaction mode for one test: each transaction runs in whichever session is
+//! free.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use crate::database::{Server, unique_name};
 use crate::process::free_port;
 use crate::wait;
 
-/// A pooler in front of one server.
+/// A connection pooler in front of one server.
 pub struct Pooler {
     directory: PathBuf,
     port: u16,
@@ -18,13 +19,14 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one with so few sessions that clients share them. `TEST_PGBOUNCER` says which; the scripts set it.
+    /// Starts a pooler with `sessions` sessions on the server, which its clients share.
+    /// `TEST_PGBOUNCER` is the path of the program; `scripts/test` and `scripts/torture` set it.
     ///
     /// # Panics
-    /// Where it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn start(server: &Server, sessions: u32) -> Self {
-        let program = std::env::var("TEST_PGBOUNCER").expect("TEST_PGBOUNCER; the scripts install it");
+        let program = std::env::var("TEST_PGBOUNCER").expect("TEST_PGBOUNCER; scripts/test and scripts/torture set it");
         let directory = std::env::temp_dir().join(format!("analytics-test-pooler-{}", unique_name()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let (host, server_port) =
@@ -36,9 +38,9 @@ impl Pooler {
              default_pool_size={sessions}\nmax_client_conn=500\nmax_prepared_statements=200\n\
              ignore_startup_parameters=extra_float_digits,options\n"
         );
-        std::fs::write(directory.join("pgbouncer.ini"), settings).expect("its settings");
+        std::fs::write(directory.join("pgbouncer.ini"), settings).expect("the settings");
         let log = std::fs::File::create(directory.join("log")).expect("a log");
-        // It does not run as root, and others may not enter the checkout.
+        // PgBouncer refuses to run as root, and user postgres may have no access to the checkout.
         let own = directory.join("pgbouncer");
         std::fs::copy(program, &own).expect("the program");
         let mut command = Command::new("setpriv");
@@ -60,7 +62,8 @@ impl Pooler {
         pooler
     }
 
-    /// The URL of a database of the server, by way of the pooler.
+    /// Returns the URL of a database of the server with the pooler's address instead of the
+    /// server's.
     #[must_use]
     pub fn in_front_of(&self, url: &str, server: &Server) -> String {
         url.replace(&server.address(), &format!("127.0.0.1:{}", self.port))

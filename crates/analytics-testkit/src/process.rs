@@ -1,4 +1,4 @@
-//! The service's real binaries.
+//! Runs the service's real binaries.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,22 +9,23 @@ use std::time::Duration;
 
 use crate::wait;
 
-/// A running process of the service. It is killed when the test is over.
+/// A running process of the service, killed when this value is dropped.
 pub struct Process {
     child: Child,
     name: &'static str,
     log: PathBuf,
-    /// Where it listens.
+    /// Host and port that it listens on.
     pub address: String,
 }
 
-/// The path of a binary beside the program's own, or beside the folder of a test's own.
+/// Returns the path of a binary in the folder of the running program. A test runs in `deps`, and
+/// its binaries are one folder above.
 ///
 /// # Panics
-/// Where it was not built.
+/// If the binary was not built.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("a path of its own");
+    let own = std::env::current_exe().expect("the path of this program");
     let folder = own.parent().expect("a folder");
     let folder = if folder.ends_with("deps") { folder.parent().expect("target/profile") } else { folder };
     let path = folder.join(name);
@@ -32,17 +33,17 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A port that nobody listens on.
+/// Returns a port that is not in use.
 ///
 /// # Panics
-/// Where there is none.
+/// If there is none.
 #[must_use]
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-/// A command that is killed when the thread that starts it ends, however that comes: nothing that
-/// a harness starts outlives it.
+/// Returns a command whose process is killed when the thread that starts it ends for any reason, so
+/// that no process outlives the test or tool that started it.
 pub(crate) fn tied(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(program);
@@ -52,49 +53,49 @@ pub(crate) fn tied(program: impl AsRef<std::ffi::OsStr>) -> Command {
 fn command(binary: &Path, environment: &BTreeMap<String, String>) -> Command {
     let mut command = tied(binary);
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default()).envs(environment);
-    // Away from any .env of the developer's.
+    // So that no .env of the checkout is read.
     command.current_dir("/");
     command
 }
 
-/// Runs a binary to its end in a folder, whose `.env` it reads.
+/// Runs a binary in a folder, whose `.env` it reads, and waits until it ends.
 ///
 /// # Panics
-/// Where it cannot be started.
+/// If it cannot be started.
 #[must_use]
 pub fn run_in(folder: &Path, name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Output {
     command(&binary(name), environment).args(arguments).current_dir(folder).output().expect(name)
 }
 
-/// A job that runs beside the test.
+/// A job that runs in parallel with the test.
 pub struct Job(Child);
 
 impl Job {
-    /// Starts it.
+    /// Starts the job.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn start(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Self {
         let mut command = command(&binary(name), environment);
         Self(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect(name))
     }
 
-    /// Asks it to stop, and waits for its end.
+    /// Sends SIGTERM and waits until it ends.
     ///
     /// # Panics
-    /// Where that does not come in time.
+    /// If it has not ended within `at_most`.
     pub fn stop(&mut self, at_most: Duration) -> ExitStatus {
         assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().expect("kill").success());
         self.wait_ended(at_most)
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     ///
     /// # Panics
-    /// Where that does not come in time.
+    /// If it has not ended within `at_most`.
     pub fn wait_ended(&mut self, at_most: Duration) -> ExitStatus {
-        wait::until("the job to end", at_most, || self.0.try_wait().expect("its state"))
+        wait::until("the job to end", at_most, || self.0.try_wait().expect("the process state"))
     }
 }
 
@@ -105,29 +106,29 @@ impl Drop for Job {
     }
 }
 
-/// Runs a binary to its end.
+/// Runs a binary and waits until it ends.
 ///
 /// # Panics
-/// Where it cannot be started.
+/// If it cannot be started.
 #[must_use]
 pub fn run(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Output {
     command(&binary(name), environment).args(arguments).output().expect(name)
 }
 
 impl Process {
-    /// Starts a binary that listens at the address in `bind`'s variable.
+    /// Starts a binary that listens on the address in the environment variable named by `bind`.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn start(name: &'static str, bind: &str, environment: &BTreeMap<String, String>) -> Self {
         Self::start_at(&binary(name), name, bind, environment)
     }
 
-    /// The same with a binary from elsewhere.
+    /// The same with the given path of the binary.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn start_at(binary: &Path, name: &'static str, bind: &str, environment: &BTreeMap<String, String>) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
@@ -141,10 +142,10 @@ impl Process {
         Self { child: child.expect(name), name, log, address }
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until `/health/ready` answers with success.
     ///
     /// # Panics
-    /// Where it does not within a minute, or ends.
+    /// If it does not within a minute, or if the process ends.
     pub fn wait_ready(&mut self) {
         wait::until("readiness", Duration::from_secs(60), || {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -154,13 +155,13 @@ impl Process {
         });
     }
 
-    /// Whether it says that it is ready.
+    /// Whether `/health/ready` answers with success.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         ureq::get(format!("http://{}/health/ready", self.address)).call().is_ok()
     }
 
-    /// What it has written.
+    /// Returns what it has written to stderr.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -169,42 +170,42 @@ impl Process {
     /// Sends it a signal, such as `-TERM`.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill").success());
     }
 
-    /// Kills it in the middle of whatever it does.
+    /// Kills it by SIGKILL.
     ///
     /// # Panics
-    /// Where that fails.
+    /// If that fails.
     pub fn kill(&mut self) {
         self.child.kill().expect("kill -9");
-        self.child.wait().expect("its end");
+        self.child.wait().expect("the exit status");
     }
 
-    /// Asks it to stop and waits for that.
+    /// Sends SIGTERM and waits until it ends.
     ///
     /// # Panics
-    /// Where it takes longer than ten seconds.
+    /// If it takes longer than ten seconds.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal("-TERM");
         self.wait_ended(Duration::from_secs(10))
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     ///
     /// # Panics
-    /// Where that does not come in time.
+    /// If it has not ended within `at_most`.
     pub fn wait_ended(&mut self, at_most: Duration) -> ExitStatus {
-        wait::until("the process to end", at_most, || self.child.try_wait().expect("its state"))
+        wait::until("the process to end", at_most, || self.child.try_wait().expect("the process state"))
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// Returns its peak resident memory in bytes.
     ///
     /// # Panics
-    /// Where it does not run.
+    /// If it is not running.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
@@ -212,22 +213,23 @@ impl Process {
         line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
     }
 
-    /// How long processors have worked for it, in seconds.
+    /// Returns the processor time that it has used, in seconds.
     ///
     /// # Panics
-    /// Where it does not run.
+    /// If it is not running.
     #[must_use]
     pub fn cpu_seconds(&self) -> f64 {
-        // Linux counts in hundredths of a second towards programs, whatever it does inside.
+        // Linux reports processor time in hundredths of a second, whatever the kernel's own tick.
         const TICKS: f64 = 100.0;
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("a running process");
-        // The name of the program, in parentheses, may hold spaces.
+        // The program's name, in parentheses, may contain spaces.
         let (_, rest) = stat.rsplit_once(')').expect("a name");
         rest.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>()
             / TICKS
     }
 
-    /// The value of a counter or gauge on its `/metrics`, summed over labels.
+    /// Returns the value of a counter or gauge on its `/metrics`, summed over all labels; 0 if
+    /// absent.
     #[must_use]
     pub fn metric(&self, name: &str) -> f64 {
         let url = format!("http://{}/metrics", self.address);
@@ -244,7 +246,7 @@ impl Drop for Process {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- {} said:\n{}", self.name, self.log());
+            eprintln!("--- log of {}:\n{}", self.name, self.log());
         }
         let _gone = std::fs::remove_file(&self.log);
     }

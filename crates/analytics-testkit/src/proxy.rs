@@ -1,7 +1,8 @@
-//! A TCP proxy that makes a network bad: slow, cut at the worst moment, or a black hole.
+//! A TCP proxy that injects network faults: delays, cut connections, or silently dropped bytes.
 //!
-//! In front of PostgreSQL it can find the message that asks for COMMIT, let it through, and cut
-//! the connection when the answer comes; or cut it before the message goes through.
+//! In front of PostgreSQL it recognises the message with a COMMIT. It can forward the message and
+//! cut the connection when the answer arrives, or cut the connection without forwarding the
+//! message.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,18 +11,18 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What is to happen, shared by all connections.
+/// The faults to inject, shared by all connections.
 #[derive(Default)]
 struct Orders {
-    /// How late every byte comes, each way, in milliseconds.
+    /// Delay of every byte in each direction, in milliseconds.
     late: AtomicU64,
-    /// So many answers to COMMIT are to get lost.
+    /// Number of answers to COMMIT that are still to be lost.
     lose_answers: AtomicU32,
-    /// So many COMMITs are to get lost.
+    /// Number of COMMITs that are still to be lost.
     lose_commits: AtomicU32,
-    /// Whether bytes are swallowed, each way, and nobody is told.
+    /// Whether bytes are silently dropped in both directions.
     swallow: AtomicBool,
-    /// How many cuts there were.
+    /// Number of connections that were cut.
     cuts: AtomicU32,
     closed: AtomicBool,
 }
@@ -32,19 +33,19 @@ pub struct Proxy {
     port: u16,
 }
 
-/// What the client's half of a connection tells the server's half.
+/// The two streams of a connection, shared by the threads of both directions.
 struct Link {
     client: TcpStream,
     server: TcpStream,
-    /// The answer that comes next is not to arrive.
+    /// Whether the next answer of the server is to be lost.
     drop_answer: AtomicBool,
 }
 
 impl Proxy {
-    /// A proxy at this port (0 is any) in front of `target`.
+    /// Starts a proxy on this port (0 for any free one) in front of `target`.
     ///
     /// # Panics
-    /// Where the port is taken.
+    /// If the port is in use.
     #[must_use]
     pub fn start(port: u16, target: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port for the proxy");
@@ -56,7 +57,7 @@ impl Proxy {
                 if shared.closed.load(Ordering::Relaxed) {
                     break;
                 }
-                // A server that is away refuses; so does the proxy.
+                // If the server refuses the connection, the proxy closes the client's.
                 let Ok(server) = TcpStream::connect(&target) else { continue };
                 connect(client, server, &shared);
             }
@@ -64,13 +65,13 @@ impl Proxy {
         Self { orders, port }
     }
 
-    /// Where it listens.
+    /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// From now on nothing is bad.
+    /// Ends all faults.
     pub fn behave(&self) {
         self.delay(Duration::ZERO);
         self.lose_answers(0);
@@ -78,27 +79,28 @@ impl Proxy {
         self.swallow(false);
     }
 
-    /// From now on every byte comes so late, each way.
+    /// Delays every byte by `late`, in each direction.
     pub fn delay(&self, late: Duration) {
         self.orders.late.store(u64::try_from(late.as_millis()).expect("a short time"), Ordering::Relaxed);
     }
 
-    /// Cuts the connections whose answers to the next so many COMMITs arrive.
+    /// Cuts the connection at the answer to each of the next `commits` COMMITs.
     pub fn lose_answers(&self, commits: u32) {
         self.orders.lose_answers.store(commits, Ordering::Relaxed);
     }
 
-    /// Cuts the connections on which the next so many COMMITs are asked for.
+    /// Cuts the connection at each of the next `commits` COMMITs, which the server does not
+    /// receive.
     pub fn lose_commits(&self, commits: u32) {
         self.orders.lose_commits.store(commits, Ordering::Relaxed);
     }
 
-    /// From now on no byte arrives, or they do again; what was swallowed is gone.
+    /// Starts or stops dropping every byte. Dropped bytes are not delivered later.
     pub fn swallow(&self, on: bool) {
         self.orders.swallow.store(on, Ordering::Relaxed);
     }
 
-    /// How many connections were cut.
+    /// Returns the number of connections that were cut.
     #[must_use]
     pub fn cuts(&self) -> u32 {
         self.orders.cuts.load(Ordering::Relaxed)
@@ -170,13 +172,13 @@ impl Link {
     }
 }
 
-/// Whether these bytes are PostgreSQL's simple query COMMIT. A client waits for the answer to
-/// one statement before it sends the next, so the message comes alone.
+/// Whether these bytes are PostgreSQL's simple query COMMIT. A client waits for the answer to one
+/// statement before it sends the next, so a read returns this message alone.
 fn asks_for_commit(bytes: &[u8]) -> bool {
     bytes == b"Q\0\0\0\x0bCOMMIT\0"
 }
 
-/// Takes one of what is left to do.
+/// Decrements a counter that is not 0; returns whether it did.
 fn take(left: &AtomicU32) -> bool {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }

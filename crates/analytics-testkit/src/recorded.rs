@@ -1,5 +1,5 @@
-//! The recorded stream and its right answers, worked out by programs that know nothing of this
-//! service.
+//! Reads the recorded stream and its expected results, which were computed by programs independent
+//! of this service.
 
 use base64::Engine;
 use serde::Deserialize;
@@ -20,10 +20,10 @@ struct Line {
     value_base64: Option<String>,
 }
 
-/// The messages of one part, in order.
+/// Returns the messages of one part of the stream, in order.
 ///
 /// # Panics
-/// Where the fixture cannot be read.
+/// If the fixture cannot be read.
 #[must_use]
 pub fn part(number: u8) -> Vec<Message> {
     let path = format!("{FIXTURES}/part-{number}.ndjson");
@@ -43,10 +43,10 @@ fn message(line: Line) -> Message {
     }
 }
 
-/// The right answers.
+/// Returns the expected results, `expected.json`.
 ///
 /// # Panics
-/// Where the fixture cannot be read.
+/// If the fixture cannot be read.
 #[must_use]
 pub fn expected() -> Value {
     let path = format!("{FIXTURES}/expected.json");

@@ -1,4 +1,4 @@
-//! The whole service around one test: a database, topics, and the processes between them.
+//! A complete service for one test: a database, topics, and the settings to start its processes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,34 +14,34 @@ use crate::tally::Tally;
 use crate::traffic::Generator;
 use crate::wait;
 
-/// How long tests wait for what must happen.
+/// How long tests wait for an expected condition.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A database and topics of one's own.
+/// The service of one test, with a database and topics of its own.
 pub struct Service {
     /// The database.
     pub database: Database,
-    /// The broker.
+    /// Address of the Kafka broker.
     pub broker: String,
-    /// What the names of the topics begin with.
+    /// Prefix of the names of the topics.
     pub prefix: String,
-    /// Settings of the processes.
+    /// Environment variables of the processes.
     pub environment: BTreeMap<String, String>,
     partitions: i32,
     sender: Sender,
 }
 
 impl Service {
-    /// A service with topics of so many partitions each.
+    /// Creates a migrated database, and topics with `partitions` partitions each.
     #[must_use]
     pub fn new(partitions: i32) -> Self {
         Self::on(Database::migrated(), partitions)
     }
 
-    /// A service on this database.
+    /// Creates topics with `partitions` partitions each, for a service on the given database.
     ///
     /// # Panics
-    /// Without a broker; `scripts/test` starts one.
+    /// If there is no broker; `scripts/test` starts one.
     #[must_use]
     pub fn on(database: Database, partitions: i32) -> Self {
         let broker =
@@ -63,12 +63,12 @@ impl Service {
         Self { database, broker, prefix, environment: environment.into(), partitions, sender }
     }
 
-    /// Changes a setting for the processes that are started from now on.
+    /// Sets a setting of processes that are started later.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.into(), value.into());
     }
 
-    /// Starts a worker.
+    /// Starts a worker, without waiting until it is ready.
     #[must_use]
     pub fn ingest(&self) -> Process {
         Process::start("analytics-ingest", "INGEST_BIND", &self.environment)
@@ -82,10 +82,10 @@ impl Service {
         api
     }
 
-    /// Runs a job to its end: whether it ended well, and what it said.
+    /// Runs a job of `analytics-jobs` to its end. Returns whether it succeeded, and its output.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn job(&self, arguments: &[&str]) -> (bool, String) {
         let output = process::run("analytics-jobs", arguments, &self.environment);
@@ -93,34 +93,35 @@ impl Service {
         (output.status.success(), said)
     }
 
-    /// Runs a job that ends well, and returns what it said.
+    /// Runs a job of `analytics-jobs` to its end and returns its output.
     ///
     /// # Panics
-    /// Where it does not.
+    /// If the job fails.
     pub fn done(&self, arguments: &[&str]) -> String {
         let (well, said) = self.job(arguments);
         assert!(well, "{arguments:?}: {said}");
         said
     }
 
-    /// Produces messages to the families' topics.
+    /// Produces messages to the topics of the event families.
     pub fn send<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) {
         self.sender.send(messages);
     }
 
-    /// Deletes a family's topic and makes it again, with so many partitions.
+    /// Deletes a family's topic and creates it again with `partitions` partitions.
     pub fn remake_topic(&mut self, family: &str, partitions: i32) {
         broker::remake_topic(&self.broker, &format!("{}{family}", self.prefix), partitions);
-        // A producer goes on with the partitions and sequence numbers of the topic that is gone.
+        // The old producer would continue with the partitions and sequence numbers of the old
+        // topic.
         self.sender = Sender::new(&self.broker, &self.prefix);
     }
 
-    /// Produces so many events of a seed, and adds them to the tally.
+    /// Produces the first `events` events of a seed and adds them to the tally.
     ///
     /// # Panics
-    /// Where the broker does not take them.
+    /// If the broker does not accept them.
     pub fn send_traffic(&self, tally: &mut Tally, seed: u64, events: usize) {
-        // Seeds lie a moment apart, so that no two ratings have the same time.
+        // Each seed is shifted by as many milliseconds, so that no two ratings have the same time.
         let apart = ChronoDuration::milliseconds(i64::try_from(seed).expect("a small seed"));
         let start = Utc::now() - ChronoDuration::hours(3) + apart;
         let generator = Generator::new(seed, start, ChronoDuration::milliseconds(100));
@@ -129,37 +130,39 @@ impl Service {
         self.send(&messages);
     }
 
-    /// Who produces to the families' topics.
+    /// Returns the producer of the topics of the event families.
     #[must_use]
     pub const fn sender(&self) -> &Sender {
         &self.sender
     }
 
-    /// How many records the families' topics hold.
+    /// Returns the number of records in the topics of the event families.
     #[must_use]
     pub fn held(&self) -> i64 {
         broker::held(&self.broker, &broker::family_topics(&self.prefix), self.partitions)
     }
 
-    /// How many records were counted, ignored or refused, by the stored offsets.
+    /// Returns the number of records that were counted, ignored as duplicates or rejected,
+    /// according to the stored offsets.
     #[must_use]
     pub fn consumed(&self) -> i64 {
         self.database.number("SELECT sum(events + duplicates + rejected) FROM ingest_offsets").unwrap_or(0)
     }
 
-    /// Waits until so many records were counted, ignored or refused.
+    /// Waits until `records` records were consumed, and asserts that there were no more.
     pub fn wait_consumed(&self, records: i64) {
         wait::until("the records to be consumed", PATIENCE, || (self.consumed() >= records).then_some(()));
-        assert_eq!(self.consumed(), records, "more was consumed than was there");
+        assert_eq!(self.consumed(), records, "more records were consumed than expected");
     }
 
-    /// Waits until everything in the topics was counted, ignored or refused, each record once.
+    /// Waits until every record in the topics was consumed, and asserts that each was consumed
+    /// once.
     pub fn wait_all_consumed(&self) {
         self.wait_consumed(self.held());
     }
 
-    /// Everything that must stay the same when nothing new arrives, as lines: events, lines,
-    /// metrics, rollups, ratings, keys, product vendors and dead letters.
+    /// Returns all rows that must not change while no new record arrives, as text: events, lines of
+    /// orders, metrics, rollups, ratings, identities, product vendors and dead letters.
     #[must_use]
     pub fn numbers(&self) -> Vec<String> {
         [

@@ -1,5 +1,5 @@
-//! What generated traffic must come to, worked out the plain way: by reading the payloads, with
-//! none of the service's own rules. Generated events name their vendors and are all different.
+//! Computes the expected metrics of generated traffic independently: from the payloads, without the
+//! service's rules. Generated events all name their vendors, and none repeats another.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::broker::Message;
 use crate::service::Service;
 
-/// Counts what messages must add up to.
+/// The expected metrics of the messages added to it.
 #[derive(Debug, Default)]
 pub struct Tally {
     metrics: BTreeMap<String, i64>,
-    /// Each user's latest rating of each target. Generated times never repeat within a run.
+    /// Time and stars of each user's latest rating, by target and user. Generated times never
+    /// repeat within a run.
     ratings: HashMap<(String, String), (String, i64)>,
     messages: i64,
 }
@@ -21,7 +22,7 @@ impl Tally {
     /// Adds one message.
     ///
     /// # Panics
-    /// Where it is not one of the generator's.
+    /// If it was not made by the traffic generator.
     pub fn add(&mut self, message: &Message) {
         let payload: Value = serde_json::from_slice(message.payload.as_deref().expect("a payload")).expect("JSON");
         self.messages += 1;
@@ -46,7 +47,7 @@ impl Tally {
                 }
             }
             "user.registered" => self.count("total_signups".into(), 1),
-            other => panic!("{other} is none of the generator's topics"),
+            other => panic!("{other} is not a topic of the traffic generator"),
         }
     }
 
@@ -80,13 +81,18 @@ impl Tally {
         *self.metrics.entry(metric).or_default() += amount;
     }
 
-    /// Compares everything with the service's tables.
+    /// Asserts that the service's tables contain the expected events and metrics, that metrics are
+    /// the sums of their days, and that there are no dead letters.
     ///
     /// # Panics
-    /// Where anything differs, naming it.
+    /// If anything differs. The message lists the differences.
     pub fn assert_counted(&self, service: &Service) {
         let database = &service.database;
-        assert_eq!(database.number("SELECT count(*) FROM event_logs"), Some(self.messages), "events in the log");
+        assert_eq!(
+            database.number("SELECT count(*) FROM event_logs"),
+            Some(self.messages),
+            "number of events in the log"
+        );
         let mut expected: Vec<String> =
             self.metrics.iter().map(|(metric, value)| format!("{metric} {value}")).collect();
         for (target, (sum, count)) in self.averages() {
@@ -104,8 +110,8 @@ impl Tally {
         assert!(wrong.is_empty() && missing.is_empty(), "counted {wrong:?}, expected {missing:?}");
         let unequal = "SELECT count(*) FROM (SELECT metric_type, sum(value) AS days FROM metric_rollups \
              WHERE granularity = 'day' GROUP BY 1) r JOIN metrics m ON m.type = r.metric_type WHERE m.value <> r.days";
-        assert_eq!(database.number(unequal), Some(0), "metrics that are not the sum of their days");
-        assert_eq!(database.number("SELECT count(*) FROM dead_letters"), Some(0), "dead letters");
+        assert_eq!(database.number(unequal), Some(0), "number of metrics that are not the sum of their days");
+        assert_eq!(database.number("SELECT count(*) FROM dead_letters"), Some(0), "number of dead letters");
     }
 
     fn averages(&self) -> BTreeMap<&str, (i64, i64)> {

@@ -1,21 +1,21 @@
-//! The traffic generator: a marketplace's events, the same for the same seed.
+//! Generates the events of a marketplace; the same seed gives the same events.
 //!
-//! 85 % views, 8 % orders of two lines, 4 % ratings, 3 % signups; products and sellers by Zipf's
-//! law, so that a few are hot and most are rare.
+//! 85 % are views, 8 % orders of two lines, 4 % ratings and 3 % signups. Products are drawn by
+//! Zipf's law, so a few of them, and their sellers, are hot and most are rare.
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::json;
 
 use crate::broker::Message;
 
-/// How many products there are.
+/// Number of products.
 pub const PRODUCTS: usize = 5_000;
-/// How many sellers.
+/// Number of sellers.
 pub const SELLERS: u64 = 200;
-/// How many users.
+/// Number of users.
 pub const USERS: u64 = 50_000;
 
-/// Makes event after event.
+/// An endless iterator of generated events, as messages to be produced.
 pub struct Generator {
     random: Random,
     product_weights: Vec<f64>,
@@ -26,8 +26,9 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// A generator whose events begin at `start` and lie `step` apart. Two generators with
-    /// different seeds make different orders, ratings and users.
+    /// Returns a generator whose first event has the time `start`; each later event is `step`
+    /// later. Generators with different seeds make orders, ratings and new users with different
+    /// ids.
     #[must_use]
     pub fn new(seed: u64, start: DateTime<Utc>, step: Duration) -> Self {
         let mut total = 0.0;
@@ -53,7 +54,7 @@ impl Generator {
         self.product_weights.partition_point(|weight| *weight < point) + 1
     }
 
-    /// A product's seller: the same one always.
+    /// Returns the number of a product's seller, which depends on the product only.
     fn seller(product: usize) -> u64 {
         let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         spread % SELLERS * (spread / SELLERS % SELLERS + 1) / SELLERS + 1
@@ -141,11 +142,11 @@ fn keyed(topic: &str, key: String, payload: &serde_json::Value) -> Message {
     Message { key: Some(key), ..Message::json(topic, payload) }
 }
 
-/// SplitMix64: small, and the same on every machine for ever.
+/// The SplitMix64 generator: small, with the same sequence on every machine and in every version.
 pub struct Random(pub u64);
 
 impl Random {
-    /// The next number.
+    /// Returns the next number.
     pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -154,7 +155,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `end`, which is not among them.
+    /// Returns a number from 0 to `end - 1`.
     pub const fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }

@@ -1,5 +1,5 @@
-//! What a stream must come to, worked out beside the service: with none of its code, from what
-//! the generator knows of each event, by the words of the design.
+//! Computes the expected results of a stream independently of the service: without its code, from
+//! what the generator knows about each event, by the rules of the design.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,25 +8,25 @@ use chrono::DateTime;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-/// One line of an order, as the generator made it.
+/// One line of a generated order.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// The product's id.
     pub product: String,
     /// The seller's id.
     pub vendor: String,
-    /// Units.
+    /// Number of units.
     pub quantity: i64,
-    /// Minor units of the currency, for all units together.
+    /// Amount for all units together, in minor units of the currency.
     pub amount: i64,
     /// The currency's code.
     pub currency: &'static str,
 }
 
-/// What a record comes to.
+/// The expected effect of a record.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// A view. One without an identity is another view each time that it stands in the log.
+    /// A view. One without an identity other than its place counts each time that Kafka holds it.
     View {
         /// The product's id.
         product: String,
@@ -37,16 +37,16 @@ pub enum Effect {
         /// Whether it has an identity other than its place.
         identified: bool,
     },
-    /// An order, known by its number.
+    /// An order, identified by its order id.
     Order {
-        /// What was ordered.
+        /// The lines of the order.
         lines: Vec<Line>,
         /// Epoch milliseconds.
         time: i64,
     },
-    /// A rating, made or edited. No two of a target by a user have the same time.
+    /// A new or edited rating. No two ratings of a target by the same user have the same time.
     Rating {
-        /// Who rated.
+        /// The user's id.
         user: String,
         /// The product's id.
         product: String,
@@ -57,38 +57,38 @@ pub enum Effect {
         /// Epoch milliseconds.
         time: i64,
     },
-    /// A user signed up.
+    /// A user who signed up.
     Signup {
         /// Epoch milliseconds.
         time: i64,
     },
-    /// The event of an earlier record once more.
+    /// A repetition of an earlier record's event, which is not counted again.
     Repetition,
-    /// A dead letter for this reason, each time that it stands in the log.
+    /// A dead letter with this reason, for each time that Kafka holds the record.
     Rejected(&'static str),
 }
 
-/// The right answers for what Kafka holds.
+/// The expected results for what Kafka holds.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// Counters by metric type.
     counters: BTreeMap<String, i64>,
-    /// Counters by metric type, granularity and beginning in epoch milliseconds.
+    /// Counters by metric type, granularity and start of the bucket in epoch milliseconds.
     rollups: BTreeMap<(String, &'static str, i64), i64>,
-    /// Orders and views of each seller.
+    /// Number of orders and number of views, by seller.
     conversions: BTreeMap<String, (i64, i64)>,
-    /// Each user's latest rating of each target: time and stars.
+    /// Time and stars of the latest rating, by target and user.
     ratings: HashMap<(String, String), (i64, i64)>,
-    /// The numbers of the events that must be in the log, and how often.
+    /// How often each event must be in the event log, by the number of its record.
     pub logged: BTreeMap<u64, u32>,
-    /// Dead letters by reason.
+    /// Number of dead letters by reason.
     pub letters: BTreeMap<&'static str, i64>,
-    /// Lines of orders.
+    /// Number of lines of orders.
     pub lines: i64,
 }
 
 impl Answers {
-    /// A record with this number stands in the log so many times.
+    /// Adds the effect of record number `n`, which Kafka holds `times` times.
     pub fn record(&mut self, n: u64, effect: &Effect, times: u32) {
         let once = !matches!(effect, Effect::View { identified: false, .. } | Effect::Rejected(_));
         for _ in 0..if once { times.min(1) } else { times } {
@@ -159,7 +159,7 @@ impl Answers {
         self.count(format!("{metric}:{vendor}{currency}"), amount, time, &[("hour", HOUR), ("day", DAY)]);
     }
 
-    /// Products have days only.
+    /// Adds to a metric of a product. Products have rollups by day only.
     fn of_product(&mut self, metric: &str, product: &str, currency: &str, amount: i64, time: i64) {
         self.count(format!("{metric}:{product}{currency}"), amount, time, &[("day", DAY)]);
     }
@@ -172,7 +172,7 @@ impl Answers {
         *self.counters.entry(metric).or_default() += amount;
     }
 
-    /// All metrics: the type, and its value with what it is made of.
+    /// Returns all metrics: by type, the value and the figures that it is made of.
     #[must_use]
     pub fn metrics(&self) -> BTreeMap<String, String> {
         let counters = self.counters.iter().map(|(metric, value)| (metric.clone(), value.to_string()));
@@ -199,8 +199,8 @@ impl Answers {
         histograms.into_iter().map(line).collect()
     }
 
-    /// All rollups: the type, the granularity and the beginning in epoch seconds, and the value.
-    /// That hours sum to days and days to totals follows from every one of them being right.
+    /// Returns the values of all rollups by type, granularity and start in epoch seconds. If each
+    /// of them is right, hours sum to days and days to totals.
     #[must_use]
     pub fn buckets(&self) -> BTreeMap<String, String> {
         let line = |((metric, width, start), value): (&(String, &str, i64), &i64)| {
@@ -209,7 +209,7 @@ impl Answers {
         self.rollups.iter().map(line).collect()
     }
 
-    /// All ratings that stand: target and user, and the stars.
+    /// Returns the stars of all current ratings by target and user.
     #[must_use]
     pub fn standing(&self) -> BTreeMap<String, String> {
         let line = |((target, user), (_, stars)): (&(String, String), &(i64, i64))| {
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_stream_comes_to_what_a_hand_works_out() {
+    fn a_small_stream_gives_results_computed_by_hand() {
         let mut answers = Answers::default();
         let view = |product: &str, time, identified| Effect::View {
             product: product.into(),
@@ -246,7 +246,7 @@ mod tests {
             time,
         };
         let order = Effect::Order { lines: vec![line(2, 500, "USD"), line(1, 7, "JPY")], time: HOUR };
-        // A record that stands in the log more than once repeats its event where that has an identity.
+        // A record that Kafka holds more than once repeats its event if the event has an identity.
         for (n, (effect, times)) in (1..).zip([
             (view("p", 0, true), 3),
             (view("p", DAY - 1, false), 1),
@@ -266,7 +266,11 @@ mod tests {
         assert_eq!(answers.logged.keys().copied().collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
         let mut again = Answers::default();
         again.record(1, &view("p", 0, false), 2);
-        assert_eq!((again.metrics()["total_views"].as_str(), again.logged[&1]), ("2", 2), "its place is its identity");
+        assert_eq!(
+            (again.metrics()["total_views"].as_str(), again.logged[&1]),
+            ("2", 2),
+            "a view without another identity counts once per place"
+        );
         let metrics = answers.metrics();
         for (metric, value) in [
             ("total_views", "3"),

@@ -1,5 +1,5 @@
-//! The servers that are hurt, and one run on them: a fresh database, fresh topics, workers, and
-//! the stream that they count.
+//! The servers into which faults are injected, and one run on them: a new database, new topics, the
+//! workers, and the stream of records that they count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,42 +15,43 @@ use analytics_testkit::process::{self, Job, Process};
 use analytics_testkit::proxy::Proxy;
 use analytics_testkit::wait;
 
-/// Partitions of each of the four topics.
+/// Number of partitions of each of the four topics.
 pub const PARTITIONS: i32 = 4;
-/// How many workers share them at first.
+/// Number of workers at the start of a run.
 pub const WORKERS: usize = 3;
-/// Longer than the session timeout of the workers: the group goes on without a frozen one.
+/// A time longer than the workers' session timeout, so that the group continues without a frozen
+/// one.
 pub const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(8);
 
-/// How the runs are made.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The same seed makes the same stream and the same storm.
+    /// Seed of the random numbers: the same seed gives the same stream and the same storm.
     pub seed: u64,
-    /// How many records each fault gets.
+    /// Number of records for each fault.
     pub records: u64,
-    /// A deliberate fault of the workers, and their binary that has it.
+    /// Name of a deliberate defect of the workers, and the path of the binary that contains it.
     pub mutant: Option<(String, PathBuf)>,
-    /// Where the logs of workers are kept after a failure.
+    /// Folder in which the logs of workers are kept after a failure.
     pub logs: PathBuf,
 }
 
-/// The servers.
+/// The servers and the proxies in front of them.
 pub struct Arena {
-    /// PostgreSQL.
+    /// The PostgreSQL server.
     pub postgres: Server,
-    /// Kafka.
+    /// The Kafka broker.
     pub kafka: Kafka,
-    /// In front of PostgreSQL.
+    /// Proxy in front of PostgreSQL.
     pub to_postgres: Proxy,
-    /// In front of Kafka.
+    /// Proxy in front of Kafka.
     pub to_kafka: Proxy,
-    /// Whether the servers are not as they were, so that the next run needs others.
+    /// Whether a fault has changed the servers permanently, so that the next run needs new ones.
     pub spoiled: bool,
 }
 
 impl Arena {
-    /// Starts them.
+    /// Starts the servers and the proxies.
     #[must_use]
     pub fn open() -> Self {
         let (postgres, kafka) = (Server::start(), Kafka::start());
@@ -60,52 +61,55 @@ impl Arena {
     }
 }
 
-/// What the counters of consumption must come to.
+/// What the counters of consumed records are expected to be, where it is not one per offset.
 #[derive(Debug, Default)]
 pub struct Consumption {
-    /// Changes to what a partition holds: read twice, forgotten before it was read, gone.
+    /// By partition, how many more records than its end offset are consumed: positive for records
+    /// read twice or deleted with their topic, negative for records deleted before they were read.
     pub by_partition: BTreeMap<(String, i32), i64>,
-    /// Offsets that are no records, as in transactions: only the sum is known.
+    /// Whether some offsets are not records, such as transaction markers, so that only the total is
+    /// known.
     pub only_sum: bool,
-    /// Some records may be read more than once.
+    /// Whether records may be read more than once.
     pub may_repeat: bool,
-    /// Gaps that must be recorded: topic, partition, from, to, and a word of the reason.
+    /// Gaps that must be recorded: topic, partition, first offset, end offset, and a part of the
+    /// reason.
     pub gaps: BTreeSet<(String, i32, i64, i64, &'static str)>,
 }
 
-/// One run.
+/// One run of a fault.
 pub struct Run<'a> {
-    /// The servers.
+    /// The servers of the run.
     pub arena: &'a mut Arena,
-    /// A database of its own.
+    /// The database of this run.
     pub database: Database,
-    /// What its topics begin with.
+    /// Prefix of the names of its topics.
     pub prefix: String,
-    /// The stream, which knows what it comes to.
+    /// The stream of records, which keeps their expected effects.
     pub stream: Stream,
-    /// Records that were counted and are gone with their topic: their numbers, and how often each was there.
+    /// How often the topics held each record that was deleted after it was counted, by number.
     pub deleted: BTreeMap<u64, u32>,
-    /// What consumption must come to.
+    /// The expected counters of consumed records.
     pub consumption: Consumption,
-    /// Topics besides those of the families.
+    /// Topics in addition to those of the event families.
     pub more_topics: Vec<String>,
-    /// In front of PostgreSQL, if the fault wants one.
+    /// Connection pooler in front of PostgreSQL, if the fault uses one.
     pub pooler: Option<Pooler>,
-    /// Another broker, if the fault wants one.
+    /// Second broker, if the fault uses one.
     pub second: Option<Kafka>,
-    /// The workers that run.
+    /// The running workers.
     pub workers: Vec<Worker>,
-    /// Those that do not any more; their logs may be wanted.
+    /// Workers that were killed or stopped, kept for their logs.
     pub gone: Vec<Worker>,
-    /// When the fault was over.
+    /// When the fault ended.
     pub over: Option<Instant>,
-    /// How the run was asked for.
+    /// The options of the run.
     pub options: Options,
     environment: BTreeMap<String, String>,
     started: usize,
 }
 
-/// A worker, and the name under which the database knows it.
+/// A worker and the name of its connections in PostgreSQL.
 pub struct Worker {
     /// The process.
     pub process: Process,
@@ -113,11 +117,11 @@ pub struct Worker {
     pub name: String,
 }
 
-/// Records on their way to the broker.
+/// A thread that produces records.
 pub struct Feeding(Option<JoinHandle<()>>);
 
 impl<'a> Run<'a> {
-    /// Makes the database, the topics and the stream; no workers yet.
+    /// Creates the database, the topics and the stream. Does not start workers.
     #[must_use]
     pub fn new(arena: &'a mut Arena, options: &Options, traits: Traits, proxied: bool) -> Self {
         let database = Database::migrated_on(&arena.postgres);
@@ -171,12 +175,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Changes a setting of the workers that start from now on.
+    /// Sets a setting of workers that start later.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    /// A setting of the workers.
+    /// Returns a setting of the workers.
     #[must_use]
     pub fn setting(&self, name: &str) -> &str {
         &self.environment[name]
@@ -186,7 +190,7 @@ impl<'a> Run<'a> {
     pub fn start_worker(&mut self) {
         self.started += 1;
         let mut environment = self.environment.clone();
-        // The name tells in the database which of them waits for a lock.
+        // The name shows in pg_stat_activity which worker waits for a lock.
         let name = format!("worker-{}", self.started);
         let url = format!("{}?application_name={name}", environment["DATABASE_URL"]);
         environment.insert("DATABASE_URL".into(), url);
@@ -198,7 +202,7 @@ impl<'a> Run<'a> {
         self.workers.push(Worker { process, name });
     }
 
-    /// Starts the first workers and waits until they share the partitions.
+    /// Starts the first workers and waits until they are ready.
     pub fn start_workers(&mut self) {
         for _ in 0..WORKERS {
             self.start_worker();
@@ -208,52 +212,57 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Kills a worker where it stands.
+    /// Kills a worker by SIGKILL.
     pub fn kill_worker(&mut self, index: usize) {
         let mut worker = self.workers.remove(index);
         worker.process.kill();
         self.gone.push(worker);
     }
 
-    /// Asks a worker to stop, and waits for its end in good order.
+    /// Stops a worker by SIGTERM and waits until it ends.
+    ///
+    /// # Panics
+    /// If it does not end in time or fails.
     pub fn stop_worker(&mut self, index: usize) {
         let mut worker = self.workers.remove(index);
-        // Ten seconds is the service's promise; one more for a machine with too few cores.
+        // The service promises to stop within 10 s; one more second for a machine with few cores.
         worker.process.signal("-TERM");
-        assert!(worker.process.wait_ended(Duration::from_secs(11)).success(), "a worker did not stop in good order");
+        assert!(worker.process.wait_ended(Duration::from_secs(11)).success(), "a worker did not stop gracefully");
         self.gone.push(worker);
     }
 
-    /// The next so many hundredths of the stream, sent evenly over this time.
+    /// Starts to produce the next `hundredths` percent of the stream, spread evenly over this time.
     pub fn feed(&mut self, hundredths: u64, over: Duration) -> Feeding {
         let messages = self.stream.take(self.options.records * hundredths / 100);
         let (broker, prefix) = (self.arena.kafka.address.clone(), self.prefix.clone());
         Feeding(Some(thread::spawn(move || send_evenly(&Sender::new(&broker, &prefix), &messages, over))))
     }
 
-    /// The same at once, until the broker has it all.
+    /// Produces the next `hundredths` percent of the stream at once, and waits until the broker has
+    /// it.
     pub fn feed_now(&mut self, hundredths: u64) {
         self.feed(hundredths, Duration::ZERO).wait();
     }
 
-    /// Marks the end of the fault: from now on the service recovers.
+    /// Marks the end of the fault. The time of recovery is measured from here.
     pub fn fault_is_over(&mut self) {
         self.over = Some(Instant::now());
     }
 
-    /// The full names of the topics.
+    /// Returns the full names of the topics.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
         [broker::family_topics(&self.prefix), self.more_topics.clone()].concat()
     }
 
-    /// What each partition holds.
+    /// Returns the oldest offset and the end offset of each partition.
     #[must_use]
     pub fn held(&self) -> BTreeMap<(String, i32), (i64, i64)> {
         self.arena.kafka.held(&self.topics())
     }
 
-    /// The partitions whose stored offset is not at this end, with both offsets.
+    /// Lists the partitions whose stored offset differs from the end offset in `held`, with both
+    /// offsets.
     #[must_use]
     pub fn behind(&self, held: &BTreeMap<(String, i32), (i64, i64)>) -> Vec<String> {
         let stored: BTreeMap<(String, i32), i64> = self
@@ -269,13 +278,14 @@ impl<'a> Run<'a> {
             .collect();
         let not_at_end = held.iter().filter(|(partition, (_, end))| stored.get(partition) != Some(end));
         let line = |((topic, partition), (_, end)): (&(String, i32), &(i64, i64))| {
-            let at = stored.get(&(topic.clone(), *partition)).map_or("nothing".to_owned(), ToString::to_string);
-            format!("{topic}/{partition} stands at {at} of {end}")
+            let at = stored.get(&(topic.clone(), *partition)).map_or("none".to_owned(), ToString::to_string);
+            format!("{topic}/{partition}: stored offset {at}, end offset {end}")
         };
         not_at_end.map(line).collect()
     }
 
-    /// Waits until everything that the broker holds is counted. Tells whether that happened.
+    /// Waits until everything that the broker holds is counted. Returns whether that happened in
+    /// time.
     pub fn settle(&self, at_most: Duration) -> bool {
         let held = self.held();
         let deadline = Instant::now() + at_most;
@@ -288,44 +298,48 @@ impl<'a> Run<'a> {
         true
     }
 
-    /// The same, where the fault cannot go on without it.
+    /// The same for a fault that can only continue afterwards.
     ///
     /// # Panics
-    /// Where it does not happen.
+    /// If it does not happen within 90 s.
     pub fn settled(&self) {
-        assert!(self.settle(Duration::from_secs(90)), "stands still before the fault: {:?}", self.behind(&self.held()));
+        assert!(
+            self.settle(Duration::from_secs(90)),
+            "not counted to the end before the fault continues: {:?}",
+            self.behind(&self.held())
+        );
     }
 
-    /// How many records were counted, ignored or refused so far.
+    /// Returns the number of records that were counted, ignored as duplicates or rejected.
     #[must_use]
     pub fn consumed(&self) -> i64 {
         self.database.number("SELECT sum(events + duplicates + rejected) FROM ingest_offsets").unwrap_or(0)
     }
 
-    /// Waits until something more is counted, or there is nothing more to count.
+    /// Waits until another record is counted, or everything is counted.
     pub fn wait_for_progress(&self) {
         let before = self.consumed();
-        wait::until("something to be counted", Duration::from_secs(60), || {
+        wait::until("another record to be counted", Duration::from_secs(60), || {
             (self.consumed() > before || self.behind(&self.held()).is_empty()).then_some(())
         });
     }
 
-    /// Runs one of the operator's jobs.
+    /// Runs a job of `analytics-jobs` to its end.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If it fails.
     pub fn job(&self, arguments: &[&str]) {
         let output = process::run("analytics-jobs", arguments, &self.environment);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Starts one of the operator's jobs, which runs beside what follows.
+    /// Starts a job of `analytics-jobs` without waiting for its end.
     #[must_use]
     pub fn start_job(&self, arguments: &[&str]) -> Job {
         Job::start("analytics-jobs", arguments, &self.environment)
     }
 
-    /// Keeps what the workers said.
+    /// Writes the logs of all workers into a folder.
     pub fn keep_logs(&self, folder: &Path) {
         std::fs::create_dir_all(folder).expect("a folder for the logs");
         for worker in self.gone.iter().chain(&self.workers) {
@@ -335,15 +349,15 @@ impl<'a> Run<'a> {
 }
 
 impl Feeding {
-    /// Waits until the broker has everything.
+    /// Waits until the broker has all records.
     ///
     /// # Panics
-    /// Where it did not take it.
+    /// If it did not accept them.
     pub fn wait(mut self) {
         self.join();
     }
 
-    /// Whether there is more to come.
+    /// Whether records are still being produced.
     #[must_use]
     pub fn goes_on(&self) -> bool {
         self.0.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -352,7 +366,7 @@ impl Feeding {
     fn join(&mut self) {
         if let Some(thread) = self.0.take() {
             let sent = thread.join();
-            assert!(sent.is_ok() || thread::panicking(), "the broker did not take the stream");
+            assert!(sent.is_ok() || thread::panicking(), "the broker did not accept the stream");
         }
     }
 }
@@ -365,7 +379,7 @@ impl Drop for Feeding {
 
 fn send_evenly(sender: &Sender, messages: &[Message], over: Duration) {
     let began = Instant::now();
-    // A hundred portions, so that pauses are short.
+    // In 100 portions, so that pauses are short.
     let portions = 100;
     let size = messages.len().div_ceil(portions).max(1);
     for (number, portion) in (1_u32..).zip(messages.chunks(size)) {

@@ -1,5 +1,5 @@
-//! Compares what the service has with what the stream must come to, in the terms of the field:
-//! lost, duplicated, wrong, stuck.
+//! Compares the service's tables with the expected results and classifies the differences: lost,
+//! duplicated, wrong, stuck.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,38 +10,40 @@ use super::arena::Run;
 use super::stream::NUMBER;
 use analytics_testkit::process;
 
-/// How long everything may take to be counted after a fault. A statement whose answer was swallowed is given up
-/// after 70 s.
+/// Time within which everything must be counted after a fault. A worker gives up a statement whose
+/// answer was lost after 70 s.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How many things of each kind are named.
+/// How many differences of each kind are listed.
 const NAMED: usize = 8;
 
-/// What became of a run.
+/// The findings of the check of one run.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Records that went through the topics.
+    /// Number of records that were consumed.
     pub records: i64,
-    /// Records that stand in Kafka once more because a producer repeated them. They are records like others: one
-    /// with an identity repeats its event, one without is another event.
+    /// Number of records that Kafka holds once more because the producer sent them again. One with
+    /// an identity is a duplicate, one without is another event.
     pub repeated: u32,
-    /// Events that are not in the log.
+    /// Number of events that are missing in the event log.
     pub lost: usize,
-    /// Events that are there twice, and records consumed more often than they should be.
+    /// Number of events that the event log has too often, and of records that were consumed too
+    /// often.
     pub duplicated: usize,
-    /// Metrics, rollups, ratings, counters, dead letters and gaps that are not what they should be.
+    /// Number of metrics, rollups, ratings, counters, dead letters and gaps that differ from the
+    /// expected.
     pub wrong: usize,
-    /// Partitions that do not come to their end.
+    /// Number of partitions that were not consumed to their end.
     pub stuck: usize,
-    /// From the end of the fault until everything was counted.
+    /// Time from the end of the fault until everything was counted.
     pub recovery: Duration,
-    /// The fault could not be carried out to its end.
+    /// Whether the fault could not be carried out completely.
     pub broke_off: bool,
-    /// What exactly is not right.
+    /// Descriptions of the differences, as lines.
     pub details: Vec<String>,
 }
 
 impl Verdict {
-    /// Whether all is well.
+    /// Whether the run was carried out completely and nothing differs.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         !self.broke_off && self.lost + self.duplicated + self.wrong + self.stuck == 0
@@ -64,11 +66,11 @@ impl Verdict {
     }
 }
 
-/// Waits until the run has come to rest, and judges it.
+/// Waits until everything is counted or `PATIENCE` has passed, and checks the run.
 #[must_use]
 pub fn judge(run: &Run<'_>) -> Verdict {
     let mut verdict = Verdict::default();
-    let over = run.over.expect("every fault says when it is over");
+    let over = run.over.expect("a fault that calls fault_is_over");
     run.settle(PATIENCE);
     verdict.recovery = over.elapsed();
     let behind = run.behind(&run.held());
@@ -83,7 +85,7 @@ pub fn judge(run: &Run<'_>) -> Verdict {
     verdict
 }
 
-/// The right answers for what Kafka holds, whatever was sent.
+/// Computes the expected results from the records that Kafka holds, and from those that it held.
 fn held(run: &Run<'_>, verdict: &mut Verdict) -> Answers {
     let mut held = run.arena.kafka.numbers(&run.topics(), NUMBER);
     for (n, times) in &run.deleted {
@@ -91,14 +93,15 @@ fn held(run: &Run<'_>, verdict: &mut Verdict) -> Answers {
     }
     verdict.repeated = held.values().map(|times| times - 1).sum();
     let (answers, missing) = run.stream.answers(&held);
-    // What repeats or contradicts them would come to something else: such a run says nothing.
+    // A record that repeats or contradicts a missing one has another effect than expected, so such
+    // a run proves nothing.
     verdict.broke_off = !missing.is_empty();
     let missing: Vec<String> = missing.iter().map(|n| format!("n={n}")).collect();
-    verdict.name("records that were sent and that Kafka does not hold", &missing);
+    verdict.name("records that were sent but are not in Kafka", &missing);
     answers
 }
 
-/// Every event that Kafka holds is in the log, as often as there, and nothing else is.
+/// Checks that the event log has each event as often as Kafka holds it, and no others.
 fn events(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
     let numbers = run.database.lines("SELECT coalesce(metadata->>'n', '0') FROM event_logs");
     let mut left = answers.logged.clone();
@@ -115,10 +118,11 @@ fn events(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
     verdict.duplicated = twice.len();
     verdict.name("lost events", &lost);
     verdict.name("duplicated events", &twice);
-    verdict.wrong("events that should not be counted", &strange);
+    verdict.wrong("unexpected events", &strange);
 }
 
-/// Every record was consumed once. Ids would hide a second reading from the totals.
+/// Checks that every record was consumed once. The totals do not show a record that is read twice,
+/// since its event is a duplicate.
 fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
     let rows = run
         .database
@@ -135,7 +139,7 @@ fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
     let expected = &run.consumption;
     let (mut twice, mut too_few) = (Vec::new(), Vec::new());
     let mut compare = |what: &str, is: i64, should: i64| {
-        let line = format!("{what}: {is} records consumed, {should} should be");
+        let line = format!("{what}: {is} records consumed, expected {should}");
         match is.cmp(&should) {
             Ordering::Less => too_few.push(line),
             Ordering::Greater if !expected.may_repeat => {
@@ -155,11 +159,11 @@ fn consumption(run: &Run<'_>, verdict: &mut Verdict) {
             compare(&format!("{}/{}", partition.0, partition.1), is, should);
         }
     }
-    verdict.name("partitions of which records were consumed twice", &twice);
-    verdict.wrong("partitions of which records were not consumed", &too_few);
+    verdict.name("partitions with records that were consumed too often", &twice);
+    verdict.wrong("partitions with records that were not consumed", &too_few);
 }
 
-/// Every number is what it should be.
+/// Checks metrics, rollups, ratings, dead letters, lines of orders and identities.
 fn tables(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
     let metrics = "SELECT type || E'\\t' || concat_ws(' ', coalesce(value::text, 'null'), \
         'numerator=' || (metadata->>'numerator'), 'denominator=' || (metadata->>'denominator'), \
@@ -180,14 +184,14 @@ fn tables(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
     let expected = answers.letters.iter().map(|(reason, count)| ((*reason).to_owned(), count.to_string())).collect();
     verdict.wrong("wrong dead letters", &differences(&expected, &pairs(run, letters)));
     let rest = "SELECT 'lines of orders' || E'\\t' || (SELECT count(*) FROM order_lines) UNION ALL \
-        SELECT 'identities of nothing' || E'\\t' || (SELECT count(*) FROM event_keys k \
+        SELECT 'identities without an event' || E'\\t' || (SELECT count(*) FROM event_keys k \
             LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL)";
-    let expected = [("lines of orders", answers.lines), ("identities of nothing", 0)];
+    let expected = [("lines of orders", answers.lines), ("identities without an event", 0)];
     let expected = expected.map(|(what, count)| (what.to_owned(), count.to_string())).into();
     verdict.wrong("wrong tables", &differences(&expected, &pairs(run, rest)));
 }
 
-/// What was gone before it could be counted is recorded, and nothing else is.
+/// Checks that exactly the expected gaps are recorded.
 fn gaps(run: &Run<'_>, verdict: &mut Verdict) {
     let recorded =
         run.database.lines("SELECT concat_ws(' ', topic, partition, from_offset, to_offset, reason) FROM ingest_gaps");
@@ -201,17 +205,17 @@ fn gaps(run: &Run<'_>, verdict: &mut Verdict) {
         }
     }
     verdict.wrong("gaps that are not recorded", &missing);
-    verdict.wrong("gaps that should not be", &unexpected);
+    verdict.wrong("unexpected gaps", &unexpected);
 }
 
-/// What the service says itself when it counts everything again from its log.
+/// Runs `analytics-jobs verify --full`, which must find no drift.
 fn own_verification(run: &Run<'_>, verdict: &mut Verdict) {
     let environment = [("DATABASE_URL".to_owned(), run.database.url.clone())].into();
     let verified = process::run("analytics-jobs", &["verify", "--full"], &environment);
     if !verified.status.success() {
         let said = [verified.stdout, verified.stderr].concat();
         let said: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
-        verdict.wrong("lines of analytics-jobs verify --full, which finds a drift", &said);
+        verdict.wrong("analytics-jobs verify --full failed; lines of its output", &said);
     }
 }
 
@@ -228,6 +232,6 @@ fn differences(expected: &BTreeMap<String, String>, found: &BTreeMap<String, Str
     let show = |value: Option<&String>| value.map_or("nothing".to_owned(), ToString::to_string);
     keys.into_iter()
         .filter(|key| expected.get(*key) != found.get(*key))
-        .map(|key| format!("{key} is {}, should be {}", show(found.get(key)), show(expected.get(key))))
+        .map(|key| format!("{key} is {}, expected {}", show(found.get(key)), show(expected.get(key))))
         .collect()
 }

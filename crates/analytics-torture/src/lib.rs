@@ -1,8 +1,9 @@
-//! The service is hurt in every way that is known to make counters wrong, and then asked whether
-//! every number is right. Real Kafka, real PostgreSQL, the real release binaries.
+//! Injects every fault that is known to make counters wrong, and then checks that every number is
+//! right. Runs the real release binaries with real Kafka and real PostgreSQL.
 //!
-//! `stream` makes the records and `answers` what they must come to, without any of the service's
-//! code. `arena` is one run, `faults` what happens in it, `check` compares, `report` tells.
+//! [`stream`] generates the records, and [`answers`] computes the expected results without any of
+//! the service's code. [`arena`] sets up one run, [`faults`] injects a fault into it, [`check`]
+//! compares the results, and [`report`] formats them.
 
 pub mod answers;
 pub mod arena;
@@ -21,19 +22,20 @@ use arena::{Arena, Options, Run};
 use check::Verdict;
 use faults::{FAULTS, Fault};
 
-/// A run that is over.
+/// The result of a run.
 pub struct Outcome {
-    /// Which fault.
+    /// The injected fault.
     pub fault: &'static Fault,
-    /// The deliberate fault of the workers, if they had one.
+    /// Name of the workers' deliberate defect, if they had one.
     pub mutant: Option<String>,
-    /// What became of it.
+    /// What the check found.
     pub verdict: Verdict,
-    /// How long it took.
+    /// Duration of the whole run.
     pub took: Duration,
 }
 
-/// A deliberate fault of the workers, and the fault of the world that must reveal it.
+/// Mutants: each is a deliberate defect of the workers, with the fault under which the check must
+/// reveal it.
 pub const MUTANTS: [(&str, &str); 4] = [
     ("offset-before-data", "worker-kill-mid-batch"),
     ("no-fence", "offsets-set-mid-batch"),
@@ -41,17 +43,17 @@ pub const MUTANTS: [(&str, &str); 4] = [
     ("lost-rollback", "offsets-set-mid-batch"),
 ];
 
-/// The fault of this name.
+/// Returns the fault with this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Fault> {
     FAULTS.iter().find(|fault| fault.name == name)
 }
 
-/// Runs these faults, so many at once, each of them on servers that nobody else uses meanwhile.
-/// `tell` hears of each that is over.
+/// Runs these faults, `at_once` of them at a time, each on servers that no other run uses at the
+/// same time. Calls `tell` after each run. Returns the outcomes in the order of `faults`.
 ///
 /// # Panics
-/// Where the servers cannot be started.
+/// If the servers cannot be started.
 pub fn run(faults: &[(&'static Fault, Options)], at_once: usize, tell: impl Fn(&Outcome) + Sync) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
@@ -79,8 +81,8 @@ pub fn run(faults: &[(&'static Fault, Options)], at_once: usize, tell: impl Fn(&
     outcomes
 }
 
-/// One run. A fault that cannot be carried out has failed, and the next one gets new servers;
-/// whoever knows in what state these are.
+/// Executes one run. If the fault could not be carried out, the run has failed and the next one
+/// gets new servers, since the state of these is unknown.
 fn attempt(arena: &mut Option<Arena>, fault: &Fault, options: &Options) -> Verdict {
     let tried = catch_unwind(AssertUnwindSafe(|| {
         let arena = arena.get_or_insert_with(Arena::open);
@@ -105,6 +107,6 @@ fn attempt(arena: &mut Option<Arena>, fault: &Fault, options: &Options) -> Verdi
 fn failed(why: &(dyn std::any::Any + Send)) -> Verdict {
     let text = why.downcast_ref::<String>().cloned();
     let text = text.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    let why = text.unwrap_or_else(|| "it panicked".into());
-    Verdict { broke_off: true, details: vec![format!("the run broke off: {why}")], ..Verdict::default() }
+    let why = text.unwrap_or_else(|| "a panic without a message".into());
+    Verdict { broke_off: true, details: vec![format!("the run was aborted: {why}")], ..Verdict::default() }
 }

@@ -1,4 +1,4 @@
-//! `torture`: hurts the service in every known way and asks whether every number is right.
+//! `torture`: injects faults into the running service and checks that every number is right.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,49 +8,49 @@ use analytics_torture::faults::{FAULTS, Fault};
 use analytics_torture::{MUTANTS, Outcome, report};
 use clap::Parser;
 
-/// Hurts the service in every known way, and asks whether every number is right.
+/// Injects faults into the running service, and checks that every number is right.
 ///
-/// Each fault gets a fresh database, fresh topics, three workers and a stream that knows its own
-/// right answers. One line per fault tells what was lost, duplicated, wrong and stuck, and how
-/// long the service took to recover; what exactly is not right follows it. Ends with 1 unless
-/// everything is 0.
+/// Each fault gets a new database, new topics, three workers and a stream of records whose expected
+/// results are known. One line per fault shows how much was lost, duplicated, wrong and stuck, and
+/// how long the service took to recover; details of what is not right follow it. The exit code is 1
+/// unless all of these are 0 and every mutant is caught.
 ///
 /// Examples:
 ///   scripts/torture                                 every fault with 100,000 records each
 ///   scripts/torture --fault worker-kill --seed 7    one fault
-///   scripts/torture --fault storm --records 500000  many faults one upon the other
-///   scripts/torture --mutants                       workers with deliberate faults must be caught
+///   scripts/torture --fault storm --records 500000  many faults in a row
+///   scripts/torture --mutants                       workers with deliberate defects must be caught
 #[derive(Parser)]
 #[command(name = "scripts/torture", verbatim_doc_comment)]
 struct Arguments {
     /// A fault of --list, several separated by commas, or all; all writes docs/evidence/faults.md
     #[arg(long, default_value = "all")]
     fault: String,
-    /// The same seed makes the same stream and the same storm
+    /// Seed of the random numbers: the same seed gives the same stream and the same storm
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Records for each fault
+    /// Number of records for each fault
     #[arg(long, default_value_t = 100_000)]
     records: u64,
-    /// Names the faults, and ends
+    /// Lists the faults and exits
     #[arg(long)]
     list: bool,
-    /// Only workers with deliberate faults, each of which must be caught
+    /// Runs only workers with deliberate defects, each of which must be caught
     #[arg(long)]
     mutants: bool,
-    /// Every fault and every mutant in a few minutes: few records, several faults at once
+    /// Runs every fault and every mutant in a few minutes: few records, several faults at once
     #[arg(long)]
     short: bool,
-    /// How many faults at once, each on servers of its own; 1, in the short form 4
+    /// Number of faults at once, each on servers of its own; by default 1, or 4 with --short
     #[arg(long)]
     at_once: Option<usize>,
-    /// Where logs of workers are kept after a failure
+    /// Folder in which logs of workers are kept after a failure
     #[arg(long, default_value = ".local/torture", hide = true)]
     logs: PathBuf,
-    /// Where the page with the evidence is written
+    /// File to which the page with the results is written
     #[arg(long, hide = true)]
     page: Option<PathBuf>,
-    /// The binary with the mutants
+    /// Path of the binary of ingest that contains the mutants
     #[arg(long, hide = true)]
     mutated: Option<PathBuf>,
 }
@@ -72,27 +72,27 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Most faults are waiting, so that the short form is short on two cores as well.
+    // Most faults mostly wait, so several can run at once even on two cores.
     let at_once = arguments.at_once.unwrap_or(if arguments.short { 4 } else { 1 });
     println!("{}", report::head());
     let outcomes = analytics_torture::run(&plan, at_once, tell);
     if let Some(page) = arguments.page.as_ref().filter(|_| arguments.fault == "all" && !arguments.short) {
-        std::fs::write(page, report::page(&outcomes, &options, at_once)).expect("the page with the evidence");
-        eprintln!("written: {}", page.display());
+        std::fs::write(page, report::page(&outcomes, &options, at_once)).expect("the page with the results");
+        eprintln!("wrote {}", page.display());
     }
     let good = outcomes.iter().filter(|outcome| is_good(outcome)).count();
     println!("torture: {good} passed, {} failed", outcomes.len() - good);
     if good == outcomes.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What is to be run.
+/// Returns the runs that the arguments request, or an error message.
 fn plan(arguments: &Arguments, options: &Options) -> Result<Vec<(&'static Fault, Options)>, String> {
     let mut plan = Vec::new();
     if arguments.short || !arguments.mutants {
         let names: Vec<&str> = arguments.fault.split(',').collect();
         let known = |name: &&str| *name == "all" || analytics_torture::named(name).is_some();
         if let Some(unknown) = names.iter().find(|name| !known(name)) {
-            return Err(format!("there is no fault {unknown}; --list names them"));
+            return Err(format!("there is no fault {unknown}; --list lists the faults"));
         }
         let wanted = FAULTS.iter().filter(|fault| names.contains(&"all") || names.contains(&fault.name));
         let wanted = wanted.filter(|fault| fault.short || !arguments.short);
@@ -102,7 +102,7 @@ fn plan(arguments: &Arguments, options: &Options) -> Result<Vec<(&'static Fault,
         for (mutant, fault) in MUTANTS {
             let fault = analytics_torture::named(fault).ok_or("a mutant's fault is not in the list")?;
             let mutant = Some((mutant.to_owned(), mutated.clone()));
-            // It need not be many to be caught.
+            // 20,000 records are enough to catch a mutant.
             plan.push((fault, Options { mutant, records: options.records.min(20_000), ..options.clone() }));
         }
     }

@@ -1,4 +1,4 @@
-//! Tells what became of the runs: lines for people, and the page with the evidence.
+//! Formats the results of the runs: as lines of a table, and as the page `docs/evidence/faults.md`.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -8,7 +8,7 @@ use chrono::Utc;
 use super::Outcome;
 use super::arena::{Options, PARTITIONS, WORKERS};
 
-/// The head of the table.
+/// Returns the header line of the table.
 #[must_use]
 pub fn head() -> String {
     format!(
@@ -17,7 +17,7 @@ pub fn head() -> String {
     )
 }
 
-/// One run as a line of the table.
+/// Returns the line of the table for one run.
 #[must_use]
 pub fn line(outcome: &Outcome) -> String {
     let verdict = &outcome.verdict;
@@ -41,23 +41,28 @@ pub fn line(outcome: &Outcome) -> String {
     )
 }
 
-/// The page with the evidence.
+/// Returns the page with the results of all runs, in Markdown.
 #[must_use]
 pub fn page(outcomes: &[Outcome], options: &Options, at_once: usize) -> String {
     let (seed, records) = (options.seed, options.records);
     let mut page = format!(
         "# Exact under any fault\n\n\
-         Written by `scripts/torture --fault all --seed {seed} --records {records} --at-once {at_once}`, which does it again.\n\n\
+         Written by `scripts/torture --fault all --seed {seed} --records {records} --at-once {at_once}`; the same command \
+         repeats the run.\n\n\
          - {date}, {machine}\n\
          - {records} records for each fault, {WORKERS} workers at first, {PARTITIONS} partitions in each of 4 topics\n\
-         - every fault gets a fresh database and fresh topics; what is right is what Kafka holds in the end, read \
-           back with Kafka's own console consumer; what each record comes to is worked out with none of the \
-           service's code\n\n\
-         Repeated are records that stand in Kafka once more because the producer sent them again after a failure; \
-         each is a record like any other. Lost and duplicated are events, by the number that each carries; duplicated also counts records that were \
-         consumed more often than they should be. Wrong are metrics, rollups, ratings, dead letters, gaps and \
-         counters that differ, and what `analytics-jobs verify --full` finds. Stuck are partitions that do not come to their end. Recovery is the time from the end \
-         of the fault until everything is counted.\n\n\
+         - every fault gets a new database and new topics; the expected result is computed from what Kafka holds in \
+           the end, read back with Kafka's own console consumer, and without any of the service's code\n\n\
+         The columns:\n\n\
+         - consumed: records that were consumed\n\
+         - repeated: records that Kafka holds once more because the producer sent them again after a failure; each \
+           is a record like any other\n\
+         - lost, duplicated: events, by the number that each carries; duplicated also counts records that were \
+           consumed more often than they should be\n\
+         - wrong: metrics, rollups, ratings, dead letters, gaps and counters that differ, and what \
+           `analytics-jobs verify --full` finds\n\
+         - stuck: partitions that are not consumed to their end\n\
+         - recovery: the time from the end of the fault until everything is counted\n\n\
          | fault | what happens | consumed | repeated | lost | duplicated | wrong | stuck | recovery |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
         date = Utc::now().format("%Y-%m-%d"),
@@ -84,7 +89,8 @@ pub fn page(outcomes: &[Outcome], options: &Options, at_once: usize) -> String {
     let mutants: Vec<_> = outcomes.iter().filter_map(|outcome| Some((outcome.mutant.as_ref()?, outcome))).collect();
     if !mutants.is_empty() {
         page += "\n## The checker is itself checked\n\n\
-            Deliberate faults of the workers, compiled only for this, and the fault that must reveal each.\n\n\
+            Mutants are workers with a deliberate defect, compiled only for this test. The fault in the second \
+            column must reveal it.\n\n\
             | mutant | under | lost | duplicated | wrong | stuck | |\n|---|---|---:|---:|---:|---:|---|\n";
         for (mutant, outcome) in mutants {
             let verdict = &outcome.verdict;
@@ -100,7 +106,7 @@ pub fn page(outcomes: &[Outcome], options: &Options, at_once: usize) -> String {
     page
 }
 
-/// The machine and the servers, in general terms.
+/// Describes the machine and the versions of the servers in one line.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -1,6 +1,6 @@
-//! The stream that is counted while the service is being hurt. It knows what each of its records comes to.
-//! Every record carries its number in a header, by which it is found in Kafka, and every payload (`n`), so that
-//! a lost or doubled one can be named.
+//! Generates the stream of records that is counted during a fault, and keeps the expected effect of
+//! each record. Every record carries its number in a header, by which it is found in Kafka, and in
+//! the field `n` of its payload, by which a lost or duplicated event is identified.
 
 use std::collections::BTreeMap;
 
@@ -13,50 +13,51 @@ use analytics_testkit::traffic::Random;
 
 const PRODUCTS: u64 = 150;
 const VENDORS: u64 = 12;
-/// How many earlier records are remembered, to be repeated, contradicted or edited.
+/// Maximum number of earlier records that are kept to be repeated, contradicted or edited.
 const REMEMBERED: usize = 4_000;
 const HOUR: i64 = 3_600_000;
-/// Over how long events are spread.
+/// Period over which the times of events are spread, in milliseconds.
 const SPAN: i64 = 30 * HOUR;
 
-/// Records larger than this are oversize; workers are started with this limit.
+/// The setting `MAX_RECORD_BYTES` of the workers. Larger records are rejected.
 pub const MAX_RECORD_BYTES: usize = 32_768;
 
-/// The header with a record's number.
+/// Name of the header with a record's number.
 pub const NUMBER: &str = "torture-number";
 
-/// What a stream has besides ordinary traffic.
+/// What a stream contains in addition to ordinary traffic.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traits {
     /// Producers' clocks jump: years back, hours back, minutes ahead.
     pub jumping_clocks: bool,
-    /// Ten times as many bad records.
+    /// Ten times as many bad records: 3 % instead of 0.3 %.
     pub bad_records: bool,
-    /// Records that the database refuses; the harness has told it to.
+    /// Records that the database refuses, because of a CHECK constraint that the run adds.
     pub refused_records: bool,
-    /// Records made to stop whoever reads them: numbers beyond all bounds, headers that are no text.
+    /// Records made to crash their reader: extreme numbers, deep nesting, headers that are not
+    /// UTF-8.
     pub hostile_records: bool,
 }
 
-/// A record that may be repeated, contradicted or edited later.
+/// An earlier record that may be repeated, contradicted or edited.
 enum Remembered {
-    /// Any record; sent again it is a duplicate.
+    /// A record that can be sent again, as a duplicate.
     Repeatable(Message),
-    /// An order without a time of its own: it may come again with another record timestamp.
+    /// An order whose payload has no time. It may be repeated with another record timestamp.
     Timeless(Message),
-    /// An order's payload, to be contradicted under the same key.
+    /// An order, with its payload, that can be contradicted by another record with the same key.
     Order(Message, Value),
-    /// A rating: its id, user, product, vendor, and the times that were used.
+    /// A rating that can be edited: its id, user, product and vendor, and the times used before.
     Rating(String, String, String, String, Vec<i64>),
 }
 
-/// Makes record after record, and keeps what each comes to.
+/// Generates records, and keeps the expected effect of each.
 pub struct Stream {
-    /// What each record comes to, in order.
+    /// The expected effects of the records, in order.
     effects: Vec<Effect>,
     random: Random,
     traits: Traits,
-    /// Begins every id, so that two streams share none.
+    /// Prefix of ids, so that two streams share none.
     name: String,
     start: i64,
     step: i64,
@@ -66,11 +67,11 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream of about so many records. `phantom` numbers are far from all others: for records
-    /// that must not be counted.
+    /// Returns a stream whose event times are spaced for about `records` records. With `phantom`,
+    /// the records must not be counted: their numbers begin at 1,000,000,000, far from all others.
     #[must_use]
     pub fn new(seed: u64, records: u64, traits: Traits, phantom: bool) -> Self {
-        let records = i64::try_from(records).expect("a sensible number").max(1);
+        let records = i64::try_from(records).expect("a number that fits in 64 bits").max(1);
         let now = Utc::now().timestamp_millis();
         Self {
             effects: Vec::new(),
@@ -85,7 +86,8 @@ impl Stream {
         }
     }
 
-    /// The right answers when Kafka holds these records, so often each; and the numbers of those that it lacks.
+    /// Returns the expected results if Kafka holds each record as often as `held` says, and the
+    /// numbers of the records that are missing in `held`.
     #[must_use]
     pub fn answers(&self, held: &BTreeMap<u64, u32>) -> (Answers, Vec<u64>) {
         let (mut answers, mut missing) = (Answers::default(), Vec::new());
@@ -98,13 +100,13 @@ impl Stream {
         (answers, missing)
     }
 
-    /// How many records were made.
+    /// Returns how many records were generated.
     #[must_use]
     pub fn made(&self) -> i64 {
-        i64::try_from(self.made).expect("a sensible number")
+        i64::try_from(self.made).expect("a number that fits in 64 bits")
     }
 
-    /// The next records.
+    /// Returns the next `records` records.
     pub fn take(&mut self, records: u64) -> Vec<Message> {
         (0..records).map(|_| self.next()).collect()
     }
@@ -140,7 +142,7 @@ impl Stream {
         }
     }
 
-    /// When the event happens, and the timestamp of its record.
+    /// Returns the time of an event and the timestamp of its record, in epoch milliseconds.
     fn times(&mut self) -> (i64, i64) {
         let honest = self.start + self.step * self.made();
         if !self.traits.jumping_clocks {
@@ -158,7 +160,7 @@ impl Stream {
     }
 
     fn product(&mut self) -> (String, String) {
-        // The lower, the hotter.
+        // Lower numbers are more frequent.
         let number = self.random.below(PRODUCTS).min(self.random.below(PRODUCTS));
         (format!("p-{number}"), format!("v-{}", number % VENDORS))
     }
@@ -172,7 +174,7 @@ impl Stream {
         }
     }
 
-    /// One remembered record, taken out, for which `wanted` holds.
+    /// Removes and returns one remembered record for which `wanted` holds.
     fn recall(&mut self, wanted: fn(&Remembered) -> bool) -> Option<Remembered> {
         let length = self.remembered.len();
         let from = usize::try_from(self.random.below(length.max(1) as u64)).expect("small");
@@ -185,7 +187,8 @@ impl Stream {
         let (time, stamp) = self.times();
         let id = format!("{}-view-{n}", self.name);
         let mut payload = json!({ "productId": product, "vendorId": vendor, "n": n });
-        // Five of twelve views have no identity but their place, and one no time but the record's.
+        // Of twelve forms of views, five have no identity other than their place, and one of these
+        // has no time in its payload.
         let form = self.random.below(12);
         let timeless = form == 0;
         if !timeless {
@@ -247,12 +250,13 @@ impl Stream {
 
     fn rating(&mut self, n: u64) -> (Message, Effect) {
         let (product, vendor) = self.product();
-        // Each user rates once; only edits come from the same one.
+        // Each user rates once; further ratings by the same user are edits.
         let (id, user) = (format!("{}-rating-{n}", self.name), format!("{}-rater-{n}", self.name));
         self.rate(n, id, user, product, vendor, Vec::new())
     }
 
-    /// Another rating under the same id: later or, when it was held up on its way, earlier.
+    /// A rating with the id of an earlier one, and a later time, or an earlier one as if it was
+    /// delayed.
     fn edited_rating(&mut self, n: u64) -> (Message, Effect) {
         match self.recall(|known| matches!(known, Remembered::Rating(..))) {
             Some(Remembered::Rating(id, user, product, vendor, times)) => {
@@ -305,14 +309,15 @@ impl Stream {
         (message, Effect::Signup { time })
     }
 
-    /// A redelivery: the same record again, or the same order with another record timestamp,
-    /// which only its identity tells.
+    /// A redelivery: the same record again, or the same order with another record timestamp, which
+    /// is recognised only by its identity.
     fn repetition(&mut self, n: u64) -> (Message, Effect) {
         let repeatable = |known: &Remembered| matches!(known, Remembered::Repeatable(_) | Remembered::Timeless(_));
         match self.recall(repeatable) {
             Some(Remembered::Repeatable(message)) => (message, Effect::Repetition),
             Some(Remembered::Timeless(mut message)) => {
-                // Within the hour, so that it does not matter which of the two comes first.
+                // In the same hour, so that the result does not depend on which of the two comes
+                // first.
                 let stamp = message.timestamp.expect("a timestamp");
                 let within = i64::try_from(self.random.below(HOUR.unsigned_abs())).expect("small");
                 let moved = stamp.div_euclid(HOUR) * HOUR + within;
@@ -323,7 +328,7 @@ impl Stream {
         }
     }
 
-    /// An order that contradicts an earlier one. It has the same key and so comes after it.
+    /// An order that contradicts an earlier one. It has the same key, so it is read after it.
     fn conflict(&mut self, n: u64) -> (Message, Effect) {
         let Some(Remembered::Order(mut message, mut payload)) =
             self.recall(|known| matches!(known, Remembered::Order(..)))
@@ -360,7 +365,7 @@ impl Stream {
         (Message { timestamp: Some(stamp), ..Message::json(topic, payload) }, Effect::Rejected(reason))
     }
 
-    /// A good record that a rule of the database itself refuses.
+    /// A valid record that a CHECK constraint of the database refuses.
     fn refused(&mut self, n: u64) -> (Message, Effect) {
         let (time, stamp) = self.times();
         if self.random.below(2) == 0 {
@@ -376,7 +381,8 @@ impl Stream {
         (keyed("order.created", &order, stamp, &payload), Effect::Rejected("unstorable"))
     }
 
-    /// A record that once stopped a reader: by a number in it, by its depth, by the names of its headers.
+    /// A record of a kind that once crashed a reader: by an extreme number, by deep nesting, or by
+    /// header names that are not UTF-8.
     fn hostile(&mut self, n: u64) -> (Message, Effect) {
         let number = ["1e-9223372036854775808", "1e9223372036854775807", "-1E+99999999999999999999", "1e-200000"]
             [usize::try_from(self.random.below(4)).expect("small")];
@@ -395,7 +401,7 @@ impl Stream {
     }
 }
 
-/// A time as producers write it: text, or epoch milliseconds.
+/// Formats a time as producers do: as text, or as epoch milliseconds for every third record.
 fn written(time: i64, n: u64) -> Value {
     if n.is_multiple_of(3) {
         return time.into();

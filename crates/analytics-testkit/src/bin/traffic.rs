@@ -1,4 +1,4 @@
-//! `traffic`: feeds a marketplace's events to Kafka.
+//! `traffic`: produces the events of a marketplace to Kafka.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,27 +8,27 @@ use analytics_testkit::traffic::Generator;
 use chrono::Utc;
 use clap::Parser;
 
-/// Feeds a marketplace's events to Kafka: 85 % views, 8 % orders, 4 % ratings, 3 % signups.
+/// Produces the events of a marketplace to Kafka: 85 % views, 8 % orders, 4 % ratings, 3 % signups.
 ///
-/// Makes the four topics if they are missing. Endless unless --events is given.
+/// Creates the four topics if they do not exist. Runs until it is stopped unless --events is given.
 #[derive(Parser)]
 struct Arguments {
-    /// Kafka brokers
+    /// Addresses of Kafka brokers, separated by commas
     #[arg(long, env = "KAFKA_BROKER")]
     broker: String,
-    /// Events a second; 0 is as fast as the broker takes them
+    /// Events per second; 0 for as fast as the broker accepts them
     #[arg(long, default_value_t = 20)]
     rate: u32,
-    /// How many events; endless if it is not given
+    /// Number of events; unlimited by default
     #[arg(long)]
     events: Option<u64>,
-    /// The same seed makes the same events; the time of the start if it is not given
+    /// Seed of the random numbers: the same seed gives the same events; the current time by default
     #[arg(long)]
     seed: Option<u64>,
-    /// Partitions of topics that are made
+    /// Partitions of each topic that is created
     #[arg(long, default_value_t = 4)]
     partitions: i32,
-    /// How many minutes of the past the events are spread over; 0 is now
+    /// Spreads the times of the events over this many past minutes; 0 for the current time
     #[arg(long, default_value_t = 0)]
     past_minutes: u32,
 }
@@ -53,7 +53,7 @@ fn main() {
         }
         sent += 1;
         if arguments.rate > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "for a pause, not for a count")]
+            #[expect(clippy::cast_precision_loss, reason = "computes a pause; needs no exact value")]
             let due = began + Duration::from_secs_f64(sent as f64 / f64::from(arguments.rate));
             thread::sleep(due.saturating_duration_since(Instant::now()));
         }

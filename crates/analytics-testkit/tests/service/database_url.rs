@@ -1,5 +1,5 @@
-//! `DATABASE_URL` as other programs write it. What can work does; what never can stops the start at once, with
-//! one sentence.
+//! `DATABASE_URL` in the forms that other programs write. Usable ones are accepted; one that can
+//! never work ends every process at once, with one sentence.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +10,10 @@ use analytics_testkit::service::Service;
 
 use crate::settings::{BINARIES, check, environment, folder_with, with};
 
-/// How long a start may take that can never work.
+/// Time within which a process must end if its `DATABASE_URL` can never work.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-/// What a start says that must end at once.
+/// Returns what a process writes to stderr when it must end at once.
 fn refused(binary: &'static str, environment: &BTreeMap<String, String>) -> String {
     let bind = match binary {
         "analytics-ingest" => "INGEST_BIND",
@@ -29,7 +29,7 @@ fn refused(binary: &'static str, environment: &BTreeMap<String, String>) -> Stri
 }
 
 #[test]
-fn the_url_that_prisma_has_works_for_every_binary() {
+fn a_prisma_url_works_for_every_binary() {
     let mut service = Service::new(1);
     let prisma = "?schema=public&connection_limit=5&pgbouncer=true&pool_timeout=10&socket_timeout=3\
                   &connect_timeout=9&statement_cache_size=0&sslmode=prefer&application_name=shop";
@@ -38,7 +38,7 @@ fn the_url_that_prisma_has_works_for_every_binary() {
     service.ingest().wait_ready();
     drop(service.api());
     service.done(&["verify"]);
-    // As Prisma writes it into the file that both may read.
+    // Quoted in `.env`, as Prisma writes it into the file that both may read.
     let folder = folder_with(&format!("DATABASE_URL=\"{url}\"\n"));
     let output = process::run_in(&folder, "analytics-jobs", &["offsets", "show"], &environment(&[]));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -46,7 +46,7 @@ fn the_url_that_prisma_has_works_for_every_binary() {
 }
 
 #[test]
-fn each_parameter_of_prismas_is_accepted_or_refused_by_name() {
+fn each_prisma_parameter_is_accepted_or_refused_by_name() {
     let wrong: Vec<String> = [
         ("schema=public", true),
         ("connection_limit=1", true),

@@ -1,4 +1,4 @@
-//! A database that cannot hold every character is refused by everybody, before anything is in it and after.
+//! A database whose encoding is not UTF8 is refused by every process, with and without a schema.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
@@ -15,8 +15,9 @@ fn sentence(encoding: &str) -> String {
     )
 }
 
-/// The schema as a version left it behind that did not look at the encoding.
-fn migrate_without_looking(database: &Database) {
+/// Applies the migrations without the check of the encoding, as a version without it would have
+/// done.
+fn migrate_unchecked(database: &Database) {
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations")).unwrap();
     let mut migrations: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
     migrations.sort();
@@ -33,24 +34,24 @@ fn migrate_without_looking(database: &Database) {
     database.execute("INSERT INTO service_settings (base_currency, business_timezone) VALUES ('USD', 'UTC')");
 }
 
-/// What the last line of a process says that ends by itself.
-fn last_words(service: &Service, binary: &'static str, bind: &str) -> String {
+/// Returns the last line in the log of a process that must end with an error.
+fn last_line(service: &Service, binary: &'static str, bind: &str) -> String {
     let mut process = Process::start(binary, bind, &service.environment);
     assert!(!process.wait_ended(PATIENCE).success());
     process.log().lines().last().unwrap_or_default().to_owned()
 }
 
 #[test]
-fn migrate_makes_nothing_in_another_encoding() {
+fn migrate_creates_nothing_in_another_encoding() {
     for encoding in OTHERS {
         let service = Service::on(Database::encoded(encoding), 1);
         let (well, said) = service.job(&["migrate"]);
         assert!(!well && said == format!("analytics-jobs: {}\n", sentence(encoding)), "{said}");
         let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
         assert_eq!(service.database.number(tables), Some(0));
-        // And so nobody has anything to work with.
+        // Without a schema, the other processes do not start.
         for (binary, bind) in [("analytics-ingest", "INGEST_BIND"), ("analytics-api", "API_BIND")] {
-            let said = last_words(&service, binary, bind);
+            let said = last_line(&service, binary, bind);
             assert!(said.contains("the database has no schema yet"), "{binary}: {said}");
         }
     }
@@ -60,9 +61,9 @@ fn migrate_makes_nothing_in_another_encoding() {
 fn no_process_works_with_a_schema_in_another_encoding() {
     for encoding in OTHERS {
         let service = Service::on(Database::encoded(encoding), 1);
-        migrate_without_looking(&service.database);
+        migrate_unchecked(&service.database);
         for (binary, bind) in [("analytics-ingest", "INGEST_BIND"), ("analytics-api", "API_BIND")] {
-            assert_eq!(last_words(&service, binary, bind), format!("{binary}: {}", sentence(encoding)));
+            assert_eq!(last_line(&service, binary, bind), format!("{binary}: {}", sentence(encoding)));
         }
         for job in ["migrate", "verify", "rebuild", "partitions", "offsets show", "dead-letters list"] {
             let (well, said) = service.job(&job.split(' ').collect::<Vec<_>>());

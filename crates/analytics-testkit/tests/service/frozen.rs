@@ -1,4 +1,5 @@
-//! A database that stops answering without a word: frozen, or behind a network that swallows every byte.
+//! A database that stops answering without an error: frozen, or behind a network that drops every
+//! byte.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,10 +13,10 @@ use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
 
-/// How long a probe may go on saying that all is well.
+/// Time within which a process must report that it is not ready.
 const READY: Duration = Duration::from_secs(15);
 
-/// What the API and ingest do while the database does not answer, and after.
+/// Checks the API and ingest while the database does not answer, and after it answers again.
 fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()) {
     service.set("API_STATEMENT_TIMEOUT_MS", "3000");
     let mut tally = Tally::default();
@@ -32,7 +33,7 @@ fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()
     let since = Instant::now();
     service.send_traffic(&mut tally, 2, 1_000);
     thread::scope(|scope| {
-        // Single metrics and lists, more at once than there are connections.
+        // More concurrent requests than there are connections, for single metrics and lists.
         let asking: Vec<_> = (0..24)
             .map(|n| {
                 let client = Client::admin(&api.address);
@@ -50,19 +51,20 @@ fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()
         for answer in asking {
             let (status, took) = answer.join().unwrap();
             assert_eq!(status, 503);
-            // The statement timeout, a second, and something for a machine with too few cores.
+            // The statement timeout of 3 s, one more second, and 0.5 s for a machine with few
+            // cores.
             assert!(took < Duration::from_millis(4_500), "{took:?}");
         }
     });
     for process in [&api, &ingest] {
-        wait::until("readiness to end", READY, || (!process.is_ready()).then_some(()));
+        wait::until("the process to be not ready", READY, || (!process.is_ready()).then_some(()));
     }
     assert!(since.elapsed() < READY + Duration::from_secs(5));
 
     back();
     wait::until("the API to answer again", PATIENCE, || (client.metric("total_views").0 == 200).then_some(()));
     for path in ["/api/events", "/api/metrics/total_views/events"] {
-        wait::until("lists to be there again", PATIENCE, || (client.get(path).0 == 200).then_some(()));
+        wait::until("lists to be available again", PATIENCE, || (client.get(path).0 == 200).then_some(()));
     }
     service.wait_all_consumed();
     tally.assert_counted(service);
@@ -71,14 +73,14 @@ fn away_and_back(service: &mut Service, away: impl FnOnce(), back: impl FnOnce()
 }
 
 #[test]
-fn a_frozen_database_is_given_up_in_time_and_taken_up_again() {
+fn processes_time_out_on_a_frozen_database_and_recover() {
     let server = Server::start();
     let mut service = Service::on(Database::migrated_on(&server), 2);
     away_and_back(&mut service, || server.freeze(), || server.thaw());
 }
 
 #[test]
-fn a_network_that_swallows_every_byte_is_given_up_in_time() {
+fn processes_time_out_on_a_network_that_drops_every_byte_and_recover() {
     let server = Server::start();
     let proxy = Proxy::start(0, &server.address());
     let mut service = Service::on(Database::migrated_on(&server), 2);
@@ -93,7 +95,7 @@ fn the_api_stops_in_time_while_its_database_is_frozen() {
     let service = Service::on(Database::migrated_on(&server), 1);
     let mut api = service.api();
     server.freeze();
-    // Somebody still waits for an answer.
+    // A client is still waiting for an answer.
     let mut asking = TcpStream::connect(&api.address).unwrap();
     let token = token("admin", None);
     write!(asking, "GET /api/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();

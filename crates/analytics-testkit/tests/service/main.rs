@@ -1,4 +1,4 @@
-//! What holds for every process of the service: real binaries, real Kafka, real PostgreSQL.
+//! Tests of what every process of the service must do, with real binaries, Kafka and PostgreSQL.
 
 mod database_url;
 mod encoding;

@@ -1,5 +1,5 @@
-//! A PgBouncer in transaction mode between the service and PostgreSQL, with fewer sessions than clients, and
-//! one role for all.
+//! A PgBouncer in transaction mode between the service and PostgreSQL, with fewer sessions than
+//! clients, and one role for all.
 
 use analytics_testkit::client::Client;
 use analytics_testkit::database::{Database, Server};
@@ -19,7 +19,7 @@ fn everything_works_with_shared_sessions() {
     service.done(&["migrate"]);
     service.done(&["partitions"]);
     let mut tally = Tally::default();
-    // A reading API first: what it set on a session would be everybody's.
+    // A read-only API first: a setting that it left on a session would affect every other client.
     let reader = service.api();
     let client = Client::admin(&reader.address);
     for _ in 0..50 {
@@ -43,8 +43,8 @@ fn everything_works_with_shared_sessions() {
     let writer = service.api();
     let writing = Client::admin(&writer.address);
     assert_eq!(writing.post("/api/metrics/upsert", &json!({ "type": "by-hand", "value": 7 })).0, 200);
-    wait::until("what was written", PATIENCE, || (client.value("by-hand") == Some(7)).then_some(()));
-    // No session keeps anything: neither a setting nor a lock.
+    wait::until("the written metric", PATIENCE, || (client.value("by-hand") == Some(7)).then_some(()));
+    // No session keeps a lock.
     let left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
     wait::until("all locks to be gone", PATIENCE, || (service.database.number(left) == Some(0)).then_some(()));
     for worker in &workers {

@@ -1,4 +1,4 @@
-//! Nothing that is secret is ever written, however it is set wrong.
+//! No binary writes a secret to its output, however wrongly the secret is set.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,10 +6,11 @@ use std::fs;
 use analytics_testkit::database::unique_name;
 use analytics_testkit::process;
 
-/// What must never be seen. It is a word, so that no rule that only hides odd characters saves it.
+/// The secret that must never be printed. It is a plain word, so that a rule that hides only
+/// unusual characters does not hide it by accident.
 const SECRET: &str = "hunter2hunter2hunter2hunter2hunter2hunter2";
 
-/// Settings in which a secret can stand, and where it stands in them.
+/// Settings that can contain a secret, with the secret in each position.
 fn settings() -> Vec<(&'static str, String)> {
     let mut settings = Vec::new();
     for form in [
@@ -103,15 +104,15 @@ fn settings() -> Vec<(&'static str, String)> {
     settings
 }
 
-/// Starts every binary with these settings, and looks for what it must not say.
+/// Runs every binary with these settings and asserts that its output does not contain the secret.
 fn assert_silent(environment: &BTreeMap<String, String>, what: &str, secret: &str) {
     for binary in ["analytics-ingest", "analytics-api", "analytics-jobs"] {
         let jobs: [&[&str]; 2] = [&["--check-settings"], &["token", "--role", "admin"]];
         for arguments in jobs.iter().take(if binary == "analytics-jobs" { 2 } else { 1 }) {
             let output = process::run(binary, arguments, environment);
             let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-            assert!(!said.contains(secret), "{binary} with {what} said: {said}");
-            assert!(!said.contains("panicked"), "{binary} with {what} said: {said}");
+            assert!(!said.contains(secret), "{binary} with {what} printed: {said}");
+            assert!(!said.contains("panicked"), "{binary} with {what} printed: {said}");
         }
     }
 }
@@ -128,7 +129,7 @@ fn good() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn no_binary_says_a_secret_that_is_set_wrong() {
+fn no_binary_prints_a_secret_that_is_set_wrong() {
     let settings = settings();
     assert!(settings.len() > 70);
     for (name, value) in settings {
@@ -140,7 +141,7 @@ fn no_binary_says_a_secret_that_is_set_wrong() {
 }
 
 #[test]
-fn no_binary_says_what_stands_in_a_file_that_cannot_be_read() {
+fn no_binary_prints_the_content_of_a_file_that_cannot_be_parsed() {
     let folder = std::env::temp_dir().join(format!("analytics-secrets-{}", unique_name()));
     fs::create_dir(&folder).unwrap();
     for line in [
@@ -175,7 +176,10 @@ fn no_binary_says_what_stands_in_a_file_that_cannot_be_read() {
         for binary in ["analytics-ingest", "analytics-api", "analytics-jobs"] {
             let output = process::run_in(&folder, binary, &["--check-settings"], &good());
             let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-            assert!(!said.contains(SECRET) && !said.contains("panicked"), "{binary} with .env of {line} said: {said}");
+            assert!(
+                !said.contains(SECRET) && !said.contains("panicked"),
+                "{binary} with {line} in .env printed: {said}"
+            );
         }
     }
     fs::remove_dir_all(&folder).unwrap();

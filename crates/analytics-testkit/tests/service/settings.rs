@@ -1,4 +1,5 @@
-//! Settings beside those of other services, and the check that says whether they can be used.
+//! Settings in an environment shared with other services, and the check of settings,
+//! `--check-settings`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,7 @@ pub(crate) fn environment(settings: &[(&str, &str)]) -> BTreeMap<String, String>
     settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Settings that every binary can use, with one that is other.
+/// Returns settings that are valid for every binary, except that `name` is set to `value`.
 pub(crate) fn with(name: &str, value: &str) -> BTreeMap<String, String> {
     let mut all = environment(&[
         ("DATABASE_URL", "postgresql://u@127.0.0.1:1/d"),
@@ -32,7 +33,7 @@ pub(crate) fn with(name: &str, value: &str) -> BTreeMap<String, String> {
     all
 }
 
-/// Whether a binary's check of its settings ends well, and what it says besides its answer.
+/// Returns whether a binary's check of its settings succeeded, and what it wrote to stderr.
 fn checked(output: &Output) -> (bool, String) {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     let answer = if output.status.success() { "the settings can be used\n" } else { "" };
@@ -44,7 +45,7 @@ pub(crate) fn check(binary: &str, environment: &BTreeMap<String, String>) -> (bo
     checked(&process::run(binary, &["--check-settings"], environment))
 }
 
-/// A folder with a `.env` in it.
+/// Creates a folder with this `.env` in it.
 pub(crate) fn folder_with(dotenv: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("analytics-settings-{}", unique_name()));
     fs::create_dir(&folder).unwrap();
@@ -53,7 +54,7 @@ pub(crate) fn folder_with(dotenv: &str) -> PathBuf {
 }
 
 #[test]
-fn what_is_meant_for_other_services_does_not_stop_a_start() {
+fn settings_of_other_services_do_not_prevent_a_start() {
     let theirs = [
         ("KAFKA_BROKERS", "elsewhere:9092", "is KAFKA_BROKER meant?"),
         ("KAFKA_TOPIC", "shop", "is KAFKA_TOPICS meant?"),

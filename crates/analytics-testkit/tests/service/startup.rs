@@ -1,4 +1,4 @@
-//! Starts that go wrong say why, in one sentence.
+//! A process that cannot start reports the reason in one sentence.
 
 use analytics_testkit::client::SECRET;
 use analytics_testkit::database::Database;
@@ -37,7 +37,7 @@ fn a_bad_setting_stops_every_binary_with_one_sentence() {
         let output = process::run(binary, &[], &environment);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success());
-        assert!(said.contains(says) && said.trim_end().lines().count() == 1, "{binary} {name}={value} said: {said}");
+        assert!(said.contains(says) && said.trim_end().lines().count() == 1, "{binary} {name}={value} printed: {said}");
         assert!(!said.contains(SECRET));
     }
 }
@@ -53,7 +53,7 @@ fn a_schema_of_another_version_is_refused_with_both_versions() {
     refused("the database has no schema yet");
     assert!(process::run("analytics-jobs", &["migrate"], &service.environment).status.success());
     let newest = service.database.lines("SELECT max(version) FROM __diesel_schema_migrations").remove(0);
-    // A newer schema that this version works with, as long as nobody says otherwise.
+    // A newer schema, with which this version works unless schema_compatibility excludes it.
     service.database.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000001')");
     let mut ingest = service.ingest();
     ingest.wait_ready();
@@ -65,8 +65,8 @@ fn a_schema_of_another_version_is_refused_with_both_versions() {
         "the database has schema 20990101000001, which needs programs of schema 20990101000001 or newer, \
          this version has {newest}: run a newer version"
     ));
-    assert!(!api.wait_ended(PATIENCE).success(), "it ends where it cannot work any more, and says why");
-    assert!(!service.job(&["migrate"]).0, "an older version does not touch a newer schema");
+    assert!(!api.wait_ended(PATIENCE).success(), "the API must end when the schema excludes its version");
+    assert!(!service.job(&["migrate"]).0, "an older version must not migrate a newer schema");
     service.database.execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version >= '{newest}'"));
     refused("run `analytics-jobs migrate`");
     service.database.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20261122000001')");
@@ -89,7 +89,7 @@ fn logs_can_be_json() {
 }
 
 #[test]
-fn sigterm_stops_the_api_in_good_order() {
+fn sigterm_stops_the_api_gracefully() {
     let service = Service::new(1);
     let mut api = service.api();
     assert!(api.stop().success());

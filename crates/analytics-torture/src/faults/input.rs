@@ -1,16 +1,16 @@
-//! What producers and operators do.
+//! Faults by producers and operators: unusual records, and offsets reset to 0.
 
 use std::time::Duration;
 
 use super::obstacle::Obstacle;
 use crate::arena::Run;
 
-/// Over how long the stream comes.
+/// Time over which the stream is produced.
 const STREAM: Duration = Duration::from_secs(6);
 
 const TOPICS: [&str; 4] = ["product.viewed", "order.created", "rating.updated", "user.registered"];
 
-/// Nothing happens, or what happens is in the stream itself.
+/// Injects nothing: either there is no fault, or the fault is in the records of the stream.
 pub(super) fn stream_alone(run: &mut Run<'_>) {
     run.start_workers();
     run.feed(100, STREAM).wait();
@@ -31,8 +31,8 @@ pub(super) fn offsets_set_back(run: &mut Run<'_>) {
     run.fault_is_over();
 }
 
-/// Workers stand in their transactions when all offsets are set back. What they have in hand is
-/// fenced, so everything that was counted before is read exactly once more.
+/// Resets all offsets to 0 while workers are in their transactions. Their open batches are fenced,
+/// so everything that was counted before is read exactly once more.
 pub(super) fn offsets_set_in_mid_batch(run: &mut Run<'_>) {
     run.start_workers();
     run.feed_now(40);

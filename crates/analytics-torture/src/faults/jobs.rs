@@ -1,4 +1,4 @@
-//! The operator's jobs run beside ingest, and beside each other.
+//! The operator's jobs run in parallel with ingest and with each other.
 
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use diesel::connection::SimpleConnection;
 
 use crate::arena::Run;
 
-/// Partitions are to be made while the log is being read: by a proof, and by somebody who takes very long.
+/// Creates partitions while the event log is being read: by verify, and by a transaction that stays
+/// open for long.
 pub(super) fn ddl(run: &mut Run<'_>) {
     let coming =
         "SELECT relid FROM pg_partition_tree('event_logs') WHERE isleaf ORDER BY relid::text COLLATE \"C\" DESC";
-    // The default partition is named last of all.
+    // The default partition is the last by name, so OFFSET 1 keeps it.
     for partition in run.database.lines(&format!("{coming} OFFSET 1 LIMIT 3")) {
         run.database.execute(&format!("DROP TABLE {partition}"));
     }
@@ -28,13 +29,17 @@ pub(super) fn ddl(run: &mut Run<'_>) {
         run.wait_for_progress();
     }
     feeding.wait();
-    // Nobody has waited for the reader but who makes partitions.
+    // Only the job that creates partitions waits for the reader; ingest counts everything.
     run.settled();
-    assert_eq!(run.database.lines(coming).len(), partitions, "a reader was not respected");
+    assert_eq!(
+        run.database.lines(coming).len(),
+        partitions,
+        "a partition was created although a reader was still active"
+    );
     drop(reader);
     let patience = Duration::from_secs(90);
-    assert!(making.wait_ended(patience).success(), "partitions were not made");
-    assert!(proof.wait_ended(patience).success(), "the proof found a drift");
+    assert!(making.wait_ended(patience).success(), "partitions were not created");
+    assert!(proof.wait_ended(patience).success(), "verify found a drift");
     assert_eq!(run.database.lines(coming).len(), partitions + 3);
     run.fault_is_over();
     run.feed_now(20);

@@ -1,4 +1,4 @@
-//! The network cuts and delays.
+//! Faults of the network: cut connections, delays, lost bytes, and a connection pooler.
 
 use std::thread;
 use std::time::Duration;
@@ -19,7 +19,8 @@ pub(super) fn lose_commits(run: &mut Run<'_>) {
     cut(run, Proxy::lose_commits);
 }
 
-/// Six times two connections at once: a batch, and the next attempt of it or another's.
+/// Cuts two connections, six times: that of a batch, and that of its next attempt or of another
+/// batch.
 fn cut(run: &mut Run<'_>, order: fn(&Proxy, u32)) {
     run.start_workers();
     for _ in 0..6 {
@@ -33,7 +34,8 @@ fn cut(run: &mut Run<'_>, order: fn(&Proxy, u32)) {
     run.feed_now(10);
 }
 
-/// The network stays slow; the recovery is what is left to count when the stream has ended.
+/// Keeps the network slow until the end. The time of recovery is that of counting what is left when
+/// the whole stream is produced.
 pub(super) fn slow(run: &mut Run<'_>) {
     for proxy in [&run.arena.to_postgres, &run.arena.to_kafka] {
         proxy.delay(Duration::from_millis(100));
@@ -43,7 +45,7 @@ pub(super) fn slow(run: &mut Run<'_>) {
     run.fault_is_over();
 }
 
-/// What is swallowed is gone: a COMMIT, or the answer to it.
+/// Drops every byte for a while. Dropped bytes, such as a COMMIT or the answer to it, are lost.
 pub(super) fn black_hole(run: &mut Run<'_>) {
     run.start_workers();
     let feeding = run.feed(80, Duration::from_secs(8));
@@ -58,7 +60,8 @@ pub(super) fn black_hole(run: &mut Run<'_>) {
     run.feed_now(20);
 }
 
-/// Fewer sessions than workers have connections: each transaction gets whichever is free.
+/// Runs workers behind a pooler with fewer sessions than they have connections, so that each
+/// transaction runs in whichever session is free.
 pub(super) fn pooled(run: &mut Run<'_>) {
     let pooler = Pooler::start(&run.arena.postgres, 4);
     run.set("DATABASE_URL", &pooler.in_front_of(&run.database.url, &run.arena.postgres));

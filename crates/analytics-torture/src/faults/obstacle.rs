@@ -1,5 +1,5 @@
-//! Something in the database that workers need and the harness holds, so that one of them stands
-//! still at a known place of its transaction.
+//! A lock in the database that a fault holds, so that a worker waits for it at a known point of its
+//! transaction.
 
 use std::time::Duration;
 
@@ -10,26 +10,29 @@ use diesel::connection::SimpleConnection;
 use crate::arena::Run;
 use analytics_testkit::wait;
 
-/// Held until it is dropped.
+/// A lock that is held until this value is dropped.
 pub(super) struct Obstacle {
     _connection: Connection,
     waiting: &'static str,
 }
 
 impl Obstacle {
-    /// The lock under which batches are counted: who waits for it has copied its events.
+    /// Takes the counting lock. A worker that waits for it has copied its events into the event
+    /// log.
     pub(super) fn counting_lock(run: &Run<'_>) -> Self {
         let statement = format!("SELECT pg_advisory_lock({})", Lock::Counting as i64);
         Self::hold(run, &statement, "l.locktype = 'advisory'")
     }
 
-    /// The row of a metric: who waits for it has the counting lock, and has moved its offsets.
+    /// Locks the row of a metric. A worker that waits for it has the counting lock, and has moved
+    /// its stored offsets.
     pub(super) fn total(run: &Run<'_>) -> Self {
         let statement = "BEGIN; SELECT 1 FROM metrics WHERE type = 'total_views' FOR UPDATE";
         Self::hold(run, statement, "l.locktype <> 'advisory'")
     }
 
-    /// The log itself: who waits for it has claimed the identities of a batch, and stands at its first COPY.
+    /// Locks the event log. A worker that waits for it has claimed the identities of a batch, and
+    /// is at its first COPY.
     pub(super) fn log(run: &Run<'_>) -> Self {
         Self::hold(run, "BEGIN; LOCK TABLE event_logs IN SHARE MODE", "l.locktype = 'relation'")
     }
@@ -40,12 +43,12 @@ impl Obstacle {
         Self { _connection: connection, waiting }
     }
 
-    /// Waits until a worker stands before it, and says which of those that run.
+    /// Waits until a worker waits for the lock, and returns its index in `run.workers`.
     pub(super) fn wait_for_worker(&self, run: &Run<'_>) -> usize {
-        wait::until("a worker in mid-batch", Duration::from_secs(60), || self.worker(run))
+        wait::until("a worker to wait for the lock", Duration::from_secs(60), || self.worker(run))
     }
 
-    /// A worker that stands before it now.
+    /// Returns the index of a worker that waits for the lock now.
     pub(super) fn worker(&self, run: &Run<'_>) -> Option<usize> {
         let names = run.database.lines(&format!(
             "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) \

@@ -1,4 +1,4 @@
-//! PostgreSQL and Kafka crash and freeze.
+//! Faults of the servers: crashes, freezes, and a partition without a leader.
 
 use std::thread;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::arena::{LONGER_THAN_A_SESSION, Run};
 use analytics_testkit::broker::{self, Sender};
 
-/// Over how long the stream comes.
+/// Time over which the stream is produced.
 const STREAM: Duration = Duration::from_secs(8);
 
 pub(super) fn database_crash(run: &mut Run<'_>) {
@@ -57,9 +57,11 @@ pub(super) fn broker_freeze(run: &mut Run<'_>) {
     feeding.wait();
 }
 
-/// One partition of a topic of its own is on a broker of its own. While that is away, all others are counted.
+/// Places one partition of an additional topic on a second broker. While that broker is down, all
+/// other partitions must be counted.
 pub(super) fn leaderless(run: &mut Run<'_>) {
-    // The group's own topics are made before there is another broker on which they could be.
+    // Kafka creates the internal topics of consumer groups before the second broker exists, so that
+    // none of their partitions is on it.
     run.start_workers();
     run.feed_now(10);
     run.settled();
@@ -76,11 +78,11 @@ pub(super) fn leaderless(run: &mut Run<'_>) {
     run.more_topics.push(apart);
     run.settled();
 
-    let elsewhere = run.more_topics.pop().expect("the topic apart");
+    let elsewhere = run.more_topics.pop().expect("the additional topic");
     second.kill();
     run.feed_now(30);
     run.settled();
-    // Workers that come meanwhile get on as well.
+    // A worker that starts meanwhile must make progress, too.
     run.kill_worker(0);
     run.start_worker();
     run.feed_now(10);
@@ -93,7 +95,7 @@ pub(super) fn leaderless(run: &mut Run<'_>) {
     run.feed_now(20);
 }
 
-/// The same stream with its views in the topic apart.
+/// Produces the next `hundredths` percent of the stream at once, with views in the topic `apart`.
 fn views_apart(run: &mut Run<'_>, hundredths: u64) {
     let mut messages = run.stream.take(run.options.records * hundredths / 100);
     for message in messages.iter_mut().filter(|message| message.topic == "product.viewed") {

@@ -1,4 +1,4 @@
-//! Many faults, one upon the other: which, when and for how long is the seed's choice.
+//! Many faults in a row. The seed decides which, when and for how long.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use analytics_testkit::traffic::Random;
 
 type Mischief = fn(&mut Run<'_>, &mut Random);
 
-/// What a storm is made of. Each leaves the servers and at least one worker running.
+/// The faults of a storm. Each leaves the servers and at least one worker running.
 const MISCHIEF: &[(&str, Mischief)] = &[
     ("a worker is killed", |run, random| {
         let victim = any_worker(run, random);
@@ -24,9 +24,9 @@ const MISCHIEF: &[(&str, Mischief)] = &[
         run.stop_worker(victim);
         run.start_worker();
     }),
-    ("a worker is killed in mid-batch", |run, random| in_mid_batch(run, random, false)),
-    ("a worker freezes in mid-batch", |run, random| in_mid_batch(run, random, true)),
-    ("a producer takes a transaction back", |run, _| {
+    ("a worker is killed during a batch", |run, random| in_mid_batch(run, random, false)),
+    ("a worker freezes during a batch", |run, random| in_mid_batch(run, random, true)),
+    ("a producer aborts a transaction", |run, _| {
         let sender = Sender::transactional(&run.arena.kafka.address, &run.prefix);
         sender.transaction(&phantoms(run).take(500), false);
     }),
@@ -63,12 +63,12 @@ const MISCHIEF: &[(&str, Mischief)] = &[
             proxy.delay(some_time(random, 150));
         }
     }),
-    ("the network is fast again", |run, _| {
+    ("the network is no longer slow", |run, _| {
         for proxy in [&run.arena.to_postgres, &run.arena.to_kafka] {
             proxy.delay(Duration::ZERO);
         }
     }),
-    ("offsets are set back", |run, random| {
+    ("offsets are reset to 0", |run, random| {
         run.consumption.may_repeat = true;
         let topics = ["product.viewed", "order.created", "rating.updated", "user.registered"];
         set_to_start(run, topics[usize::try_from(random.below(4)).expect("small")]);
@@ -78,10 +78,10 @@ const MISCHIEF: &[(&str, Mischief)] = &[
 pub(super) fn run(run: &mut Run<'_>) {
     let mut random = Random(run.options.seed);
     run.start_workers();
-    // Offsets can be set back once every topic was read.
+    // Offsets can be reset once every topic was read.
     run.feed_now(10);
     run.settled();
-    // About a minute of it with 100,000 records, some seconds in the short form.
+    // About a minute with 100,000 records, some seconds in the short form.
     let calls = (run.options.records / 6_000).clamp(4, 40);
     let feeding = run.feed(80, Duration::from_secs(calls * 3));
     for _ in 0..calls {
@@ -95,12 +95,13 @@ pub(super) fn run(run: &mut Run<'_>) {
         proxy.behave();
     }
     run.fault_is_over();
-    // The last offsets are records, so that the end can be reached; others are none.
+    // The last offset of each partition must be a record, so that the stored offset can reach the
+    // end. Other offsets are transaction markers.
     run.feed_now(10);
     run.consumption.only_sum = true;
 }
 
-/// Kills or freezes a worker that stands before the fence or behind it, if there is one soon.
+/// Kills or freezes a worker before or after the fence. Does nothing if none gets there within 4 s.
 fn in_mid_batch(run: &mut Run<'_>, random: &mut Random, freeze: bool) {
     let obstacle = if random.below(2) == 0 { Obstacle::counting_lock(run) } else { Obstacle::total(run) };
     let deadline = Instant::now() + Duration::from_secs(4);

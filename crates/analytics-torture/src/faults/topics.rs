@@ -1,4 +1,4 @@
-//! What happens in the topics themselves: aborted transactions, retention, topics made again.
+//! Faults in the topics: aborted transactions, retention, added partitions, and recreated topics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::stream::{NUMBER, Stream, Traits};
 use analytics_testkit::broker::{self, Sender};
 use analytics_testkit::wait;
 
-/// Records that look like any others and must not be counted.
+/// Returns a stream of ordinary records that must not be counted.
 pub(super) fn phantoms(run: &Run<'_>) -> Stream {
     Stream::new(run.options.seed, run.options.records, Traits::default(), true)
 }
@@ -23,7 +23,8 @@ pub(super) fn aborted(run: &mut Run<'_>) {
         sender.transaction(&run.stream.take(portion), true);
     }
     run.fault_is_over();
-    // The last offsets are records, so that the end can be reached.
+    // The last offset of each partition must be a record, so that the stored offset can reach the
+    // end.
     run.feed_now(20);
     run.consumption.only_sum = true;
 }
@@ -49,7 +50,7 @@ pub(super) fn retention(run: &mut Run<'_>) {
             run.consumption.gaps.insert((topic.clone(), *partition, from, *to, "retention"));
         }
     }
-    // What is gone, but for the phantoms, was counted before.
+    // The deleted records, except for the phantoms, were counted before.
     for n in run.arena.kafka.numbers(&run.topics(), NUMBER).keys() {
         before.remove(n);
     }
@@ -79,7 +80,7 @@ pub(super) fn stopped_grown(run: &mut Run<'_>) {
     stopped(run, 35);
 }
 
-/// Counts a part of the stream, makes the views' topic again, and sends the rest.
+/// Counts the first part of the stream, recreates the topic of views, and produces the rest.
 fn remade(run: &mut Run<'_>, hundredths: u64) {
     run.feed_now(hundredths);
     run.settled();
@@ -103,8 +104,9 @@ fn stopped(run: &mut Run<'_>, hundredths: u64) {
     run.feed(10, Duration::from_secs(1)).wait();
 }
 
-/// Deletes the views' topic and makes it again. What it held was counted, so nothing is lost;
-/// each of its partitions begins anew, and says so.
+/// Deletes the topic of views and creates it again. Everything in it was counted, so nothing is
+/// lost. Counting of each partition starts from the beginning, and a gap with this reason is
+/// recorded.
 fn make_again(run: &mut Run<'_>) {
     let topic = format!("{}product.viewed", run.prefix);
     let before: BTreeMap<_, _> = run.held().into_iter().filter(|((name, _), _)| *name == topic).collect();
@@ -116,18 +118,20 @@ fn make_again(run: &mut Run<'_>) {
     }
 }
 
-/// Workers that begin with what comes have begun: what is in the new partitions belongs to it.
+/// Adds partitions while workers run with `KAFKA_START=latest`. Records in a new partition must all
+/// be counted, since they were produced after the workers started.
 pub(super) fn partition_added(run: &mut Run<'_>) {
     run.set("KAFKA_START", "latest");
     run.start_workers();
     run.feed_now(40);
-    // Records with a key go to another partition from now on, and are not to overtake.
+    // Keys map to other partitions afterwards. Earlier records must be counted before later ones
+    // with the same key.
     run.settled();
     let more = 2 * PARTITIONS.unsigned_abs() as usize;
     for topic in run.topics() {
         broker::add_partitions(&run.arena.kafka.address, &topic, more);
     }
-    wait::until("the broker to know of them", Duration::from_secs(60), || {
+    wait::until("the new partitions to be visible", Duration::from_secs(60), || {
         (run.held().len() == run.topics().len() * more).then_some(())
     });
     run.feed(40, Duration::from_secs(6)).wait();

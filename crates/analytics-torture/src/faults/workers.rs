@@ -1,4 +1,4 @@
-//! Workers die, stop, freeze, come and go.
+//! Faults of workers: killed, stopped, frozen, joining and leaving.
 
 use std::thread;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::obstacle::Obstacle;
 use crate::arena::{LONGER_THAN_A_SESSION, Run};
 
-/// Over how long the stream comes.
+/// Time over which the stream is produced.
 const STREAM: Duration = Duration::from_secs(8);
 
 pub(super) fn kill(run: &mut Run<'_>) {
@@ -34,7 +34,8 @@ pub(super) fn kill_in_mid_batch(run: &mut Run<'_>) {
     run.feed_now(30);
 }
 
-/// Kills whoever stands in its transaction while so many hundredths come, and starts another.
+/// Produces the next `hundredths` percent of the stream, meanwhile kills a worker that is in its
+/// transaction, and starts another.
 pub(super) fn kill_one_in_mid_batch(run: &mut Run<'_>, hundredths: u64) {
     let lock = Obstacle::counting_lock(run);
     let feeding = run.feed(hundredths, Duration::from_secs(1));
@@ -73,17 +74,19 @@ pub(super) fn freeze(run: &mut Run<'_>) {
     run.feed_now(20);
 }
 
-/// It waits for the counting lock; the server gives that to a client that is not there any more.
+/// Freezes a worker while it waits for the counting lock, which PostgreSQL then grants to a client
+/// that does not respond.
 pub(super) fn freeze_before_the_fence(run: &mut Run<'_>) {
     freeze_in_transaction(run, Obstacle::counting_lock);
 }
 
-/// It has the counting lock and has moved its offsets.
+/// Freezes a worker that holds the counting lock and has moved its offsets.
 pub(super) fn freeze_after_the_fence(run: &mut Run<'_>) {
     freeze_in_transaction(run, Obstacle::total);
 }
 
-/// The server waits for the rest of its COPY, and to a server that is no idleness.
+/// Freezes a worker during COPY. PostgreSQL waits for the rest of the data, and does not treat the
+/// transaction as idle.
 pub(super) fn freeze_in_copy(run: &mut Run<'_>) {
     freeze_in_transaction(run, Obstacle::log);
 }
@@ -98,7 +101,7 @@ fn freeze_in_transaction(run: &mut Run<'_>, obstacle: fn(&Run<'_>) -> Obstacle) 
     run.workers[zombie].process.signal("-STOP");
     drop(obstacle);
     feeding.wait();
-    // The others get on, although what the zombie holds is needed by all of them.
+    // The others must make progress, although they all need what the frozen worker holds.
     run.settled();
     run.workers[zombie].process.signal("-CONT");
     run.fault_is_over();

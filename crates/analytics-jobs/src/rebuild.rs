@@ -6,7 +6,7 @@ use analytics_core::identity::EventId;
 use analytics_db::Connection;
 use analytics_db::locks::{Guard, Lock};
 use analytics_db::transactions::reattribute::reattribute;
-use analytics_db::verify::{Difference, Extent, Watcher, audit, repair};
+use analytics_db::verify::{Difference, Extent, Watcher, repair, verify};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
@@ -46,8 +46,8 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
         give_vendors(connection, rebuild.dry_run, settings, shutdown)?;
     }
     let mut watcher = Watcher { progress: &mut verify::progress(), wanted: &|| !shutdown.requested() };
-    let audit = audit(connection, business, Extent::Everything, &mut watcher)?;
-    let (repairable, beyond): (Vec<_>, Vec<_>) = audit
+    let verification = verify(connection, business, Extent::Everything, &mut watcher)?;
+    let (repairable, beyond): (Vec<_>, Vec<_>) = verification
         .differences
         .into_iter()
         .filter(|difference| matches(&rebuild.metrics, difference) || difference.accuses_the_log())
@@ -66,7 +66,7 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
         );
     }
     match (repairable.len(), rebuild.dry_run) {
-        (0, _) => println!("nothing to rebuild: {} numbers are as the log says", audit.keys_checked),
+        (0, _) => println!("nothing to rebuild: {} numbers are as the log says", verification.keys_checked),
         (found, true) => println!("{found} numbers would change; nothing was changed"),
         (found, false) => {
             repair::repair(connection, &mut guard, business, &repairable)?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use analytics_db::verify::{Audit, Day, Extent, Watcher, audit, proofs};
+use analytics_db::verify::{Day, Extent, Verification, Watcher, proofs};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
@@ -32,19 +32,19 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
     };
     let connection = &mut database::ready(settings, shutdown)?;
     let mut watcher = Watcher { progress: &mut progress(), wanted: &|| !shutdown.requested() };
-    let audit = audit(connection, settings.business()?, extent, &mut watcher)?;
-    let proof = proofs::store(connection, &audit)?;
-    for difference in audit.differences.iter().take(SHOWN) {
+    let verification = analytics_db::verify::verify(connection, settings.business()?, extent, &mut watcher)?;
+    let proof = proofs::store(connection, &verification)?;
+    for difference in verification.differences.iter().take(SHOWN) {
         println!("{difference}");
     }
-    if audit.differences.len() > SHOWN {
-        println!("... and {} more, which `rebuild --dry-run` lists", audit.differences.len() - SHOWN);
+    if verification.differences.len() > SHOWN {
+        println!("... and {} more, which `rebuild --dry-run` lists", verification.differences.len() - SHOWN);
     }
-    println!("{}", summary(&audit));
-    println!("proof {proof}, digest {}", audit.digest);
-    match audit.differences.len() {
+    println!("{}", summary(&verification));
+    println!("proof {proof}, digest {}", verification.digest);
+    match verification.differences.len() {
         0 => Ok(()),
-        drift => bail!("{drift} of {} numbers are not as the log says", audit.keys_checked),
+        drift => bail!("{drift} of {} numbers are not as the log says", verification.keys_checked),
     }
 }
 
@@ -61,15 +61,15 @@ pub(super) fn progress() -> impl FnMut(&Day) {
     }
 }
 
-pub(super) fn summary(audit: &Audit) -> String {
-    let read = audit.days.iter().filter(|day| day.read).count();
+pub(super) fn summary(verification: &Verification) -> String {
+    let read = verification.days.iter().filter(|day| day.read).count();
     format!(
         "as of {}: {} events of {read} days counted again, {} days were proved before, {} numbers checked, drift {}, {:.1} s",
-        audit.at.to_rfc3339_opts(SecondsFormat::Secs, true),
-        audit.events_read(),
-        audit.days.len() - read,
-        audit.keys_checked,
-        audit.differences.len(),
-        audit.took.as_secs_f64(),
+        verification.at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        verification.events_read(),
+        verification.days.len() - read,
+        verification.keys_checked,
+        verification.differences.len(),
+        verification.took.as_secs_f64(),
     )
 }

@@ -13,5 +13,5 @@ pub mod repair;
 pub mod replay;
 mod runner;
 
-pub(crate) use runner::Failure;
+pub(crate) use runner::{Failure, run};
 pub use runner::{Finished, Outcome, STATEMENT_SECONDS, observe};

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::proofs::ProvedDay;
-use super::{AuditError, Day, Difference, Findings, Log, Watcher, ratings, recount};
+use super::{Day, Difference, Findings, Log, VerifyError, Watcher, ratings, recount};
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
@@ -26,16 +26,16 @@ row! {
     }
 }
 
-/// Audits a day. One that was proved, and whose count of events and rollups are as they were then,
+/// Verifies a day. One that was proved, and whose count of events and rollups are as they were then,
 /// is not read again.
-pub(super) fn audit(
+pub(super) fn verify(
     connection: &mut Connection,
     log: Log<'_>,
     day: NaiveDate,
     proved: Option<&ProvedDay>,
     watcher: &Watcher<'_>,
     findings: &mut Findings,
-) -> Result<Day, AuditError> {
+) -> Result<Day, VerifyError> {
     let ranges = log.business.calendar.day_ranges(day);
     let digest = digest(connection, &ranges)?;
     let counted = counted(connection, day)?;
@@ -59,7 +59,7 @@ fn recount(
     day: NaiveDate,
     watcher: &Watcher<'_>,
     findings: &mut Findings,
-) -> Result<Deltas, AuditError> {
+) -> Result<Deltas, VerifyError> {
     let mut deltas = Deltas::default();
     recount::pieces(connection, log, day, |connection, piece| {
         watcher.check()?;

@@ -1,4 +1,4 @@
-//! What an audit may find: a key, what stands there, and what the log says.
+//! What verify may find: a key, the stored value, and the value that the log gives.
 
 use std::fmt;
 

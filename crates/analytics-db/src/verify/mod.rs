@@ -44,7 +44,7 @@ pub enum Extent {
 
 /// What counting again came to.
 #[derive(Debug)]
-pub struct Audit {
+pub struct Verification {
     /// When the snapshot was taken.
     pub at: DateTime<Utc>,
     /// The number of the last batch that it includes.
@@ -65,7 +65,7 @@ pub struct Audit {
     pub took: std::time::Duration,
 }
 
-/// One business day of an audit.
+/// One business day of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Day {
     /// The day.
@@ -80,9 +80,9 @@ pub struct Day {
     pub holds: bool,
 }
 
-/// Why an audit could not be made.
+/// Why a verification could not be completed.
 #[derive(Debug, thiserror::Error)]
-pub enum AuditError {
+pub enum VerifyError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -94,13 +94,13 @@ pub enum AuditError {
     Stopped,
 }
 
-impl From<diesel::result::Error> for AuditError {
+impl From<diesel::result::Error> for VerifyError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Database(error.into())
     }
 }
 
-impl Audit {
+impl Verification {
     /// Events that were read from the log.
     #[must_use]
     pub fn events_read(&self) -> i64 {
@@ -115,7 +115,7 @@ struct Log<'a> {
     as_of: &'a AsOf,
 }
 
-/// What an audit gathers on its way.
+/// What a verification collects.
 #[derive(Default)]
 struct Findings {
     keys_checked: u64,
@@ -130,30 +130,30 @@ struct Findings {
     histograms: HashMap<String, Histogram>,
 }
 
-/// Who waits for an audit.
+/// Who waits for a verification.
 pub struct Watcher<'a> {
     /// Hears of every day that was read.
     pub progress: &'a mut dyn FnMut(&Day),
-    /// Tells whether the audit is still wanted; asked every moment.
+    /// Whether the verification is still wanted; checked often.
     pub wanted: &'a dyn Fn() -> bool,
 }
 
 impl Watcher<'_> {
-    fn check(&self) -> Result<(), AuditError> {
-        if (self.wanted)() { Ok(()) } else { Err(AuditError::Stopped) }
+    fn check(&self) -> Result<(), VerifyError> {
+        if (self.wanted)() { Ok(()) } else { Err(VerifyError::Stopped) }
     }
 }
 
 /// Counts everything again.
 ///
 /// # Errors
-/// [`AuditError`].
-pub fn audit(
+/// [`VerifyError`].
+pub fn verify(
     connection: &mut Connection,
     business: Business,
     extent: Extent,
     watcher: &mut Watcher<'_>,
-) -> Result<Audit, AuditError> {
+) -> Result<Verification, VerifyError> {
     let mut transaction = connection.build_transaction().repeatable_read().read_only();
     transaction.run(|connection| {
         // Long statements belong to it, and whoever started it may go away.
@@ -170,7 +170,7 @@ fn in_snapshot(
     business: Business,
     extent: Extent,
     watcher: &mut Watcher<'_>,
-) -> Result<Audit, AuditError> {
+) -> Result<Verification, VerifyError> {
     let began = std::time::Instant::now();
     let as_of = AsOf::latest(connection)?;
     let log = Log { business, as_of: &as_of };
@@ -182,11 +182,11 @@ fn in_snapshot(
     while let Some(day) = next {
         watcher.check()?;
         let proved = proved.get(&day).filter(|_| !extent.reads(day));
-        let audited = day::audit(connection, log, day, proved, watcher, &mut findings)?;
-        if audited.read {
-            (watcher.progress)(&audited);
+        let verified = day::verify(connection, log, day, proved, watcher, &mut findings)?;
+        if verified.read {
+            (watcher.progress)(&verified);
         }
-        days.push(audited);
+        days.push(verified);
         next = next_day(connection, business, Some(day))?;
     }
     let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();
@@ -198,10 +198,10 @@ fn in_snapshot(
     }
     let fingerprint =
         days.iter().fold(Fingerprint::new("proof"), |sum, day| sum.text(&day.day.to_string()).text(&day.digest));
-    let digest = totals::audit(connection, log, fingerprint, &mut findings)?;
+    let digest = totals::verify(connection, log, fingerprint, &mut findings)?;
     let Findings { keys_checked, differences, .. } = findings;
     let AsOf { number: watermark, time: at, .. } = as_of;
-    Ok(Audit { at, watermark, extent, days, keys_checked, differences, digest, offsets, took: began.elapsed() })
+    Ok(Verification { at, watermark, extent, days, keys_checked, differences, digest, offsets, took: began.elapsed() })
 }
 
 impl Extent {

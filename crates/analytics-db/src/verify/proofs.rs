@@ -1,14 +1,14 @@
-//! What audits came to, kept: proofs for readers, and the days that need not be read again.
+//! Stored results of verify: proofs for readers, and the days that need not be read again.
 
 use analytics_core::RULES_VERSION;
 use analytics_core::maps::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::Connection as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Audit, Difference, Extent};
+use super::{Difference, Extent, Verification};
 use crate::sql::{row, statement};
+use crate::transactions::run;
 use crate::{Connection, DbError};
 
 /// The most differences that a proof lists; it counts all of them.
@@ -65,25 +65,25 @@ pub(super) fn proved_days(connection: &mut Connection) -> Result<HashMap<NaiveDa
     Ok(rows.into_iter().map(|row| (row.day, row)).collect())
 }
 
-/// Keeps what an audit came to, and returns the proof's number.
+/// Stores the result of a verification, and returns the proof's number.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn store(connection: &mut Connection, audit: &Audit) -> Result<i64, DbError> {
-    Ok(connection.transaction(|connection| {
-        store_days(connection, audit)?;
-        store_proof(connection, audit)
-    })?)
+pub fn store(connection: &mut Connection, verification: &Verification) -> Result<i64, DbError> {
+    run(connection, "proof", |connection| {
+        store_days(connection, verification)?;
+        Ok(store_proof(connection, verification)?)
+    })
 }
 
-fn store_days(connection: &mut Connection, audit: &Audit) -> diesel::QueryResult<usize> {
-    let held = || audit.days.iter().filter(|day| day.read && day.holds);
-    if audit.differences.iter().any(|d| matches!(d, Difference::Rating { .. } | Difference::Event { .. })) {
+fn store_days(connection: &mut Connection, verification: &Verification) -> diesel::QueryResult<usize> {
+    let held = || verification.days.iter().filter(|day| day.read && day.holds);
+    if verification.differences.iter().any(|d| matches!(d, Difference::Rating { .. } | Difference::Event { .. })) {
         // These show where days are read only: every day is read until they are gone.
         return statement("DELETE FROM proved_days").execute(connection);
     }
     statement("DELETE FROM proved_days WHERE day = ANY($1)")
-        .column(audit.days.iter().filter(|day| !day.holds).map(|day| day.day))
+        .column(verification.days.iter().filter(|day| !day.holds).map(|day| day.day))
         .execute(connection)?;
     statement(
         "INSERT INTO proved_days (day, events, digest) SELECT * FROM unnest($1, $2, $3) \
@@ -95,7 +95,7 @@ fn store_days(connection: &mut Connection, audit: &Audit) -> diesel::QueryResult
     .execute(connection)
 }
 
-fn store_proof(connection: &mut Connection, audit: &Audit) -> diesel::QueryResult<i64> {
+fn store_proof(connection: &mut Connection, verification: &Verification) -> diesel::QueryResult<i64> {
     row! {
         struct Stored {
             id: i64,
@@ -103,12 +103,12 @@ fn store_proof(connection: &mut Connection, audit: &Audit) -> diesel::QueryResul
     }
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let days = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    let offsets: Value = audit
+    let offsets: Value = verification
         .offsets
         .iter()
         .map(|row| json!({ "group": row.consumer_group, "topic": row.topic, "partition": row.partition, "nextOffset": row.next_offset }))
         .collect();
-    let differences: Value = audit
+    let differences: Value = verification
         .differences
         .iter()
         .take(LISTED)
@@ -119,19 +119,19 @@ fn store_proof(connection: &mut Connection, audit: &Audit) -> diesel::QueryResul
                              digest, offsets, differences, took_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
     )
-    .value(audit.at)
-    .value(audit.watermark)
-    .value(audit.extent == Extent::Everything)
+    .value(verification.at)
+    .value(verification.watermark)
+    .value(verification.extent == Extent::Everything)
     .value(RULES_VERSION)
-    .value(days(audit.days.len()))
-    .value(days(audit.days.iter().filter(|day| day.read).count()))
-    .value(audit.events_read())
-    .value(i64::try_from(audit.keys_checked).unwrap_or(i64::MAX))
-    .value(number(audit.differences.len()))
-    .value(audit.digest)
+    .value(days(verification.days.len()))
+    .value(days(verification.days.iter().filter(|day| day.read).count()))
+    .value(verification.events_read())
+    .value(i64::try_from(verification.keys_checked).unwrap_or(i64::MAX))
+    .value(number(verification.differences.len()))
+    .value(verification.digest)
     .value(offsets)
     .value(differences)
-    .value(i64::try_from(audit.took.as_millis()).unwrap_or(i64::MAX))
+    .value(i64::try_from(verification.took.as_millis()).unwrap_or(i64::MAX))
     .get_result(connection)?;
     Ok(stored.id)
 }

@@ -15,7 +15,7 @@ use analytics_core::ratios::Histogram;
 use chrono::NaiveDate;
 use uuid::Uuid;
 
-use super::{AuditError, Difference, Extent, Findings, Log, recount};
+use super::{Difference, Extent, Findings, Log, VerifyError, recount};
 use crate::sql::{row, statement};
 use crate::tables::logged_events::{self, Logged};
 use crate::tables::ratings::{standing, stars};
@@ -33,7 +33,7 @@ pub(super) fn check_logged(
     business: Business,
     piece: &[Logged],
     suspects: &mut Suspects,
-) -> Result<(), AuditError> {
+) -> Result<(), VerifyError> {
     let logged = latest(piece, business)?;
     let keys: Vec<_> = logged.keys().cloned().collect();
     let standing = standing(connection, &keys)?;
@@ -47,7 +47,7 @@ pub(super) fn check_logged(
 }
 
 /// Of each user and target in these events the latest rating, by the rules.
-fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, String), Rated>, AuditError> {
+fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, String), Rated>, VerifyError> {
     let mut deltas = Deltas::default();
     for logged in events {
         recount::count(logged, business, &mut deltas)?;
@@ -63,7 +63,7 @@ pub(super) fn in_log(
     connection: &mut Connection,
     log: Log<'_>,
     keys: &[(String, String)],
-) -> Result<HashMap<(String, String), Rated>, AuditError> {
+) -> Result<HashMap<(String, String), Rated>, VerifyError> {
     let mut found = HashMap::default();
     let wanted: HashSet<&(String, String)> = keys.iter().collect();
     let users: BTreeSet<&str> = keys.iter().map(|(_, user)| user.as_str()).collect();
@@ -84,7 +84,7 @@ pub(super) fn check_standing(
     extent: Extent,
     read: &[NaiveDate],
     findings: &mut Findings,
-) -> Result<(), AuditError> {
+) -> Result<(), VerifyError> {
     let ranges: Vec<(EventId, EventId)> = match extent {
         Extent::Everything => vec![(EventId(Uuid::nil()), EventId(Uuid::max()))],
         _ => read.iter().flat_map(|day| recount::ids_of(log.business, *day)).fold(

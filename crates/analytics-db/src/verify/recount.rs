@@ -8,7 +8,7 @@ use analytics_core::time::EventTime;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::{AuditError, Log};
+use super::{Log, VerifyError};
 use crate::tables::logged_events::{self, Logged};
 use crate::{Connection, DbError};
 
@@ -53,7 +53,7 @@ pub(super) fn pieces<E: From<DbError>>(
 }
 
 /// Counts one logged event by the rules that decided it. What cannot be read counts for nothing.
-pub(super) fn count(logged: &Logged, business: Business, deltas: &mut Deltas) -> Result<(), AuditError> {
+pub(super) fn count(logged: &Logged, business: Business, deltas: &mut Deltas) -> Result<(), VerifyError> {
     if let Ok(event) = &logged.event {
         rules::recount(logged.rules_version, event, business, deltas)?;
     }

@@ -8,7 +8,7 @@ use analytics_core::ratios::Fraction;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
 
-use super::{AuditError, Difference, Figures, Log, ratings};
+use super::{Difference, Figures, Log, VerifyError, ratings};
 use crate::error::WriteError;
 use crate::locks::Guard;
 use crate::tables::batches::AsOf;
@@ -21,7 +21,7 @@ use crate::{Connection, DbError, transactions};
 pub enum RepairError {
     /// The log could not be counted again.
     #[error(transparent)]
-    Audit(#[from] AuditError),
+    Verify(#[from] VerifyError),
     /// The differences could not be added.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -63,8 +63,8 @@ pub fn repair(
 impl Failure for RepairError {
     fn database(&self) -> Option<&DbError> {
         match self {
-            Self::Audit(AuditError::Database(error)) | Self::Write(WriteError::Database(error)) => Some(error),
-            Self::Audit(_) | Self::Write(_) => None,
+            Self::Verify(VerifyError::Database(error)) | Self::Write(WriteError::Database(error)) => Some(error),
+            Self::Verify(_) | Self::Write(_) => None,
         }
     }
 }

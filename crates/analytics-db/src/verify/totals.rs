@@ -14,7 +14,7 @@ use chrono::NaiveDate;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{AuditError, Difference, Figures, Findings, Log, recount};
+use super::{Difference, Figures, Findings, Log, VerifyError, recount};
 use crate::sql::{row, statement};
 use crate::tables::logged_events;
 use crate::{Connection, DbError};
@@ -23,12 +23,12 @@ use crate::{Connection, DbError};
 const PIECE: i64 = 10_000;
 
 /// Compares every metric, and returns a hash of all of them on top of `fingerprint`.
-pub(super) fn audit(
+pub(super) fn verify(
     connection: &mut Connection,
     log: Log<'_>,
     fingerprint: Fingerprint,
     findings: &mut Findings,
-) -> Result<Uuid, AuditError> {
+) -> Result<Uuid, VerifyError> {
     let mut counted = sums_of_days(connection)?;
     for (metric_type, missing) in &findings.corrections {
         *counted.entry(metric_type.clone()).or_default() += missing;
@@ -130,7 +130,7 @@ fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
 }
 
 /// What was added by hand, by the adjustments in the log.
-fn adjustments(connection: &mut Connection, log: Log<'_>) -> Result<Deltas, AuditError> {
+fn adjustments(connection: &mut Connection, log: Log<'_>) -> Result<Deltas, VerifyError> {
     row! {
         struct Row {
             id: Uuid,
@@ -165,7 +165,7 @@ fn compare(
     mut fingerprint: Fingerprint,
     mut expected: BTreeMap<String, Figures>,
     findings: &mut Findings,
-) -> Result<Uuid, AuditError> {
+) -> Result<Uuid, VerifyError> {
     let mut after = String::new();
     loop {
         let rows: Vec<Row> = statement(

@@ -11,7 +11,7 @@ COMMENT ON TABLE event_keys IS
 COMMENT ON COLUMN event_keys.digest IS
     'A hash of the normalized event: a second record with another digest contradicts the first.';
 COMMENT ON COLUMN event_keys.names_order IS
-    'The key is the hash of an order id, by which cancellations and refunds find their order: kept for REFUND_DAYS at least.';
+    'The key is the hash of an order id, by which cancellations and refunds find their order: to be kept longer than others.';
 
 -- Who sold a product last, as far as events said.
 CREATE TABLE product_vendors (

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use crate::json::Redaction;
-
 /// The reason why a record was rejected. The variants are in the order of checking: if a record has
 /// several faults, the one that comes first in this list is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,10 +107,10 @@ impl Rejection {
         Self { detail: format!("{part}: {}", self.detail), ..self }
     }
 
-    /// Removes the quoted value from the detail, if the field must not be stored.
-    pub(crate) fn redacted(self, redaction: &Redaction) -> Self {
+    /// Removes the quoted value from the detail, if the field is redacted.
+    pub(crate) fn without_value(self, is_redacted: impl Fn(&str) -> bool) -> Self {
         match self.quoted {
-            Some(field) if redaction.names(field) => {
+            Some(field) if is_redacted(field) => {
                 // The text before the field's name is the name of the part of the record.
                 let part = self.detail.find(field).and_then(|at| self.detail.get(..at)).unwrap_or_default();
                 Self::new(self.reason, format!("{part}{field} cannot be used; its value is redacted"))

@@ -52,6 +52,22 @@ enum Outcome {
     TooLarge,
 }
 
+/// What follows an attempt to write a part.
+enum Next {
+    Done(Outcome),
+    AtOnce,
+    /// Another attempt after a pause.
+    Later(DbError),
+}
+
+/// The attempts to write one part so far.
+#[derive(Default)]
+struct Tries {
+    failures: u32,
+    /// A connection broke, possibly after the transaction was committed.
+    answer_lost: bool,
+}
+
 pub(crate) struct Writer {
     settings: Arc<IngestSettings>,
     buffer: Arc<Buffer>,
@@ -169,81 +185,100 @@ impl Writer {
 
     /// Writes a part, retrying until it is stored, has to be halved, or is given up.
     fn write(&mut self, work_id: WorkId, batch: &mut Batch) -> Outcome {
-        let business = self.settings.decoder.business;
-        let (mut failures, mut answer_lost) = (0, false);
+        let mut tries = Tries::default();
         loop {
-            let (began, reread) = (Instant::now(), self.reread);
-            let error = match self.connected(|connection| count::count(connection, batch, business, reread)) {
-                Ok(written) => {
-                    self.recovered(Attempt::Batch);
-                    if written.reread == 0 {
-                        self.reread = Reread::Unlikely;
-                    }
-                    self.telemetry.committed(batch.items.len(), &written, began.elapsed());
-                    return Outcome::Stored;
-                }
-                Err(WriteError::AlreadyLogged) if self.reread == Reread::Unlikely => {
-                    self.reread = Reread::Possible;
-                    continue;
-                }
-                Err(WriteError::Busy) => {
-                    log::info!("other writers hold the counting lock, still waiting");
+            match self.attempt(work_id, batch, &mut tries) {
+                Next::Done(outcome) => return outcome,
+                Next::AtOnce => {}
+                Next::Later(error) => {
                     self.buffer.goes_forward(work_id);
-                    if !self.buffer.pause(work_id, Duration::ZERO) {
+                    if !self.may_try_again(work_id, &error, tries.failures) {
                         return Outcome::GivenUp;
                     }
-                    continue;
                 }
-                Err(WriteError::Fenced) if answer_lost && self.was_stored(batch) => {
-                    self.recovered(Attempt::Batch);
-                    return Outcome::Stored;
-                }
-                Err(WriteError::Fenced) => {
-                    self.telemetry.fenced();
-                    self.buffer.fenced(work_id);
-                    return Outcome::GivenUp;
-                }
-                Err(WriteError::Refused) => {
-                    failures = SUSPICIOUS;
-                    DbError::Unusable("a sum does not fit".into())
-                }
-                Err(error @ WriteError::AlreadyLogged) => DbError::Unusable(error.to_string()),
-                Err(WriteError::Database(error)) => error,
-            };
-            failures += 1;
-            let took = began.elapsed();
-            let error = match error {
-                // Whether the transaction was committed is known once the database can be reached.
-                DbError::Unreachable(_) => {
-                    answer_lost = true;
-                    error
-                }
-                DbError::Statement(_) if took >= TOO_LONG && batch.items.len() > 1 => {
-                    // The database works, and the halves are tried next: that counts as progress.
-                    log::warn!("a statement for {} records took too long, halving the batch", batch.items.len());
-                    self.buffer.goes_forward(work_id);
-                    return Outcome::TooLarge;
-                }
-                DbError::Statement(failure) => match refusal::fault(&failure) {
-                    Fault::Record => self.suspect(batch, &mut failures, DbError::Statement(failure)),
-                    Fault::Operator => DbError::Unusable(format!(
-                        "a unique index that does not belong to this service rejects valid records and has to be dropped: {failure}"
-                    )),
-                    Fault::Unclear => {
-                        if took >= WAITED {
-                            self.end_frozen();
-                        }
-                        self.suspect_in_time(batch, &mut failures, DbError::Statement(failure))
-                    }
-                },
-                DbError::Busy => error,
-                DbError::Unusable(_) => self.suspect_in_time(batch, &mut failures, error),
-            };
-            self.buffer.goes_forward(work_id);
-            if !self.may_try_again(work_id, &error, failures) {
-                return Outcome::GivenUp;
             }
         }
+    }
+
+    /// Counts a part once, and decides what the result means.
+    fn attempt(&mut self, work_id: WorkId, batch: &mut Batch, tries: &mut Tries) -> Next {
+        let business = self.settings.decoder.business;
+        let (began, reread) = (Instant::now(), self.reread);
+        let error = match self.connected(|connection| count::count(connection, batch, business, reread)) {
+            Ok(written) => {
+                self.recovered(Attempt::Batch);
+                if written.reread == 0 {
+                    self.reread = Reread::Unlikely;
+                }
+                self.telemetry.committed(batch.items.len(), &written, began.elapsed());
+                return Next::Done(Outcome::Stored);
+            }
+            Err(WriteError::AlreadyLogged) if self.reread == Reread::Unlikely => {
+                self.reread = Reread::Possible;
+                return Next::AtOnce;
+            }
+            Err(WriteError::Busy) => {
+                log::info!("other writers hold the counting lock, still waiting");
+                self.buffer.goes_forward(work_id);
+                let is_wanted = self.buffer.pause(work_id, Duration::ZERO);
+                return if is_wanted { Next::AtOnce } else { Next::Done(Outcome::GivenUp) };
+            }
+            Err(WriteError::Fenced) if tries.answer_lost && self.was_stored(batch) => {
+                self.recovered(Attempt::Batch);
+                return Next::Done(Outcome::Stored);
+            }
+            Err(WriteError::Fenced) => {
+                self.telemetry.fenced();
+                self.buffer.fenced(work_id);
+                return Next::Done(Outcome::GivenUp);
+            }
+            Err(WriteError::Refused) => {
+                tries.failures = SUSPICIOUS;
+                DbError::Unusable("a sum does not fit".into())
+            }
+            Err(error @ WriteError::AlreadyLogged) => DbError::Unusable(error.to_string()),
+            Err(WriteError::Database(error)) => error,
+        };
+        tries.failures += 1;
+        self.failure(work_id, batch, tries, error, began.elapsed())
+    }
+
+    /// Finds out why the database failed, and whether a record of the part is the cause.
+    fn failure(
+        &mut self,
+        work_id: WorkId,
+        batch: &mut Batch,
+        tries: &mut Tries,
+        error: DbError,
+        took: Duration,
+    ) -> Next {
+        Next::Later(match error {
+            // Whether the transaction was committed is known once the database can be reached.
+            DbError::Unreachable(_) => {
+                tries.answer_lost = true;
+                error
+            }
+            DbError::Statement(_) if took >= TOO_LONG && batch.items.len() > 1 => {
+                // The database works, and the halves are tried next: that counts as progress.
+                log::warn!("a statement for {} records took too long, halving the batch", batch.items.len());
+                self.buffer.goes_forward(work_id);
+                return Next::Done(Outcome::TooLarge);
+            }
+            DbError::Statement(failure) => match refusal::fault(&failure) {
+                Fault::Record => self.suspect(batch, &mut tries.failures, DbError::Statement(failure)),
+                Fault::Operator => DbError::Unusable(format!(
+                    "a unique index that does not belong to this service rejects valid records and has to be dropped: {failure}"
+                )),
+                Fault::Unclear => {
+                    if took >= WAITED {
+                        self.end_frozen();
+                    }
+                    self.suspect_in_time(batch, &mut tries.failures, DbError::Statement(failure))
+                }
+            },
+            DbError::Busy => error,
+            DbError::Unusable(_) => self.suspect_in_time(batch, &mut tries.failures, error),
+        })
     }
 
     /// Suspects the records once the batch has failed [`SUSPICIOUS`] times.

@@ -62,7 +62,7 @@ impl Decoder {
     /// # Errors
     /// The [`Rejection`] with which the record becomes a dead letter.
     pub fn decode(&self, record: &Record, now: DateTime<Utc>) -> Result<Event, Rejection> {
-        self.read(record, now).map_err(|rejection| rejection.redacted(&self.redaction))
+        self.read(record, now).map_err(|rejection| rejection.without_value(|field| self.redaction.names(field)))
     }
 
     fn read(&self, record: &Record, now: DateTime<Utc>) -> Result<Event, Rejection> {

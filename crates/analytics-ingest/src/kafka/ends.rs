@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::buffer::{Buffer, End};
 use crate::settings::IngestSettings;
 
-use super::start::Regressions;
+use super::regressions::Regressions;
 
 /// How often the broker is queried.
 const EVERY: Duration = Duration::from_secs(5);

@@ -19,7 +19,8 @@ use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
 use super::ends::named;
-use super::start::{self, Regressions, Start};
+use super::regressions::Regressions;
+use super::start::{self, Start};
 
 /// How long a revocation waits for transactions that are in progress.
 const DRAIN: Duration = Duration::from_secs(8);

@@ -4,12 +4,14 @@
 mod damage;
 mod ends;
 mod membership;
+mod regressions;
 mod start;
 
 pub(crate) use damage::{is_damage, record_damage};
 pub(crate) use ends::{follow, topics};
 pub(crate) use membership::{Consumer, Membership, consumer};
-pub(crate) use start::{Begin, Regressions, record_remade};
+pub(crate) use regressions::Regressions;
+pub(crate) use start::{Begin, record_remade};
 
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 //! stored offset that the log no longer holds is a gap, which is recorded before reading continues.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_db::tables::ingest_offsets::{Gap, StoredOffset};
@@ -21,13 +21,11 @@ use crate::settings::{IngestSettings, Start as StartAt};
 use crate::telemetry::Telemetry;
 
 use super::ends::{MOST_SILENT, asking, ends, is_silence, leaders};
+use super::regressions::Regressions;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one connection with all its requests to the database may take.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a partition may end before its stored offset until its records count as lost. A new
-/// leader may not know for a moment how much of its log the followers have confirmed.
-const REGRESSION: Duration = Duration::from_secs(60);
 
 const REMADE: &str = "the topic was deleted and recreated";
 
@@ -84,34 +82,6 @@ pub(super) struct Start {
     pub(super) waiting: HashMap<TopicPartition, Offset>,
     /// The ids of the topics to which the offsets refer, as far as the topics have ids.
     pub(super) topic_ids: HashMap<String, String>,
-}
-
-/// A regression that is observed again after this time counts as a new one.
-const SEEN: Duration = Duration::from_secs(30);
-
-/// For each partition that ends before its stored offset: since when, and when that was last
-/// observed. Kept over all sessions of the process.
-#[derive(Clone, Default)]
-pub(crate) struct Regressions(Arc<Mutex<HashMap<TopicPartition, (Instant, Instant)>>>);
-
-impl Regressions {
-    /// Notes that the partition ends too early. Returns whether it has done so for long enough that
-    /// it will not grow back.
-    pub(super) fn is_lasting(&self, partition: &TopicPartition) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let (since, seen) = known.entry(partition.clone()).or_insert((now, now));
-        if seen.elapsed() > SEEN {
-            *since = now;
-        }
-        *seen = now;
-        since.elapsed() > REGRESSION
-    }
-
-    /// Forgets that the partition ended too early.
-    fn is_over(&self, partition: &TopicPartition) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(partition);
-    }
 }
 
 /// Runs `work` on a new connection to the database, and gives up if the database does not answer in

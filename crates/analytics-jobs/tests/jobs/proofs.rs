@@ -261,7 +261,7 @@ fn rebuild_sets_everything_right_and_then_finds_nothing() {
     assert!(said.contains("metric total_views: found") && said.contains("nothing was changed"), "{said}");
     assert_eq!(numbers(&service), damaged);
     let said = service.done(&["rebuild", "--metrics", "total_v*"]);
-    assert!(said.contains("1 numbers were set right"), "{said}");
+    assert!(said.contains("1 numbers were corrected"), "{said}");
     service.done(&["rebuild"]);
     assert_eq!(numbers(&service), before);
     let said = service.done(&["rebuild"]);

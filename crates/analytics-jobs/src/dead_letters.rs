@@ -1,8 +1,9 @@
-//! `analytics-jobs dead-letters list|show|replay|discard|purge`: works on records that could not be
-//! counted.
+//! `analytics-jobs dead-letters list|show|replay|discard|purge`: works on records that could not
+//! be counted.
 //!
-//! Bulk actions work on [`PIECE`] dead letters per transaction and check for shutdown in between, so
-//! a job that was stopped can be run again.
+//! Bulk actions commit after a limited number of dead letters and check for shutdown in between. A
+//! job that was stopped can be run again: replays are idempotent, and discarding and purging
+//! continue with what is left.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -61,8 +62,8 @@ pub enum DeadLetters {
     },
     /// Close open dead letters without counting them
     ///
-    /// Deletes their payloads, keys and headers. The dead letters themselves and the actions on
-    /// them are kept until they are purged.
+    /// Deletes their payloads and keys. The dead letters themselves, and who discarded them, are
+    /// kept until they are purged.
     Discard(Chosen),
     /// Delete dead letters that are older than DEAD_LETTER_DAYS
     ///
@@ -215,8 +216,8 @@ fn show(connection: &mut Connection, id: Uuid) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Does `work` for the selected dead letters, [`PIECE`] at a time, until a shutdown is requested, and
-/// reports progress on standard error.
+/// Does `work` for the selected dead letters, [`PIECE`] at a time, until a shutdown is requested.
+/// Reports progress on standard error.
 fn each_piece(
     connection: &mut Connection,
     filter: &LetterFilter,

@@ -12,7 +12,7 @@ use crate::database;
 
 #[derive(Debug, Subcommand)]
 pub enum Offsets {
-    /// Show the stored offset of each partition, its lag, its counts, and the age of its last report
+    /// Show the stored offset, the lag and the counts of each partition
     Show,
     /// Set the offset at which counting of a partition continues
     ///

@@ -1,5 +1,5 @@
-//! `analytics-jobs partitions`: creates the event log's missing partitions, and the indexes of those
-//! whose days are over.
+//! `analytics-jobs partitions`: creates the event log's missing partitions, and the indexes of
+//! those whose days are over.
 
 use analytics_db::migrations;
 use analytics_db::tables::partitions;
@@ -22,6 +22,8 @@ pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()
     }
     match ensured.postponed {
         0 => Ok(()),
-        postponed => bail!("{postponed} partitions were not created, because the event log was in use; run this job again"),
+        postponed => {
+            bail!("{postponed} partitions were not created, because the event log was in use; run this job again")
+        }
     }
 }

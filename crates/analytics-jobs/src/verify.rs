@@ -1,5 +1,5 @@
-//! `analytics-jobs verify`: recounts everything from the event log, stores a proof, and fails if any
-//! number differs.
+//! `analytics-jobs verify`: recounts everything from the event log, stores a proof, and fails if
+//! any number differs.
 
 use std::time::Instant;
 

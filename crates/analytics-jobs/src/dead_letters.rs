@@ -149,13 +149,14 @@ impl Chosen {
 }
 
 /// Returns at most `limit` dead letters, newest records first, before the one with the id `before`.
+/// Access is that of an operator, who may read everything.
 fn page(
     connection: &mut Connection,
     filter: &LetterFilter,
     before: Option<Uuid>,
     limit: i64,
 ) -> anyhow::Result<Vec<DeadLetter>> {
-    let access = Tenant::Marketplace.event_log().context("operators may read the log")?;
+    let access = Tenant::Marketplace.event_log().context("operators have no access to the event log")?;
     Ok(newest(connection, access, filter, before, limit)?)
 }
 
@@ -193,7 +194,7 @@ fn time(time: DateTime<Utc>) -> String {
 }
 
 fn show(connection: &mut Connection, id: Uuid) -> anyhow::Result<()> {
-    let access = Tenant::Marketplace.event_log().context("operators may read the log")?;
+    let access = Tenant::Marketplace.event_log().context("operators have no access to the event log")?;
     let Some((letter, contents, actions)) = one(connection, access, id)? else { bail!("there is no dead letter {id}") };
     println!("id         {}", letter.id);
     println!("place      {}/{} offset {}", letter.topic, letter.partition, letter.offset);

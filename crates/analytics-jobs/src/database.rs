@@ -1,30 +1,31 @@
-//! The connection of a job.
+//! Connects a job to the database, and waits while the database cannot be reached.
 
 use analytics_db::{Connection, DatabaseUrl, DbError, connection, usable};
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use analytics_process::waiting::{Failed, until_available};
 
-/// Where the database is.
+/// Returns the address of the database.
 ///
 /// # Errors
-/// What is wrong with `DATABASE_URL`.
+/// If `DATABASE_URL` is missing or invalid.
 pub(super) fn url(settings: &Settings) -> Result<DatabaseUrl, SettingsError> {
     settings.parse("DATABASE_URL", DatabaseUrl::parse)
 }
 
-/// Connects, for as long as it takes: a database that is away comes back.
+/// Connects without checking the schema. Tries again until the database can be reached.
 ///
 /// # Errors
-/// Where the process is to stop first.
+/// If the database cannot be used, or if the process is asked to stop first.
 pub(super) fn reach(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
     reach_with(settings, shutdown, |_| Ok(()))
 }
 
-/// The same for jobs that need the schema and the settings of this version.
+/// Connects like [`reach`], and checks that this version works with the schema and that the
+/// settings that the numbers depend on are those of the database.
 ///
 /// # Errors
-/// A schema or settings that this version does not work with.
+/// Those of [`reach`], and a schema or settings that do not fit.
 pub(super) fn ready(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
     let business = settings.business()?;
     reach_with(settings, shutdown, |connection| usable::check(connection, business))

@@ -1,4 +1,9 @@
-//! `analytics-jobs dead-letters list|show|replay|discard|purge`
+//! `analytics-jobs dead-letters list|show|replay|discard|purge`: works on records that could not
+//! be counted.
+//!
+//! Bulk actions commit after a limited number of dead letters and check for shutdown in between. A
+//! job that was stopped can be run again: replays are idempotent, and discarding and purging
+//! continue with what is left.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,79 +24,90 @@ use uuid::Uuid;
 
 use crate::database;
 
-/// How many dead letters one transaction replays or discards.
+/// Number of dead letters that are replayed or discarded at once.
 const PIECE: i64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub enum DeadLetters {
     /// List dead letters, newest records first
+    ///
+    /// Also lists, on standard error, the records whose dead letters were not kept because all dead
+    /// letters together had reached DEAD_LETTER_MAX_TOTAL_BYTES.
     List {
         #[command(flatten)]
         which: Which,
-        /// open, replayed, discarded, or all
+        /// The state: open, replayed, discarded, or all
         #[arg(long, default_value = "open")]
         state: String,
-        /// The most that are listed
+        /// How many are listed at most
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
     },
-    /// Show one dead letter, its payload, and what was done with it
+    /// Show one dead letter with its headers, its payload, and the actions on it
     Show {
-        /// Its id
+        /// The id of the dead letter
         id: Uuid,
     },
-    /// Try open dead letters again, by the ordinary decoding and counting
+    /// Decode and count open dead letters again
     ///
-    /// Each counts once, however often it is replayed. What is refused again stays open.
+    /// A dead letter counts once, no matter how often it is replayed. One that is rejected again
+    /// stays open. Replaying needs the same settings as ingest: KAFKA_TOPICS, KAFKA_EXTRA_TOPICS,
+    /// REDACT_FIELDS and MAX_RECORD_BYTES.
     Replay {
         #[command(flatten)]
         chosen: Chosen,
-        /// A file with the payload to count in place of the original, for one dead letter
+        /// A file with a corrected payload, to be counted instead of the original; needs one --id
         #[arg(long, value_name = "FILE", requires = "id")]
         payload: Option<PathBuf>,
     },
-    /// Decide that dead letters are not to be counted: their bytes go, the trace stays
+    /// Close open dead letters without counting them
+    ///
+    /// Deletes their payloads and keys. The dead letters themselves, and who discarded them, are
+    /// kept until they are purged.
     Discard(Chosen),
-    /// Forget dead letters that are older than DEAD_LETTER_DAYS
+    /// Delete dead letters that are older than DEAD_LETTER_DAYS
+    ///
+    /// For cron, once a day. The position of a record that was replayed is kept for DEDUPE_DAYS
+    /// after the replay, so that the record does not count twice if ingest reads it again.
     Purge,
 }
 
-/// Which dead letters.
+/// Filters of dead letters. All that are given must match.
 #[derive(Debug, Args)]
 pub struct Which {
-    /// Of this id; may be given several times
+    /// Only this dead letter; may be given several times
     #[arg(long)]
     id: Vec<Uuid>,
-    /// With this reason, such as invalid_amount
+    /// Only those with this reason, such as invalid_amount
     #[arg(long, value_parser = reason)]
     reason: Option<String>,
-    /// From this topic
+    /// Only those from this topic
     #[arg(long)]
     topic: Option<String>,
-    /// Refused at this time or later, as in 2026-11-01T00:00:00Z
+    /// Only those rejected at this time or later, such as 2026-11-01T00:00:00Z
     #[arg(long)]
     from: Option<DateTime<Utc>>,
-    /// Refused before this time
+    /// Only those rejected before this time
     #[arg(long)]
     to: Option<DateTime<Utc>>,
 }
 
-/// The dead letters that something is to be done with.
+/// The dead letters to replay or to discard, and who does it.
 #[derive(Debug, Args)]
 pub struct Chosen {
     #[command(flatten)]
     which: Which,
-    /// All that are open
+    /// All open dead letters
     #[arg(long)]
     all: bool,
-    /// Who does it, for the trace
+    /// The name that is recorded with the action
     #[arg(long, env = "USER", default_value = "operator")]
     actor: String,
 }
 
 fn reason(code: &str) -> Result<String, String> {
     let codes = || Reason::ALL.map(Reason::code).join(", ");
-    Reason::of_code(code).map(|reason| reason.code().to_owned()).ok_or_else(|| format!("there are {}", codes()))
+    Reason::of_code(code).map(|reason| reason.code().to_owned()).ok_or_else(|| format!("must be one of {}", codes()))
 }
 
 pub(super) fn run(command: DeadLetters, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
@@ -113,7 +129,10 @@ impl Which {
 }
 
 impl Chosen {
-    /// The filter, if anything was chosen at all.
+    /// Returns the filter.
+    ///
+    /// # Errors
+    /// If neither a filter nor `--all` was given.
     fn filter(self, state: Option<State>) -> anyhow::Result<LetterFilter> {
         let all = self.all;
         let filter = self.which.filter(state);
@@ -123,20 +142,21 @@ impl Chosen {
             || filter.from.is_some()
             || filter.to.is_some();
         if !chosen && !all {
-            bail!("say which: --id, --reason, --topic, --from, --to, or --all");
+            bail!("select dead letters with --id, --reason, --topic, --from or --to, or all open ones with --all");
         }
         Ok(filter)
     }
 }
 
-/// Operators read and write everything.
+/// Returns at most `limit` dead letters, newest records first, before the one with the id `before`.
+/// Access is that of an operator, who may read everything.
 fn page(
     connection: &mut Connection,
     filter: &LetterFilter,
     before: Option<Uuid>,
     limit: i64,
 ) -> anyhow::Result<Vec<DeadLetter>> {
-    let access = Tenant::Marketplace.event_log().context("operators may read the log")?;
+    let access = Tenant::Marketplace.event_log().context("operators have no access to the event log")?;
     Ok(newest(connection, access, filter, before, limit)?)
 }
 
@@ -146,7 +166,7 @@ fn list(connection: &mut Connection, which: Which, state: &str, limit: i64) -> a
         named => Some(State::named(named).map_err(|why| anyhow!("--state: {why}, or all"))?),
     };
     let letters = page(connection, &which.filter(state), None, limit)?;
-    println!("{:<36}  {:<20}  {:<9}  {:<18}  {:<32}  DETAIL", "ID", "REFUSED", "STATE", "REASON", "PLACE");
+    println!("{:<36}  {:<20}  {:<9}  {:<18}  {:<32}  DETAIL", "ID", "REJECTED", "STATE", "REASON", "PLACE");
     for letter in &letters {
         let place = format!("{}/{}@{}", letter.topic, letter.partition, letter.offset);
         println!(
@@ -162,8 +182,8 @@ fn list(connection: &mut Connection, which: Which, state: &str, limit: i64) -> a
     for stretch in dead_letters::not_kept(connection)? {
         let NotKept { topic, partition, reason, first_offset, last_offset, letters } = stretch;
         eprintln!(
-            "not kept, because of DEAD_LETTER_MAX_TOTAL_BYTES: {letters} of {topic}/{partition} with {reason}, \
-             offsets {first_offset} to {last_offset}; offsets set has them read again"
+            "not kept because of DEAD_LETTER_MAX_TOTAL_BYTES: {letters} records of {topic}/{partition} with {reason}, \
+             offsets {first_offset} to {last_offset}; `analytics-jobs offsets set` has ingest read them again"
         );
     }
     Ok(())
@@ -174,12 +194,12 @@ fn time(time: DateTime<Utc>) -> String {
 }
 
 fn show(connection: &mut Connection, id: Uuid) -> anyhow::Result<()> {
-    let access = Tenant::Marketplace.event_log().context("operators may read the log")?;
+    let access = Tenant::Marketplace.event_log().context("operators have no access to the event log")?;
     let Some((letter, contents, actions)) = one(connection, access, id)? else { bail!("there is no dead letter {id}") };
     println!("id         {}", letter.id);
     println!("place      {}/{} offset {}", letter.topic, letter.partition, letter.offset);
     println!("timestamp  {}", letter.record_timestamp.map_or("-".into(), time));
-    println!("refused    {}", time(letter.created_at));
+    println!("rejected   {}", time(letter.created_at));
     println!("state      {}", letter.state);
     println!("reason     {}: {}", letter.reason, letter.detail);
     println!("headers    {}", serde_json::to_string(&contents.headers)?);
@@ -190,14 +210,15 @@ fn show(connection: &mut Connection, id: Uuid) -> anyhow::Result<()> {
     }
     for Action { action, acted_at, actor, result, event_id, detail, corrected } in actions {
         let event = event_id.map_or(String::new(), |event| format!(" as event {event}"));
-        let corrected = if corrected { " with another payload" } else { "" };
+        let corrected = if corrected { " with a corrected payload" } else { "" };
         let detail = detail.map_or(String::new(), |detail| format!(": {detail}"));
         println!("{}  {action}{corrected} by {actor}: {result}{event}{detail}", time(acted_at));
     }
     Ok(())
 }
 
-/// Works through the chosen open letters, a piece at a time, and says how far it is.
+/// Does `work` for the selected dead letters, [`PIECE`] at a time, until a shutdown is requested.
+/// Reports progress on standard error.
 fn each_piece(
     connection: &mut Connection,
     filter: &LetterFilter,
@@ -212,7 +233,7 @@ fn each_piece(
         before = Some(*last);
         work(connection, &ids)?;
         done += ids.len();
-        eprintln!("{done} dead letters done");
+        eprintln!("{done} dead letters processed");
     }
     Ok(())
 }
@@ -226,12 +247,12 @@ fn replay_chosen(
 ) -> anyhow::Result<()> {
     let decoder = settings.decoder()?;
     let actor = chosen.actor.clone();
-    // One that is named may be replayed again; the trace then says that it repeats.
+    // A dead letter that is given by its id is replayed in any state, and the action is recorded.
     let named = chosen.which.id.clone();
     let filter = chosen.filter(if named.is_empty() { Some(State::Open) } else { None })?;
     let corrected = payload.map(|path| std::fs::read(&path).with_context(|| path.display().to_string())).transpose()?;
     if corrected.is_some() && named.len() != 1 {
-        bail!("a corrected payload is for one dead letter: give one --id");
+        bail!("--payload: needs exactly one --id");
     }
     let mut results: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut seen = Vec::new();
@@ -240,7 +261,7 @@ fn replay_chosen(
         for replayed in replay(connection, ids, corrected.as_deref(), &decoder, &actor)? {
             let (name, why) = match replayed.result {
                 Ok(outcome) => (outcome.name(), outcome.detail()),
-                Err(why) => ("not tried", Some(why.to_string())),
+                Err(why) => ("not replayed", Some(why.to_string())),
             };
             *results.entry(name).or_default() += 1;
             if let Some(why) = why {
@@ -250,10 +271,10 @@ fn replay_chosen(
         Ok(())
     })?;
     if let Some(unknown) = named.iter().find(|id| !seen.contains(*id)) {
-        bail!("there is no dead letter {unknown}, or it is none of those that were chosen");
+        bail!("there is no dead letter {unknown} that the other options select");
     }
     let counts: Vec<String> = results.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    println!("{}", if counts.is_empty() { "no dead letters".into() } else { counts.join(", ") });
+    println!("{}", if counts.is_empty() { "no dead letters to replay".into() } else { counts.join(", ") });
     Ok(())
 }
 
@@ -269,7 +290,8 @@ fn discard_chosen(connection: &mut Connection, chosen: Chosen, shutdown: &Shutdo
     Ok(())
 }
 
-/// How many days dead letters are kept, and how many the places of replayed ones stay known after that.
+/// Returns for how many days dead letters are kept after their rejection, and for how many days the
+/// places of replayed ones are kept after the replay.
 pub(super) fn days(settings: &Settings) -> Result<(u32, u32), SettingsError> {
     Ok((settings.number("DEAD_LETTER_DAYS", 1..=36_500, "days")?, settings.number("DEDUPE_DAYS", 1..=36_500, "days")?))
 }
@@ -284,6 +306,6 @@ fn purge(connection: &mut Connection, settings: &Settings, shutdown: &Shutdown) 
             break;
         }
     }
-    println!("{forgotten} dead letters older than {days} days forgotten");
+    println!("{forgotten} dead letters older than {days} days purged");
     Ok(())
 }

@@ -1,4 +1,7 @@
-//! One-shot jobs: each subcommand is a module.
+//! The subcommands of `analytics-jobs`, one module each.
+//!
+//! Each prints its results on standard output. [`run`] returns an error if the job failed or if
+//! `verify` found a difference; the binary then exits with 1.
 
 mod database;
 mod dead_letters;
@@ -13,45 +16,50 @@ use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use clap::Subcommand;
 
-/// What there is to do.
+/// A subcommand with its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring the database to the schema of this version
+    /// Create the schema, or upgrade it to this version
     ///
-    /// Safe to run again, and by several at once. The first run also stores BASE_CURRENCY and
-    /// BUSINESS_TIMEZONE, which the numbers depend on and which cannot be changed afterwards.
+    /// Safe to repeat, and to run several times at once. The first run also stores BASE_CURRENCY
+    /// and BUSINESS_TIMEZONE. The numbers depend on them, so they cannot be changed afterwards.
     Migrate,
-    /// Show or set how far each partition is counted
+    /// Show, set or remove the stored offsets, up to which each partition is counted
     #[command(subcommand)]
     Offsets(offsets::Offsets),
-    /// Count everything again from the log and compare it with what stands
+    /// Recount everything from the event log and compare the result with the stored numbers
     ///
-    /// Works on one snapshot while ingest goes on, changes no number, and stores a proof. Days that
-    /// were proved before and have not changed since are not read again, unless --full or --since
-    /// says so. Ends with 1 where anything differs, and names it.
+    /// Reads one snapshot while ingest continues, changes no number, and stores the result as a
+    /// proof. Days that were proved before and have not changed since are not read again, unless
+    /// --full or --since requests it. Lists the numbers that differ, and exits with 1 if there are
+    /// any.
     Verify(verify::Verify),
-    /// Set numbers right that are not as the log says
+    /// Correct numbers that differ from the event log
     ///
-    /// Shows each number that differs, and adds what is missing in one transaction while ingest
-    /// goes on. Readers never see anything between the wrong number and the right one.
+    /// Recounts everything, lists each number that differs, and adds the differences in one
+    /// transaction while ingest continues. Readers see either the wrong number or the right one,
+    /// and nothing in between.
     Rebuild(rebuild::Rebuild),
-    /// List, show, replay and discard records that could not be counted
+    /// List, show, replay, discard and purge dead letters: records that could not be counted
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
-    /// Make the partitions of the coming weeks, and index those that are quiet
+    /// Create the event log's partitions for the coming weeks, and index those that are over
     ///
-    /// For cron, once a day. While its three days last a partition has small indexes only, so that
-    /// ingest is fast; a day after its end it gets those by user, product and vendor, while ingest
-    /// goes on.
+    /// For cron, once a day. A partition covers three days. While events stream into it, it has
+    /// small indexes only, so that ingest is fast. One day after its last day it gets the indexes
+    /// by user, product and vendor. Neither step blocks ingest. Exits with 1 if a partition could
+    /// not be created because the event log was in use all the time; run the job again then.
     Partitions,
-    /// Mint a token for development, signed with JWT_SECRET
+    /// Print a token for development, signed with JWT_SECRET
+    ///
+    /// The token is an HS256 JWT for the Authorization header of requests to the API.
     Token(token::Token),
 }
 
-/// Checks every setting that some job reads.
+/// Checks the settings that jobs read: for `--check-settings`.
 ///
 /// # Errors
-/// The first that is missing or cannot be used, in a sentence.
+/// The first setting that is missing or invalid, in one sentence.
 pub fn check(settings: &Settings) -> anyhow::Result<()> {
     database::url(settings)?;
     settings.decoder()?;
@@ -59,10 +67,11 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Does it.
+/// Runs a subcommand to its end, or until it is asked to stop.
 ///
 /// # Errors
-/// What the subcommand says.
+/// If the job fails, or finds what an operator has to act on, such as drift. The error is a
+/// sentence to print.
 pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     match command {
         Command::Migrate => migrate::run(settings, shutdown),

@@ -1,4 +1,5 @@
-//! `analytics-jobs migrate`
+//! `analytics-jobs migrate`: applies the missing migrations, stores the settings that the numbers
+//! depend on, and creates the event log's partitions.
 
 use analytics_db::migrations;
 use analytics_db::tables::{partitions, service_settings};
@@ -22,7 +23,8 @@ pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()
     }
     if ensured.postponed > 0 {
         log::warn!(
-            "{} partitions were not made, because the log is being read; `partitions` makes them",
+            "{} partitions were not created, because the event log was in use; \
+             run `analytics-jobs partitions` to create them",
             ensured.postponed
         );
     }

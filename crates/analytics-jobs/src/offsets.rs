@@ -1,4 +1,4 @@
-//! `analytics-jobs offsets show|set|forget`
+//! `analytics-jobs offsets show|set|forget`: the stored offsets, at which counting continues.
 
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_db::tables::ingest_offsets as offsets;
@@ -12,47 +12,47 @@ use crate::database;
 
 #[derive(Debug, Subcommand)]
 pub enum Offsets {
-    /// Show how far each partition is counted
+    /// Show the stored offset, the lag and the counts of each partition
     Show,
-    /// Set the next offset of a partition that was read before
+    /// Set the offset at which counting of a partition continues
     ///
-    /// A running worker notices within seconds and goes on from there. Records that were counted
-    /// already are recognised and change no number, so setting back is always safe; setting
+    /// A running worker notices within seconds and continues there. Moving an offset back is always
+    /// safe: records that were counted before are recognised and change no number. Moving it
     /// forward skips records.
     Set(Set),
-    /// Forget how far a topic is counted that is retired
+    /// Remove the stored offsets of a retired topic
     ///
-    /// What was counted stays counted. A topic of the mapping is taken up again from its beginning, or
-    /// where KAFKA_START says, once a worker has it assigned anew: its records are recognised and counted
-    /// once, as far as DEDUPE_DAYS reaches.
+    /// What was counted stays counted. A topic that is still mapped is read again, from its
+    /// beginning or from where KAFKA_START says, once it is assigned to a worker again. Events that
+    /// were counted within the last DEDUPE_DAYS are recognised and do not count twice.
     Forget(Forget),
 }
 
 #[derive(Debug, Args)]
 pub struct Forget {
-    /// The consumer group; KAFKA_GROUP_ID if it is not given
+    /// The consumer group; by default KAFKA_GROUP_ID
     #[arg(long)]
     group: Option<String>,
     /// The topic
     #[arg(long)]
     topic: String,
-    /// The partition; all that the group has read if it is not given
+    /// The partition; by default all that have a stored offset
     #[arg(long)]
     partition: Option<i32>,
 }
 
 #[derive(Debug, Args)]
 pub struct Set {
-    /// The consumer group; KAFKA_GROUP_ID if it is not given
+    /// The consumer group; by default KAFKA_GROUP_ID
     #[arg(long)]
     group: Option<String>,
     /// The topic
     #[arg(long)]
     topic: String,
-    /// The partition; all that the group has read if it is not given
+    /// The partition; by default all that have a stored offset
     #[arg(long)]
     partition: Option<i32>,
-    /// The next offset to count
+    /// The offset of the next record to count
     #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
     offset: i64,
 }
@@ -79,7 +79,7 @@ pub(super) fn run(command: Offsets, settings: &Settings, shutdown: &Shutdown) ->
             let group = group_of(group, settings)?;
             match offsets::forget(connection, &group, &topic, partition)? {
                 None => bail!("{}", never_read(&group, &topic, partition)),
-                Some(forgotten) => println!("{group} {topic}: {forgotten} partitions forgotten"),
+                Some(forgotten) => println!("{group} {topic}: removed the stored offsets of {forgotten} partitions"),
             }
         }
     }
@@ -92,12 +92,12 @@ fn group_of(named: Option<String>, settings: &Settings) -> Result<String, Settin
 
 fn never_read(group: &str, topic: &str, partition: Option<i32>) -> String {
     let partition = partition.map_or(String::new(), |number| format!("/{number}"));
-    format!("the group {group} has never read {topic}{partition}")
+    format!("the consumer group {group} has no stored offset of {topic}{partition}")
 }
 
 fn show(stored: &[offsets::StoredOffset]) {
     println!(
-        "{:<24} {:<28} {:>9} {:>12} {:>10} {:>12} {:>10} {:>10}  {:<24} SEEN",
+        "{:<24} {:<28} {:>9} {:>12} {:>10} {:>12} {:>10} {:>10}  {:<24} REPORTED",
         "GROUP", "TOPIC", "PARTITION", "NEXT OFFSET", "LAG", "EVENTS", "DUPLICATES", "REJECTED", "LAST EVENT"
     );
     for row in stored {

@@ -1,4 +1,5 @@
-//! `analytics-jobs partitions`
+//! `analytics-jobs partitions`: creates the event log's missing partitions, and the indexes of
+//! those whose days are over.
 
 use analytics_db::migrations;
 use analytics_db::tables::partitions;
@@ -13,14 +14,16 @@ pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()
     let connection = &mut database::ready(settings, shutdown)?;
     let (url, now) = (database::url(settings)?, Utc::now());
     let ensured = migrations::exclusively(connection, &url, |connection| partitions::ensure(connection, now))?;
-    let indexed = partitions::index_quiet(connection, &url, now, |name| log::info!("making the index {name}"))?;
+    let indexed = partitions::index_quiet(connection, &url, now, |name| log::info!("creating the index {name}"))?;
     let made = ensured.made;
     match indexed {
-        Some(indexed) => println!("made {made} partitions ahead, and {indexed} indexes on quiet ones"),
-        None => println!("made {made} partitions ahead; another run is making indexes"),
+        Some(indexed) => println!("created {made} partitions, and {indexed} indexes on partitions whose days are over"),
+        None => println!("created {made} partitions; another run is creating indexes"),
     }
     match ensured.postponed {
         0 => Ok(()),
-        postponed => bail!("{postponed} partitions were not made, because the log is being read; run this again"),
+        postponed => {
+            bail!("{postponed} partitions were not created, because the event log was in use; run this job again")
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `analytics-jobs rebuild`
+//! `analytics-jobs rebuild`: recounts everything from the event log, and corrects the numbers that
+//! differ.
 
 use std::collections::BTreeMap;
 
@@ -16,22 +17,23 @@ use crate::{database, verify};
 
 #[derive(Debug, Args)]
 pub struct Rebuild {
-    /// Show what would change, and change nothing
+    /// Only show what would change
     #[arg(long)]
     dry_run: bool,
-    /// Only metrics whose type matches, as in 'seller_revenue:*'; * stands for anything
+    /// Correct only metrics whose type matches, such as 'seller_revenue:*'; * matches any text
     #[arg(long, value_name = "PATTERN", default_value = "*")]
     metrics: String,
-    /// Before that, give views and lines that belong to nobody the vendor that is known now
+    /// First attribute views and order lines without a vendor to the vendor that is known now
     ///
-    /// Counting takes a vendor from earlier records only. This looks at what is known by now,
-    /// whatever the order in which it came, changes what the log says about whose they are, and
-    /// reports what moved to whom.
+    /// Counting takes a product's vendor from earlier records only. This option uses what is known
+    /// now, no matter when it arrived. It changes the vendor in the event log, adds the difference
+    /// to the numbers, and lists by how much each number changed.
     #[arg(long)]
     reattribute: bool,
-    /// Follow the log although it is not what was counted: events were changed or are missing
+    /// Correct the numbers even if events in the log were changed or are missing
     ///
-    /// Without this nothing is changed then, because the numbers may be right and the log wrong.
+    /// Without this option nothing is corrected in that case, because the numbers may be right and
+    /// the event log wrong.
     #[arg(long)]
     accept_log: bool,
 }
@@ -40,7 +42,7 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
     let business = settings.business()?;
     let connection = &mut database::ready(settings, shutdown)?;
     let Some(mut guard) = Guard::at_once(&database::url(settings)?, Lock::Repair)? else {
-        bail!("another rebuild is at work on this database");
+        bail!("another rebuild is running on this database");
     };
     if rebuild.reattribute {
         give_vendors(connection, rebuild.dry_run, settings, shutdown)?;
@@ -56,34 +58,36 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
         println!("{difference}");
     }
     for difference in &beyond {
-        println!("beyond repair from the log: {difference}");
+        println!("cannot be corrected from the event log: {difference}");
     }
     let damaged = beyond.iter().chain(&repairable).filter(|difference| difference.accuses_the_log()).count();
     if damaged > 0 && !rebuild.dry_run && !rebuild.accept_log {
         bail!(
-            "{damaged} of these say that the log is not what was counted: restore it, \
-             or let the numbers follow it with --accept-log; nothing was changed"
+            "{damaged} of these differences are events that were changed or are missing in the event log: \
+             restore it, or accept it as it is with --accept-log; no number was corrected"
         );
     }
     match (repairable.len(), rebuild.dry_run) {
-        (0, _) => println!("nothing to rebuild: {} numbers are as the log says", verification.keys_checked),
+        (0, _) => println!("nothing to rebuild: {} numbers checked", verification.keys_checked),
         (found, true) => println!("{found} numbers would change; nothing was changed"),
         (found, false) => {
             repair::repair(connection, &mut guard, business, &repairable)?;
-            println!("{found} numbers were set right");
+            println!("{found} numbers were corrected");
         }
     }
     Ok(())
 }
 
-/// Whether the difference is about a metric that was asked for.
+/// Returns whether the pattern selects the difference. Differences that are not about a metric are
+/// selected by `*` only.
 fn matches(pattern: &str, difference: &Difference) -> bool {
     difference
         .metric_type()
         .map_or(pattern == "*", |metric_type| wildmatch::WildMatch::new(pattern).matches(metric_type))
 }
 
-/// Attributes what can be attributed now, a piece of the log at a time, and says what moved.
+/// Attributes events without a vendor to the vendors that are known now, one piece of the log per
+/// transaction, and prints by how much each counter changed.
 fn give_vendors(
     connection: &mut Connection,
     dry_run: bool,

@@ -1,4 +1,4 @@
-//! `analytics-jobs token`
+//! `analytics-jobs token`: prints a token for development.
 
 use analytics_process::settings::Settings;
 use anyhow::{Context, bail};
@@ -7,16 +7,16 @@ use shared_auth::{Claims, mint};
 
 #[derive(Debug, Args)]
 pub struct Token {
-    /// admin, super_admin, seller, vendor, buyer_seller or buyer
+    /// The role: admin, super_admin, seller, vendor, buyer_seller or buyer
     #[arg(long)]
     role: String,
-    /// The vendor that a seller acts for
+    /// The id of the vendor; required for seller, vendor and buyer_seller
     #[arg(long)]
     vendor: Option<String>,
-    /// The user's id
+    /// The id of the user
     #[arg(long, default_value = "developer")]
     user: String,
-    /// How long the token is valid, in hours
+    /// How many hours the token is valid
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760))]
     hours: u64,
 }
@@ -26,11 +26,11 @@ pub(super) fn run(token: &Token, settings: &Settings) -> anyhow::Result<()> {
         "admin" | "super_admin" | "buyer" => false,
         "seller" | "vendor" | "buyer_seller" => true,
         other => {
-            bail!("there is no role {other}; there are admin, super_admin, seller, vendor, buyer_seller and buyer")
+            bail!("--role: must be admin, super_admin, seller, vendor, buyer_seller or buyer, got {other}")
         }
     };
     if needs_vendor && token.vendor.is_none() {
-        bail!("a {} needs a vendor: --vendor v-1", token.role);
+        bail!("--vendor: is required for the role {}, as in --vendor v-1", token.role);
     }
     let expires = chrono::Utc::now() + chrono::Duration::hours(i64::try_from(token.hours)?);
     let claims = Claims {

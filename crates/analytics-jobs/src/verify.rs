@@ -1,4 +1,5 @@
-//! `analytics-jobs verify`
+//! `analytics-jobs verify`: recounts everything from the event log, stores a proof, and fails if
+//! any number differs.
 
 use std::time::Instant;
 
@@ -13,15 +14,15 @@ use crate::database;
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Read every day from the log, and check every identity and every rating
+    /// Recount every day, and check every identity and every rating
     #[arg(long)]
     full: bool,
-    /// Read every day from this one on, besides those that have changed since they were proved
+    /// Recount every day from this one on, and earlier ones that changed since they were proved
     #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "full")]
     since: Option<NaiveDate>,
 }
 
-/// The most differences that are printed.
+/// Maximum number of differences that are printed.
 const SHOWN: usize = 100;
 
 pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
@@ -38,24 +39,24 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
         println!("{difference}");
     }
     if verification.differences.len() > SHOWN {
-        println!("... and {} more, which `rebuild --dry-run` lists", verification.differences.len() - SHOWN);
+        println!("... and {} more; `rebuild --dry-run` lists all", verification.differences.len() - SHOWN);
     }
     println!("{}", summary(&verification));
     println!("proof {proof}, digest {}", verification.digest);
     match verification.differences.len() {
         0 => Ok(()),
-        drift => bail!("{drift} of {} numbers are not as the log says", verification.keys_checked),
+        drift => bail!("{drift} of {} numbers differ from the event log", verification.keys_checked),
     }
 }
 
-/// Says on stderr how far it is, every few seconds.
+/// Returns a function that reports progress on standard error, at most every 2 seconds.
 pub(super) fn progress() -> impl FnMut(&Day) {
     let (mut said, mut events, mut days) = (Instant::now(), 0, 0);
     move |day| {
         events += day.events;
         days += 1;
         if said.elapsed().as_secs() >= 2 {
-            eprintln!("{}: {events} events of {days} days counted again", day.day);
+            eprintln!("{}: {events} events of {days} days recounted", day.day);
             said = Instant::now();
         }
     }
@@ -64,7 +65,7 @@ pub(super) fn progress() -> impl FnMut(&Day) {
 pub(super) fn summary(verification: &Verification) -> String {
     let read = verification.days.iter().filter(|day| day.read).count();
     format!(
-        "as of {}: {} events of {read} days counted again, {} days were proved before, {} numbers checked, drift {}, {:.1} s",
+        "as of {}: {} events of {read} days recounted, {} days proved before, {} numbers checked, drift {}, {:.1} s",
         verification.at.to_rfc3339_opts(SecondsFormat::Secs, true),
         verification.events_read(),
         verification.days.len() - read,

@@ -1,32 +1,35 @@
-//! What the marketplace's tokens say, and what it amounts to.
+//! The claims of the marketplace's tokens, and the principal that they describe.
+//!
+//! Several forms are accepted: ids may be numbers, and `role` and `roles` may be a string or a
+//! list.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The claims of a token. Unknown ones are ignored.
+/// The claims of a token that are used; all others are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Claims {
-    /// The user, by the marketplace's own name for it.
+    /// The id of the user, in the marketplace's own claim. Has precedence over `sub`.
     #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// The user, by the registered name.
+    /// The id of the user, in the registered claim.
     #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// Roles; the one that may do most counts. A text, or a list.
+    /// Names of roles, a string or a list. The role with the most permissions applies.
     #[serde(deserialize_with = "one_or_several", skip_serializing_if = "Vec::is_empty")]
     pub role: Vec<String>,
-    /// More roles, in the same forms.
+    /// More names of roles, in the same forms.
     #[serde(deserialize_with = "one_or_several", skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// The seller that the user acts for.
+    /// The vendor that the user acts for.
     #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
     pub vendor_id: Option<String>,
-    /// When the token ends, in seconds since the epoch.
+    /// When the token expires, in seconds since the Unix epoch.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: u64,
 }
 
-/// Services that count their users write ids as numbers.
+/// Reads an id that is a string or a number; null is no id.
 fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -42,7 +45,8 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
     }))
 }
 
-/// A text, a list of texts, or null. Null and blanks name no role; what is no text names one that nobody knows.
+/// Reads a string, a list of strings, or null. Null and blank strings are left out. A value of
+/// another type becomes the name of an unknown role.
 fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -62,7 +66,7 @@ fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
     Ok(names.into_iter().filter_map(named).collect())
 }
 
-/// Seconds since the epoch, whole or not (RFC 7519, section 2).
+/// Reads seconds since the Unix epoch, as an integer or a fraction (RFC 7519, section 2).
 fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -73,7 +77,7 @@ fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "what does not fit is as early or late as can be"
+        reason = "values out of range become the earliest or the latest time"
     )]
     Ok(match Date::deserialize(deserializer)? {
         Date::Whole(seconds) => seconds,
@@ -81,29 +85,29 @@ fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
     })
 }
 
-/// In which role a principal asks. Ordered by how much it may do.
+/// The role of a principal, ordered by permissions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Whoever has an account, and also a seller's token that names no vendor.
+    /// A user without other permissions; also a seller whose token names no vendor.
     Buyer,
-    /// A seller, for the vendor named.
+    /// A seller, with the id of the vendor that it acts for.
     Vendor(String),
-    /// The marketplace's staff.
+    /// A member of the marketplace's staff.
     Admin,
 }
 
-/// Who asks.
+/// The sender of a request, as the token describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The user, where the token names one.
+    /// The id of the user, if the token contains one.
     pub user: Option<String>,
     /// The role.
     pub role: Role,
 }
 
 impl Principal {
-    /// What the claims amount to. A vendor without any role is a vendor; a role that nobody
-    /// knows is no more than a buyer's.
+    /// Returns the principal that the claims describe. A token with a vendor and no role is a
+    /// vendor's; an unknown role gives the permissions of a buyer.
     #[must_use]
     pub fn of(claims: Claims) -> Self {
         let vendor = claims.vendor_id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_amount_to_a_role() {
+    fn claims_give_a_role() {
         let vendor = || Role::Vendor("v-1".into());
         for (json, expected) in [
             (r#"{"role":"admin"}"#, Role::Admin),
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_at_a_numeric_date() {
+    fn exp_is_a_numeric_date() {
         for (exp, expected) in [
             ("1795579745", 1_795_579_745),
             ("1795579745.5", 1_795_579_745),
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_is_user_id_before_sub() {
+    fn user_id_has_precedence_over_sub() {
         let claims: Claims = serde_json::from_str(r#"{"userId":"a","sub":"b"}"#).unwrap();
         assert_eq!(Principal::of(claims).user.as_deref(), Some("a"));
     }

@@ -1,4 +1,5 @@
-//! [`Principal`] as an actix extractor. The application provides a [`Verifier`] as app data.
+//! [`Principal`] as an actix extractor. The application must provide a [`Verifier`] as app data;
+//! without one, every request is rejected.
 
 use std::fmt;
 use std::future::{Ready, ready};
@@ -11,7 +12,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 
 use crate::{Principal, Rejected, Verifier};
 
-/// The answer to whoever brings no valid token. It never says why; the log does.
+/// The response to a request without a valid token. The reason is in the log only.
 #[derive(Debug)]
 pub struct Unauthorized;
 
@@ -42,7 +43,7 @@ impl FromRequest for Principal {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(principal(request).map_err(|rejected| {
-            log::info!("{} {} refused: {rejected}", request.method(), request.path());
+            log::info!("{} {} rejected: {rejected}", request.method(), request.path());
             Unauthorized
         }))
     }
@@ -54,7 +55,6 @@ fn principal(request: &HttpRequest) -> Result<Principal, Rejected> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Rejected::Missing);
     }
-    // An application without a verifier lets nobody in.
     let verifier = request.app_data::<Data<Verifier>>().ok_or(Rejected::Missing)?;
     verifier.verify(token.trim())
 }

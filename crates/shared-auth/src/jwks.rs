@@ -1,7 +1,7 @@
-//! Keys that somebody else publishes and rotates: a JWKS document in a file or behind a URL.
+//! Keys that an identity provider publishes and rotates: a JWKS document in a file or at a URL.
 //!
-//! A thread of its own reads the document again and again, so that no request ever waits for it.
-//! A token that names an unknown key hastens the next reading; too many of them do not.
+//! A separate thread reads the document every 5 minutes, so that no request waits for it. A token
+//! with an unknown key makes it read earlier, but at most every 5 seconds.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak};
 use std::thread;
@@ -11,12 +11,13 @@ use crate::keys::{InvalidKey, Key};
 
 /// How often the document is read.
 const REFRESH: Duration = Duration::from_secs(300);
-/// How often at the most, whatever tokens name.
+/// Minimum time between two reads, however many tokens have unknown keys; also the time between
+/// reads while no key is known.
 const AT_MOST_EVERY: Duration = Duration::from_secs(5);
-/// How long a server may take.
+/// How long a server may take to respond.
 #[cfg(feature = "jwks")]
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most bytes of a document that are read.
+/// Maximum size of a document, in bytes.
 #[cfg(feature = "jwks")]
 const LARGEST: u64 = 1 << 20;
 
@@ -27,21 +28,20 @@ pub(crate) struct Jwks {
 }
 
 impl Jwks {
-    /// Reads the document, and goes on reading it for as long as anybody holds the keys. A
-    /// document that cannot be read at first is tried again: until then no token is valid.
+    /// Reads the document, and keeps reading it until the returned value is dropped. If it cannot
+    /// be read at first, there are no keys until a later attempt succeeds.
     ///
     /// # Errors
-    /// Where a file can be read but is no JWKS document.
+    /// [`InvalidKey::Jwks`] if the source can be read but is not a JWKS document.
     pub(crate) fn watch(source: String) -> Result<Arc<Self>, InvalidKey> {
         let jwks = Arc::new(Self { keys: RwLock::default(), wanted: (Mutex::new(false), Condvar::new()) });
         match read(&source) {
             Ok(document) => jwks.store(Key::jwks(&document)?),
-            Err(why) => log::error!("no token is valid before the published keys can be read: {why}"),
+            Err(why) => log::error!("the JWKS document cannot be read, none of its keys is known until it can: {why}"),
         }
         let watched = Arc::downgrade(&jwks);
-        // Without the thread keys would never rotate; that it cannot be made is for the log.
         if let Err(error) = thread::Builder::new().name("jwks".into()).spawn(move || follow(&watched, &source)) {
-            log::error!("the keys will not be read again: {error}");
+            log::error!("the JWKS document will not be read again, as the thread for it cannot be started: {error}");
         }
         Ok(jwks)
     }
@@ -50,7 +50,7 @@ impl Jwks {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks for the document to be read soon: a token named a key that is not in it.
+    /// Makes the thread read the document soon, because a token names a key that is not in it.
     pub(crate) fn hasten(&self) {
         *self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wanted.1.notify_all();
@@ -71,7 +71,7 @@ impl Jwks {
     }
 }
 
-/// Reads the document from time to time, until nobody holds its keys any more.
+/// Reads the document repeatedly, until its keys are dropped.
 fn follow(jwks: &Weak<Jwks>, source: &str) {
     let mut last = Instant::now();
     while let Some(jwks) = jwks.upgrade() {
@@ -81,12 +81,12 @@ fn follow(jwks: &Weak<Jwks>, source: &str) {
         last = Instant::now();
         match read(source).and_then(|document| Key::jwks(&document).map_err(|error| error.to_string())) {
             Ok(keys) => jwks.store(keys),
-            Err(why) => log::warn!("the published keys stay as they are: {why}"),
+            Err(why) => log::warn!("the JWKS document cannot be used, its last known keys stay in use: {why}"),
         }
     }
 }
 
-/// Reads the document. Errors do not name the source, which may contain a password.
+/// Reads the document. Error messages do not contain the source, as its URL may contain a password.
 fn read(source: &str) -> Result<Vec<u8>, String> {
     if source.starts_with("http://") || source.starts_with("https://") {
         return fetch(source);
@@ -102,7 +102,7 @@ fn fetch(url: &str) -> Result<Vec<u8>, String> {
     answered.map_err(|error| match error {
         ureq::Error::StatusCode(status) => format!("the server answered {status}"),
         ureq::Error::Timeout(_) => "the server did not answer in time".into(),
-        ureq::Error::HostNotFound => "there is no such host".into(),
+        ureq::Error::HostNotFound => "the host does not exist".into(),
         ureq::Error::Io(error) => format!("the server cannot be reached: {}", error.kind()),
         ureq::Error::BodyExceedsLimit(_) => "the document is too large".into(),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => "the URL cannot be fetched".into(),

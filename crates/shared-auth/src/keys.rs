@@ -1,4 +1,7 @@
-//! Keys, each with the one algorithm that it may be used with.
+//! Keys that verify tokens, each bound to one algorithm.
+//!
+//! The key determines the algorithm, never the token: a token must not be able to have a public key
+//! used as an HS256 secret.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -8,46 +11,46 @@ use openssl::rsa::Rsa;
 use openssl::x509::X509;
 use serde_json::Value;
 
-/// HS256 keys shorter than its hash can be guessed (RFC 7518, section 3.2).
+/// Minimum size of HS256 secrets in bytes, that of the hash (RFC 7518, section 3.2).
 const SHORTEST_SECRET: usize = 32;
 
-/// Shorter RSA keys are not to be used (RFC 7518, section 3.3).
+/// Minimum size of RSA keys in bits (RFC 7518, section 3.3).
 const SHORTEST_RSA: u32 = 2048;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidKey {
-    /// An HS256 secret under 32 bytes.
+    /// An HS256 secret of less than 32 bytes, with its size.
     #[error("must have {SHORTEST_SECRET} bytes or more for HS256, got {0}")]
     TooShort(usize),
-    /// A private key: whoever verifies must not be able to sign.
-    #[error("must be a public key, got a private one: give the public half of it")]
+    /// A private key. A service that only verifies tokens must not be able to sign them.
+    #[error("must be a public key, got a private one: use its public half")]
     Private,
-    /// A public key of another kind.
+    /// A public key of an unsupported kind, size or curve.
     #[error("must be an RSA key of {SHORTEST_RSA} bits or more, a P-256 key or an Ed25519 key, got {0}")]
     Kind(String),
-    /// No public key in PEM form.
+    /// Not a public key in PEM form.
     #[error("must be a public key in PEM form, as in -----BEGIN PUBLIC KEY-----, for RS256, ES256 or EdDSA")]
     Pem,
-    /// No JWKS document, and why.
+    /// Not a usable JWKS document, with the reason.
     #[error("must be a JWKS document: {0}")]
     Jwks(&'static str),
-    /// There is nothing to verify tokens with.
+    /// No key at all.
     #[error("no key is configured")]
     None,
 }
 
-/// A key to verify with. What a token says of its own algorithm never chooses another.
+/// A key that verifies tokens.
 #[derive(Clone)]
 pub(crate) struct Key {
-    /// The key's id, which a token may name.
+    /// The id of the key, to which the `kid` of a token may refer.
     pub(crate) id: Option<String>,
     pub(crate) algorithm: Algorithm,
     pub(crate) key: DecodingKey,
 }
 
 impl Key {
-    /// A shared secret for HS256.
+    /// Creates an HS256 key from a shared secret.
     pub(crate) fn secret(secret: &[u8]) -> Result<Self, InvalidKey> {
         if secret.len() < SHORTEST_SECRET {
             return Err(InvalidKey::TooShort(secret.len()));
@@ -55,7 +58,8 @@ impl Key {
         Ok(Self { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) })
     }
 
-    /// A public key in PEM form, or a certificate with one; its kind says the algorithm.
+    /// Creates a key from a public key or a certificate in PEM form. The kind of the key determines
+    /// the algorithm.
     pub(crate) fn pem(pem: &[u8]) -> Result<Self, InvalidKey> {
         let text = String::from_utf8_lossy(pem);
         if text.contains("PRIVATE KEY-----") {
@@ -66,7 +70,7 @@ impl Key {
             .or_else(|_| X509::from_pem(pem)?.public_key())
             .map_err(|_| InvalidKey::Pem)?;
         let algorithm = algorithm(&key)?;
-        // In the one form that is read for every kind.
+        // The form that `DecodingKey` reads for every kind of key.
         let pem = key.public_key_to_pem().map_err(|_| InvalidKey::Pem)?;
         let key = match algorithm {
             Algorithm::RS256 => DecodingKey::from_rsa_pem(&pem),
@@ -76,8 +80,8 @@ impl Key {
         Ok(Self { id: None, algorithm, key: key.map_err(|_| InvalidKey::Pem)? })
     }
 
-    /// A key of a JWKS document; `None` for keys of other uses and algorithms, which such a
-    /// document may hold beside ours.
+    /// Creates a key from a key of a JWKS document. Returns `None` for keys with other uses or
+    /// algorithms, which a document may also contain.
     fn jwk(jwk: &Jwk) -> Option<Self> {
         if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
             return None;
@@ -90,13 +94,16 @@ impl Key {
                 Algorithm::ES256
             }
             (AlgorithmParameters::OctetKeyPair(_), None | Some(KeyAlgorithm::EdDSA)) => Algorithm::EdDSA,
-            // A symmetric key in a document that anybody can read is no secret.
+            // Symmetric keys are not used: everybody can read the document.
             _ => return None,
         };
         Some(Self { id: jwk.common.key_id.clone(), algorithm, key: DecodingKey::from_jwk(jwk).ok()? })
     }
 
-    /// The keys of a JWKS document. Those that cannot be used are passed over.
+    /// Returns the keys of a JWKS document, without those that cannot be used.
+    ///
+    /// # Errors
+    /// [`InvalidKey::Jwks`] if it is not a JWKS document, or has no key that can be used.
     pub(crate) fn jwks(document: &[u8]) -> Result<Vec<Self>, InvalidKey> {
         #[derive(serde::Deserialize)]
         struct Document {
@@ -105,7 +112,7 @@ impl Key {
         let document: Document =
             serde_json::from_slice(document).map_err(|_| InvalidKey::Jwks("it is not a JSON object with keys"))?;
         let read = |mut key: Value| {
-            // An id is a text (RFC 7517, section 4.5); a key with another one has none.
+            // An id must be a string (RFC 7517, section 4.5). Any other id is ignored.
             if let Some(key) = key.as_object_mut() {
                 key.retain(|name, value| name != "kid" || value.is_string());
             }
@@ -119,7 +126,7 @@ impl Key {
     }
 }
 
-/// The one algorithm that a key is for.
+/// Returns the algorithm to use with a public key.
 fn algorithm(key: &PKey<Public>) -> Result<Algorithm, InvalidKey> {
     match key.id() {
         Id::RSA if key.bits() >= SHORTEST_RSA => Ok(Algorithm::RS256),
@@ -147,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_could_verify_nothing_is_refused() {
+    fn unsupported_keys_are_refused_with_a_reason() {
         let rsa = |bits| PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
         let ec = |curve| {
             let group = EcGroup::from_curve_name(curve).unwrap();
@@ -175,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_a_document_that_cannot_be_used_are_passed_over() {
+    fn unusable_keys_of_a_document_are_ignored() {
         let good = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         let with = |kid: &str| good.replace("{", &format!(r#"{{"kid":{kid},"#));
         let ids = |document: String| {

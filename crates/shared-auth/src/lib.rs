@@ -1,10 +1,10 @@
 //! JWT verification and roles for the services of the marketplace.
 //!
-//! [`Keys`] make a [`Verifier`], which turns a bearer token into a [`Principal`]: who asks, in
-//! which role, for which vendor. What a role may do stands in one table, [`Role::may`]. Nothing
-//! here knows what is asked for. With the feature `actix`, [`Principal`] is an extractor: a
-//! handler that takes one answers 401 to everybody else. With the feature `jwks`, published keys are fetched by
-//! HTTP.
+//! [`Keys`] build a [`Verifier`], which turns a bearer token into a [`Principal`]: the user, the
+//! role and the vendor. [`Role::may`] is the table of what a role may do. The crate knows nothing
+//! about the data of any service. With the feature `actix`, [`Principal`] is an extractor: requests
+//! without a valid token are answered with 401. With the feature `jwks`, JWKS documents can be
+//! fetched by HTTP.
 
 mod cache;
 mod claims;

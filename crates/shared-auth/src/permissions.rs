@@ -1,26 +1,26 @@
-//! What a role may do, in one table.
+//! The table of what each role may do.
 
 use crate::claims::Role;
 
-/// Something that a request needs to be allowed. What a service counts as public, or as somebody's own, is its
-/// own decision.
+/// A permission that a request may need. Each service decides what is public and what belongs to a
+/// principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Read what everybody with an account may read.
+    /// Read what every user may read.
     ReadPublic,
     /// Read what belongs to the principal.
     ReadOwn,
     /// Read everything.
     ReadAll,
-    /// Change things.
+    /// Change data.
     Write,
 }
 
 use Permission::{ReadAll, ReadOwn, ReadPublic, Write};
 
 impl Role {
-    /// Whether the role may do this, as far as the role alone decides it: with [`Permission::ReadOwn`] the
-    /// service still has to check whose it is.
+    /// Returns whether the role has the permission. For [`Permission::ReadOwn`], the service has to
+    /// check in addition that the data belongs to the principal.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         let granted: &[Permission] = match self {

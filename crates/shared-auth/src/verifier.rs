@@ -1,4 +1,4 @@
-//! Verifying tokens, and minting them for development.
+//! Verifies tokens, and creates them for development and tests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,40 +10,41 @@ use crate::claims::{Claims, Principal};
 use crate::jwks::Jwks;
 use crate::keys::{InvalidKey, Key};
 
-/// Longer tokens are refused before anything is computed.
+/// Maximum size of a token, in bytes. Longer ones are rejected before they are decoded.
 const LONGEST_TOKEN: usize = 8 * 1024;
-/// How far clocks may differ, in seconds.
+/// How far clocks may differ, in seconds, when `exp` and `nbf` are checked.
 const LEEWAY: u64 = 30;
 
-/// Why a token was refused: for logs, never for whoever sent it.
+/// Why a token was rejected: for logs, not for the sender of the token.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejected {
     /// There is no bearer token.
     #[error("no bearer token")]
     Missing,
-    /// Longer than 8 KiB.
-    #[error("a token of {0} bytes")]
+    /// The token is longer than 8 KiB; its size in bytes.
+    #[error("the token has {0} bytes, more than {LONGEST_TOKEN}")]
     TooLong(usize),
-    /// The token brings its own key, or says where to fetch one.
-    #[error("the token names a key of its own")]
+    /// The header of the token contains a key, or an address of one.
+    #[error("the token contains a key or an address of one")]
     OwnKey,
-    /// The token says that something has to be understood that is not (RFC 7515, section 4.1.11).
+    /// The token requires extensions, with `crit`; none is supported (RFC 7515, section 4.1.11).
     #[error("the token has critical header parameters")]
     Critical,
-    /// No key of ours has this id and algorithm.
+    /// No configured key has this id and algorithm.
     #[error("no key for algorithm {algorithm} and id {id:?}")]
     UnknownKey {
-        /// The algorithm that the token names.
+        /// The `alg` of the token.
         algorithm: String,
-        /// The key that it names.
+        /// The `kid` of the token.
         id: Option<String>,
     },
-    /// Not signed by us, expired, not yet valid, for somebody else, or no token at all.
+    /// The token is malformed, expired or not yet valid, or has the wrong signature, issuer or
+    /// audience.
     #[error("{0}")]
     Invalid(#[from] jsonwebtoken::errors::Error),
 }
 
-/// What a verifier is made of: at least one key, and what tokens must say.
+/// Builds a [`Verifier`] from at least one key, and the issuer and audience that are required.
 #[derive(Default)]
 pub struct Keys {
     fixed: Vec<Key>,
@@ -56,46 +57,49 @@ impl Keys {
     /// Accepts tokens signed with a shared secret (HS256).
     ///
     /// # Errors
-    /// [`InvalidKey::TooShort`] under 32 bytes.
+    /// [`InvalidKey::TooShort`] if it has less than 32 bytes.
     pub fn secret(mut self, secret: &[u8]) -> Result<Self, InvalidKey> {
         self.fixed.push(Key::secret(secret)?);
         Ok(self)
     }
 
-    /// Accepts tokens signed with the private half of a PEM key (RS256, ES256, EdDSA by its kind).
+    /// Accepts tokens signed with the private half of a public key in PEM form. The kind of the key
+    /// determines the algorithm: RS256, ES256 or EdDSA.
     ///
     /// # Errors
-    /// [`InvalidKey::Pem`].
+    /// [`InvalidKey::Pem`], [`InvalidKey::Private`] or [`InvalidKey::Kind`].
     pub fn pem(mut self, pem: &[u8]) -> Result<Self, InvalidKey> {
         self.fixed.push(Key::pem(pem)?);
         Ok(self)
     }
 
-    /// Accepts tokens signed with the keys of a JWKS document: a file, or an http(s) URL.
+    /// Accepts tokens signed with the keys of a JWKS document, from a file or an http(s) URL.
     #[must_use]
     pub fn jwks(mut self, source: &str) -> Self {
         self.published = Some(source.to_owned());
         self
     }
 
-    /// Tokens must come from this issuer.
+    /// Requires this issuer (`iss`).
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
         self
     }
 
-    /// Tokens must be for this audience.
+    /// Requires this audience (`aud`).
     #[must_use]
     pub fn audience(mut self, audience: &str) -> Self {
         self.audience = Some(audience.to_owned());
         self
     }
 
-    /// The verifier with these keys.
+    /// Builds the verifier. If there is a JWKS document, reads it and starts the thread that keeps
+    /// reading it.
     ///
     /// # Errors
-    /// Where there is no key, or a file that is no JWKS document.
+    /// [`InvalidKey::None`] without any key, and [`InvalidKey::Jwks`] if the source of published
+    /// keys can be read but is not a JWKS document.
     pub fn verifier(self) -> Result<Verifier, InvalidKey> {
         if self.fixed.is_empty() && self.published.is_none() {
             return Err(InvalidKey::None);
@@ -111,14 +115,14 @@ impl Keys {
     }
 }
 
-/// Verifies tokens. Clones share keys and cache.
+/// Verifies tokens. Clones share the keys and the cache.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     fixed: Vec<Key>,
     published: Option<Arc<Jwks>>,
-    /// The published keys that the cache was filled with.
+    /// The published keys with which the cached tokens were verified.
     seen: Mutex<Arc<Vec<Key>>>,
     issuer: Option<String>,
     audience: Option<String>,
@@ -126,10 +130,10 @@ struct Inner {
 }
 
 impl Verifier {
-    /// Who sent this token.
+    /// Verifies a token and returns its principal.
     ///
     /// # Errors
-    /// [`Rejected`], for logs only.
+    /// [`Rejected`] if the token is not valid; for logs only.
     pub fn verify(&self, token: &str) -> Result<Principal, Rejected> {
         let inner = &*self.0;
         if token.len() > LONGEST_TOKEN {
@@ -149,7 +153,7 @@ impl Verifier {
 }
 
 impl Inner {
-    /// The published keys. When they have changed, what was verified with the old ones is forgotten.
+    /// Returns the published keys. Clears the cache if they have changed.
     fn published(&self) -> Arc<Vec<Key>> {
         let Some(published) = &self.published else { return Arc::default() };
         let keys = published.keys();
@@ -214,13 +218,13 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Mints an HS256 token: for development and tests.
+/// Creates an HS256 token, for development and tests.
 ///
 /// # Errors
-/// [`InvalidKey::TooShort`] under 32 bytes.
+/// [`InvalidKey::TooShort`] if the secret has less than 32 bytes.
 pub fn mint(secret: &[u8], claims: &Claims) -> Result<String, InvalidKey> {
     let key = Key::secret(secret)?;
     let signed = jsonwebtoken::encode(&Header::new(key.algorithm), claims, &EncodingKey::from_secret(secret));
-    // Signing plain claims with a key of sufficient length has nothing left to fail at.
+    // Signing with a key of sufficient length does not fail.
     Ok(signed.unwrap_or_default())
 }

@@ -1,4 +1,5 @@
-//! Records that could not be counted: seen, mended, replayed once, discarded, bounded.
+//! Dead letters: listing, replaying with or without a correction, discarding, purging, and the
+//! limits on their size.
 
 use std::thread;
 
@@ -11,11 +12,11 @@ use serde_json::{Value, json};
 
 const BROKEN: &str = r#"{"orderId":"o-1","items":[{"productId":"tea","vendorId":"ann","price":"twelve"}]}"#;
 
-fn mended(price: &str) -> Value {
+fn corrected(price: &str) -> Value {
     json!({"orderId":"o-1","items":[{"productId":"tea","vendorId":"ann","price":price}]})
 }
 
-/// A service whose worker has refused these records.
+/// Starts a service in read-write mode whose ingest has processed and rejected these records.
 fn refused(environment: &[(&str, &str)], records: &[Message]) -> (Service, Process) {
     let mut service = Service::new(1);
     service.set("API_MODE", "read-write");
@@ -38,14 +39,15 @@ fn replay(client: &Client, id: &Value, body: Value) -> (u16, Value) {
     client.post(&format!("/api/dead-letters/{}/replay", id.as_str().unwrap()), &body)
 }
 
-/// How many numbers there are, and their sum: changes whenever anything is counted.
+/// Returns the number of logged events and the sum of all metrics, which change whenever anything
+/// is counted.
 fn counted(service: &Service) -> (Option<i64>, Option<i64>) {
     let database = &service.database;
     (database.number("SELECT count(*) FROM event_logs"), database.number("SELECT sum(value) FROM metrics"))
 }
 
 #[test]
-fn a_mended_record_counts_once_however_often_it_is_replayed() {
+fn a_corrected_record_counts_once_however_often_it_is_replayed() {
     let (service, _ingest) = refused(&[], &[Message::json("order.created", BROKEN)]);
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -53,14 +55,14 @@ fn a_mended_record_counts_once_however_often_it_is_replayed() {
     let (_, again) = replay(&client, &id, json!({}));
     assert_eq!(again["result"], "rejected");
     assert!(again["detail"].as_str().unwrap().contains("price"), "{again}");
-    let (_, first) = replay(&client, &id, json!({"payload": mended("2.50")}));
+    let (_, first) = replay(&client, &id, json!({"payload": corrected("2.50")}));
     assert_eq!(first["result"], "counted", "{first}");
     assert_eq!(client.value("seller_revenue:ann"), Some(250));
     let before = counted(&service);
-    let (_, same) = replay(&client, &id, json!({"payload": mended("2.50")}));
+    let (_, same) = replay(&client, &id, json!({"payload": corrected("2.50")}));
     assert_eq!((&same["result"], &same["eventId"]), (&json!("duplicate"), &first["eventId"]));
-    let (_, other) = replay(&client, &id, json!({"payload": mended("9.99")}));
-    assert_eq!(other["result"], "rejected", "the first stands: {other}");
+    let (_, other) = replay(&client, &id, json!({"payload": corrected("9.99")}));
+    assert_eq!(other["result"], "rejected", "the first one stays counted: {other}");
     assert_eq!(counted(&service), before);
 
     let (_, letter) = client.get(&format!("/api/dead-letters/{}", id.as_str().unwrap()));
@@ -83,8 +85,9 @@ fn a_mended_record_counts_once_however_often_it_is_replayed() {
 }
 
 #[test]
-fn the_records_place_is_its_identity_whatever_the_mended_payload_says() {
-    // A view has no identity of its own; another time would be another event.
+fn the_records_place_is_its_identity_whatever_the_corrected_payload_says() {
+    // The view has no identity of its own: without its place, another time would make it another
+    // event.
     let (service, mut ingest) = refused(&[], &[Message::json("product.viewed", r#"{"vendorId":"ann"}"#)]);
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -130,7 +133,7 @@ fn a_record_that_can_be_counted_when_it_is_read_again_closes_its_letter() {
     let (mut service, mut ingest) = refused(&[("MAX_RECORD_BYTES", "300")], &records);
     assert!(ingest.stop().success());
     service.set("MAX_RECORD_BYTES", "1000");
-    // One is replayed, then both are read again.
+    // One of the two is replayed, then both are read again.
     let one = service.database.lines("SELECT id::text FROM dead_letters ORDER BY \"offset\" LIMIT 1").remove(0);
     assert!(service.done(&["dead-letters", "replay", "--id", &one, "--actor", "jane"]).contains("1 counted"));
     service.database.execute("UPDATE ingest_offsets SET next_offset = 0");
@@ -159,11 +162,11 @@ fn a_replayed_record_is_known_by_its_place_after_a_purge() {
     service.set("DEAD_LETTER_DAYS", "2");
     service.done(&["dead-letters", "purge"]);
     let left = service.database.lines("SELECT state FROM dead_letters");
-    assert_eq!(left, ["replayed", "replayed"], "what was counted stays known for DEDUPE_DAYS");
+    assert_eq!(left, ["replayed", "replayed"], "replayed letters are kept for DEDUPE_DAYS");
     service.database.execute("UPDATE ingest_offsets SET next_offset = 0");
     let _again = service.ingest();
     service.wait_consumed(6);
-    // Two are counted already. The one that was discarded can be counted now, which is what reading again is for.
+    // Two are counted already. The discarded one is counted now, because it was read again.
     assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(3));
     service.done(&["verify", "--full"]);
 }
@@ -200,7 +203,7 @@ fn letters_are_listed_and_handled_in_bulk() {
     ] {
         assert_eq!(client.post(&format!("/api/dead-letters/{path}"), &body).0, parameter, "{path} {body}");
     }
-    assert!(!service.job(&["dead-letters", "replay"]).0, "it has to be said which");
+    assert!(!service.job(&["dead-letters", "replay"]).0, "a selection is required");
     assert!(service.done(&["dead-letters", "list", "--reason", "not_json"]).contains("5 dead letters"));
 
     let (_, replayed) = client.post("/api/dead-letters/replay", &json!({"reason": "too_large"}));
@@ -223,21 +226,24 @@ fn letters_are_listed_and_handled_in_bulk() {
 }
 
 #[test]
-fn a_replay_that_the_database_refuses_holds_no_other_up() {
+fn a_replay_that_the_database_refuses_does_not_block_others() {
     let view = |n: i32| Message::json("product.viewed", json!({"productId": "tea", "n": n, "pad": "x".repeat(300)}));
     let records: Vec<Message> = (0..9).map(view).collect();
     let (mut service, _ingest) = refused(&[("MAX_RECORD_BYTES", "200")], &records);
     service.set("MAX_RECORD_BYTES", "1000");
     service.database.execute("ALTER TABLE event_logs ADD CHECK (metadata->>'n' <> '4')");
     let said = service.done(&["dead-letters", "replay", "--all"]);
-    assert!(said.contains("8 counted") && said.contains("1 not tried") && said.contains("did not take it"), "{said}");
+    assert!(
+        said.contains("8 counted") && said.contains("1 not replayed") && said.contains("did not take it"),
+        "{said}"
+    );
     assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'product_views:tea'"), Some(8));
     assert_eq!(service.database.number("SELECT count(*) FROM dead_letters WHERE state = 'open'"), Some(1));
     service.done(&["verify", "--full"]);
 }
 
 #[test]
-fn a_process_that_does_not_know_the_topic_replays_nothing_from_it() {
+fn a_record_of_an_unmapped_topic_is_not_replayed() {
     let (mut service, _ingest) = refused(&[], &[Message::json("product.viewed", "{}")]);
     service.set("KAFKA_TOPICS", "");
     let id = service.database.lines("SELECT id::text FROM dead_letters").remove(0);
@@ -247,7 +253,7 @@ fn a_process_that_does_not_know_the_topic_replays_nothing_from_it() {
 }
 
 #[test]
-fn a_flood_is_bounded_and_visible() {
+fn large_payloads_are_truncated_and_old_letters_purged() {
     let records: Vec<Message> =
         (0..40).map(|n| Message::json("product.viewed", format!("{n} {}", "x".repeat(1000)))).collect();
     let (mut service, _ingest) = refused(&[("DEAD_LETTER_MAX_BYTES", "100")], &records);
@@ -266,7 +272,7 @@ fn a_flood_is_bounded_and_visible() {
     });
     service.set("DEAD_LETTER_DAYS", "2");
     let said = service.done(&["dead-letters", "purge"]);
-    assert!(said.contains("10 dead letters older than 2 days forgotten"), "{said}");
+    assert!(said.contains("10 dead letters older than 2 days purged"), "{said}");
     assert_eq!(service.database.number("SELECT count(*) FROM dead_letters"), Some(30));
 }
 
@@ -276,7 +282,7 @@ fn proofs_are_published() {
     let api = service.api();
     let client = Client::admin(&api.address);
     assert_eq!(client.get("/api/proofs").1["items"], json!([]));
-    assert!(!client.answer("/metrics", &[]).into_body().contains("analytics_metric_drift"), "nothing was proved yet");
+    assert!(!client.answer("/metrics", &[]).into_body().contains("analytics_metric_drift"), "nothing is proved yet");
     service.done(&["verify", "--full"]);
     service.database.execute("UPDATE metrics SET value = 5 WHERE type = 'total_views'");
     assert!(!service.job(&["verify"]).0);

@@ -1,4 +1,4 @@
-//! The jobs as an operator runs them: the real program, over real Kafka and PostgreSQL.
+//! Runs the binary `analytics-jobs` as an operator does, with real Kafka and PostgreSQL.
 
 #![allow(
     clippy::unwrap_used,

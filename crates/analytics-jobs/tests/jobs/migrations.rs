@@ -1,11 +1,12 @@
-//! The schema goes up, down, and up again to the same; several may migrate at once.
+//! Migrations: applying, reverting and applying them again results in the same schema; several
+//! processes may migrate at once.
 
 use std::thread;
 
 use analytics_testkit::database::Database;
 use analytics_testkit::process;
 
-/// Everything that the catalogue knows about the schema, a line each.
+/// Describes every column, index, constraint, table, view and function of the schema, one per line.
 fn schema(database: &Database) -> Vec<String> {
     [
         "SELECT format('%s.%s %s %s %s %s', table_name, column_name, data_type, is_nullable, column_default, collation_name) \
@@ -34,7 +35,7 @@ fn migrations_go_up_down_and_up_to_the_same_schema() {
     let first = up();
     assert!(first.iter().any(|line| line.contains("event_logs")));
     analytics_db::migrations::revert_all(&mut database.connect()).unwrap();
-    assert_eq!(schema(&database), Vec::<String>::new(), "the way down leaves nothing behind");
+    assert_eq!(schema(&database), Vec::<String>::new(), "reverting leaves nothing behind");
     assert_eq!(up(), first);
 }
 
@@ -52,5 +53,9 @@ fn several_may_migrate_at_once_and_again() {
     let again = process::run("analytics-jobs", &["migrate"], &environment);
     assert_eq!(String::from_utf8_lossy(&again.stdout), "the schema is up to date\n");
     let partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'event_logs'::regclass";
-    assert_eq!(database.number(partitions), Some(30 + 1 + 16 + 1), "those around today, and the default");
+    assert_eq!(
+        database.number(partitions),
+        Some(30 + 1 + 16 + 1),
+        "30 before today's, today's, 16 after it, and the default partition"
+    );
 }

@@ -1,4 +1,4 @@
-//! Numbers counted again from the log: what verify finds, and what rebuild sets right.
+//! `verify` finds what was changed by hand, and `rebuild` corrects it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ use analytics_testkit::service::Service;
 use analytics_testkit::tally::Tally;
 use serde_json::json;
 
-/// What the last proof lists, as `kind key`.
+/// Returns the differences of the last proof, as `kind key`.
 fn listed(service: &Service) -> Vec<String> {
     service.database.lines(
         "SELECT (d->>'kind') || ' ' || (d->>'key') FROM proofs p, jsonb_array_elements(p.differences) d \
@@ -18,11 +18,12 @@ fn listed(service: &Service) -> Vec<String> {
     )
 }
 
+/// Returns a column of the last proof.
 fn last(service: &Service, column: &str) -> i64 {
     service.database.number(&format!("SELECT {column} FROM proofs ORDER BY id DESC LIMIT 1")).unwrap()
 }
 
-/// A service that has counted generated traffic and a handful of events that tests know by name.
+/// Starts a service that counts generated traffic, and stops its ingest.
 fn counted() -> (Service, Tally) {
     let service = Service::new(2);
     let mut tally = Tally::default();
@@ -33,6 +34,7 @@ fn counted() -> (Service, Tally) {
     (service, tally)
 }
 
+/// One event of each family.
 fn named() -> [Message; 4] {
     [
         Message::json(
@@ -151,7 +153,7 @@ fn verify_names_exactly_what_was_changed_by_hand() {
         service.database.execute(undo);
         service.done(&["verify", "--full"]);
     }
-    // What is gone cannot be put back: the event is named by the identity that it left behind.
+    // A deleted event is found by its identity, which is still stored.
     let gone = service.database.lines("SELECT id::text FROM event_logs WHERE event_type = 'user.registered'");
     service.database.execute("DELETE FROM event_logs WHERE event_type = 'user.registered'");
     assert!(!service.job(&["verify", "--full"]).0);
@@ -210,7 +212,7 @@ fn a_proved_day_is_not_read_again_until_an_event_comes_late() {
     service.wait_all_consumed();
     service.done(&["verify"]);
     assert_eq!((last(&service, "days_read"), last(&service, "events_read")), (1, 5));
-    // A number that was changed on a day that was proved is found without reading the others.
+    // A number that was changed on a proved day is found, and only that day is read.
     service.database.execute(
         "UPDATE rollups SET views = 9 WHERE scope = 't' AND granularity = 'd' AND bucket_start >= '2026-11-05'",
     );
@@ -225,7 +227,7 @@ fn a_proved_day_is_not_read_again_until_an_event_comes_late() {
 }
 
 #[test]
-fn an_event_of_unknown_rules_is_not_judged_by_others() {
+fn an_event_of_an_unknown_rules_version_fails_verify() {
     let service = Service::new(1);
     let _ingest = service.ingest();
     service.send(&named());
@@ -235,7 +237,7 @@ fn an_event_of_unknown_rules_is_not_judged_by_others() {
     assert!(!well && said.contains("version 99 of the rules") && said.lines().count() == 1, "{said}");
 }
 
-/// Changes by SQL of every kind that rebuild sets right.
+/// SQL that makes a change of every kind that rebuild corrects.
 const DAMAGE: &str = "UPDATE metrics SET value = value + 1000000 WHERE type = 'total_views'; \
     UPDATE metrics SET value = 0, numerator = 0, denominator = 0, metadata = NULL WHERE type LIKE 'conversion_rate:%'; \
     DELETE FROM metrics WHERE type LIKE 'seller_revenue:v-1%'; \
@@ -247,7 +249,7 @@ const DAMAGE: &str = "UPDATE metrics SET value = value + 1000000 WHERE type = 't
     UPDATE event_days SET events = events - 1;";
 
 #[test]
-fn rebuild_sets_everything_right_and_then_finds_nothing() {
+fn rebuild_corrects_everything_and_then_finds_nothing() {
     let (service, tally) = counted();
     let numbers = |service: &Service| {
         let mut numbers = service.numbers();
@@ -261,7 +263,7 @@ fn rebuild_sets_everything_right_and_then_finds_nothing() {
     assert!(said.contains("metric total_views: found") && said.contains("nothing was changed"), "{said}");
     assert_eq!(numbers(&service), damaged);
     let said = service.done(&["rebuild", "--metrics", "total_v*"]);
-    assert!(said.contains("1 numbers were set right"), "{said}");
+    assert!(said.contains("1 numbers were corrected"), "{said}");
     service.done(&["rebuild"]);
     assert_eq!(numbers(&service), before);
     let said = service.done(&["rebuild"]);
@@ -304,7 +306,7 @@ fn rebuild_commutes_with_counting_and_shows_readers_no_other_number() {
 }
 
 #[test]
-fn rebuild_does_not_follow_a_log_that_was_changed_unless_it_is_told_to() {
+fn rebuild_corrects_nothing_from_a_changed_log_without_accept_log() {
     let (service, _) = counted();
     let value = || service.database.number("SELECT value FROM metrics WHERE type = 'total_views'").unwrap();
     let truth = value();
@@ -339,7 +341,7 @@ fn an_event_that_was_changed_keeps_its_broken_seal() {
 }
 
 #[test]
-fn what_short_runs_cannot_see_is_not_forgotten() {
+fn an_incremental_run_reports_a_wrong_rating_that_a_full_run_found() {
     let service = Service::new(1);
     let _ingest = service.ingest();
     service.send(&named());
@@ -370,7 +372,7 @@ fn a_made_up_rollup_is_one_difference_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn one_rebuild_is_at_work_at_a_time() {
+fn only_one_rebuild_runs_at_a_time() {
     let service = Service::new(1);
     let other = Guard::at_once(&service.database.address(), Lock::Repair).unwrap();
     assert!(other.is_some());
@@ -395,7 +397,7 @@ fn two_rebuilds_at_once_add_nothing_twice() {
 }
 
 #[test]
-fn reattribution_gives_what_is_nobodys_the_vendor_known_now() {
+fn reattribution_gives_parts_without_a_vendor_the_vendor_known_now() {
     let service = Service::new(1);
     let _ingest = service.ingest();
     let order = json!({"orderId":"o-1","occurredAt":"2026-11-02T11:00:00Z","items":[

@@ -1,4 +1,5 @@
-//! A local day that comes back: clocks of St. John's went from 00:01 back to 23:01 of the day before.
+//! Business days that consist of two ranges of time: in St. John's, for example, clocks were set
+//! back from 00:01 to 23:01 of the day before.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use analytics_testkit::wait;
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 
-/// A service of another zone, whose ingest has counted signups at these times.
+/// Starts a service with this timezone whose ingest has counted signups at these times.
 fn service(zone: &str, times: &[&str]) -> (Service, Process) {
     let mut service = Service::on(Database::empty(), 1);
     service.set("BUSINESS_TIMEZONE", zone);
@@ -28,7 +29,8 @@ fn service(zone: &str, times: &[&str]) -> (Service, Process) {
 #[test]
 fn proofs_rebuilds_and_explanations_agree_with_counting() {
     for (zone, times, days) in [
-        // Before the change, between its two midnights, after both, and the next day.
+        // Before the first midnight, after it, after the clock was set back (twice), after the
+        // second midnight, and before the third.
         (
             "America/St_Johns",
             &[
@@ -68,7 +70,7 @@ fn proofs_rebuilds_and_explanations_agree_with_counting() {
 }
 
 #[test]
-fn verify_and_rebuild_stop_when_they_are_asked_to() {
+fn verify_and_rebuild_stop_on_sigterm() {
     let (service, _ingest) = service("UTC", &["2026-11-20T10:00:00Z"]);
     let mut holder = service.database.connect();
     holder.batch_execute("BEGIN; LOCK TABLE event_logs IN ACCESS EXCLUSIVE MODE").unwrap();

@@ -1,4 +1,4 @@
-//! Tokens of every algorithm, and the attacks on them.
+//! Tokens of every algorithm, published keys, and attacks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! Keys out of a JWKS document that changes while it is used.
+//! Keys of a JWKS document, which may change while it is in use.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ fn document() -> Value {
     serde_json::from_slice(&key("jwks.json")).unwrap()
 }
 
-/// The document with only the keys of these ids.
+/// Returns the document with only the keys that have these ids.
 fn only(ids: &[&str]) -> String {
     let mut document = document();
     document["keys"].as_array_mut().unwrap().retain(|key| ids.contains(&key["kid"].as_str().unwrap()));
@@ -30,7 +30,7 @@ fn token(algorithm: Algorithm, kid: &str, file: &str) -> String {
 fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !done() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
         thread::park_timeout(Duration::from_millis(50));
     }
 }
@@ -49,7 +49,7 @@ fn every_kind_of_published_key_is_used() {
     }
 }
 
-/// A server on loopback that answers with whatever the document is at the time.
+/// Starts a server on loopback that answers with the current document.
 fn serve(document: &Arc<Mutex<String>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
@@ -67,7 +67,7 @@ fn serve(document: &Arc<Mutex<String>>) -> String {
 }
 
 #[test]
-fn rotated_keys_come_and_go_without_a_restart() {
+fn keys_rotate_without_a_restart() {
     let document = Arc::new(Mutex::new(only(&["rsa"])));
     let verifier: Verifier = Keys::default().jwks(&serve(&document)).verifier().unwrap();
     let (old, new) = (token(Algorithm::RS256, "rsa", "rs256.pem"), token(Algorithm::ES256, "ec", "es256.pem"));
@@ -75,14 +75,14 @@ fn rotated_keys_come_and_go_without_a_restart() {
     assert!(!is_admin(&verifier, &new), "not published yet");
     *document.lock().unwrap() = only(&["ec"]);
     eventually("the new key to be read", || is_admin(&verifier, &new));
-    assert!(!is_admin(&verifier, &old), "a token of a key that was withdrawn is none any more");
+    assert!(!is_admin(&verifier, &old), "a token of a withdrawn key is rejected");
     *document.lock().unwrap() = "nonsense".into();
     assert!(!is_admin(&verifier, &old));
     assert!(is_admin(&verifier, &new), "a document that cannot be read changes nothing");
 }
 
 #[test]
-fn a_file_that_is_no_document_is_refused_and_one_that_is_missing_is_waited_for() {
+fn an_invalid_document_is_an_error_and_a_missing_one_is_read_later() {
     let path = std::env::temp_dir().join(format!("jwks-{}.json", std::process::id()));
     std::fs::write(&path, "{}").unwrap();
     assert!(Keys::default().jwks(path.to_str().unwrap()).verifier().is_err());

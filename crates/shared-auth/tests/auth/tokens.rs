@@ -1,4 +1,4 @@
-//! Signing tokens as other services do, and verifying them.
+//! Verifies tokens that are signed as other services sign them.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use shared_auth::{Keys, Role, Verifier};
 
 pub(crate) const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// The contents of a key file.
+/// Reads a key file.
 pub(crate) fn key(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"))).expect(name)
 }
@@ -15,14 +15,14 @@ pub(crate) fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
-/// Claims of an admin, valid for a minute, with changes.
+/// Returns the claims of an admin, valid for a minute, with changes.
 pub(crate) fn admin(changes: Value) -> Value {
     let mut claims = json!({ "userId": "u-1", "role": "admin", "exp": now() + 60 });
     claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     claims
 }
 
-/// A token with this header, signed with a key file, or with the secret where none is named.
+/// Creates a token with this header, signed with a key file, or with the secret if none is given.
 pub(crate) fn sign(header: &Header, claims: &Value, key_file: Option<&str>) -> String {
     let key = match (header.alg, key_file) {
         (Algorithm::RS256 | Algorithm::PS256, Some(file)) => EncodingKey::from_rsa_pem(&key(file)).unwrap(),
@@ -39,7 +39,7 @@ pub(crate) fn is_admin(verifier: &Verifier, token: &str) -> bool {
 }
 
 #[test]
-fn a_real_token_of_each_algorithm_is_verified() {
+fn a_token_of_each_algorithm_is_verified() {
     let token = |algorithm, file: Option<&str>| sign(&Header::new(algorithm), &admin(json!({})), file);
     let secret = Keys::default().secret(SECRET).unwrap().verifier().unwrap();
     assert!(is_admin(&secret, &token(Algorithm::HS256, None)));
@@ -86,14 +86,14 @@ fn clocks_may_differ_by_half_a_minute() {
 }
 
 #[test]
-fn a_verified_token_is_remembered_until_it_ends() {
+fn a_verified_token_is_accepted_until_it_expires() {
     let verifier = Keys::default().secret(SECRET).unwrap().verifier().unwrap();
-    // Valid for a few seconds more, within the leeway.
+    // Expired, but valid for a few more seconds because of the leeway.
     let token = sign(&Header::default(), &admin(json!({ "exp": now() - 25 })), None);
     assert!(is_admin(&verifier, &token));
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while verifier.verify(&token).is_ok() {
-        assert!(std::time::Instant::now() < deadline, "it outlived its end");
+        assert!(std::time::Instant::now() < deadline, "the token is accepted after it expired");
         std::thread::yield_now();
     }
 }

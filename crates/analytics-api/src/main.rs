@@ -6,10 +6,10 @@ use analytics_api::settings::ApiSettings;
 use analytics_process::entry::{self, CommonArguments};
 use clap::Parser;
 
-/// Serves the marketplace's metrics over REST to whoever has a valid token.
+/// Serves the marketplace's metrics over REST to callers with a valid token.
 ///
-/// Everything is set by environment variables; DATABASE_URL and JWT_SECRET are needed, the README
-/// has the table of all.
+/// All settings are environment variables, listed in the README. DATABASE_URL is required, and one
+/// of JWT_SECRET, JWT_PUBLIC_KEY and JWT_JWKS.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -106,8 +106,7 @@ type DeadLetterPage = Page<DeadLetterBody>;
         ("topic" = Option<String>, Query, description = "Only records of this topic", min_length = 1, max_length = 249),
         ("from" = Option<DateTime<Utc>>, Query, description = "Only records that were rejected at this time or later"),
         ("to" = Option<DateTime<Utc>>, Query, description = "Only records that were rejected before this time"),
-        ("limit" = Option<u16>, Query,
-         description = "Maximum number of items on a page; default 100", minimum = 1, maximum = 1000),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of dead letters", body = DeadLetterPage), Unchanged, Failures)

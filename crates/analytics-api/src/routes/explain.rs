@@ -158,17 +158,16 @@ struct Cursor {
 ///
 /// Every event that contributes to the metric, in descending order of event time, each with what it
 /// added. Over all pages, the deltas sum to `value` or, for a rate or an average, to the components
-/// in `metadata`. All pages show the data as of the first page. If that data cannot be read, a later
-/// page is 409 `number_changed`: request the first page again. This happens if logged events were
-/// given vendors since, if too many batches were counted since, or on a replica that is behind.
-/// Sellers see their own metrics, and their own lines of orders; they see neither buyers nor
-/// payloads. A `/` in a type is written `%2F`.
+/// in `metadata`. All pages show the data as of the first page. If that data cannot be read, a
+/// later page is 409 `number_changed`: request the first page again. This happens if logged events
+/// were given vendors since, if too many batches were counted since, or on a replica that is
+/// behind. Sellers see their own metrics, and their own lines of orders; they see neither buyers
+/// nor payloads. A `/` in a type is written `%2F`.
 #[utoipa::path(
     get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
     params(
         ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
-        ("limit" = Option<u16>, Query,
-         description = "Maximum number of items on a page; default 100", minimum = 1, maximum = 1000),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of events", body = ExplanationPage), Unchanged, Failures, NotFound, Changed)

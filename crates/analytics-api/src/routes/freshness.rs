@@ -52,8 +52,8 @@ pub(crate) struct TopicBody {
     heard_at: Option<DateTime<Utc>>,
 }
 
-/// Whether the numbers are up to date. `live`: records are counted within seconds; `delayed`: ingest
-/// is counting, but is behind; `stalled`: no worker is counting, or the state is not known.
+/// Whether the numbers are up to date. `live`: records are counted within seconds; `delayed`:
+/// ingest is counting, but is behind; `stalled`: no worker is counting, or the state is not known.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {

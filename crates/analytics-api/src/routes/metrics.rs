@@ -87,8 +87,7 @@ type MetricPage = Page<MetricBody>;
         ("type" = Option<Vec<String>>, Query,
          description = "A metric's type; may be given up to 100 times", max_items = 100),
         ("name" = Option<String>, Query, description = "The name of metrics, such as `seller_revenue`"),
-        ("limit" = Option<u16>, Query,
-         description = "Maximum number of items on a page; default 100", minimum = 1, maximum = 1000),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of metrics", body = MetricPage), Unchanged, Failures)
@@ -167,7 +166,8 @@ pub(crate) fn shown(metric: Metric, settings: &ApiSettings) -> MetricBody {
     body(metric, known.as_ref(), settings)
 }
 
-/// Returns the unit of a metric and, if the unit is money, its currency, according to the catalogue.
+/// Returns the unit of a metric and, if it is an amount of money, its currency, according to the
+/// catalogue.
 pub(crate) fn unit_and_currency(
     known: Option<&MetricType>,
     settings: &ApiSettings,

@@ -61,8 +61,7 @@ type ProofPage = Page<ProofBody>;
 #[utoipa::path(
     get, path = "/api/proofs", operation_id = "listProofs", tag = "proofs", security(("bearer" = [])),
     params(
-        ("limit" = Option<u16>, Query,
-         description = "Maximum number of items on a page; default 100", minimum = 1, maximum = 1000),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of proofs", body = ProofPage), Unchanged, Failures)

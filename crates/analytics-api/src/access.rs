@@ -1,4 +1,5 @@
-//! Who may use a route, by role. Whose numbers it then shows is decided by the [tenant](crate::caller::tenant).
+//! Checks which roles may use a route. Whose numbers the route then shows is decided by the
+//! [tenant](crate::caller::tenant).
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -15,13 +16,13 @@ use crate::settings::{ApiSettings, Mode};
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Whoever has a valid token.
+    /// Every caller with a valid token.
     Everyone,
-    /// Sellers for what is theirs, and admins.
+    /// Sellers, for their own numbers, and admins.
     Sellers,
     /// Admins.
     Admins,
-    /// Admins, where this process serves writes.
+    /// Admins, if this process is in read-write mode.
     Writers,
 }
 
@@ -35,13 +36,14 @@ impl Access {
         }
     }
 
-    /// The roles that have it, as the OpenAPI document lists them.
+    /// Returns the names of the roles that have this access, as the OpenAPI document lists them.
     fn roles(self) -> Vec<&'static str> {
         let roles = [("admin", Role::Admin), ("seller", Role::Vendor(String::new())), ("buyer", Role::Buyer)];
         roles.into_iter().filter(|(_, role)| role.may(self.permission())).map(|(name, _)| name).collect()
     }
 
-    /// Adds the roles to a route's description, for people and for programs.
+    /// Adds the roles to the documentation of a route: as text in its description, and as a list in
+    /// the extension `x-roles`.
     pub(crate) fn describe(self, operation: &mut Operation) {
         let roles = self.roles();
         let about = operation.description.take().unwrap_or_default();
@@ -50,7 +52,7 @@ impl Access {
     }
 }
 
-/// Answers 403 to whoever may not use a route, before its handler is called.
+/// Rejects a request with 403 before its handler is called, if the caller may not use the route.
 pub(crate) async fn check(
     access: Access,
     principal: Principal,

@@ -1,4 +1,5 @@
-//! Who asks, and for whom: the one place where a principal becomes a tenant.
+//! Derives from the authenticated principal whose numbers it may read. This is the only place where
+//! a principal becomes a tenant.
 
 use analytics_core::ids::VendorId;
 use analytics_db::read::{EventLogAccess, Tenant};
@@ -6,10 +7,11 @@ use shared_auth::{Principal, Role};
 
 use crate::problem::Problem;
 
-/// For whom the principal reads.
+/// Returns the tenant whose numbers the principal may read.
 ///
 /// # Errors
-/// 403 for roles that have no numbers of their own, and for a token whose vendor cannot be a vendor's id.
+/// 403 for roles that have no numbers of their own, and for a token whose vendor is not a valid
+/// vendor id.
 pub(crate) fn tenant(principal: &Principal) -> Result<Tenant, Problem> {
     match &principal.role {
         Role::Admin => Ok(Tenant::Marketplace),
@@ -18,15 +20,16 @@ pub(crate) fn tenant(principal: &Principal) -> Result<Tenant, Problem> {
     }
 }
 
-/// The right to read the event log.
+/// Returns the right to read the event log.
 ///
 /// # Errors
-/// 403 for everybody but admins.
+/// 403 for every role except admin.
 pub(crate) fn event_log(principal: &Principal) -> Result<EventLogAccess, Problem> {
     tenant(principal)?.event_log().ok_or_else(Problem::forbidden)
 }
 
-/// Who acts, for traces.
+/// Returns who makes a change, as it is recorded with the change: the token's user, or `admin` if
+/// the token has none.
 pub(crate) fn actor(principal: &Principal) -> String {
     principal.user.clone().unwrap_or_else(|| "admin".into())
 }

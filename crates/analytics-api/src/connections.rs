@@ -1,8 +1,9 @@
-//! Connections to PostgreSQL, lent to work that blocks, and limits on how long anybody waits for it.
+//! A pool of connections to PostgreSQL. Lends them to blocking work, and limits how long a caller
+//! waits for that work.
 //!
-//! Work that is given up, because nothing came of it in time, may go on for as long as it likes: for ever,
-//! where a server vanished without a word. It keeps its thread and its connection, and gives its place among
-//! the connections to others.
+//! Work that does not finish in time is abandoned, not stopped: it may run for any length of time,
+//! even forever if the server disappeared without closing the connection. Abandoned work keeps its
+//! thread and its connection, but no longer counts towards the pool's limit.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,15 +14,15 @@ use analytics_db::connection::connect;
 use analytics_db::{Connection, DatabaseUrl, DbError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What `pg_stat_activity` shows.
+/// The application name in `pg_stat_activity`.
 pub(crate) const APPLICATION: &str = "analytics-api";
 
-/// Why nothing came of some work.
+/// Why work with the database failed.
 #[derive(Debug, Clone)]
 pub(crate) enum Failed {
-    /// The database did not answer in time; later it may.
+    /// The database is unavailable or did not answer in time. A later attempt may succeed.
     Unavailable(String),
-    /// Something that should not happen.
+    /// A failure that should not happen. Trying again does not help.
     Unexpected(String),
 }
 
@@ -32,7 +33,7 @@ impl From<&DbError> for Failed {
 }
 
 impl Failed {
-    /// Logs it, once for all requests that it made fail.
+    /// Logs the failure. Called once per failure, even if several requests fail because of it.
     pub(crate) fn log(&self) {
         match self {
             Self::Unavailable(why) => log::warn!("requests failed: {why}"),
@@ -41,23 +42,24 @@ impl Failed {
     }
 }
 
-/// A place among the connections, which ends with the work or when that is given up.
+/// A share of the pool's limit, held until the work ends or is abandoned.
 struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl Place {
-    /// Ends it, unless that has happened. It is free for others when what is returned is dropped.
+    /// Takes the permit out, or returns `None` if it was taken out before. Dropping the permit
+    /// frees the place for others.
     fn give_up(&self) -> Option<OwnedSemaphorePermit> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// As many connections as there may be. Clones share them.
+/// A pool of at most `most` connections, not counting those of abandoned work. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Connections {
     url: DatabaseUrl,
     most: u32,
     free: Arc<Semaphore>,
-    /// The one that was used last is used first.
+    /// A stack: the connection that was used most recently is used next.
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -67,12 +69,14 @@ impl Connections {
         Self { url, most, free: Arc::new(free), idle: Arc::default() }
     }
 
-    /// Lends a connection to some work, on a thread that may block, and waits for it, at most this long.
-    /// `begin` is the first thing that is done with it: where an idle connection turns out to be broken,
-    /// the work gets another one. `end` is the last.
+    /// Runs `work` with a connection, on a thread that may block, and returns its result. Waits at
+    /// most `at_most`, including the wait for a free connection.
+    ///
+    /// `begin` is called with the connection before `work`, and `end` after `work` has succeeded.
+    /// If `begin` finds an idle connection broken, another connection is used.
     ///
     /// # Errors
-    /// What went wrong, or that nothing came of it in time.
+    /// [`Failed`] with the error of `begin` or `work`, or if they do not finish in time.
     pub(crate) async fn lend<T: Send + 'static>(
         &self,
         at_most: Duration,
@@ -94,7 +98,7 @@ impl Connections {
             });
             let place = kept.give_up();
             done.map(|(done, connection)| {
-                // Whoever was given up has no place to come back to.
+                // Abandoned work has lost its place: its connection is closed.
                 if place.is_some() {
                     lent.give_back(connection);
                 }
@@ -105,7 +109,7 @@ impl Connections {
             Ok(Ok(done)) => done.map_err(|error| Failed::from(&error)),
             Ok(Err(error)) => Err(Failed::Unexpected(error.to_string())),
             Err(_) => {
-                // What happened to this connection may have happened to those that wait.
+                // The idle connections may be broken for the same reason as this one.
                 self.forget_idle();
                 place.give_up();
                 Err(late())
@@ -117,7 +121,7 @@ impl Connections {
         while let Some(mut connection) = self.idle() {
             match begin(&mut connection) {
                 Ok(()) => return Ok(connection),
-                Err(DbError::Unreachable(why)) => log::debug!("an idle connection was broken: {why}"),
+                Err(DbError::Unreachable(why)) => log::debug!("an idle connection is broken: {why}"),
                 Err(error) => return Err(error),
             }
         }
@@ -138,7 +142,7 @@ impl Connections {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 
-    /// How many are at work, and how many wait for some.
+    /// Returns the numbers of connections in use and of idle ones.
     pub(crate) fn busy_and_idle(&self) -> (u32, u32) {
         let free = u32::try_from(self.free.available_permits()).unwrap_or(self.most);
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();

@@ -1,5 +1,5 @@
-//! The database behind the API: reads and writes off the async threads, whether it can be used, and how
-//! fresh what it holds is.
+//! Access to the database: runs reads and writes off the async threads, and checks periodically
+//! whether the database can be used and how fresh its numbers are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,65 +22,68 @@ use crate::lookups::Lookups;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
 
+/// Pause between two checks of the database.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long a look may take.
+/// Time limit of one check.
 const LOOK: Duration = Duration::from_secs(5);
-/// Without a look for this long the process is not ready.
+/// A process whose last successful check is older than this is not ready.
 const BLIND: Duration = Duration::from_secs(10);
-/// How often what changes slowly is looked at.
+/// Pause between two reads of [`Vitals`], which change slowly.
 const VITALS_EVERY: Duration = Duration::from_secs(10);
-/// How much longer than a statement may take an answer is waited for: what the server stops is told by the
-/// server, and a server that says nothing is given up.
+/// How much longer to wait for an answer than a statement may take. In this time the server reports
+/// a statement that it stopped. A server that does not answer at all is given up after it.
 const PATIENCE: Duration = Duration::from_millis(600);
 
-/// Clones share the connections.
+/// The database. Clones share its connections and the results of the checks.
 #[derive(Clone)]
 pub(crate) struct Database {
     connections: Connections,
-    /// For looks at the state of things: they must not wait behind requests.
+    /// A connection for the checks, so that they do not wait behind requests.
     looking: Connections,
     lookups: Lookups,
     reading: Reading,
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What the last look at the database showed.
+/// The results of the checks.
 struct Seen {
-    /// Since the last look that succeeded, or why the database cannot be used.
+    /// The time of the last successful check. If there was none yet, why the database cannot be
+    /// used.
     usable: Result<Instant, String>,
     reports: Vec<TopicReport>,
-    /// The database's clock at a moment of ours.
+    /// The time by the database's clock, and when it was read by this process's clock.
     clock: Option<(DateTime<Utc>, Instant)>,
     vitals: Vitals,
 }
 
 impl Seen {
-    /// What was seen last stays, and grows old.
+    /// Notes that a check failed. The results of the last successful check stay, and grow older.
     fn failed(&mut self, why: String) {
         if self.usable.is_err() {
             self.usable = Err(why);
         } else {
-            log::warn!("the database could not be looked at: {why}");
+            log::warn!("cannot check the database: {why}");
         }
     }
 
+    /// Stores the results of a successful check.
     fn looked(&mut self, reports: Vec<TopicReport>, time: DateTime<Utc>) {
         let now = Instant::now();
         (self.usable, self.reports, self.clock) = (Ok(now), reports, Some((time, now)));
     }
 }
 
-/// What operators are told about the numbers themselves.
+/// The state of the numbers, for operators.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vitals {
-    /// When the numbers were last counted again, and how many were not as the log says.
+    /// The time of the last proof, and the known drift; `None` before the first proof.
     pub(crate) proof: Option<(DateTime<Utc>, i64)>,
     /// Open dead letters, by reason.
     pub(crate) waiting: Vec<Waiting>,
 }
 
 impl Vitals {
-    /// Takes what could be read; the rest stays.
+    /// Replaces what could be read, and keeps the rest.
     fn renew(&mut self, proof: Option<Option<(DateTime<Utc>, i64)>>, waiting: Option<Vec<Waiting>>) {
         self.proof = proof.unwrap_or(self.proof);
         if let Some(waiting) = waiting {
@@ -99,7 +102,7 @@ impl Database {
             *statement_timeout + PATIENCE,
         );
         let seen = Seen {
-            usable: Err("the database was not asked yet".into()),
+            usable: Err("the database was not checked yet".into()),
             reports: Vec::new(),
             clock: None,
             vitals: Vitals::default(),
@@ -113,7 +116,7 @@ impl Database {
         }
     }
 
-    /// Reads something, all of it at one moment.
+    /// Runs `read` in a read-only transaction with one snapshot.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
@@ -121,7 +124,7 @@ impl Database {
         answered(self.read_on(&self.connections, self.reading.statement_timeout + PATIENCE, read).await)
     }
 
-    /// Writes something, in transactions of its own.
+    /// Runs `write`, which begins and commits its own transactions.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
@@ -149,37 +152,38 @@ impl Database {
         connections.lend(at_most, move |connection| reading.begin(connection), read, end).await
     }
 
-    /// A metric, if it was ever counted.
+    /// Returns a metric, or `None` if it was never counted.
     pub(crate) async fn metric(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
         self.lookups.one(metric).await
     }
 
-    /// What ingest last said, as of the last look.
+    /// Returns the latest reports of ingest, as of the last successful check.
     pub(crate) fn reports(&self) -> Vec<TopicReport> {
         self.seen().reports.clone()
     }
 
-    /// The time by the database's clock, as far as it was ever seen.
+    /// Returns the time by the database's clock, derived from the last successful check; before the
+    /// first one, the time by the clock of this process.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.seen().clock.map_or_else(Utc::now, |(time, seen)| time + seen.elapsed())
     }
 
-    /// The last proof and the open dead letters, as of a look at most seconds ago.
+    /// Returns the last proof and the open dead letters, as they were last read.
     pub(crate) fn vitals(&self) -> Vitals {
         self.seen().vitals.clone()
     }
 
-    /// Connections in use and idle.
+    /// Returns the numbers of connections in use and of idle ones, for requests.
     pub(crate) fn connections(&self) -> (u32, u32) {
         let (busy, idle) = self.connections.busy_and_idle();
         let (looking_up, waiting) = self.lookups.busy_and_idle();
         (busy + looking_up, idle + waiting)
     }
 
-    /// Looks at the database again and again, for as long as it is one to work with.
+    /// Checks the database periodically, for as long as this program can work with it.
     ///
     /// # Errors
-    /// Why it is not: a schema or settings that this version does not work with.
+    /// Why it cannot: an incompatible schema, encoding, or settings.
     pub(crate) async fn watch(&self, settings: &ApiSettings) -> Result<(), String> {
         let business = settings.business;
         loop {
@@ -192,10 +196,10 @@ impl Database {
         }
     }
 
-    /// Looks at what operators are told, again and again.
+    /// Reads the [`Vitals`] periodically.
     pub(crate) async fn watch_vitals(&self) {
         loop {
-            // Each for itself: a flood of dead letters must not hide the drift.
+            // Read separately, so that a flood of dead letters cannot hide the drift.
             let proof = self.look(proofs::known_drift).await;
             let waiting = self.look(dead_letters::waiting).await;
             self.seen().vitals.renew(proof.ok(), waiting.ok());
@@ -208,7 +212,8 @@ impl Database {
     }
 }
 
-/// What is known of the topics, and the time; or why the database is none to work with.
+/// The reports on the topics and the database's time; or why this program cannot work with the
+/// database.
 type Look = Result<(Vec<TopicReport>, DateTime<Utc>), String>;
 
 fn look_at(connection: &mut Connection, business: Business) -> Result<Look, DbError> {

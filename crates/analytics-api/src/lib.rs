@@ -1,9 +1,10 @@
 //! The REST API over the counted metrics.
 //!
-//! A request meets `middleware` (its id, freshness, conditional answers), then a handler in `routes`
-//! that says who may ask (`caller`), what was asked (`query`), reads it (`database`) and shows it.
-//! `problem` is every error that a client can see; `openapi` describes all of it; `server` puts it
-//! together.
+//! A request passes through `middleware` (request id, freshness headers, conditional responses) and
+//! a check of the caller's role (`access`) to a handler in `routes`. The handler determines whose
+//! numbers the caller may read (`caller`), parses the parameters (`query`), reads from `database`
+//! and returns JSON. `problem` defines every error that a client can see, `openapi` generates the
+//! OpenAPI document, and `server` assembles the application.
 
 pub mod settings;
 

@@ -1,6 +1,6 @@
-//! Single metrics, looked up together: while one query is under way, those who come wait, and the
-//! next query asks for all of them. A query begins after every request that it answers came in, so
-//! nobody reads anything older than by a query of its own.
+//! Combines concurrent lookups of single metrics into one query: while a query is running, further
+//! requests wait, and the next query reads the metrics of all of them. A query begins after all the
+//! requests that it answers have arrived, so no answer is older than that of a separate query.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,15 +18,19 @@ use crate::problem::Problem;
 
 /// The most metrics in one query.
 const MOST_TOGETHER: usize = 256;
-/// How long queries that follow each other share a transaction: beginning one costs as much as a query.
-/// Each sees what is committed by then.
+/// How long consecutive queries share a transaction, because beginning one takes as long as a
+/// query. Each query sees what was committed before it.
 const TRANSACTION: Duration = Duration::from_millis(50);
 
-/// Requests that wait, and the query that is under way. Clones share them.
+/// The waiting requests and the running query. Clones share them.
+///
+/// One task at a time, the [`Asking`], runs the queries. A task whose query gets no answer in time
+/// is replaced by another one with a higher number.
 #[derive(Clone)]
 pub(crate) struct Lookups {
     url: DatabaseUrl,
     reading: Reading,
+    /// How long a request waits for its answer.
     patience: Duration,
     queue: Arc<Mutex<Queue>>,
 }
@@ -34,40 +38,40 @@ pub(crate) struct Lookups {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    /// Who asks, and since when for those of its query.
+    /// The number of the current task, and when its query began.
     asking: Option<(u64, Instant)>,
-    /// How many have asked so far.
+    /// The number of the latest task.
     asked: u64,
-    /// The connection, while nobody asks.
+    /// The connection, while there is no task.
     idle: Option<Connection>,
 }
 
-/// A request that waits. Without an answer it learns that there is none by the end of its sender.
+/// A waiting request. If its sender is dropped, the request fails.
 struct Waiting {
     metric: ReadableMetric,
     answer: oneshot::Sender<Result<Option<Metric>, Failed>>,
 }
 
 impl Lookups {
-    /// How many connections they need: one query at a time.
+    /// Number of connections that lookups use, because there is one query at a time.
     pub(crate) const CONNECTIONS: u32 = 1;
 
-    /// Lookups with a connection of their own. Nobody waits longer than `patience`.
+    /// Creates lookups with their own connection. No request waits longer than `patience`.
     pub(crate) fn new(url: DatabaseUrl, reading: Reading, patience: Duration) -> Self {
         Self { url, reading, patience, queue: Arc::default() }
     }
 
-    /// Connections in use and idle.
+    /// Returns the numbers of connections in use and of idle ones.
     pub(crate) fn busy_and_idle(&self) -> (u32, u32) {
         let queue = self.lock();
         (queue.asking.is_some().into(), queue.idle.is_some().into())
     }
 
-    /// The metric, if it was ever counted.
+    /// Returns the metric, or `None` if it was never counted.
     pub(crate) async fn one(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
         match timeout(self.patience, self.ask(metric)).await {
             Ok(Ok(answered)) => answered.map_err(|failed| Problem::of_failure(&failed)),
-            // No connection could be made; that is logged.
+            // The query could not begin. The task has logged why.
             Ok(Err(_)) => Err(Problem::database_unavailable()),
             Err(_) => {
                 log::warn!("a request failed: the database did not answer within {:?}", self.patience);
@@ -77,7 +81,7 @@ impl Lookups {
         }
     }
 
-    /// Puts a metric into the queue. Whoever holds the returned end gets the answer.
+    /// Puts a metric into the queue. Returns the receiver of the answer.
     fn ask(&self, metric: ReadableMetric) -> oneshot::Receiver<Result<Option<Metric>, Failed>> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.lock();
@@ -86,7 +90,7 @@ impl Lookups {
         answered
     }
 
-    /// Begins to ask for all who wait, unless somebody asks already.
+    /// Starts a task for the waiting requests, unless there is a current one.
     fn begin(&self, mut queue: MutexGuard<'_, Queue>) {
         if queue.asking.is_none() && !queue.waiting.is_empty() {
             queue.asked += 1;
@@ -94,13 +98,13 @@ impl Lookups {
             queue.asking = Some((asking.number, Instant::now()));
             let idle = queue.idle.take();
             drop(queue);
-            // It goes on by itself; whoever began it gets its answer no sooner than others.
+            // The task runs on its own. Its answers arrive over the channels of the requests.
             drop(spawn_blocking(move || asking.go_on(idle)));
         }
     }
 
-    /// Does not wait any longer for a query that has had no answer: who still waits is asked for anew, on
-    /// another connection.
+    /// Stops waiting for a query that got no answer within the statement timeout: another task, on
+    /// another connection, serves the requests in the queue.
     fn give_up(&self) {
         let mut queue = self.lock();
         if queue.asking.is_some_and(|(_, since)| since.elapsed() >= self.reading.statement_timeout) {
@@ -115,17 +119,18 @@ impl Lookups {
     }
 }
 
-/// The right to ask, until it is given up or taken away.
+/// A task that runs queries for the waiting requests, until there are none or another task has
+/// replaced it.
 struct Asking {
     lookups: Lookups,
     number: u64,
 }
 
-/// A connection in a transaction, and since when.
+/// A connection in a transaction, and when the transaction began.
 type Begun = (Connection, Instant);
 
 impl Asking {
-    /// Asks for all who wait, until nobody does.
+    /// Runs queries for all waiting requests, until there are none.
     fn go_on(self, mut idle: Option<Connection>) {
         let mut begun: Option<Begun> = None;
         loop {
@@ -137,11 +142,11 @@ impl Asking {
                     Ok(asked) => begun = Some(asked),
                     Err(error) => Failed::from(&error).log(),
                 },
-                // Nothing is left open for whoever looks next.
+                // The transaction is ended before the task becomes idle.
                 Next::Nobody if begun.is_some() => idle = begun.take().map(|(connection, _)| ended(connection)),
                 Next::Nobody => {
                     let mut queue = self.lookups.lock();
-                    // Somebody may have come since that look.
+                    // Requests may have arrived since `next` looked.
                     if queue.waiting.is_empty() && self.has_the_right(&queue) {
                         (queue.asking, queue.idle) = (None, idle);
                         return;
@@ -152,7 +157,7 @@ impl Asking {
         }
     }
 
-    /// Those who wait.
+    /// Takes the requests of the next query out of the queue.
     fn next(&self) -> Next {
         let mut queue = self.lookups.lock();
         if !self.has_the_right(&queue) {
@@ -166,12 +171,13 @@ impl Asking {
         Next::Ask(queue.waiting.drain(..together).collect())
     }
 
+    /// Whether this is still the current task.
     fn has_the_right(&self, queue: &Queue) -> bool {
         queue.asking.is_some_and(|(number, _)| number == self.number)
     }
 
-    /// Asks for those who wait: in the transaction that is open, or in one that is begun on the idle
-    /// connection or, where that is broken, on a new one.
+    /// Runs one query: in the open transaction, or in a new one on the idle connection, or, if that
+    /// is broken, on a new connection. Returns the connection with its open transaction.
     fn ask(&self, idle: Option<Connection>, begun: Option<Begun>, waiting: Vec<Waiting>) -> Result<Begun, DbError> {
         let reading = self.lookups.reading;
         let begin = |mut connection: Connection| reading.begin(&mut connection).map(|()| (connection, Instant::now()));
@@ -185,10 +191,13 @@ impl Asking {
     }
 }
 
-/// What there is to do next.
+/// What a task does next.
 enum Next {
+    /// Run a query for these requests.
     Ask(Vec<Waiting>),
+    /// No request is waiting.
     Nobody,
+    /// Another task has replaced this one.
     TakenAway,
 }
 
@@ -210,7 +219,7 @@ fn answer(connection: &mut Connection, waiting: Vec<Waiting>) -> Result<(), DbEr
     };
     for (metric, answer) in metrics.iter().zip(answers) {
         let place = found.binary_search_by(|row| row.metric_type.as_str().cmp(metric.as_str()));
-        // Whoever has gone is not waited for.
+        // Sending fails if the request has given up.
         let _gone = answer.send(Ok(place.ok().and_then(|place| found.get(place)).cloned()));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the table of routes.
+//! Generates the OpenAPI document from the table of routes.
 
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, Server};
@@ -11,22 +11,23 @@ use crate::routes;
 #[openapi(
     info(
         title = "Marketplace analytics",
-        description = "Views, signups, orders, revenue, conversion and ratings, exact.",
+        description = "Exact numbers of a marketplace: views, signups, orders, revenue, conversion, ratings.",
         contact(name = "The team that runs this service"),
         license(name = "MIT", identifier = "MIT"),
     ),
     tags(
-        (name = "metrics", description = "Numbers, and what they are made of"),
-        (name = "events", description = "The log of every event"),
+        (name = "metrics", description = "Metrics, and the events behind them"),
+        (name = "events", description = "The log of all events"),
         (name = "freshness", description = "Up to when the numbers are complete"),
         (name = "dead letters", description = "Records that could not be counted"),
-        (name = "proofs", description = "The numbers counted again from the log"),
+        (name = "proofs", description = "Results of recounting the metrics from the event log"),
     ),
     components(schemas(ProblemBody)),
     modifiers(&Bearer, &Codes),
 )]
 struct Document;
 
+/// Adds the security scheme.
 struct Bearer;
 
 impl Modify for Bearer {
@@ -36,6 +37,7 @@ impl Modify for Bearer {
     }
 }
 
+/// Adds the table of error codes to the description.
 struct Codes;
 
 impl Modify for Codes {
@@ -47,7 +49,7 @@ impl Modify for Codes {
     }
 }
 
-/// The document of an API whose paths begin with `base_path`.
+/// Returns the OpenAPI document of an API whose paths begin with `base_path`.
 #[must_use]
 pub fn document(base_path: &str) -> OpenApi {
     let mut document = Document::openapi();

@@ -1,4 +1,4 @@
-//! Every error that a client can see: a problem page of RFC 9457 with a stable code.
+//! Every error that a client can see, as problem details (RFC 9457) with a stable code.
 
 use std::fmt;
 
@@ -11,38 +11,47 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::connections::Failed;
 
-/// The codes, each with its status and what it means. A code never changes its meaning.
+/// Each code with its status and its meaning. The meaning of a code never changes.
 pub(crate) const CODES: [(&str, StatusCode, &str); 14] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
-        "A parameter in the path or the query cannot be used; `parameter` names it",
+        "A parameter in the path or the query is invalid; `parameter` names it",
     ),
-    (INVALID_BODY, StatusCode::BAD_REQUEST, "The body is not the JSON that the route takes"),
-    (UNAUTHORIZED, StatusCode::UNAUTHORIZED, "There is no valid bearer token"),
-    (FORBIDDEN, StatusCode::FORBIDDEN, "The role may not do this"),
-    (READ_ONLY_MODE, StatusCode::FORBIDDEN, "This process serves reads only; ask the admin API"),
-    (METRIC_NOT_FOUND, StatusCode::NOT_FOUND, "The metric was never counted, or is another seller's"),
-    (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such event"),
-    (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such dead letter, or it is not open any more"),
-    (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "There is no such route"),
-    (METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED, "The route has no such method; `Allow` names those it has"),
+    (INVALID_BODY, StatusCode::BAD_REQUEST, "The body is not the JSON that the route expects"),
+    (UNAUTHORIZED, StatusCode::UNAUTHORIZED, "The request has no valid bearer token"),
+    (FORBIDDEN, StatusCode::FORBIDDEN, "The role of the caller does not permit this"),
+    (READ_ONLY_MODE, StatusCode::FORBIDDEN, "This process is in read-only mode; send the request to the admin API"),
+    (METRIC_NOT_FOUND, StatusCode::NOT_FOUND, "The metric was never counted, or the caller may not read it"),
+    (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "No event has this id"),
+    (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "No dead letter has this id, or it is no longer open"),
+    (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "No route has this path"),
+    (
+        METHOD_NOT_ALLOWED,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "The route does not have this method; `Allow` lists its methods",
+    ),
     (
         NUMBER_CHANGED,
         StatusCode::CONFLICT,
-        "Events were changed between two pages, or a replica is behind the one that answered the first; begin again",
+        "Since the first page was read, logged events were changed or too many batches were counted; \
+         or this replica is behind the one that answered it. Start again without a cursor",
     ),
     (
         BODY_TOO_LARGE,
         StatusCode::PAYLOAD_TOO_LARGE,
-        "The body is larger than 64 KiB, or, of a corrected payload, 4 MiB",
+        "The body is larger than 64 KiB, or than 4 MiB in a replay of one dead letter",
     ),
     (
         INTERNAL_ERROR,
         StatusCode::INTERNAL_SERVER_ERROR,
-        "Something that should not happen; the log has it, under the request's id",
+        "A failure that should not happen; the log of the service has the cause",
     ),
-    (DATABASE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE, "The database did not answer in time; try again"),
+    (
+        DATABASE_UNAVAILABLE,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The database is unavailable or did not answer in time; try again",
+    ),
 ];
 
 const INVALID_PARAMETER: &str = "invalid_parameter";
@@ -60,83 +69,85 @@ const BODY_TOO_LARGE: &str = "body_too_large";
 const INTERNAL_ERROR: &str = "internal_error";
 const DATABASE_UNAVAILABLE: &str = "database_unavailable";
 
-/// A problem.
+/// An error, as a response.
 #[derive(Debug)]
 pub(crate) struct Problem {
     code: &'static str,
     detail: String,
     parameter: Option<String>,
+    /// Value of the `Allow` header.
     allow: Option<String>,
 }
 
-/// A problem as clients see it (RFC 9457).
+/// Details of an error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
-    /// Always `about:blank`; the code says which problem it is.
+    /// Always `about:blank`: `code` identifies the kind of error.
     r#type: &'static str,
-    /// The status in words.
+    /// The name of the HTTP status.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
-    /// Which problem it is; stable.
+    /// The kind of error; stable.
     code: &'static str,
-    /// What is wrong, for people.
+    /// What is wrong, in words.
     detail: String,
-    /// The parameter that is wrong, if it is one.
+    /// The name of the invalid parameter, with the code `invalid_parameter`.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
 }
 
-/// What any route may answer besides, for the document.
+/// The error responses that every route may have, for the OpenAPI document.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes answers and is none")]
+#[expect(dead_code, reason = "only its description is used")]
 pub(crate) enum Failures {
-    /// The request cannot be understood
+    /// A parameter or the body is invalid
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(ProblemBody),
-    /// There is no valid bearer token
+    /// The request has no valid bearer token
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(ProblemBody),
-    /// The role may not do this
+    /// The role of the caller does not permit this, or this process is in read-only mode
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(ProblemBody),
-    /// Something that should not happen
+    /// A failure that should not happen
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(ProblemBody),
-    /// The database did not answer in time
+    /// The database is unavailable or did not answer in time
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(ProblemBody),
 }
 
-/// What routes to one thing may answer besides.
+/// The 404 of routes to a single resource.
 #[derive(IntoResponses)]
-#[response(status = 404, content_type = "application/problem+json", description = "There is no such thing")]
-#[expect(dead_code, reason = "it describes an answer and is none")]
+#[response(status = 404, content_type = "application/problem+json", description = "The resource does not exist")]
+#[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct NotFound(ProblemBody);
 
-/// What a later page of an explanation may answer besides.
+/// The 409 of later pages of an explanation.
 #[derive(IntoResponses)]
 #[response(
     status = 409,
     content_type = "application/problem+json",
-    description = "Events were changed since the first page was read, or this replica is behind the one that answered it"
+    description = "The data as of the first page can no longer be read, or not yet on this replica"
 )]
-#[expect(dead_code, reason = "it describes an answer and is none")]
+#[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct Changed(ProblemBody);
 
-/// What routes that take a body may answer besides.
+/// The 413 of routes with a body.
 #[derive(IntoResponses)]
 #[response(
     status = 413,
     content_type = "application/problem+json",
-    description = "The body is larger than 64 KiB, or, of a corrected payload, 4 MiB"
+    description = "The body is larger than 64 KiB, or than 4 MiB in a replay of one dead letter"
 )]
-#[expect(dead_code, reason = "it describes an answer and is none")]
+#[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct TooLarge(ProblemBody);
 
-/// What reads may answer besides.
+/// The 304 of reads.
 #[derive(IntoResponses)]
-#[response(status = 304, description = "Nothing has changed since the answer with the given ETag")]
+#[response(status = 304, description = "The response is unchanged since the one with the given ETag")]
 pub(crate) struct Unchanged;
 
 impl Problem {
@@ -144,69 +155,70 @@ impl Problem {
         Self { code, detail: detail.into(), parameter: None, allow: None }
     }
 
-    /// A parameter that cannot be used.
+    /// An invalid parameter. `detail` says what it must be.
     pub(crate) fn invalid_parameter(parameter: &str, detail: impl fmt::Display) -> Self {
         let problem = Self::new(INVALID_PARAMETER, format!("{parameter}: {detail}"));
         Self { parameter: Some(parameter.to_owned()), ..problem }
     }
 
-    /// A body that is not what the route takes.
+    /// An invalid body.
     pub(crate) fn invalid_body(detail: impl Into<String>) -> Self {
         Self::new(INVALID_BODY, detail)
     }
 
-    /// A metric that was never counted, or that is not for this principal: both look the same.
+    /// A metric that was never counted, or that the caller may not read. The responses are the
+    /// same, so that callers cannot find out which metrics of others exist.
     pub(crate) fn metric_not_found() -> Self {
-        Self::new(METRIC_NOT_FOUND, "there is no such metric")
+        Self::new(METRIC_NOT_FOUND, "the metric does not exist")
     }
 
     pub(crate) fn event_not_found() -> Self {
-        Self::new(EVENT_NOT_FOUND, "there is no such event")
+        Self::new(EVENT_NOT_FOUND, "the event does not exist")
     }
 
     pub(crate) fn dead_letter_not_found() -> Self {
-        Self::new(DEAD_LETTER_NOT_FOUND, "there is no such dead letter, or it is not open any more")
+        Self::new(DEAD_LETTER_NOT_FOUND, "the dead letter does not exist or is no longer open")
     }
 
     pub(crate) fn route_not_found() -> Self {
-        Self::new(ROUTE_NOT_FOUND, "there is no such route")
+        Self::new(ROUTE_NOT_FOUND, "no route has this path")
     }
 
     pub(crate) fn method_not_allowed(allow: String) -> Self {
-        let problem = Self::new(METHOD_NOT_ALLOWED, format!("this route takes {allow}"));
+        let problem = Self::new(METHOD_NOT_ALLOWED, format!("the methods of this route are {allow}"));
         Self { allow: Some(allow), ..problem }
     }
 
-    /// A later page that cannot be told from what came since the first.
+    /// A later page that cannot be read as of the first page any more.
     pub(crate) fn number_changed() -> Self {
-        Self::new(NUMBER_CHANGED, "the number changed since the first page was read: begin again without a cursor")
+        Self::new(NUMBER_CHANGED, "the data as of the first page can no longer be read: start again without a cursor")
     }
 
-    /// A later page on a replica that has not received the first one's data yet.
+    /// A later page on a replica that does not have the data of the first page yet.
     pub(crate) fn replica_behind() -> Self {
         Self::new(
             NUMBER_CHANGED,
-            "this replica is behind the one that answered the first page: repeat the request, or begin again",
+            "this replica is behind the one that answered the first page: repeat the request, or start again",
         )
     }
 
     pub(crate) fn forbidden() -> Self {
-        Self::new(FORBIDDEN, "your role may not do this")
+        Self::new(FORBIDDEN, "your role does not permit this")
     }
 
     pub(crate) fn read_only_mode() -> Self {
-        Self::new(READ_ONLY_MODE, "this process serves reads only; writing is for the admin API")
+        Self::new(READ_ONLY_MODE, "this process is in read-only mode; send the request to the admin API")
     }
 
     pub(crate) fn database_unavailable() -> Self {
-        Self::new(DATABASE_UNAVAILABLE, "the database did not answer in time; try again")
+        Self::new(DATABASE_UNAVAILABLE, "the database is unavailable or did not answer in time; try again")
     }
 
     fn internal_error() -> Self {
-        Self::new(INTERNAL_ERROR, "something went wrong inside the service; its log has it under the request's id")
+        Self::new(INTERNAL_ERROR, "the service failed unexpectedly; its log has the cause")
     }
 
-    /// Which kind of failure the client is told of.
+    /// The problem that clients see for a failure of the database.
     pub(crate) fn of_failure(failed: &Failed) -> Self {
         match failed {
             Failed::Unavailable(_) => Self::database_unavailable(),
@@ -214,11 +226,11 @@ impl Problem {
         }
     }
 
-    /// What is wrong with a JSON body, by what reading it said.
+    /// The problem for a JSON body that cannot be read.
     pub(crate) fn of_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
         match error {
             JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-                Self::new(BODY_TOO_LARGE, "the body is larger than this route takes")
+                Self::new(BODY_TOO_LARGE, "the body is larger than this route accepts")
             }
             JsonPayloadError::ContentType => Self::invalid_body("the body must be application/json"),
             error => Self::invalid_body(error.to_string()),
@@ -226,7 +238,7 @@ impl Problem {
         .into()
     }
 
-    /// A path segment that cannot be read.
+    /// The problem for a path segment that cannot be read.
     pub(crate) fn of_path(error: PathError, _: &HttpRequest) -> actix_web::Error {
         Self::invalid_parameter("path", error).into()
     }

@@ -1,5 +1,5 @@
-//! Query parameters: no parameter unknown, so that a misspelled filter is never
-//! ignored; none twice, but for lists.
+//! Parses query parameters. Unknown parameters are errors, so that a misspelled filter is never
+//! ignored, and so are repeated ones, except lists.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -18,8 +18,8 @@ const LARGEST_LIMIT: u16 = 1000;
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads the query string of a request that may have these parameters, of which those in
-    /// `lists` may be given several times.
+    /// Parses the query string of a request that may have the parameters in `known`, each at most
+    /// once, and those in `lists`, any number of times.
     pub(crate) fn of(request: &HttpRequest, known: &[&str], lists: &[&str]) -> Result<Self, Problem> {
         Self::parse(request.query_string(), known, lists)
     }
@@ -33,18 +33,18 @@ impl Query {
             if !known.contains(&name) && !lists.contains(&name) {
                 let known = [known, lists].concat().join(", ");
                 let there_are =
-                    if known.is_empty() { "this route takes none".into() } else { format!("there are {known}") };
-                return Err(Problem::invalid_parameter(name, format!("there is no such parameter; {there_are}")));
+                    if known.is_empty() { "this route has none".into() } else { format!("its parameters are {known}") };
+                return Err(Problem::invalid_parameter(name, format!("is not a parameter of this route; {there_are}")));
             }
             if !lists.contains(&name) && parameters.iter().any(|(earlier, _)| earlier == name) {
-                return Err(Problem::invalid_parameter(name, "must be given once"));
+                return Err(Problem::invalid_parameter(name, "must be given only once"));
             }
             parameters.push((name.to_owned(), value));
         }
         Ok(Self(parameters))
     }
 
-    /// All values of a list.
+    /// Returns all values of a parameter.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
     }
@@ -53,7 +53,8 @@ impl Query {
         self.all(name).next()
     }
 
-    /// A parameter's value, read by `parse`, if it is given.
+    /// Returns a parameter's value, parsed by `parse`, whose errors say what it must be; `None` if
+    /// the parameter is not given.
     pub(crate) fn optional<T, E: Display>(
         &self,
         name: &str,
@@ -62,7 +63,7 @@ impl Query {
         self.get(name).map(|value| parse(value).map_err(|error| Problem::invalid_parameter(name, error))).transpose()
     }
 
-    /// How many items a page is to have.
+    /// Returns the maximum number of items on a page.
     pub(crate) fn limit(&self) -> Result<u16, Problem> {
         let read = |text: &str| {
             let limit = text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
@@ -71,29 +72,29 @@ impl Query {
         Ok(self.optional("limit", read)?.unwrap_or(DEFAULT_LIMIT))
     }
 
-    /// The key after which the page begins.
+    /// Returns the key after which the page begins, from `cursor`.
     pub(crate) fn cursor(&self) -> Result<Option<String>, Problem> {
         self.optional("cursor", |text| {
-            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "must be a cursor that this API gave")?;
-            String::from_utf8(bytes).ok().filter(|key| !key.contains('\0')).ok_or("must be a cursor that this API gave")
+            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "must be a cursor from this API")?;
+            String::from_utf8(bytes).ok().filter(|key| !key.contains('\0')).ok_or("must be a cursor from this API")
         })
     }
 
-    /// The same where the key is a number or an id.
+    /// Returns the key after which the page begins, if it is a number or an id.
     pub(crate) fn cursor_key<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let key = self.cursor()?.map(|key| key.parse()).transpose();
-        key.map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor that this route gave"))
+        key.map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor from this route"))
     }
 
-    /// A text of 1 to `longest` characters, such as an id.
+    /// Returns a parameter that is text of 1 to `longest` characters, such as an id.
     pub(crate) fn text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
         self.optional(name, |text| match text.chars().count() {
             length if (1..=longest).contains(&length) && !text.contains('\0') => Ok(text.to_owned()),
-            _ => Err(format!("must be a text of 1 to {longest} characters")),
+            _ => Err(format!("must be text of 1 to {longest} characters")),
         })
     }
 
-    /// A time in RFC 3339 between the years 1970 and 9999.
+    /// Returns a parameter that is an RFC 3339 time in the years 1970 to 9999.
     pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
         self.optional(name, |text| {
             let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());

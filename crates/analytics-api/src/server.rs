@@ -1,4 +1,4 @@
-//! The application and its server.
+//! Assembles the application and runs its HTTP server.
 
 use std::future::ready;
 use std::sync::{Arc, OnceLock};
@@ -22,18 +22,19 @@ use crate::routes::{self, nowhere};
 use crate::settings::ApiSettings;
 use crate::telemetry::{Telemetry, measure};
 
-/// How long requests under way may take when the process is to stop, in seconds.
+/// How long running requests may take after the process was told to stop, in seconds.
 const GRACE: u64 = 8;
-/// What then still waits for the database is not waited for.
+/// When the process ends after it was told to stop, even if work still waits for the database.
 const ENFORCED: Duration = Duration::from_secs(GRACE + 1);
-/// How long a client may take to send its request's head.
+/// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until the process is asked to stop.
+/// Serves the API until the process is told to stop.
 ///
 /// # Errors
-/// A port that is taken, a schema of another version, settings that the database was not made
-/// with.
+/// If the address cannot be bound, or if this program cannot work with the database: an
+/// incompatible schema, another encoding than UTF8, or settings other than those of the first
+/// migration.
 pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     shutdown.enforce(ENFORCED)?;
     let database = Database::new(&settings);
@@ -103,17 +104,17 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     })
 }
 
-/// Stops the server when the process is asked to stop.
+/// Stops the server when the process is told to stop.
 fn stop_when_asked(server: ServerHandle, shutdown: Shutdown) -> io::Result<()> {
     thread::Builder::new().name("stopper".into()).spawn(move || {
         while !shutdown.wait(Duration::from_secs(3600)) {}
-        // The server stops whether that is waited for or not.
+        // The server stops even if the returned future is not awaited.
         drop(server.stop(true));
     })?;
     Ok(())
 }
 
-/// Pages of these origins may read answers.
+/// Allows pages of these origins to read responses; `*` allows any origin.
 fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "DELETE"])

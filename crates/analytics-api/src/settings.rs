@@ -1,4 +1,4 @@
-//! The settings of the API, validated.
+//! The validated settings of the API.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,47 +9,47 @@ use analytics_db::DatabaseUrl;
 use analytics_process::settings::{Settings, SettingsError};
 use shared_auth::{Keys, Verifier};
 
-/// Whether the process has writing routes.
+/// Whether the process serves the writing routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It reads only.
+    /// The writing routes answer 403.
     ReadOnly,
-    /// It serves admins who write, too.
+    /// Admins can use the writing routes.
     ReadWrite,
 }
 
-/// Everything that the API can be told.
+/// The settings of the API.
 #[derive(Clone)]
 pub struct ApiSettings {
-    /// PostgreSQL.
+    /// The database.
     pub database_url: DatabaseUrl,
-    /// Whether it writes.
+    /// Whether the process serves the writing routes.
     pub mode: Mode,
-    /// How many connections there are at most.
+    /// Maximum number of connections to the database for requests.
     pub pool_size: u32,
     /// How long a statement may take.
     pub statement_timeout: Duration,
     /// How long an idle connection of a client is kept open.
     pub keep_alive: Duration,
-    /// Where it listens.
+    /// The address on which the API listens.
     pub bind: SocketAddr,
-    /// What all paths begin with; empty, or `/` and a name.
+    /// The prefix of all paths: empty, or a path such as `/analytics`.
     pub base_path: String,
-    /// Origins whose pages may read answers; `*` is any.
+    /// Origins whose pages may read responses; `*` allows any origin.
     pub cors_origins: Vec<String>,
-    /// Who may ask.
+    /// Verifies tokens.
     pub verifier: Verifier,
-    /// The currency of amounts without a code, and what "today" is.
+    /// The currency of amounts without a currency, and the calendar that determines "today".
     pub business: Business,
-    /// How replayed records become events.
+    /// Decodes the records of replayed dead letters.
     pub decoder: Decoder,
 }
 
 impl ApiSettings {
-    /// Validates what the API needs of the settings.
+    /// Validates the settings that the API needs.
     ///
     /// # Errors
-    /// The first setting that is missing or cannot be used, in a sentence.
+    /// [`SettingsError`] that names the first setting that is missing or invalid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         Ok(Self {
             database_url: settings.parse("DATABASE_URL", DatabaseUrl::parse)?,
@@ -87,7 +87,7 @@ fn base_path(path: &str) -> Result<String, &'static str> {
     if valid && path.bytes().all(allowed) { Ok(path.to_owned()) } else { Err("must be a path such as /analytics") }
 }
 
-/// The keys of tokens: at least one of secret, PEM key and JWKS document.
+/// Creates the verifier of tokens from at least one of secret, PEM key and JWKS document.
 fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
     let mut keys = Keys::default();
     if settings.get("JWT_SECRET").is_some() {
@@ -99,7 +99,8 @@ fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
                 Some(path) => {
                     std::fs::read(path).map_err(|error| format!("the file after @ cannot be read: {}", error.kind()))?
                 }
-                // Environments that hold one line only have the line breaks of a PEM file written out.
+                // In an environment variable of one line, the line breaks of the PEM file are
+                // written as `\n`.
                 None => key.replace("\\n", "\n").into_bytes(),
             };
             keys.pem(&pem).map_err(|error| error.to_string())

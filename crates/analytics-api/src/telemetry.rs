@@ -1,4 +1,4 @@
-//! What the API tells Prometheus.
+//! The metrics that the API reports to Prometheus.
 
 use std::future::Future;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntGauge, IntGaug
 
 use crate::database::Database;
 
-/// The counters of one process. Clones share them.
+/// The metrics of one process. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Telemetry {
     pub(crate) registry: Registry,
@@ -29,7 +29,7 @@ impl Telemetry {
     pub(crate) fn new(database: &Database) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let requests = HistogramVec::new(
-            HistogramOpts::new("analytics_api_request_seconds", "Requests by route and status, and how long they took")
+            HistogramOpts::new("analytics_api_request_seconds", "Duration of requests by route and status, in seconds")
                 .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]),
             &["route", "status"],
         )?;
@@ -43,7 +43,7 @@ impl Telemetry {
     }
 }
 
-/// The pool's connections, read when they are asked for.
+/// The pool's connections, read when Prometheus scrapes them.
 struct PoolCollector {
     database: Database,
     connections: IntGaugeVec,
@@ -51,7 +51,7 @@ struct PoolCollector {
 
 impl PoolCollector {
     fn new(database: Database) -> prometheus::Result<Self> {
-        let about = Opts::new("analytics_api_pool_connections", "Connections to the database by what they do");
+        let about = Opts::new("analytics_api_pool_connections", "Connections to the database by state: busy or idle");
         Ok(Self { database, connections: IntGaugeVec::new(about, &["state"])? })
     }
 }
@@ -69,8 +69,7 @@ impl Collector for PoolCollector {
     }
 }
 
-/// What is known of the numbers themselves, read when it is asked for: whether they are as the log
-/// says, and which records wait to be counted.
+/// The state of the numbers, read when Prometheus scrapes it: the drift, and the open dead letters.
 struct VitalsCollector {
     database: Database,
     drift: IntGauge,
@@ -84,11 +83,17 @@ impl VitalsCollector {
         let by_reason = &["reason"];
         Ok(Self {
             database,
-            drift: IntGauge::new("analytics_metric_drift", "Numbers that were not as the log says, by the last proof")?,
-            proof_age: Gauge::new("analytics_proof_age_seconds", "How long ago the numbers were last counted again")?,
+            drift: IntGauge::new(
+                "analytics_metric_drift",
+                "Numbers that differ from the event log, by the last proof or the last complete one",
+            )?,
+            proof_age: Gauge::new("analytics_proof_age_seconds", "Age of the last proof, in seconds")?,
             letters: IntGaugeVec::new(Opts::new("analytics_dead_letters", "Open dead letters by reason"), by_reason)?,
             oldest: GaugeVec::new(
-                Opts::new("analytics_dead_letter_oldest_seconds", "Age of the oldest open dead letter by reason"),
+                Opts::new(
+                    "analytics_dead_letter_oldest_seconds",
+                    "Age of the oldest open dead letter by reason, in seconds",
+                ),
                 by_reason,
             )?,
         })
@@ -105,7 +110,8 @@ impl Collector for VitalsCollector {
         let (vitals, now) = (self.database.vitals(), self.database.now());
         let age = |time: DateTime<Utc>| (now - time).num_milliseconds().max(0) as f64 / 1000.0;
         let mut families = Vec::new();
-        // Without a proof there is nothing to tell: 0 would say that all is well.
+        // Before the first proof the drift is not known, and is left out: 0 would mean that
+        // nothing differs.
         if let Some((proved_at, drift)) = vitals.proof {
             self.drift.set(drift);
             self.proof_age.set(age(proved_at));
@@ -125,7 +131,8 @@ impl Collector for VitalsCollector {
     }
 }
 
-/// Measures a request by the pattern of its route: paths themselves would be without number.
+/// Measures how long a request takes. The label `route` is the route's pattern, because the number
+/// of different paths is unlimited.
 pub(crate) fn measure<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

@@ -1,4 +1,4 @@
-//! `ETag` and `If-None-Match`: whoever has the answer already gets 304 and no body.
+//! `ETag` and `If-None-Match`: a client that already has the response gets 304 without a body.
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
@@ -10,7 +10,8 @@ use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use sha2::{Digest, Sha256};
 
-/// Larger answers come without a tag. The largest page is about a thousand full records.
+/// The size limit of a response to a read, in bytes; a larger one becomes a 500. The largest page
+/// has about a thousand records of the maximum size.
 const LARGEST: usize = 256 << 20;
 
 pub(crate) async fn conditional<B: MessageBody + 'static>(
@@ -34,10 +35,11 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     if let Ok(value) = HeaderValue::from_str(&tag.to_string()) {
         head.headers_mut().insert(ETAG, value);
     }
-    // What is compressed after this is another answer for who takes that; a 304 says the same (RFC 9110,
-    // section 15.4.5).
+    // The response may be compressed after this, so it depends on Accept-Encoding. A 304 must have
+    // the same header (RFC 9110, section 15.4.5).
     head.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
-    // Numbers are private and change at any time: keep them, but ask before showing them again.
+    // Numbers are private and change at any time: clients may store them, but have to revalidate
+    // them before each use.
     head.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     let unchanged = match known {
         Ok(IfNoneMatch::Any) => true,
@@ -53,7 +55,7 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(body))))
 }
 
-/// Weak, since compression comes after it.
+/// Returns the tag of a body. It is weak, because the body may be compressed afterwards.
 fn tag(body: &[u8]) -> EntityTag {
     let hash: String = Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     EntityTag::new_weak(hash)

@@ -1,4 +1,5 @@
-//! `Data-As-Of` and `Data-Lag-Seconds` on every read: up to when the numbers are complete.
+//! Adds `Data-As-Of` and `Data-Lag-Seconds` to every successful read: up to when the numbers are
+//! complete, and how many seconds ago that was. Left out while that is not known.
 
 use actix_web::Error;
 use actix_web::body::MessageBody;

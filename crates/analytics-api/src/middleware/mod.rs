@@ -1,4 +1,4 @@
-//! What every answer has, whatever was asked: an id, how fresh it is, a way to ask again cheaply.
+//! Middleware: request ids, freshness headers, and conditional responses.
 
 mod conditional;
 mod fresh;

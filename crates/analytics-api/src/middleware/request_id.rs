@@ -1,4 +1,4 @@
-//! `X-Request-Id`: taken from the client or made here, logged, and given back.
+//! `X-Request-Id`: accepted from the client or generated, logged, and returned.
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -25,7 +25,7 @@ pub(crate) async fn request_id<B: MessageBody>(
     Ok(answer)
 }
 
-/// What may stand in a log line.
+/// Whether an id is safe in a log line.
 fn acceptable(id: &str) -> bool {
     (1..=LONGEST).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
 }

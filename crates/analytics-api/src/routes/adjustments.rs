@@ -1,4 +1,4 @@
-//! `POST /api/metrics/upsert`: a metric set by hand, in read-write mode.
+//! `POST /api/metrics/upsert`: sets a metric by hand, in read-write mode.
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
@@ -21,37 +21,37 @@ use crate::problem::{Failures, Problem, TooLarge};
 use crate::query::Query;
 use crate::settings::ApiSettings;
 
-/// The largest value, either way: what is counted on top of it still fits.
+/// The largest absolute value. It leaves room in a bigint for what is counted afterwards.
 const LARGEST_VALUE: u64 = 1_000_000_000_000_000_000;
-/// The longest reason.
+/// The maximum length of a reason, in characters.
 const LONGEST_REASON: usize = 1000;
 
-/// What a metric is to be.
+/// The new value or metadata of a metric, or both.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upsert {
-    /// The metric's type: of the catalogue, or a name of your own.
+    /// The metric's type: one of the catalogue, or a custom name.
     #[schema(min_length = 1, max_length = 100, example = "seller_revenue:v-1")]
     r#type: String,
-    /// The value that it is to have; left as it is if not given.
+    /// The new value, from -10^18 to 10^18; if it is not given, the value is kept.
     value: Option<i64>,
-    /// The metadata that it is to have; left as it is if not given.
+    /// The new metadata; if it is not given, the metadata is kept.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Box<RawValue>>,
-    /// Why.
+    /// Why the metric is set.
     #[schema(max_length = 1000)]
     reason: Option<String>,
 }
 
 /// Set a metric by hand
 ///
-/// The difference to the current value is logged as a `metric.adjusted` event with who did it and
-/// why, so that recomputing gives the same. Rates, averages and totals over sellers follow from
-/// other metrics and cannot be set.
+/// The difference to the current value is logged as a `metric.adjusted` event with the actor and
+/// the reason, so that recounting from the event log yields the same value. Rates, averages and
+/// totals over sellers are derived from other metrics and cannot be set.
 #[utoipa::path(
     post, path = "/api/metrics/upsert", operation_id = "upsertMetric", tag = "metrics", security(("bearer" = [])),
     request_body = Upsert,
-    responses((status = 200, description = "The metric as it is now", body = MetricBody), Failures, TooLarge)
+    responses((status = 200, description = "The metric after the change", body = MetricBody), Failures, TooLarge)
 )]
 pub(crate) async fn upsert(
     principal: Principal,
@@ -75,11 +75,11 @@ pub(crate) async fn upsert(
             Ok::<_, DbError>((adjusted, found.flatten()))
         })
         .await?;
-    let event = adjusted
-        .map_err(|()| Problem::invalid_body("value: the difference to the current value is past the limits"))?;
-    log::info!("{event}: {} adjusted a metric", principal.user.as_deref().unwrap_or("somebody"));
+    let event =
+        adjusted.map_err(|()| Problem::invalid_body("value: the difference to the current value is out of range"))?;
+    log::info!("{} adjusted a metric, event {event}", principal.user.as_deref().unwrap_or("an admin"));
     let gone = || {
-        let failed = Failed::Unexpected("a metric that was set is not there".into());
+        let failed = Failed::Unexpected("a metric is missing after it was set".into());
         failed.log();
         Problem::of_failure(&failed)
     };
@@ -89,11 +89,11 @@ pub(crate) async fn upsert(
 fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Result<Adjustment, Problem> {
     let known = parse(&body.r#type, settings)?;
     if let Some(derived) = known.as_ref().filter(|known| known.metric.is_derived()) {
-        let detail = format!("{} follows from other metrics and cannot be set", derived.metric.name());
+        let detail = format!("{} is derived from other metrics and cannot be set", derived.metric.name());
         return Err(Problem::invalid_parameter("type", detail));
     }
     if body.value.is_none() && body.metadata.is_none() {
-        return Err(Problem::invalid_body("give a value, metadata, or both"));
+        return Err(Problem::invalid_body("must have value, metadata, or both"));
     }
     if body.value.is_some_and(|value| value.unsigned_abs() > LARGEST_VALUE) {
         return Err(Problem::invalid_body(format!("value: must be between -{LARGEST_VALUE} and {LARGEST_VALUE}")));
@@ -106,7 +106,7 @@ fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Re
         return Err(Problem::invalid_body(format!("reason: must have at most {LONGEST_REASON} characters")));
     }
     if text.contains('\0') {
-        return Err(Problem::invalid_body("reason: must not hold the character U+0000"));
+        return Err(Problem::invalid_body("reason: must not contain the character U+0000"));
     }
     Ok(Adjustment {
         metric_type: known.map_or(body.r#type, |known| known.to_string()),

@@ -1,5 +1,5 @@
-//! What can be done with dead letters, in read-write mode: replaying and discarding, one by one or
-//! many at once.
+//! Replays and discards dead letters, in read-write mode: a single one, or a selection of open
+//! ones.
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path};
@@ -21,60 +21,61 @@ use crate::problem::{Failures, NotFound, Problem, TooLarge};
 use crate::query::Query;
 use crate::settings::ApiSettings;
 
-/// The largest body with a corrected payload, in bytes.
+/// The size limit of a body that may have a corrected payload, in bytes.
 pub(crate) const LARGEST_REPLAY: usize = 4 << 20;
-/// The most dead letters in one request.
+/// The maximum number of dead letters in one request.
 const MOST: usize = 500;
 
 /// How to replay one dead letter.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Replay {
-    /// The payload to count in place of the original.
+    /// A corrected payload that is counted instead of the original one.
     #[schema(value_type = Option<Object>)]
     payload: Option<Box<RawValue>>,
 }
 
-/// Which open dead letters: at least one of the fields. The newest 500 that match.
+/// Selects open dead letters: the newest 500 that match all given fields. At least one of `ids`,
+/// `reason`, `topic`, `from` and `to` must be given.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Selection {
-    /// These.
+    /// Only dead letters with these ids.
     #[serde(default)]
     #[schema(max_items = 500)]
     ids: Vec<Uuid>,
-    /// With this reason.
+    /// Only dead letters with this reason, such as `invalid_amount`.
     reason: Option<String>,
-    /// From this topic.
+    /// Only records of this topic.
     #[schema(min_length = 1, max_length = 249)]
     topic: Option<String>,
-    /// Refused then or later.
+    /// Only records that were rejected at this time or later.
     from: Option<DateTime<Utc>>,
-    /// Refused before.
+    /// Only records that were rejected before this time.
     to: Option<DateTime<Utc>>,
-    /// Only records older than that of this dead letter: `next` of the answer before.
+    /// Only records that are older than that of this dead letter: `next` of the previous response.
     before: Option<Uuid>,
 }
 
-/// What became of dead letters.
+/// The results of replaying or discarding several dead letters.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcomes {
     items: Vec<OutcomeBody>,
-    /// Give it as `before` to go on; null where no more match.
+    /// Value of `before` to continue with the next dead letters that match; null if there are none.
     next: Option<Uuid>,
 }
 
-/// What became of one dead letter.
+/// The result of replaying or discarding one dead letter.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetterOutcome)]
 pub(crate) struct OutcomeBody {
     id: Uuid,
-    /// `counted`, `duplicate` (it was counted before), `rejected` (again), `refused` (it was not
-    /// even tried) or `discarded`.
+    /// `counted`; `duplicate`: its event was counted before; `rejected`: it was rejected again;
+    /// `refused`: it could not be replayed, see `detail`; or `discarded`.
     result: &'static str,
-    /// The event that it is counted as.
+    /// The id of the event as which it was counted.
     event_id: Option<Uuid>,
     /// Why it was rejected or refused.
     detail: Option<String>,
@@ -82,13 +83,13 @@ pub(crate) struct OutcomeBody {
 
 /// Replay a dead letter
 ///
-/// By the ordinary decoding and counting, as if it were read again; with another payload, if one is
-/// given. It counts once, however often it is replayed.
+/// Decodes and counts the record as if it were read again, with a corrected payload if one is
+/// given. It counts once, no matter how often it is replayed.
 #[utoipa::path(
     post, path = "/api/dead-letters/{id}/replay", operation_id = "replayDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
     request_body = Replay,
-    responses((status = 200, description = "What became of it", body = OutcomeBody), Failures, NotFound, TooLarge)
+    responses((status = 200, description = "The result", body = OutcomeBody), Failures, NotFound, TooLarge)
 )]
 pub(crate) async fn replay_one(
     principal: Principal,
@@ -111,11 +112,12 @@ pub(crate) async fn replay_one(
 
 /// Discard a dead letter
 ///
-/// It is not to be counted: its bytes go, a trace of who decided stays.
+/// For a record that is not to be counted. Its payload and its key are deleted. The record of who
+/// discarded it is kept.
 #[utoipa::path(
     delete, path = "/api/dead-letters/{id}", operation_id = "discardDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
-    responses((status = 200, description = "What became of it", body = OutcomeBody), Failures, NotFound)
+    responses((status = 200, description = "The result", body = OutcomeBody), Failures, NotFound)
 )]
 pub(crate) async fn discard_one(
     principal: Principal,
@@ -132,11 +134,12 @@ pub(crate) async fn discard_one(
 
 /// Replay many open dead letters
 ///
-/// The newest 500 of a selection, each as if it were read again. What is refused again stays open.
+/// Decodes and counts the newest 500 of a selection as if they were read again. Dead letters that
+/// are rejected again or refused stay open.
 #[utoipa::path(
     post, path = "/api/dead-letters/replay", operation_id = "replayDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,
-    responses((status = 200, description = "What became of each", body = Outcomes), Failures, TooLarge)
+    responses((status = 200, description = "The result for each", body = Outcomes), Failures, TooLarge)
 )]
 pub(crate) async fn replay_many(
     principal: Principal,
@@ -153,11 +156,12 @@ pub(crate) async fn replay_many(
 
 /// Discard many open dead letters
 ///
-/// The newest 500 of a selection: their bytes go, a trace of who decided stays.
+/// Discards the newest 500 of a selection. Their payloads and keys are deleted. The record of who
+/// discarded them is kept.
 #[utoipa::path(
     post, path = "/api/dead-letters/discard", operation_id = "discardDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,
-    responses((status = 200, description = "What became of each", body = Outcomes), Failures, TooLarge)
+    responses((status = 200, description = "The result for each", body = Outcomes), Failures, TooLarge)
 )]
 pub(crate) async fn discard_many(
     principal: Principal,
@@ -172,8 +176,8 @@ pub(crate) async fn discard_many(
     Ok(Json(Outcomes { items: discarded.into_iter().map(discarded_body).collect(), next }))
 }
 
-/// The open dead letters of a selection, at most as many as one request may have, and where more
-/// begin.
+/// Returns the ids of the newest open dead letters of a selection, at most [`MOST`], and the value
+/// of `before` for the next ones, if there are more.
 async fn select(
     principal: &Principal,
     selection: Selection,
@@ -182,17 +186,17 @@ async fn select(
     let access = caller::event_log(principal)?;
     let Selection { ids, reason: code, topic, from, to, before } = selection;
     if ids.is_empty() && code.is_none() && topic.is_none() && from.is_none() && to.is_none() {
-        return Err(Problem::invalid_body("give ids, a reason, a topic, from or to"));
+        return Err(Problem::invalid_body("must have at least one of ids, reason, topic, from and to"));
     }
     if ids.len() > MOST {
-        return Err(Problem::invalid_body(format!("ids: must be {MOST} at most")));
+        return Err(Problem::invalid_body(format!("ids: must have at most {MOST} items")));
     }
     if topic.as_ref().is_some_and(|topic| topic.is_empty() || topic.len() > LONGEST_TOPIC || topic.contains('\0')) {
-        return Err(Problem::invalid_body(format!("topic: must be a text of 1 to {LONGEST_TOPIC} characters")));
+        return Err(Problem::invalid_body(format!("topic: must be text of 1 to {LONGEST_TOPIC} characters")));
     }
     let in_range = |time: &DateTime<Utc>| (0..253_402_300_800).contains(&time.timestamp());
     if !from.iter().chain(&to).all(in_range) {
-        return Err(Problem::invalid_body("from, to: must be times between the years 1970 and 9999"));
+        return Err(Problem::invalid_body("from, to: must be times in the years 1970 to 9999"));
     }
     let reason =
         code.as_deref().map(reason).transpose().map_err(|why| Problem::invalid_body(format!("reason: {why}")))?;

@@ -1,4 +1,4 @@
-//! `GET /api/dead-letters`: records that could not be counted.
+//! `GET /api/dead-letters` and `GET /api/dead-letters/{id}`: records that could not be counted.
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -20,7 +20,7 @@ use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 
-/// The longest name of a topic.
+/// The maximum length of a topic's name, in characters.
 pub(super) const LONGEST_TOPIC: usize = 249;
 
 /// A record that could not be counted.
@@ -28,77 +28,86 @@ pub(super) const LONGEST_TOPIC: usize = 249;
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetter)]
 pub(crate) struct DeadLetterBody {
-    /// Sorts by the record's time.
+    /// Ids sort by the time of the record.
     id: Uuid,
     topic: String,
     partition: i32,
     offset: i64,
-    /// The record's own time.
+    /// The timestamp of the record.
     record_timestamp: Option<DateTime<Utc>>,
-    /// `open`, `replayed` (what it says is counted by now) or `discarded`.
+    /// `open`, `replayed` (its event is now counted) or `discarded`.
     state: String,
-    /// The rule that refused it.
+    /// The reason for the rejection, such as `invalid_amount`.
     reason: String,
-    /// A sentence that names the field.
+    /// What is wrong, in a sentence that names the field.
     detail: String,
-    /// When it was refused.
+    /// When the record was rejected.
     created_at: DateTime<Utc>,
-    /// How many bytes the record had; null is a record without a payload.
+    /// The size of the payload without redacted fields, in bytes; null if the record has no
+    /// payload.
     payload_bytes: Option<i64>,
 }
 
-/// A dead letter with its contents and its history.
+/// A dead letter with its contents and what was done with it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeadLetterDetails {
     #[serde(flatten)]
     letter: DeadLetterBody,
-    /// Names and values, in the order of the record.
+    /// The headers of the record, in its order, each with `name` and `value`, or `valueHex` if the
+    /// value is not text.
     #[schema(value_type = Vec<Object>)]
     headers: RawJson,
-    /// The payload as text, if it is text.
+    /// The payload, if it is text.
     payload: Option<String>,
-    /// The payload in base64, if it is no text.
+    /// The payload in base64, if it is not text.
     payload_base64: Option<String>,
-    /// Only the beginning of the payload was kept.
+    /// Whether the payload shown is only the beginning of the original one.
     payload_cut: bool,
     /// What was done with it, oldest first.
     actions: Vec<ActionBody>,
 }
 
-/// Something that was done with a dead letter.
+/// A replay or discard of a dead letter, or that its record was read again.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeadLetterAction)]
 pub(crate) struct ActionBody {
     /// `replay`, `discard`, or `reread` (ingest read the record again).
     action: String,
+    /// When it was done.
     at: DateTime<Utc>,
+    /// Who did it.
     actor: String,
     /// `counted`, `duplicate`, `rejected` or `discarded`.
     result: String,
+    /// The id of the event as which the record was counted.
     event_id: Option<Uuid>,
+    /// Why the record was rejected again.
     detail: Option<String>,
-    /// Another payload was counted in place of the original.
+    /// Whether a corrected payload was given.
     corrected: bool,
 }
 
-/// For the document, whose macro knows no generic types.
+/// An alias for the OpenAPI macro, which does not support generic types.
 type DeadLetterPage = Page<DeadLetterBody>;
 
-/// Dead letters
+/// List dead letters
 ///
-/// Newest records first. Payloads come with the single dead letter.
+/// In descending order of the records' timestamps, without payloads: these are in the response for
+/// a single dead letter.
 #[utoipa::path(
     get, path = "/api/dead-letters", operation_id = "listDeadLetters", tag = "dead letters", security(("bearer" = [])),
     params(
-        ("state" = Option<String>, Query, description = "`open`, `replayed` or `discarded`"),
-        ("reason" = Option<String>, Query, description = "Such as `invalid_amount`"),
-        ("topic" = Option<String>, Query, description = "From this topic", min_length = 1, max_length = 249),
-        ("from" = Option<DateTime<Utc>>, Query, description = "Refused then or later"),
-        ("to" = Option<DateTime<Utc>>, Query, description = "Refused before"),
-        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("state" = Option<String>, Query,
+         description = "Only dead letters in this state: `open`, `replayed` or `discarded`"),
+        ("reason" = Option<String>, Query,
+         description = "Only dead letters with this reason, such as `invalid_amount`"),
+        ("topic" = Option<String>, Query, description = "Only records of this topic", min_length = 1, max_length = 249),
+        ("from" = Option<DateTime<Utc>>, Query, description = "Only records that were rejected at this time or later"),
+        ("to" = Option<DateTime<Utc>>, Query, description = "Only records that were rejected before this time"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of dead letters", body = DeadLetterPage), Unchanged, Failures)
 )]
@@ -125,9 +134,9 @@ pub(crate) async fn list(
     Ok(Page::of(found, limit, |letter| letter.id.to_string(), |letter| body(&letter)).answer(&request))
 }
 
-/// One dead letter
+/// Get a dead letter
 ///
-/// With its headers, what is kept of its payload, and what was done with it.
+/// With the record's headers, what is kept of its payload, and what was done with it.
 #[utoipa::path(
     get, path = "/api/dead-letters/{id}", operation_id = "getDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
@@ -147,15 +156,15 @@ pub(crate) async fn one(
     Ok(Json(details(&letter, contents, actions)))
 }
 
-/// A dead letter's id in a path.
+/// Parses a dead letter's id in a path.
 pub(super) fn id(path: &str) -> Result<Uuid, Problem> {
     path.parse().map_err(|_| Problem::invalid_parameter("id", "must be a UUID"))
 }
 
-/// A reason by its code.
+/// Checks the code of a reason. The error lists all codes.
 pub(super) fn reason(code: &str) -> Result<String, String> {
     let reason = Reason::of_code(code).map(|reason| reason.code().to_owned());
-    reason.ok_or_else(|| format!("there are {}", Reason::ALL.map(Reason::code).join(", ")))
+    reason.ok_or_else(|| format!("must be one of {}", Reason::ALL.map(Reason::code).join(", ")))
 }
 
 fn body(letter: &DeadLetter) -> DeadLetterBody {

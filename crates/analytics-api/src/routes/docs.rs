@@ -1,4 +1,4 @@
-//! `GET /api/docs/`: the API's documentation as pages, embedded in the binary.
+//! `GET /api/docs/`: the interactive documentation of the API, embedded in the binary.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use utoipa_swagger_ui::{Config, serve};
 
 use crate::problem::Problem;
 
-/// One of the files of Swagger UI; its page where none is named.
+/// Returns a file of Swagger UI, or its start page if `name` is empty.
 pub(crate) async fn file(name: Path<String>, config: Data<Arc<Config<'static>>>) -> Result<HttpResponse, Problem> {
     match serve(&name, Arc::clone(&config)) {
         Ok(Some(file)) => Ok(HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned())),

@@ -19,42 +19,50 @@ use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 
-/// An event of the log.
+/// A logged event.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Event)]
 pub(crate) struct EventBody {
-    /// Sorts by the event's time.
+    /// Ids sort by the time of the event.
     id: Uuid,
+    /// Such as `order.created`.
     event_type: String,
+    /// The user that the event is about.
     user_id: Option<String>,
-    /// The payload, without fields that must not be stored.
+    /// The payload, without the fields that `REDACT_FIELDS` removes.
     #[schema(value_type = Option<Object>)]
     metadata: Option<RawJson>,
-    /// When it happened.
+    /// When the event happened.
     created_at: DateTime<Utc>,
-    /// When it was counted.
+    /// When the event was counted.
     ingested_at: DateTime<Utc>,
 }
 
-/// For the document, whose macro knows no generic types.
+/// An alias for the OpenAPI macro, which does not support generic types.
 type EventPage = Page<EventBody>;
 
-/// The event log
+/// List events
 ///
-/// Newest first by event time. Pages stay right while new events arrive: none is shown twice, and
-/// none that was there at the start is missed.
+/// In descending order of event time. Pages are consistent while new events arrive: no event is on
+/// two pages, and no event is missing that was logged when the first page was read.
 #[utoipa::path(
     get, path = "/api/events", operation_id = "listEvents", tag = "events", security(("bearer" = [])),
     params(
-        ("type" = Option<String>, Query, description = "Such as `order.created`", min_length = 1, max_length = 100),
-        ("userId" = Option<String>, Query, description = "About this user", min_length = 1, max_length = 255),
-        ("productId" = Option<String>, Query, description = "About this product, also in a line of an order", min_length = 1, max_length = 64),
-        ("vendorId" = Option<String>, Query, description = "About this vendor, also in a line of an order", min_length = 1, max_length = 64),
-        ("from" = Option<DateTime<Utc>>, Query, description = "Happened then or later"),
-        ("to" = Option<DateTime<Utc>>, Query, description = "Happened before"),
-        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("type" = Option<String>, Query,
+         description = "Only events of this type, such as `order.created`", min_length = 1, max_length = 100),
+        ("userId" = Option<String>, Query,
+         description = "Only events about this user", min_length = 1, max_length = 255),
+        ("productId" = Option<String>, Query,
+         description = "Only events about this product, including orders with a line for it",
+         min_length = 1, max_length = 64),
+        ("vendorId" = Option<String>, Query,
+         description = "Only events about this vendor, including orders with a line for it",
+         min_length = 1, max_length = 64),
+        ("from" = Option<DateTime<Utc>>, Query, description = "Only events that happened at this time or later"),
+        ("to" = Option<DateTime<Utc>>, Query, description = "Only events that happened before this time"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of events", body = EventPage), Unchanged, Failures)
 )]
@@ -86,9 +94,9 @@ pub(crate) async fn list(
     Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request))
 }
 
-/// One event
+/// Get an event
 ///
-/// As it was logged, with its payload.
+/// The event as it was logged, with its payload.
 #[utoipa::path(
     get, path = "/api/events/{id}", operation_id = "getEvent", tag = "events", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The event's id")),

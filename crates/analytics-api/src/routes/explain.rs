@@ -1,4 +1,4 @@
-//! `GET /api/metrics/{type}/events`: what a number is made of.
+//! `GET /api/metrics/{type}/events`: the events behind a metric, each with what it added.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -23,80 +23,83 @@ use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 use crate::settings::ApiSettings;
 
-/// A page of the events behind a number, newest first.
+/// A page of the events behind a metric, in descending order of event time.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExplanationPage {
     /// The metric's type.
     r#type: String,
-    /// Its value at `asOf`: over all pages the deltas sum to it, or to its components.
+    /// The metric's value as of `asOf`. Over all pages, the deltas sum to it, or to its components.
     value: Option<i64>,
+    /// The unit of the value; null for a custom metric.
     unit: Option<&'static str>,
+    /// The ISO 4217 code of the currency, if the unit is `minor_units`.
     currency: Option<&'static str>,
-    /// The components of a rate or an average at `asOf`.
+    /// The components of a rate or an average as of `asOf`.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
-    /// The number of the last batch that the value includes; later pages show the events up to it.
+    /// The number of the last batch that the value includes. All pages show the events up to it.
     as_of: i64,
     /// When the first page was read.
     as_of_time: DateTime<Utc>,
     items: Vec<ContributionBody>,
-    /// Give it back as `cursor` for the next page; null on the last.
+    /// Value of `cursor` for the next page; null on the last page.
     next_cursor: Option<String>,
 }
 
-/// An event that is a part of the number.
+/// An event that contributes to the metric.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Contribution)]
 pub(crate) struct ContributionBody {
     event_id: Uuid,
     event_type: String,
-    /// When it happened.
+    /// When the event happened.
     created_at: DateTime<Utc>,
-    /// When it was counted.
+    /// When the event was counted.
     ingested_at: DateTime<Utc>,
     delta: DeltaBody,
-    /// For admins.
+    /// The user that the event is about; only for admins.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<String>,
-    /// Of a view or a rating.
+    /// The product of a view or a rating.
     #[serde(skip_serializing_if = "Option::is_none")]
     product_id: Option<String>,
-    /// Of a view or a rating.
+    /// The vendor of a view or a rating.
     #[serde(skip_serializing_if = "Option::is_none")]
     vendor_id: Option<String>,
-    /// The lines of an order that are in the number.
+    /// The lines of an order that contribute to the metric.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lines: Vec<LineBody>,
-    /// Of a rating.
+    /// The number of stars of a rating.
     #[serde(skip_serializing_if = "Option::is_none")]
     stars: Option<u8>,
-    /// The user's rating that this one took the place of.
+    /// The user's earlier rating that this one replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced: Option<ReplacedBody>,
-    /// Why a metric was adjusted by hand.
+    /// The reason for an adjustment by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Who adjusted it; for admins.
+    /// Who made the adjustment; only for admins.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
 }
 
-/// What an event added: to a sum, to the components of a rate, or to those of an average.
+/// What an event added: to a sum, to the components of a rate, or to the components of an average.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Delta)]
 pub(crate) enum DeltaBody {
-    /// To the value.
+    /// Added to the value.
     Counter(i64),
-    /// To orders and views.
+    /// Added to the numerator (orders) and the denominator (views).
     Rate { numerator: i64, denominator: i64 },
-    /// To the ratings; what a rating replaced is taken away.
+    /// Added to the number, the sum and the histogram of the ratings. A replaced rating is
+    /// subtracted.
     Average { count: i64, sum: i64, histogram: HistogramBody },
 }
 
-/// How many ratings more or less there are of each number of stars.
+/// Change of the number of ratings with each number of stars.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HistogramDelta)]
 pub(crate) struct HistogramBody {
@@ -119,15 +122,16 @@ pub(crate) struct HistogramBody {
 pub(crate) struct LineBody {
     product_id: Option<String>,
     vendor_id: Option<String>,
-    /// The line named no vendor; it was learned from other events.
+    /// Whether the line did not name its vendor, and `vendorId` is known from other events.
     vendor_learned: bool,
     quantity: u32,
-    /// In minor units of the currency.
+    /// The amount, in minor units of the currency.
     amount: i64,
+    /// The ISO 4217 code of the currency.
     currency: &'static str,
 }
 
-/// A rating that another one took the place of.
+/// A rating that another rating of the same user replaced.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ReplacedRating)]
@@ -137,11 +141,12 @@ pub(crate) struct ReplacedBody {
     created_at: DateTime<Utc>,
 }
 
-/// What the first page showed, for the pages after it.
+/// The cursor of a later page, with what the first page showed.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
-    /// The metric; `daily_signups` is another one tomorrow.
+    /// The full type of the metric: `daily_signups` without a day is a different metric tomorrow.
     r#type: String,
+    /// The id of the event after which the page begins.
     before: Uuid,
     as_of: i64,
     as_of_time: DateTime<Utc>,
@@ -149,19 +154,21 @@ struct Cursor {
     metadata: Option<Value>,
 }
 
-/// What a number is made of
+/// List the events behind a metric
 ///
-/// Every event that is a part of the metric, newest first, each with what it added. Over all pages
-/// the deltas sum to `value`, or, for a rate or an average, to the components in `metadata`, as of
-/// the batch of the first page. A later page is 409 `number_changed` where that can no longer be told, and the
-/// first has to be requested again: where logged events were given vendors since, or on a replica that is behind. Sellers see their own metrics, and of orders their own lines; they
-/// see neither buyers nor payloads. A `/` in a type is written `%2F`.
+/// Every event that contributes to the metric, in descending order of event time, each with what it
+/// added. Over all pages, the deltas sum to `value` or, for a rate or an average, to the components
+/// in `metadata`. All pages show the data as of the first page. If that data cannot be read, a
+/// later page is 409 `number_changed`: request the first page again. This happens if logged events
+/// were given vendors since, if too many batches were counted since, or on a replica that is
+/// behind. Sellers see their own metrics, and their own lines of orders; they see neither buyers
+/// nor payloads. A `/` in a type is written `%2F`.
 #[utoipa::path(
     get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
     params(
         ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
-        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of events", body = ExplanationPage), Unchanged, Failures, NotFound, Changed)
 )]
@@ -184,7 +191,7 @@ pub(crate) async fn list(
     let (metric, known) = readable(&named, &tenant, &settings)?;
     let metric = metric.ok_or_else(Problem::metric_not_found)?;
     if cursor.as_ref().is_some_and(|cursor| cursor.r#type != metric.as_str()) {
-        return Err(Problem::invalid_parameter("cursor", "must be a cursor of this metric"));
+        return Err(Problem::invalid_parameter("cursor", "must be a cursor for this metric"));
     }
     let (r#type, business) = (metric.as_str().to_owned(), settings.business);
     let found = database
@@ -200,7 +207,7 @@ pub(crate) async fn list(
                 None => {
                     let Some(found) = metrics::one(connection, &metric)? else { return Ok(Read::Nothing) };
                     let as_of = AsOf::latest(connection)?;
-                    // A sum has no components; what an adjustment said besides is none.
+                    // A sum has no components: its metadata is that of an adjustment.
                     let derived = metric.known().is_some_and(|known| !known.metric.is_counter());
                     let metadata = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
                     let first = First { as_of: as_of.number, as_of_time: as_of.time, value: found.value, metadata };
@@ -238,7 +245,7 @@ pub(crate) async fn list(
     }))
 }
 
-/// What the first page said of the number; every page says the same.
+/// The metric as the first page showed it. All pages show the same.
 struct First {
     as_of: i64,
     as_of_time: DateTime<Utc>,
@@ -253,19 +260,18 @@ impl First {
     }
 }
 
-/// What was read.
+/// The result of reading a page.
 enum Read {
     Page(Box<(Explanation, First)>),
     /// The metric was never counted.
     Nothing,
-    /// The events cannot be read as of the first page's batch.
+    /// The events cannot be read as of the first page.
     NotAsOf(NotAsOf),
 }
 
 impl Cursor {
     fn parse(text: &str) -> Result<Self, Problem> {
-        serde_json::from_str(text)
-            .map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor that this route gave"))
+        serde_json::from_str(text).map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor from this route"))
     }
 }
 

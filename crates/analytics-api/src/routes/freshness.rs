@@ -1,4 +1,5 @@
-//! `GET /api/freshness`: no sales can be told from no data.
+//! `GET /api/freshness`: up to when the numbers are complete. Distinguishes "no sales" from "no
+//! data".
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
@@ -18,11 +19,12 @@ use crate::query::Query;
 pub(crate) struct FreshnessBody {
     /// The worst state of any topic.
     state: State,
-    /// Why it is not `live`.
+    /// Why the state is not `live`.
     reason: Option<&'static str>,
-    /// Everything that was in Kafka at this time is counted; null before that was so once.
+    /// Everything that was in Kafka at this time is counted; null until every partition was counted
+    /// completely at least once.
     pub(crate) counted_up_to: Option<DateTime<Utc>>,
-    /// How long ago that is.
+    /// The age of `countedUpTo`, in seconds.
     pub(crate) lag_seconds: Option<i64>,
     topics: Vec<TopicBody>,
 }
@@ -33,23 +35,25 @@ pub(crate) struct FreshnessBody {
 #[schema(as = TopicFreshness)]
 pub(crate) struct TopicBody {
     topic: String,
+    /// The worst state of any partition.
     state: State,
-    /// Why it is not `live`.
+    /// Why the state is not `live`.
     reason: Option<&'static str>,
-    /// Everything that was in the topic at this time is counted; null before that was so once.
+    /// Everything that was in the topic at this time is counted; null until each of its partitions
+    /// was counted completely at least once.
     counted_up_to: Option<DateTime<Utc>>,
-    /// How long ago that is.
+    /// The age of `countedUpTo`, in seconds.
     lag_seconds: Option<i64>,
-    /// Messages in the topic that are not counted yet, when ingest last spoke.
+    /// Number of records in the topic that were not counted at the last reports of ingest.
     lag_messages: i64,
     /// The latest time of an event that was counted.
     last_event_time: Option<DateTime<Utc>>,
-    /// When ingest last spoke of the partition that it spoke of least recently.
+    /// The time of the last report of ingest, for the partition with the oldest one.
     heard_at: Option<DateTime<Utc>>,
 }
 
-/// Whether numbers can be relied on to be up to date: `live` is counted within seconds, `delayed` is counting
-/// but behind, `stalled` is that nobody counts, or nobody tells.
+/// Whether the numbers are up to date. `live`: records are counted within seconds; `delayed`:
+/// ingest is counting, but is behind; `stalled`: no worker is counting, or the state is not known.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
@@ -69,7 +73,7 @@ impl From<freshness::State> for State {
 }
 
 impl FreshnessBody {
-    /// Judges what ingest last said, by the database's clock.
+    /// Judges the latest reports of ingest, by the database's clock.
     pub(crate) fn of(database: &Database) -> Self {
         let now = database.now();
         let judged: Vec<(TopicReport, Freshness)> = database
@@ -101,13 +105,14 @@ fn lag_seconds(counted_up_to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Opti
     counted_up_to.map(|time| (now - time).num_seconds().max(0))
 }
 
-/// How fresh the numbers are
+/// Get the freshness of the numbers
 ///
-/// Judged by how long ago everything in each partition was counted, as ingest last said of itself: a dead
-/// ingest, a broker that does not answer and a replica that does not follow read as stalled.
+/// Derived from the last time at which everything in each partition had been counted, according to
+/// the latest reports of ingest. The state is `stalled` if ingest is dead, if the broker does not
+/// answer, or if the database replica does not follow its primary.
 #[utoipa::path(
     get, path = "/api/freshness", operation_id = "getFreshness", tag = "freshness", security(("bearer" = [])),
-    responses((status = 200, description = "How fresh they are", body = FreshnessBody), Unchanged, Failures)
+    responses((status = 200, description = "The freshness of the numbers", body = FreshnessBody), Unchanged, Failures)
 )]
 pub(crate) async fn show(request: HttpRequest, database: Data<Database>) -> Result<Json<FreshnessBody>, Problem> {
     Query::of(&request, &[], &[])?;

@@ -1,4 +1,4 @@
-//! `GET /api/metrics/{type}` and `GET /api/metrics`: one metric, many, or all of a name.
+//! `GET /api/metrics/{type}` and `GET /api/metrics`: one metric, several, or all metrics of a name.
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -21,9 +21,9 @@ use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 use crate::settings::ApiSettings;
 
-/// The longest metric type.
+/// The maximum length of a metric type, in characters.
 pub(crate) const LONGEST: usize = 100;
-/// The most types in one request.
+/// The maximum number of types in one request.
 const MOST_TYPES: usize = 100;
 
 /// A metric.
@@ -32,26 +32,27 @@ const MOST_TYPES: usize = 100;
 #[schema(as = Metric)]
 pub(crate) struct MetricBody {
     id: Uuid,
-    /// Such as `seller_revenue:v-1`.
+    /// The metric's type, such as `seller_revenue:v-1`.
     r#type: String,
-    /// Null is a rate without a denominator.
+    /// The metric's value; null for a rate whose denominator is 0.
     value: Option<i64>,
     /// `views`, `users`, `orders`, `units`, `minor_units`, `basis_points` or `stars_x100`; null for
-    /// a metric that was made by hand.
+    /// a custom metric.
     unit: Option<&'static str>,
-    /// Of `minor_units`: the ISO 4217 code.
+    /// The ISO 4217 code of the currency, if the unit is `minor_units`.
     currency: Option<&'static str>,
-    /// Of a rate: numerator and denominator. Of an average: count, sum and histogram.
+    /// For a rate, `numerator` and `denominator`; for an average, `count`, `sum` and `histogram`;
+    /// otherwise the metadata that was set by hand.
     #[schema(value_type = Option<Object>)]
     metadata: Option<RawJson>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
-/// One metric
+/// Get a metric
 ///
-/// `daily_signups` without a day is today's. Another seller's metric is as absent as one that was
-/// never counted.
+/// `daily_signups` without a day is that of today. Another seller's metric is the same 404 as a
+/// metric that was never counted. A `/` in a type is written `%2F`.
 #[utoipa::path(
     get, path = "/api/metrics/{type}", operation_id = "getMetric", tag = "metrics", security(("bearer" = [])),
     params(("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views")),
@@ -72,20 +73,22 @@ pub(crate) async fn one(
     Ok(Json(body(found.ok_or_else(Problem::metric_not_found)?, known.as_ref(), &settings)))
 }
 
-/// For the document, whose macro knows no generic types.
+/// An alias for the OpenAPI macro, which does not support generic types.
 type MetricPage = Page<MetricBody>;
 
-/// Many metrics at once, or all of a name
+/// Get several metrics, or list all metrics of a name
 ///
-/// With `type` (up to 100 times) those metrics, as far as they were counted; with `name` all
-/// metrics of that name, page by page.
+/// With `type`, given up to 100 times, returns the metrics of these types on one page. With `name`,
+/// returns all metrics of that name, page by page. Metrics that were never counted, or that the
+/// caller may not read, are left out. Either `type` or `name` must be given, not both.
 #[utoipa::path(
     get, path = "/api/metrics", operation_id = "listMetrics", tag = "metrics", security(("bearer" = [])),
     params(
-        ("type" = Option<Vec<String>>, Query, description = "A metric's type; may be given several times", max_items = 100),
-        ("name" = Option<String>, Query, description = "A metric's name, such as `seller_revenue`"),
-        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("type" = Option<Vec<String>>, Query,
+         description = "A metric's type; may be given up to 100 times", max_items = 100),
+        ("name" = Option<String>, Query, description = "The name of metrics, such as `seller_revenue`"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of metrics", body = MetricPage), Unchanged, Failures)
 )]
@@ -100,8 +103,8 @@ pub(crate) async fn list(
     let (limit, cursor) = (query.limit()?, query.cursor()?);
     let types: Vec<&str> = query.all("type").collect();
     let found = match (query.get("name"), types.as_slice()) {
-        (None, []) => return Err(Problem::invalid_parameter("type", "give types, or a name")),
-        (Some(_), [_, ..]) => return Err(Problem::invalid_parameter("name", "give a name, or types, not both")),
+        (None, []) => return Err(Problem::invalid_parameter("type", "must be given, unless name is given")),
+        (Some(_), [_, ..]) => return Err(Problem::invalid_parameter("name", "must not be given together with type")),
         (None, types) if types.len() > MOST_TYPES => {
             return Err(Problem::invalid_parameter("type", format!("must be given at most {MOST_TYPES} times")));
         }
@@ -114,7 +117,7 @@ pub(crate) async fn list(
         }
         (Some(name), []) => {
             let metric = catalogue::Metric::named(name)
-                .ok_or_else(|| Problem::invalid_parameter("name", "there is no metric of this name"))?;
+                .ok_or_else(|| Problem::invalid_parameter("name", "is not the name of a metric"))?;
             let Some(range) = tenant.metrics_named(metric) else {
                 return Ok(Page::<MetricBody>::only(Vec::new()).answer(&request));
             };
@@ -125,14 +128,14 @@ pub(crate) async fn list(
     let item = |metric| shown(metric, &settings);
     let page = match types.as_slice() {
         [] => Page::of(found, limit, |metric| metric.metric_type.clone(), item),
-        // Named types come all at once.
+        // Metrics that were requested by type are on one page.
         [_, ..] => Page::only(found.into_iter().map(item).collect()),
     };
     Ok(page.answer(&request))
 }
 
-/// The metric of a type, if it is the tenant's to read, and what the catalogue knows of it:
-/// nothing, where an adjustment by hand made it.
+/// Returns the metric of a type, if the tenant may read it, and the parsed type, if the catalogue
+/// has the metric. It does not have custom metrics, which only adjustments by hand create.
 pub(crate) fn readable(
     text: &str,
     tenant: &Tenant,
@@ -144,10 +147,10 @@ pub(crate) fn readable(
     }
 }
 
-/// The type as the catalogue has it; `None` for a name that it does not have.
+/// Parses a metric type. Returns `None` if the catalogue does not have its name.
 pub(crate) fn parse(text: &str, settings: &ApiSettings) -> Result<Option<MetricType>, Problem> {
     if text.is_empty() || text.chars().count() > LONGEST || text.contains('\0') {
-        return Err(Problem::invalid_parameter("type", format!("must be a text of 1 to {LONGEST} characters")));
+        return Err(Problem::invalid_parameter("type", format!("must be text of 1 to {LONGEST} characters")));
     }
     let today = settings.business.calendar.day(Utc::now().into());
     match MetricType::parse(text, today, settings.business.base_currency) {
@@ -157,13 +160,14 @@ pub(crate) fn parse(text: &str, settings: &ApiSettings) -> Result<Option<MetricT
     }
 }
 
-/// A stored metric as clients see it.
+/// Returns the JSON body for a stored metric.
 pub(crate) fn shown(metric: Metric, settings: &ApiSettings) -> MetricBody {
     let known = parse(&metric.metric_type, settings).ok().flatten();
     body(metric, known.as_ref(), settings)
 }
 
-/// What a metric is measured in, by the catalogue.
+/// Returns the unit of a metric and, if it is an amount of money, its currency, according to the
+/// catalogue.
 pub(crate) fn unit_and_currency(
     known: Option<&MetricType>,
     settings: &ApiSettings,

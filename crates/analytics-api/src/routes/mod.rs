@@ -1,4 +1,4 @@
-//! The one table of routes: what serves each, what documents it, and who may use it.
+//! The table of routes: for each route its handler, its documentation, and who may use it.
 
 pub(crate) mod adjustments;
 pub(crate) mod dead_letter_actions;
@@ -23,10 +23,10 @@ use utoipa::openapi::path::Operation;
 use crate::access::{Access, check};
 use crate::problem::Problem;
 
-/// The largest body that is read, in bytes, unless the route takes larger ones.
+/// The default size limit of a request body, in bytes.
 const LARGEST_BODY: usize = 64 << 10;
 
-/// A route for the handler of a module, documented by the handler's own attributes.
+/// Creates the route of a handler, documented by the handler's own attributes.
 macro_rules! route {
     ($access:ident, $module:ident::$handler:ident) => {
         route!($access, $module::$handler, LARGEST_BODY)
@@ -66,9 +66,9 @@ fn table() -> [Route; 14] {
 
 struct Route {
     access: Access,
-    /// The largest body that is read, in bytes.
+    /// The size limit of a request body, in bytes.
     largest_body: usize,
-    /// Describes this route and the schemas that it uses.
+    /// The OpenAPI document of this route and the schemas that it uses.
     document: OpenApi,
     handler: fn(actix_web::Route) -> actix_web::Route,
 }
@@ -82,7 +82,7 @@ enum Method {
 }
 
 impl Method {
-    /// As an `Allow` header lists it: whatever is read can be asked for without its body.
+    /// Returns the method as an `Allow` header lists it. Every GET route also answers HEAD.
     const fn allow(self) -> &'static str {
         match self {
             Self::Get => "GET, HEAD",
@@ -101,7 +101,7 @@ impl Method {
 }
 
 impl Route {
-    /// Its path, its method and its description, each of which its document has once.
+    /// Returns the route's path, method and documentation. Its document has exactly one of each.
     fn parts(&mut self) -> Option<(String, Method, &mut Operation)> {
         let (path, item) = self.document.paths.paths.iter_mut().next()?;
         let methods =
@@ -111,7 +111,7 @@ impl Route {
     }
 }
 
-/// Serves every route of the table.
+/// Configures the application to serve every route of the table.
 pub(crate) fn serve(config: &mut ServiceConfig) {
     let mut resources: BTreeMap<String, Vec<(Method, Route)>> = BTreeMap::new();
     for mut route in table() {
@@ -133,7 +133,7 @@ pub(crate) fn serve(config: &mut ServiceConfig) {
     }
 }
 
-/// Adds every route of the table to the document, with the roles that may use it.
+/// Adds every route of the table to the OpenAPI document, with the roles that may use it.
 pub(crate) fn describe(document: &mut OpenApi) {
     for mut route in table() {
         let access = route.access;
@@ -144,7 +144,7 @@ pub(crate) fn describe(document: &mut OpenApi) {
     }
 }
 
-/// Says which methods a route has to whoever tries another.
+/// Makes a resource answer 405 to all methods that it does not have.
 fn only(allow: String, resource: Resource) -> Resource {
     let refuse = move || {
         let allow = allow.clone();
@@ -153,6 +153,7 @@ fn only(allow: String, resource: Resource) -> Resource {
     resource.default_service(to(refuse))
 }
 
+/// Answers 404 to requests that match no route.
 pub(crate) async fn nowhere() -> Result<&'static str, Problem> {
     Err(Problem::route_not_found())
 }

@@ -1,4 +1,4 @@
-//! `GET /api/proofs`: what counting everything again came to.
+//! `GET /api/proofs`: the results of recounting the metrics from the event log.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,50 +14,55 @@ use crate::page::Page;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
 
-/// A run of `analytics-jobs verify`.
+/// The result of a run of `analytics-jobs verify`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Proof)]
 pub(crate) struct ProofBody {
     id: i64,
-    /// When the snapshot was taken that it is about.
+    /// The time of the snapshot that was verified.
     proved_at: DateTime<Utc>,
-    /// Every day was read from the log; else days that were proved before and have not changed
-    /// since were not.
+    /// Whether every day was read from the event log. Otherwise days that were proved before and
+    /// have not changed since were skipped.
     complete: bool,
-    /// The version of the rules that the program knew; each event is judged by its own.
+    /// The latest version of the rules at that time. Each event is recounted by the version that
+    /// first counted it.
     rules_version: i16,
-    /// Days that have numbers.
+    /// Number of days that have numbers.
     days: i32,
-    /// Days that were read from the log.
+    /// Number of days that were read from the event log.
     days_read: i32,
+    /// Number of events of the days that were read.
     events_read: i64,
+    /// Number of numbers that were compared.
     keys_checked: i64,
-    /// How many numbers were not as the log says. It should be 0.
+    /// How many numbers differed from the event log; should be 0.
     drift: i64,
-    /// A hash of all numbers: equal digests are equal numbers.
+    /// A hash of all numbers: equal digests mean equal numbers.
     digest: Uuid,
-    /// How far each partition was counted in that snapshot.
+    /// The stored offset of each partition in the snapshot, with `group`, `topic`, `partition` and
+    /// `nextOffset`.
     #[schema(value_type = Vec<Object>)]
     offsets: Value,
     /// The first 100 differences, each with `kind`, `key`, `found` and `expected`.
     #[schema(value_type = Vec<Object>)]
     differences: Value,
+    /// How long the run took, in milliseconds.
     took_ms: i64,
 }
 
-/// For the document, whose macro knows no generic types.
+/// An alias for the OpenAPI macro, which does not support generic types.
 type ProofPage = Page<ProofBody>;
 
-/// Proofs
+/// List proofs
 ///
-/// Each is a run of `analytics-jobs verify`: all numbers counted again from the event log, at one
-/// snapshot.
+/// Newest first. Each is the result of a run of `analytics-jobs verify`, which recounts the numbers
+/// from the event log at one snapshot and compares them.
 #[utoipa::path(
     get, path = "/api/proofs", operation_id = "listProofs", tag = "proofs", security(("bearer" = [])),
     params(
-        ("limit" = Option<u16>, Query, description = "Items on a page", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of proofs", body = ProofPage), Unchanged, Failures)
 )]

@@ -1,4 +1,4 @@
-"""Calls every GET route by the client that openapi-python-client made from the document."""
+"""Calls every GET route with the client that openapi-python-client generated from the document."""
 
 import importlib
 import json
@@ -37,6 +37,6 @@ for operation, tag in reads.items():
     arguments, options = ([], given) if isinstance(given, dict) else (given, {})
     answer = module.sync_detailed(*arguments, client=client, **options)
     assert answer.status_code == 200, f"{operation}: {answer.status_code} {answer.content}"
-    # The client has read the answer into the document's own types.
+    # The client has parsed the response into the types of the document.
     assert type(answer.parsed).__module__.startswith("marketplace_analytics_client.models."), f"{operation}: {answer.parsed!r}"
     print(operation, type(answer.parsed).__name__)

@@ -1,4 +1,5 @@
-// Calls every GET route by openapi-fetch, with the types that openapi-typescript made from the document.
+// Calls every GET route with openapi-fetch and the types that openapi-typescript generated from the
+// document.
 
 import createClient from "openapi-fetch";
 import type { paths } from "./schema";
@@ -9,7 +10,7 @@ const client = createClient<paths>({ baseUrl: base, headers: { Authorization: `B
 
 type Read = { [Path in keyof paths]: paths[Path] extends { get: object } ? Path : never }[keyof paths];
 
-// A route without a line here does not compile.
+// This does not compile if a GET route is missing here.
 const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; response: Response }>> = {
   "/api/metrics/{type}": () => client.GET("/api/metrics/{type}", { params: { path: { type: metric } } }),
   "/api/metrics": () => client.GET("/api/metrics", { params: { query: { type: [metric], limit: 10 } } }),
@@ -31,7 +32,7 @@ for (const [path, call] of Object.entries(calls)) {
   console.log(path, Object.keys(data as object).join(","));
 }
 
-// The types know what an answer holds.
+// The fields of a response are typed.
 const one = await client.GET("/api/metrics/{type}", { params: { path: { type: metric } } });
 const value: number | null | undefined = one.data?.value;
 if (value !== 1) throw new Error(`the value is ${value}`);

@@ -1,4 +1,4 @@
-//! Metrics set by hand, while events are counted.
+//! Tests of metrics that are set by hand, also while events are counted.
 
 use std::thread;
 
@@ -47,7 +47,7 @@ fn an_adjustment_racing_with_ingest_ends_with_the_right_value_and_event() {
 }
 
 #[test]
-fn what_follows_from_other_metrics_cannot_be_set() {
+fn derived_metrics_and_invalid_values_are_rejected() {
     let service = service();
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -77,7 +77,7 @@ fn what_follows_from_other_metrics_cannot_be_set() {
 }
 
 #[test]
-fn a_metric_of_ones_own_name_can_be_made_and_described() {
+fn a_custom_metric_can_be_created_and_its_metadata_changed() {
     let service = service();
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -120,12 +120,12 @@ fn metadata_keeps_every_digit() {
 }
 
 #[test]
-fn the_difference_is_to_what_stands_when_counting_is_over() {
+fn an_adjustment_waits_for_a_running_batch_and_includes_its_result() {
     let service = service();
     let api = service.api();
     let client = Client::admin(&api.address);
     service.database.execute("INSERT INTO metrics (type, value) VALUES ('product_views:p', 10)");
-    // A batch that has counted five views and has not committed yet.
+    // A batch that has counted five views and is not committed yet.
     let mut counting = service.database.connect();
     let batch = format!(
         "BEGIN; SELECT pg_advisory_xact_lock({}); UPDATE metrics SET value = value + 5 WHERE type = 'product_views:p'",

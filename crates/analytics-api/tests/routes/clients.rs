@@ -1,5 +1,5 @@
-//! The OpenAPI document is one that others can use: linters find no fault with it, and the clients that
-//! generators make from it, for Python and for TypeScript, call every route that reads.
+//! Tests that other tools can use the OpenAPI document: linters report nothing, and generated
+//! clients for Python and TypeScript call every route that reads.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use analytics_testkit::service::Service;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
-/// A folder with the document in it, and the tools beside it.
+/// A temporary folder with the document, and the folder of the installed tools.
 struct Workshop {
     tools: PathBuf,
     folder: PathBuf,
@@ -22,7 +22,8 @@ struct Workshop {
 
 impl Workshop {
     fn of(api: &Process) -> Self {
-        let tools = std::env::var("TEST_OPENAPI").expect("TEST_OPENAPI; scripts/test installs what is in it");
+        let tools =
+            std::env::var("TEST_OPENAPI").expect("TEST_OPENAPI is set; scripts/test installs the tools and sets it");
         let folder = std::env::temp_dir().join(format!("analytics-clients-{}", unique_name()));
         fs::create_dir(&folder).unwrap();
         let workshop = Self { tools: tools.into(), folder };
@@ -32,12 +33,16 @@ impl Workshop {
         workshop
     }
 
-    /// Runs a tool to its end, and returns what it said.
+    /// Runs a tool, which must succeed, and returns its output.
     fn run(&self, tool: impl AsRef<Path>, arguments: &[&str]) -> String {
         let tool = self.tools.join(tool);
         let path = format!("{}:{}", self.tools.join("venv/bin").display(), std::env::var("PATH").unwrap());
-        let output =
-            Command::new(&tool).args(arguments).current_dir(&self.folder).env("PATH", path).output().expect("a tool");
+        let output = Command::new(&tool)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("PATH", path)
+            .output()
+            .expect("the tool starts");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{} {arguments:?}: {said}", tool.display());
         said
@@ -51,7 +56,7 @@ impl Drop for Workshop {
 }
 
 #[test]
-fn linters_find_no_fault_with_the_document() {
+fn linters_accept_the_document() {
     let service = Service::new(1);
     let workshop = Workshop::of(&service.api());
     workshop.run("node_modules/.bin/redocly", &["lint", "--format", "summary", "openapi.json"]);

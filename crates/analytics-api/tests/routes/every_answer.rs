@@ -1,4 +1,4 @@
-//! What every answer has, and pages that stay right.
+//! Tests of what all responses have in common, and of consistent pages.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -9,7 +9,7 @@ use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
 use diesel::connection::SimpleConnection;
 
-/// A service that has counted some traffic, with its worker.
+/// Starts a service that has counted some traffic, and returns it with its worker.
 fn counted(events: usize) -> (Service, analytics_testkit::process::Process) {
     let service = Service::new(2);
     let ingest = service.ingest();
@@ -19,7 +19,7 @@ fn counted(events: usize) -> (Service, analytics_testkit::process::Process) {
 }
 
 #[test]
-fn an_answer_that_is_known_already_is_not_sent_again() {
+fn a_response_that_the_client_has_is_a_304() {
     let (service, _ingest) = counted(100);
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -44,12 +44,12 @@ fn every_read_says_how_fresh_it_is() {
     wait::until("fresh numbers", analytics_testkit::service::PATIENCE, || lag(&client).filter(|lag| *lag < 15));
     assert_eq!(client.get("/api/freshness").1["state"], "live");
     assert!(ingest.stop().success());
-    // As if it had been silent for an hour.
+    // As if ingest had not reported for an hour.
     service.database.execute(
         "UPDATE ingest_offsets SET updated_at = updated_at - interval '1 hour', \
          ends_known_at = ends_known_at - interval '1 hour', caught_up_at = caught_up_at - interval '1 hour'",
     );
-    wait::until("the silence to be noticed", analytics_testkit::service::PATIENCE, || {
+    wait::until("the API to report stalled numbers", analytics_testkit::service::PATIENCE, || {
         let (_, body) = client.get("/api/freshness");
         (body["state"] == "stalled" && lag(&client) >= Some(3600)).then_some(())
     });
@@ -58,7 +58,7 @@ fn every_read_says_how_fresh_it_is() {
 }
 
 #[test]
-fn requests_have_ids_and_large_answers_are_compressed() {
+fn requests_have_ids_and_unknown_routes_are_problems() {
     let (service, _ingest) = counted(200);
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -84,7 +84,7 @@ fn a_statement_that_takes_too_long_is_a_503() {
     assert_eq!(client.metric("total_views").0, 404);
 }
 
-/// What no waiting mends must not look like a database that is slow.
+/// A failure that is not temporary must not look like a slow database.
 #[test]
 fn a_failure_that_should_not_happen_is_a_500_with_an_error_in_the_log() {
     let service = Service::new(1);
@@ -124,7 +124,7 @@ fn paging_through_100_000_events_while_10_000_arrive_shows_each_old_one_once() {
     let old = service.database.lines("SELECT id::text FROM event_logs");
     let mut seen = BTreeMap::<String, u32>::new();
     thread::scope(|scope| {
-        // Of the same hours as the old ones, so that they arrive in between.
+        // The new events are of the same hours as the old ones, so they are sorted between them.
         scope.spawn(|| service.send_traffic(&mut Tally::default(), 2, 10_000));
         let mut path = "/api/events?limit=1000".to_owned();
         loop {
@@ -146,7 +146,7 @@ fn paging_through_100_000_events_while_10_000_arrive_shows_each_old_one_once() {
 }
 
 #[test]
-fn events_are_found_by_what_they_are_about() {
+fn events_are_filtered_by_type_user_product_vendor_and_time() {
     let service = Service::new(1);
     let _ingest = service.ingest();
     let send = |topic: &str, payload: &str| {

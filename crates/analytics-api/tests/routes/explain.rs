@@ -1,4 +1,4 @@
-//! What numbers are made of: over all pages the deltas sum to the number.
+//! Tests of explanations: over all pages, the deltas sum to the number.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
@@ -11,7 +11,8 @@ fn path(metric: &str) -> String {
     format!("/api/metrics/{}/events", utf8_percent_encode(metric, NON_ALPHANUMERIC))
 }
 
-/// Every page: the number that the first one shows, and all items.
+/// Reads all pages. Returns the number as the first page shows it, and the items of all pages.
+/// `between` is called before each further page.
 fn pages(client: &Client, metric: &str, limit: usize, mut between: impl FnMut()) -> (Value, Vec<Value>) {
     let (mut items, mut cursor, mut first) = (Vec::new(), String::new(), Value::Null);
     loop {
@@ -24,7 +25,7 @@ fn pages(client: &Client, metric: &str, limit: usize, mut between: impl FnMut())
         if first.is_null() {
             first = page;
         } else {
-            assert_eq!(page, first, "later pages tell of the first page's moment");
+            assert_eq!(page, first, "later pages show the number as the first page does");
         }
         match next {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -34,7 +35,8 @@ fn pages(client: &Client, metric: &str, limit: usize, mut between: impl FnMut())
     }
 }
 
-/// The number that the items sum to, in the shape in which the page shows it.
+/// Checks that the deltas of the items sum to the number or its components, and that the items are
+/// in descending order.
 fn assert_sums(metric: &str, number: &Value, items: &[Value]) {
     let sum =
         |of: &dyn Fn(&Value) -> Option<i64>| -> i64 { items.iter().map(|item| of(&item["delta"]).unwrap()).sum() };
@@ -56,7 +58,7 @@ fn assert_sums(metric: &str, number: &Value, items: &[Value]) {
         }
     }
     let ids: Vec<&str> = items.iter().map(|item| item["eventId"].as_str().unwrap()).collect();
-    assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "{metric}: newest first, each once");
+    assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "{metric}: not newest first, or repeated");
 }
 
 #[test]
@@ -90,12 +92,12 @@ fn every_number_of_the_recorded_stream_is_the_sum_of_its_events() {
 }
 
 #[test]
-fn pages_hold_while_events_arrive_of_any_time() {
+fn pages_are_consistent_while_events_of_any_time_arrive() {
     let service = Service::new(2);
     let _ingest = service.ingest();
     let mut sent = 0;
     let mut more = |count: i64| {
-        // Minutes are spread, so that new events fall before, between and after those of a page.
+        // Times are spread, so that new events are before, between and after those of a page.
         let at = |number: i64| format!("2026-11-02T{:02}:{:02}:00Z", number * 7 % 24, number * 11 % 60);
         let messages: Vec<Message> = (sent..sent + count)
             .flat_map(|n| {
@@ -137,13 +139,13 @@ fn pages_hold_while_events_arrive_of_any_time() {
                 more(5);
             }
         });
-        assert!(batches >= 2, "{metric} had several pages");
+        assert!(batches >= 2, "{metric} has too few pages");
         assert_sums(metric, &number, &items);
     }
 }
 
 #[test]
-fn a_seller_sees_its_own_lines_and_nobody_elses_anything() {
+fn a_seller_sees_its_own_lines_and_no_data_of_others() {
     let mut service = Service::new(1);
     service.set("API_MODE", "read-write");
     let _ingest = service.ingest();
@@ -193,7 +195,7 @@ fn a_seller_sees_its_own_lines_and_nobody_elses_anything() {
 }
 
 #[test]
-fn a_cursor_that_is_none_is_refused() {
+fn an_invalid_cursor_is_rejected() {
     use base64::Engine;
     let service = Service::new(1);
     let _ingest = service.ingest();

@@ -1,4 +1,4 @@
-//! What `/api/freshness` says in each state that ingest and Kafka can be in.
+//! Tests of `/api/freshness` in each state that ingest and Kafka can be in.
 
 use analytics_testkit::broker::{self, Message, Sender};
 use analytics_testkit::client::Client;
@@ -12,7 +12,8 @@ fn views(count: usize) -> Vec<Message> {
     vec![Message::json("product.viewed", r#"{"productId":"p"}"#); count]
 }
 
-/// The state of one topic by its name without the prefix; of all for `""`.
+/// Returns the freshness of the topic with this name without the prefix, or the whole response for
+/// `""`.
 fn topic(api: &Process, service: &Service, name: &str) -> Value {
     let (status, body) = Client::admin(&api.address).get("/api/freshness");
     assert_eq!(status, 200, "{body}");
@@ -23,7 +24,7 @@ fn topic(api: &Process, service: &Service, name: &str) -> Value {
     body["topics"].as_array().unwrap().iter().find(|topic| topic["topic"] == full.as_str()).cloned().unwrap_or_default()
 }
 
-/// Waits until a topic is in this state, and returns why.
+/// Waits until a topic is in this state, and returns the reason.
 fn wait_for(api: &Process, service: &Service, name: &str, state: &str) -> String {
     wait::until(&format!("{name} to be {state}"), PATIENCE, || {
         let topic = topic(api, service, name);
@@ -32,7 +33,7 @@ fn wait_for(api: &Process, service: &Service, name: &str, state: &str) -> String
 }
 
 #[test]
-fn an_open_transaction_is_a_delay_and_its_end_is_none() {
+fn an_open_transaction_delays_its_topic_until_it_ends() {
     let service = Service::new(1);
     let (_ingest, api) = (service.ingest(), service.api());
     service.send(&views(10));
@@ -42,12 +43,12 @@ fn an_open_transaction_is_a_delay_and_its_end_is_none() {
         sender.begin(&views(16));
         let why = wait_for(&api, &service, "product.viewed", "delayed");
         assert!(why.contains("not counted"), "{why}");
-        assert_eq!(topic(&api, &service, "order.created")["state"], "live", "the others are what they are");
-        assert_eq!(topic(&api, &service, "")["state"], "delayed", "all are as fresh as the worst");
-        // Nothing follows the mark of its end, which is no record.
+        assert_eq!(topic(&api, &service, "order.created")["state"], "live", "other topics are not affected");
+        assert_eq!(topic(&api, &service, "")["state"], "delayed", "the overall state is the worst");
+        // Only the control record that ends the transaction follows. Consumers do not see it.
         sender.end(commit);
         wait_for(&api, &service, "", "live");
-        wait::until("the mark to be no lag", PATIENCE, || {
+        wait::until("the control record not to count as lag", PATIENCE, || {
             (topic(&api, &service, "product.viewed")["lagMessages"] == 0).then_some(())
         });
     }
@@ -55,7 +56,7 @@ fn an_open_transaction_is_a_delay_and_its_end_is_none() {
 }
 
 #[test]
-fn a_topic_that_does_not_exist_is_named_until_it_does() {
+fn a_missing_topic_is_stalled_until_it_is_created() {
     let mut service = Service::new(1);
     let missing = format!("{}orders.eu", service.prefix);
     service.set("KAFKA_TOPICS", &format!("{},order.created={missing}", service.environment["KAFKA_TOPICS"]));
@@ -71,7 +72,7 @@ fn a_topic_that_does_not_exist_is_named_until_it_does() {
 }
 
 #[test]
-fn a_retired_topic_is_named_no_more() {
+fn a_retired_topic_is_no_longer_listed() {
     let mut service = Service::new(1);
     let retired = format!("{}old", service.prefix);
     broker::create_topics(&service.broker, std::slice::from_ref(&retired), 2);
@@ -88,14 +89,14 @@ fn a_retired_topic_is_named_no_more() {
     let _heir = service.ingest();
     broker::delete_topic(&service.broker, &retired);
     service.done(&["offsets", "forget", "--topic", &retired]);
-    wait::until("it to be named no more", PATIENCE, || topic(&api, &service, "old").is_null().then_some(()));
+    wait::until("the topic not to be listed", PATIENCE, || topic(&api, &service, "old").is_null().then_some(()));
     wait_for(&api, &service, "", "live");
     assert!(!service.done(&["offsets", "show"]).contains(&retired));
     assert_eq!(Client::admin(&api.address).value("total_views"), Some(2), "what was counted stays counted");
 }
 
 #[test]
-fn a_topic_made_again_with_fewer_partitions_is_live_again() {
+fn a_topic_recreated_with_fewer_partitions_is_live_again() {
     let mut service = Service::new(4);
     let (_ingest, api) = (service.ingest(), service.api());
     service.send(&views(40));
@@ -106,14 +107,14 @@ fn a_topic_made_again_with_fewer_partitions_is_live_again() {
     service.wait_consumed(80);
     wait_for(&api, &service, "", "live");
     let partitions = "SELECT count(*) FROM ingest_offsets WHERE topic LIKE '%product.viewed'";
-    wait::until("partitions that are gone to be forgotten", PATIENCE, || {
+    wait::until("removed partitions to be ignored", PATIENCE, || {
         (topic(&api, &service, "product.viewed")["state"] == "live").then_some(())
     });
     assert!(service.database.number(partitions) >= Some(2));
 }
 
 #[test]
-fn a_dead_worker_stalls_whatever_the_clock_of_the_api() {
+fn a_dead_worker_is_stalled_whatever_the_clock_of_the_api() {
     let mut service = Service::new(1);
     let library = glob("/usr/lib", "faketime/libfaketimeMT.so.1");
     let mut ingest = service.ingest();
@@ -137,18 +138,19 @@ fn a_dead_worker_stalls_whatever_the_clock_of_the_api() {
     }
 }
 
-/// The one file with this end in a folder of a folder.
+/// Finds the file with the relative path `end` in a subfolder of `folder`.
 fn glob(folder: &str, end: &str) -> String {
     let entries = std::fs::read_dir(folder).unwrap().filter_map(Result::ok);
     let found = entries.map(|entry| entry.path().join(end)).find(|path| path.exists());
-    found.expect("libfaketime; scripts/test installs it").to_str().unwrap().to_owned()
+    found.expect("libfaketime is installed; scripts/test installs it").to_str().unwrap().to_owned()
 }
 
 #[test]
-fn a_partition_without_a_leader_is_told_and_holds_up_no_other() {
+fn a_partition_without_a_leader_is_stalled_and_does_not_delay_others() {
     let mut kafka = Kafka::start();
     let mut service = Service::new(1);
-    // The group's own topics are made before there is another broker on which they could be.
+    // Kafka's internal topics for the group are created before the second broker exists, so that
+    // they are not on it.
     service.set("KAFKA_BROKER", &kafka.address);
     broker::create_topics(&kafka.address, &broker::family_topics(&service.prefix), 2);
     let mut first = service.ingest();
@@ -168,7 +170,7 @@ fn a_partition_without_a_leader_is_told_and_holds_up_no_other() {
     service.wait_consumed(30);
     let why = wait_for(&api, &service, "apart", "stalled");
     assert!(why.contains("broker"), "{why}");
-    // Who comes meanwhile counts what there is as well.
+    // A worker that starts meanwhile counts the other partitions, too.
     drop(worker);
     let worker = service.ingest();
     sender.send(&views(30));

@@ -1,5 +1,5 @@
-//! HTTP as proxies, load balancers and browsers rely on it: HEAD, conditional answers, kept connections, and
-//! a way in.
+//! Tests of the HTTP features that proxies, load balancers and browsers use: HEAD, conditional
+//! requests, keep-alive, and redirects to the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -12,14 +12,14 @@ use analytics_testkit::process::Process;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::wait;
 
-/// An answer as it is on the wire.
+/// A response as it was received.
 struct Answer {
     status: String,
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
-/// Asks as an admin, on a connection that the server closes afterwards.
+/// Sends a request as an admin, on a connection that the server closes afterwards.
 fn ask(address: &str, method: &str, path: &str, headers: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     let admin = token("admin", None);
@@ -54,7 +54,7 @@ fn counted() -> (Service, Process) {
 }
 
 #[test]
-fn head_is_get_without_the_body_wherever_get_is() {
+fn head_is_get_without_the_body_on_every_route() {
     let (service, ingest) = counted();
     let api = service.api();
     let event = service.database.lines("SELECT id FROM event_logs").remove(0);
@@ -89,7 +89,7 @@ fn head_is_get_without_the_body_wherever_get_is() {
         }
     }
     assert_eq!(wrong, [""; 0]);
-    // And where there is nothing to get, HEAD is refused as GET is.
+    // Where GET fails, HEAD fails with the same status.
     for (path, status) in [("/api/metrics/none", "404 Not Found"), ("/api/metrics/upsert", "405 Method Not Allowed")] {
         let head = ask(&api.address, "HEAD", path, "");
         assert_eq!((head.status.as_str(), head.body.len()), (status, 0), "{path}");
@@ -97,7 +97,7 @@ fn head_is_get_without_the_body_wherever_get_is() {
 }
 
 #[test]
-fn an_answer_that_is_not_sent_again_says_everything_else() {
+fn a_304_has_the_headers_of_the_full_response() {
     let (service, _ingest) = counted();
     let api = service.api();
     let asked = |method: &str, headers: &str| {
@@ -121,7 +121,7 @@ fn an_answer_that_is_not_sent_again_says_everything_else() {
     assert!(first.headers["vary"].eq_ignore_ascii_case("accept-encoding"));
 }
 
-/// Asks on a connection that is kept, and reads the whole answer.
+/// Sends a request on a connection that is kept open, and reads the whole response.
 fn live(stream: &mut TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -135,19 +135,22 @@ fn live(stream: &mut TcpStream) {
 }
 
 #[test]
-fn an_idle_connection_is_kept_for_longer_than_a_load_balancer_looks_away() {
+fn an_idle_connection_is_kept_open_by_default() {
     let service = Service::new(1);
     let api = service.api();
     let mut stream = TcpStream::connect(&api.address).unwrap();
     live(&mut stream);
     stream.set_read_timeout(Some(Duration::from_secs(6))).unwrap();
     let silence = stream.read(&mut [0]).map_err(|error| error.kind());
-    assert!(matches!(silence, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "it was closed: {silence:?}");
+    assert!(
+        matches!(silence, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+        "the connection was closed: {silence:?}"
+    );
     live(&mut stream);
 }
 
 #[test]
-fn an_idle_connection_is_closed_after_the_time_that_is_set() {
+fn an_idle_connection_is_closed_after_the_configured_time() {
     let mut service = Service::new(1);
     service.set("API_KEEP_ALIVE_SECONDS", "1");
     let api = service.api();
@@ -161,7 +164,7 @@ fn an_idle_connection_is_closed_after_the_time_that_is_set() {
 }
 
 #[test]
-fn the_root_leads_to_the_documentation() {
+fn the_root_redirects_to_the_documentation() {
     for base in ["", "/analytics"] {
         let mut service = Service::new(1);
         service.set("API_BASE_PATH", base);

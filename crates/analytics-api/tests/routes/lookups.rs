@@ -1,4 +1,5 @@
-//! Requests for single metrics that wait for each other: each gets its own answer, as of its own time.
+//! Tests of concurrent requests for single metrics, which share queries: each gets its own answer,
+//! not older than the request.
 
 use std::thread;
 
@@ -7,7 +8,7 @@ use analytics_testkit::service::Service;
 use diesel::connection::SimpleConnection;
 
 #[test]
-fn everybody_gets_the_own_number_however_many_ask() {
+fn concurrent_requests_each_get_their_own_metric() {
     let service = Service::new(1);
     service.database.execute(
         "INSERT INTO metrics (type, value) SELECT 'product_views:p-' || n, n FROM generate_series(1, 40) AS n; \
@@ -27,10 +28,10 @@ fn everybody_gets_the_own_number_however_many_ask() {
         for n in (1..=8).cycle().take(600) {
             let (status, body) = client.metric(&format!("seller_views:v-{n}"));
             let expected = if n == own { (200, Some(1000 + n)) } else { (404, None) };
-            assert_eq!((status, body["value"].as_i64()), expected, "{own} asks for {n}: {body}");
+            assert_eq!((status, body["value"].as_i64()), expected, "{own} requests {n}: {body}");
         }
     };
-    // What was written before a request is in its answer, while queries of others are under way.
+    // A request sees what was written before it, even while queries for others are running.
     let writer = || {
         let (client, connection) = (Client::admin(&api.address), &mut service.database.connect());
         for value in 1..=300 {
@@ -52,7 +53,7 @@ fn everybody_gets_the_own_number_however_many_ask() {
 }
 
 #[test]
-fn a_query_that_fails_fails_for_those_who_waited_and_for_nobody_after_them() {
+fn a_failed_query_fails_the_waiting_requests_and_no_later_ones() {
     let mut service = Service::new(1);
     service.set("API_STATEMENT_TIMEOUT_MS", "300");
     service.database.execute("INSERT INTO metrics (type, value) VALUES ('total_views', 7)");

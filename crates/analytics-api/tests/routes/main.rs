@@ -1,4 +1,4 @@
-//! The API as its users meet it: the real process, over real Kafka and PostgreSQL.
+//! Tests of the API as a real process, with real Kafka and PostgreSQL.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The API: who may read what, and how it says no.
+//! Tests of reads: ids in paths, tenancy, invalid parameters, and pages of events.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::{Client, token};
@@ -27,7 +27,7 @@ fn any_id_works_in_the_path() {
 }
 
 #[test]
-fn a_seller_reads_its_own_numbers_and_cannot_tell_others_from_none() {
+fn a_seller_reads_its_own_numbers_and_those_of_others_look_missing() {
     let service = Service::new(1);
     let _ingest = service.ingest();
     let order = r#"{"orderId":"o","userId":"u","items":[
@@ -43,7 +43,7 @@ fn a_seller_reads_its_own_numbers_and_cannot_tell_others_from_none() {
         (&1000.into(), &"minor_units".into(), &"USD".into())
     );
     let (other, nobody) = (seller.metric("seller_revenue:v-2:EUR"), seller.metric("seller_revenue:v-3"));
-    assert_eq!((other.0, &other.1), (404, &nobody.1), "another's number looks like none");
+    assert_eq!((other.0, &other.1), (404, &nobody.1), "another seller's metric looks like one that does not exist");
     assert_eq!(seller.metric("total_revenue").0, 404);
     assert_eq!(seller.get("/api/events").0, 403);
     let buyer = Client::with_token(&api.address, &token("buyer", None));
@@ -56,7 +56,7 @@ fn a_seller_reads_its_own_numbers_and_cannot_tell_others_from_none() {
 }
 
 #[test]
-fn a_bad_request_is_told_which_parameter_is_wrong() {
+fn an_invalid_request_is_a_400_that_names_the_parameter() {
     let service = Service::new(1);
     let api = service.api();
     let client = Client::admin(&api.address);
@@ -111,7 +111,7 @@ fn events_come_newest_first_and_page_by_page() {
 }
 
 #[test]
-fn what_reads_cannot_write() {
+fn a_read_transaction_cannot_write() {
     use analytics_db::DbError;
     use analytics_db::connection::{Plans, Reading, View};
     use diesel::connection::SimpleConnection;

@@ -1,4 +1,5 @@
-//! An API on a hot standby: numbers and what they are made of, while the primary goes on counting.
+//! Tests of an API on a hot standby: metrics and their explanations, while the primary continues to
+//! count.
 
 use analytics_db::locks::Lock;
 use analytics_testkit::broker::Message;
@@ -43,8 +44,8 @@ impl Standby {
     }
 }
 
-/// The sum over all pages of one event each, or the status of a page that is refused; `between` is done after
-/// the first page.
+/// Returns the sum over all pages of one event each, or the status of a page that is not 200.
+/// `between` is called after the first page.
 fn sum(client: &Client, path: &str, of: impl Fn(&Value) -> i64, between: impl FnOnce()) -> Result<i64, u16> {
     let (mut sum, mut cursor, mut between) = (0, String::new(), Some(between));
     loop {
@@ -73,9 +74,9 @@ fn pages_sum_to_the_number_of_the_first_one() {
     standby.views(5);
     standby.wait_for(&client, "total_views", 5);
     let path = "/api/metrics/total_views/events";
-    assert_eq!(sum(&client, path, plain, || ()), Ok(5), "while nothing happens");
+    assert_eq!(sum(&client, path, plain, || ()), Ok(5), "without further events");
 
-    // A batch has copied its events, and waits for the lock; between two pages it commits.
+    // A batch has copied its events and waits for the lock. It commits between two pages.
     let mut holder = standby.primary.database.connect();
     holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
     standby.views(3);
@@ -85,10 +86,10 @@ fn pages_sum_to_the_number_of_the_first_one() {
         holder.batch_execute(&format!("SELECT pg_advisory_unlock({})", Lock::Counting as i64)).unwrap();
         standby.wait_for(&client, "total_views", 8);
     });
-    assert_eq!(summed, Ok(5), "later pages show the batches that the first one saw");
-    assert_eq!(sum(&client, path, plain, || ()), Ok(8), "begun again");
+    assert_eq!(summed, Ok(5), "later pages show the same batches as the first one");
+    assert_eq!(sum(&client, path, plain, || ()), Ok(8), "started again");
 
-    // A change of another number holds nobody up.
+    // A change of another metric does not affect the pages.
     let other = sum(&client, path, plain, || {
         standby.primary.send(&[Message::json("user.registered", r#"{"userId":"u"}"#)]);
         standby.wait_for(&client, "total_signups", 1);
@@ -97,7 +98,7 @@ fn pages_sum_to_the_number_of_the_first_one() {
 }
 
 #[test]
-fn a_late_rating_between_two_pages_changes_none_of_them() {
+fn a_late_rating_between_two_pages_does_not_change_them() {
     let standby = Standby::start();
     let client = Client::admin(&standby.api.address);
     let rate = |stars: i64, time: &str| {
@@ -112,7 +113,7 @@ fn a_late_rating_between_two_pages_changes_none_of_them() {
     assert_eq!(sum(&client, path, stars, || ()), Ok(5));
     let summed = sum(&client, path, stars, || {
         rate(1, "2026-11-20T11:00:00Z");
-        wait::until("the late rating to be there", PATIENCE, || {
+        wait::until("the late rating to be counted", PATIENCE, || {
             let (_, page) = client.get(path);
             (page["items"].as_array().map(Vec::len) == Some(3)).then_some(())
         });
@@ -122,7 +123,7 @@ fn a_late_rating_between_two_pages_changes_none_of_them() {
 }
 
 #[test]
-fn a_cursor_of_the_primary_holds_on_a_replica_that_has_followed() {
+fn a_cursor_from_the_primary_works_on_a_replica_that_has_caught_up() {
     let standby = Standby::start();
     let replica = Client::admin(&standby.api.address);
     let api = standby.primary.api();
@@ -135,9 +136,9 @@ fn a_cursor_of_the_primary_holds_on_a_replica_that_has_followed() {
     standby.wait_for(&replica, "total_views", 9);
     let (mut items, mut cursor) = (first["items"].as_array().unwrap().len(), first["nextCursor"].clone());
     while let Some(next) = cursor.as_str() {
-        // Whichever of them answers.
+        // The primary and the replica take turns.
         let client = if items % 4 == 0 { &primary } else { &replica };
-        let page = wait::until("the replica to have seen all", PATIENCE, || {
+        let page = wait::until("the replica to catch up", PATIENCE, || {
             let (status, page) = client.get(&format!("{path}&cursor={next}"));
             (status == 200).then_some(page)
         });

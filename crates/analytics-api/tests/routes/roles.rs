@@ -1,14 +1,15 @@
-//! Who may do what: every route, every role, whosever the numbers are.
+//! Tests of permissions: every route, for every role, with the caller's own and others' numbers.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::service::Service;
 use serde_json::{Value, json};
 
-/// The statuses that admin, seller `v-1`, buyer and nobody get.
+/// The statuses for an admin, seller `v-1`, a buyer, and a request without a token.
 type Statuses = [u16; 4];
 
-/// Method and path as the document has them, whose numbers, a request, the answers.
+/// Method and path as in the OpenAPI document, whose numbers are requested, the request, and the
+/// expected statuses.
 const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
     ("get", "/api/metrics/{type}", "own", "/api/metrics/seller_views%3Av-1", [200, 200, 403, 401]),
     ("get", "/api/metrics/{type}", "other", "/api/metrics/seller_views%3Av-2", [200, 404, 403, 401]),
@@ -87,8 +88,8 @@ fn every_route_answers_every_role_as_the_matrix_says() {
     }
 }
 
-/// The statuses of the matrix are those of the roles that the document lists, which are those of the table of
-/// routes; and each route has a row.
+/// The OpenAPI document lists the roles from the table of routes. A status of the matrix must be
+/// 403 exactly for the roles that are not listed, and each route must have a row.
 #[test]
 fn the_matrix_covers_every_route_and_agrees_with_the_document() {
     let document = Client::nobody(&service().api().address).get("/api/openapi.json").1;
@@ -99,7 +100,7 @@ fn the_matrix_covers_every_route_and_agrees_with_the_document() {
     }
     for (method, path, whose, _, statuses) in MATRIX {
         let operation = &document["paths"][path][method];
-        assert!(operation.is_object(), "{method} {path} has a row and no route");
+        assert!(operation.is_object(), "{method} {path} has a row but is not in the document");
         let roles = operation["x-roles"].as_array().unwrap();
         for (role, status) in ["admin", "seller", "buyer"].iter().zip(statuses) {
             assert_eq!(roles.contains(&json!(role)), *status != 403, "{method} {path} ({whose}) as {role}");
@@ -109,7 +110,7 @@ fn the_matrix_covers_every_route_and_agrees_with_the_document() {
 }
 
 #[test]
-fn lists_hold_what_is_the_callers_own_and_nothing_else() {
+fn lists_contain_only_metrics_that_the_caller_may_read() {
     let service = service();
     let _ingest = service.ingest();
     count_views(&service);
@@ -138,7 +139,7 @@ fn lists_hold_what_is_the_callers_own_and_nothing_else() {
 }
 
 #[test]
-fn a_read_only_api_says_so_to_admins_only() {
+fn only_admins_get_read_only_mode_from_a_read_only_api() {
     let service = Service::new(1);
     let api = service.api();
     let body = json!({ "type": "newsletters", "value": 1 });

@@ -1,5 +1,5 @@
-//! The keys of tokens as people really have them: a PEM file in one line, a secret with a newline at its end,
-//! and keys that could never verify anything.
+//! Tests of keys for tokens as they occur in practice: a PEM file in one line, a secret with a
+//! newline at its end, and keys that cannot verify any token.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use analytics_testkit::client::{Client, SECRET};
 use analytics_testkit::process;
 use analytics_testkit::service::Service;
 
-/// Of the key whose public half is `eddsa.pub.pem`: an admin's, until the year 2100.
+/// An admin's token, signed with the private key of `eddsa.pub.pem` and valid until the year 2100.
 const TOKEN: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJ1c2VySWQiOiJ0ZXN0ZXIiLCJyb2xlIjpbImFkbWluIl0sImV4cCI6\
                      NDEwMjQ0NDgwMH0.SKs6XfFYCOAuM8-6GGMlw1qOYd6dj97vqrzVxa2YS1MCCjqBfB_8sHE7TXyJm4WCG_YY8TyLhPq91d\
                      dWrd9-Dg";
@@ -24,19 +24,23 @@ fn in_one_line(pem: &str) -> String {
 }
 
 #[test]
-fn a_pem_with_its_line_breaks_written_out_is_understood() {
+fn a_pem_with_escaped_line_breaks_is_accepted() {
     let mut service = Service::new(1);
     service.environment.remove("JWT_SECRET");
     for key in [in_one_line(PUBLIC), in_one_line(PUBLIC.trim()), PUBLIC.to_owned(), PUBLIC.replace('\n', "\r\n")] {
         service.set("JWT_PUBLIC_KEY", &key);
         let api = service.api();
         assert_eq!(Client::with_token(&api.address, TOKEN).get("/api/events").0, 200, "{key:?}");
-        assert_eq!(Client::admin(&api.address).get("/api/events").0, 401, "the secret of the other tests is none");
+        assert_eq!(
+            Client::admin(&api.address).get("/api/events").0,
+            401,
+            "the secret of the other tests is not a key here"
+        );
     }
 }
 
 #[test]
-fn a_key_that_could_verify_nothing_stops_the_start_with_one_sentence() {
+fn a_key_that_cannot_verify_tokens_stops_the_start_with_one_sentence() {
     let file = std::env::temp_dir().join(format!("{}.pem", analytics_testkit::database::unique_name()));
     std::fs::write(&file, P384).unwrap();
     for (key, says) in [
@@ -63,7 +67,7 @@ fn a_key_that_could_verify_nothing_stops_the_start_with_one_sentence() {
 }
 
 #[test]
-fn a_secret_that_ends_in_a_newline_is_told_of_and_read_without_it() {
+fn a_newline_at_the_end_of_a_secret_is_a_warning_and_not_part_of_the_key() {
     let mut service = Service::new(1);
     for end in ["\n", "\r\n"] {
         service.set("JWT_SECRET", &format!("{SECRET}{end}"));

@@ -1,11 +1,10 @@
 //! Business days and business hours: time divided by the local clock of `BUSINESS_TIMEZONE`.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Offset, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use crate::time::EventTime;
@@ -156,6 +155,43 @@ impl Calendar {
         self.current(time.utc()).map_or(full_hour, |change| change.starts_at.max(full_hour))
     }
 
+    /// Returns the start of the business hour after the one that contains `time`.
+    #[must_use]
+    pub fn next_hour(self, time: EventTime) -> DateTime<Utc> {
+        let local = self.local(time.utc());
+        let past = Duration::minutes(local.minute().into())
+            + Duration::seconds(local.second().into())
+            + Duration::nanoseconds(local.nanosecond().into());
+        let full_hour = time.utc() - past + Duration::hours(1);
+        let rules = self.rules();
+        let later = rules.partition_point(|change| change.starts_at <= time.utc());
+        rules.get(later).map_or(full_hour, |change| change.starts_at.min(full_hour))
+    }
+
+    /// Returns what the local clock shows at `time`.
+    #[must_use]
+    pub fn local(self, time: DateTime<Utc>) -> NaiveDateTime {
+        (time + self.offset(time)).naive_utc()
+    }
+
+    /// Returns the first instant at which the local clock shows `local`. If it is put forward over
+    /// that time, it is the instant of the change.
+    #[must_use]
+    pub fn at_local(self, local: NaiveDateTime) -> DateTime<Utc> {
+        // Any instant at which the clock shows a time of that day, and some before and after.
+        let (first, last) = (local.and_utc() - Duration::hours(16), local.and_utc() + Duration::hours(14));
+        let changes = self.rules().iter().map(|change| change.starts_at).filter(|at| *at > first && *at < last);
+        let mut from = first;
+        for to in changes.chain([last]) {
+            let time = local.and_utc() - self.offset(from);
+            if time < to {
+                return time.max(from);
+            }
+            from = to;
+        }
+        local.and_utc() - self.offset(last)
+    }
+
     /// Returns how far the local clock is ahead of UTC.
     fn offset(self, time: DateTime<Utc>) -> Duration {
         let current = self.current(time).or_else(|| self.rules().first());
@@ -169,7 +205,7 @@ impl Calendar {
     /// Returns the last change of the clock at or before `time`.
     fn current(self, time: DateTime<Utc>) -> Option<&'static ClockChange> {
         let rules = self.rules();
-        let later = rules.partition_point(|change| change.starts_at.cmp(&time) != Ordering::Greater);
+        let later = rules.partition_point(|change| change.starts_at <= time);
         rules.get(later.checked_sub(1)?)
     }
 }

@@ -55,6 +55,8 @@ pub mod rollup;
 
 pub mod freshness;
 
+pub mod period;
+
 pub mod maps;
 
 pub use excerpt::harmless;

@@ -97,9 +97,9 @@ pub fn newest(
 }
 
 impl EventFilter {
-    /// SQL with no conditions but those that are given: PostgreSQL plans for them. `None` where there
-    /// can be no such event. $1 is the type, $2 the user, $3 and $4 the times, $5 and $6 a window of
-    /// ids, $7 how many, $8 the product, $9 the vendor.
+    /// SQL with no conditions but those that are given: PostgreSQL plans for them. `None` where
+    /// there can be no such event. $1 is the type, $2 the user, $3 and $4 the times, $5 and $6 a
+    /// window of ids, $7 how many, $8 the product, $9 the vendor.
     fn sql(&self) -> Option<String> {
         const COLUMNS: &str = "e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at, e.batch_id";
         const WINDOW: &str = "e.id >= $5 AND e.id < $6";
@@ -160,7 +160,8 @@ impl EventFilter {
     }
 
     /// Whether such events are found by their own columns, and by the lines of orders: products and
-    /// vendors of views and ratings are their own, those of orders are in the lines, others have none.
+    /// vendors of views and ratings are their own, those of orders are in the lines, others have
+    /// none.
     fn places(&self) -> (bool, bool) {
         if self.product.is_none() && self.vendor.is_none() {
             return (true, false);

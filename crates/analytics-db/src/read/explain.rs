@@ -63,9 +63,10 @@ pub enum Delta {
     Average(Histogram),
 }
 
-/// The adjustments of a metric. In all of this SQL $5 to $1 (exclusive) is a window of ids, $2 how many, $3 the
-/// subject, $4 the currency, $6 the types of which adjustments are parts of the metric, $7 to $8 (exclusive) the
-/// ids of the stretches of a day, $9 the types of which adjustments on that day are.
+/// The adjustments of a metric. In all of this SQL $5 to $1 (exclusive) is a window of ids, $2 how
+/// many, $3 the subject, $4 the currency, $6 the types of which adjustments are parts of the
+/// metric, $7 to $8 (exclusive) the ids of the stretches of a day, $9 the types of which
+/// adjustments on that day are.
 const ADJUSTMENTS: &str = "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' \
                            AND metadata ->> 'type' = ANY($6) AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
 
@@ -90,7 +91,8 @@ fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
     }
 }
 
-/// Where the events of a metric are: SQL that gives ids. An event that turns out to add nothing does no harm.
+/// Where the events of a metric are: SQL that gives ids. An event that turns out to add nothing
+/// does no harm.
 fn sources(known: Option<&MetricType>) -> Vec<String> {
     let Some(known) = known else { return vec![ADJUSTMENTS.to_owned()] };
     let mut sources: Vec<String> = match known.metric.definition() {
@@ -156,7 +158,8 @@ row! {
     }
 }
 
-/// A page of the events behind a metric as of a batch: at most `limit`, older than the event `before`.
+/// A page of the events behind a metric as of a batch: at most `limit`, older than the event
+/// `before`.
 ///
 /// # Errors
 /// [`DbError`].
@@ -197,7 +200,8 @@ pub fn explain(
 /// What an event adds by the rules that decided it.
 ///
 /// # Errors
-/// [`DbError::Unusable`] where a newer program decided it: an explanation without it would not sum to the value.
+/// [`DbError::Unusable`] where a newer program decided it: an explanation without it would not sum
+/// to the value.
 fn recounted(rules_version: i16, event: &Event, business: Business) -> Result<Deltas, DbError> {
     let mut deltas = Deltas::default();
     rules::recount(rules_version, event, business, &mut deltas).map_err(|why| DbError::Unusable(why.to_string()))?;

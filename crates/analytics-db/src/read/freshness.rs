@@ -18,8 +18,8 @@ row! {
     }
 }
 
-/// What is known of every topic that is counted, and the time by the database's clock. Of groups that
-/// count the same topic the one that was heard of last counts: others were renamed or retired.
+/// What is known of every topic that is counted, and the time by the database's clock. Of groups
+/// that count the same topic the one that was heard of last counts: others were renamed or retired.
 ///
 /// # Errors
 /// [`DbError`].

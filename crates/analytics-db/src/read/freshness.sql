@@ -1,5 +1,6 @@
--- Per topic that is counted: a row for each partition that it has and that was heard of, or one without a
--- partition. What other groups, retired topics and partitions that are gone left behind says nothing.
+-- Per topic that is counted: a row for each partition that it has and that was heard of, or one
+-- without a partition. What other groups, retired topics and partitions that are gone left behind
+-- says nothing.
 WITH topics AS (
     SELECT DISTINCT ON (t.topic) t.topic, t.partitions
     FROM ingest_topics t

@@ -63,8 +63,8 @@ pub fn range(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    // Types sort by their bytes; the character after ':' ends what begins with "name:". The first two
-    // conditions are the part of the index to read, the third leaves out what sorts in between.
+    // Types sort by their bytes; the character after ':' ends what begins with "name:". The first
+    // two conditions are the part of the index to read, the third leaves out what sorts in between.
     let end = format!("{}{}", range.exactly, ';');
     let mut query = metrics::table
         .filter(metrics::metric_type.ge(&range.exactly).and(metrics::metric_type.lt(end)))

@@ -1,8 +1,8 @@
 //! Reading backwards through time, a window after the other.
 //!
 //! In a hot partition a page of a rare product is found by filters over the whole partition, and a
-//! page of a frequent one at the newest end of the log. Whoever looks at an hour first, then at four,
-//! needs not know which one it is, and PostgreSQL plans for the partitions of that time only.
+//! page of a frequent one at the newest end of the log. Whoever looks at an hour first, then at
+//! four, needs not know which one it is, and PostgreSQL plans for the partitions of that time only.
 
 use analytics_core::identity::EventId;
 use chrono::{DateTime, Duration, Utc};

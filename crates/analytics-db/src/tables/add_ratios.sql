@@ -1,5 +1,5 @@
--- Adds to both components of each ratio and recalculates it, with 1 written as $4; the update reads the row
--- that it updates, so nothing is read that another writer may change.
+-- Adds to both components of each ratio and recalculates it, with 1 written as $4; the update reads
+-- the row that it updates, so nothing is read that another writer may change.
 INSERT INTO metrics AS m (type, value, numerator, denominator, metadata)
 SELECT r.type, metric_ratio(r.numerator, r.denominator, $4), r.numerator, r.denominator,
     ratio_metadata(r.numerator, r.denominator)

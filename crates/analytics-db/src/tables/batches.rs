@@ -1,8 +1,8 @@
 //! `batches` and `watermark`: the one order in which batches are counted.
 //!
-//! A batch has an id before it is known when it will be committed. Its number is given by the one step that
-//! everything passes through one at a time, so numbers have no gaps, and whoever asks what came after a number
-//! misses nothing.
+//! A batch has an id before it is known when it will be committed. Its number is given by the one
+//! step that everything passes through one at a time, so numbers have no gaps, and whoever asks
+//! what came after a number misses nothing.
 
 use std::collections::HashSet;
 
@@ -77,8 +77,8 @@ const MOST_LATER: usize = 200_000;
 
 /// Up to which batch a read sees: everything up to it, and nothing after it.
 ///
-/// To be made inside the transaction that reads. Rows of counters and rollups are those of the latest number;
-/// events can be read as of any recent one.
+/// To be made inside the transaction that reads. Rows of counters and rollups are those of the
+/// latest number; events can be read as of any recent one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AsOf {
     /// The number of the last batch that is seen.

@@ -92,9 +92,9 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Writes them; one that is there already (its record was read again) stays as it is. Where there is no
-/// room for more they are counted only. Returns how many of them were not kept. Under the counting lock, because
-/// what room there is for them is one row for all.
+/// Writes them; one that is there already (its record was read again) stays as it is. Where there
+/// is no room for more they are counted only. Returns how many of them were not kept. Under the
+/// counting lock, because what room there is for them is one row for all.
 pub(crate) fn insert(
     connection: &mut Connection,
     _: &CountingLock,
@@ -256,8 +256,8 @@ fn storable(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
 }
 
-/// Discards open dead letters: their bytes go, a trace of who did it stays. Returns the ids of those
-/// that were discarded.
+/// Discards open dead letters: their bytes go, a trace of who did it stays. Returns the ids of
+/// those that were discarded.
 ///
 /// # Errors
 /// [`DbError`].
@@ -313,9 +313,9 @@ pub fn not_kept(connection: &mut Connection) -> Result<Vec<NotKept>, DbError> {
     .load(connection)?)
 }
 
-/// Forgets dead letters that were refused more than `days` ago, at most `limit` at once; of those whose
-/// events were counted less than `dedupe_days` ago only the contents, so that their records are
-/// recognised if they are read again. Returns how many were forgotten.
+/// Forgets dead letters that were refused more than `days` ago, at most `limit` at once; of those
+/// whose events were counted less than `dedupe_days` ago only the contents, so that their records
+/// are recognised if they are read again. Returns how many were forgotten.
 ///
 /// # Errors
 /// [`DbError`].

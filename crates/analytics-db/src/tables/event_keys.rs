@@ -114,8 +114,8 @@ pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Know
     Ok(())
 }
 
-/// The event of the order that has this [key](analytics_core::identity::order_key), if one was counted and its
-/// identity is kept.
+/// The event of the order that has this [key](analytics_core::identity::order_key), if one was
+/// counted and its identity is kept.
 ///
 /// # Errors
 /// [`DbError`].

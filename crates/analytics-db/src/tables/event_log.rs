@@ -22,7 +22,8 @@ use crate::error::WriteError;
 use crate::schema::{event_logs, order_lines};
 use crate::sql::{row, statement};
 
-/// Writes the events of a batch and their lines. Fails as a whole where one id is in the log already.
+/// Writes the events of a batch and their lines. Fails as a whole where one id is in the log
+/// already.
 pub(crate) fn copy<E: Borrow<Event>>(
     connection: &mut Connection,
     batch: BatchId,

@@ -1,5 +1,5 @@
--- Letters older than $1 days: those whose place must stay known for $2 days are emptied, others go. At most
--- $3 of them.
+-- Letters older than $1 days: those whose place must stay known for $2 days are emptied, others go.
+-- At most $3 of them.
 WITH old AS (
     SELECT d.id, coalesce(d.replayed_at > now() - make_interval(days => $2::integer), false) AS must_be_known
     FROM dead_letters d

@@ -1,5 +1,5 @@
-//! `ingest_offsets`: how far each partition is counted. The row moves only for the worker that knows where it
-//! stands.
+//! `ingest_offsets`: how far each partition is counted. The row moves only for the worker that
+//! knows where it stands.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -27,7 +27,8 @@ row! {
         pub next_offset: i64,
         /// The end of the partition as the broker last told it.
         pub high_watermark: Option<i64>,
-        /// All below this offset is consumed; offsets without records may lie between it and `next_offset`.
+        /// All below this offset is consumed; offsets without records may lie between it and
+        /// `next_offset`.
         pub consumed_to: Option<i64>,
         /// The latest event time that was counted.
         pub last_event_time: Option<DateTime<Utc>>,
@@ -142,8 +143,8 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where the
-/// gap begins.
+/// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where
+/// the gap begins.
 ///
 /// # Errors
 /// [`DbError`].
@@ -189,8 +190,8 @@ pub fn set(
     Ok(set == 1)
 }
 
-/// Says that a worker is alive and what it knows of its partitions. Only for rows that stand where the
-/// worker believes them to be; returns how many did.
+/// Says that a worker is alive and what it knows of its partitions. Only for rows that stand where
+/// the worker believes them to be; returns how many did.
 ///
 /// # Errors
 /// [`DbError`].
@@ -214,8 +215,8 @@ pub(crate) fn heartbeat(
     Ok(beat)
 }
 
-/// Forgets how far a group counted a topic, or one partition of it, that is retired. Returns how many
-/// partitions were forgotten; `None` where the group knew nothing of it.
+/// Forgets how far a group counted a topic, or one partition of it, that is retired. Returns how
+/// many partitions were forgotten; `None` where the group knew nothing of it.
 ///
 /// # Errors
 /// [`DbError`].

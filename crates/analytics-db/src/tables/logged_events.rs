@@ -143,7 +143,8 @@ pub fn ratings_of_target(
     complete(connection, as_of, rows)
 }
 
-/// Leaves out rows that are not seen, and adds to the others what other places hold: the lines of orders, and what adjustments say.
+/// Leaves out rows that are not seen, and adds to the others what other places hold: the lines of
+/// orders, and what adjustments say.
 fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
     rows.retain(|row| as_of.sees(row.batch_id));
     let of_types = |event_types: &[&str]| -> Vec<Uuid> {

@@ -61,7 +61,8 @@ pub(crate) fn add_counters(
     all_taken("metrics", rows, counters.len())
 }
 
-/// Sets what an adjustment says of a metric besides its value; makes the metric where there is none.
+/// Sets what an adjustment says of a metric besides its value; makes the metric where there is
+/// none.
 pub(crate) fn set_metadata(
     connection: &mut Connection,
     _: &CountingLock,

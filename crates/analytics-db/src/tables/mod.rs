@@ -1,5 +1,5 @@
-//! The tables: one file each, with the statements that write and read it. Long statements are files beside
-//! the one that uses them.
+//! The tables: one file each, with the statements that write and read it. Long statements are files
+//! beside the one that uses them.
 //!
 //! A function that adds to the numbers takes the `CountingLock`: only a
 //! transaction that holds it may.
@@ -23,8 +23,8 @@ pub mod service_settings;
 use crate::DbError;
 use crate::error::WriteError;
 
-/// Checks that a table took every row that it was given: a trigger or a rule that an operator added can drop
-/// some without a word.
+/// Checks that a table took every row that it was given: a trigger or a rule that an operator added
+/// can drop some without a word.
 pub(crate) fn all_taken(table: &str, rows: usize, given: usize) -> Result<(), WriteError> {
     if rows == given {
         return Ok(());

@@ -1,7 +1,8 @@
-//! Partitions of the event log, three days each: made ahead of time, and indexed once they are quiet.
+//! Partitions of the event log, three days each: made ahead of time, and indexed once they are
+//! quiet.
 //!
-//! A partition that events stream into is hot: each index on it costs every event. One whose days are
-//! over is quiet: the same indexes, made at once, cost a fraction, and nobody waits for them.
+//! A partition that events stream into is hot: each index on it costs every event. One whose days
+//! are over is quiet: the same indexes, made at once, cost a fraction, and nobody waits for them.
 
 use std::thread;
 use std::time::Duration as StdDuration;
@@ -71,12 +72,13 @@ struct Range {
 pub struct Ensured {
     /// So many were made.
     pub made: usize,
-    /// So many are left for the next run: somebody was reading the log's default partition all the time.
+    /// So many are left for the next run: somebody was reading the log's default partition all the
+    /// time.
     pub postponed: usize,
 }
 
-/// Makes the partitions around `now` that are missing, without holding up who reads or writes the log.
-/// Days whose events are in the default partition already stay there. To be called
+/// Makes the partitions around `now` that are missing, without holding up who reads or writes the
+/// log. Days whose events are in the default partition already stay there. To be called
 /// [`exclusively`](crate::migrations::exclusively).
 ///
 /// # Errors
@@ -127,14 +129,14 @@ enum Made {
 }
 
 /// Makes a partition: as a table of its own first, which nobody waits for, and then attached to the
-/// others, which takes a moment but needs the default partition for itself. What a crash leaves between
-/// the two is taken up by the next run.
+/// others, which takes a moment but needs the default partition for itself. What a crash leaves
+/// between the two is taken up by the next run.
 fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Result<Made, DbError> {
     let (table_name, name) = (table.name, name(table, range));
     let statistics = table.subjects.iter().map(|column| format!("ALTER COLUMN {column} SET STATISTICS 300"));
     let statistics = statistics.collect::<Vec<_>>().join(", ");
-    // What was inserted is vacuumed by its number, not by its share of the partition: the filters of
-    // new ranges are made then.
+    // What was inserted is vacuumed by its number, not by its share of the partition: the filters
+    // of new ranges are made then.
     connection.batch_execute(&format!(
         "CREATE TABLE IF NOT EXISTS {name} (LIKE {table_name} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) \
          WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000); \

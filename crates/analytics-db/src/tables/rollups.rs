@@ -22,8 +22,8 @@ pub(crate) fn add(
     _: &CountingLock,
     rollups: &HashMap<Bucket, Measures>,
 ) -> Result<(), WriteError> {
-    // NULL is "not counted here": it stays NULL until something is counted, so that a counted zero can be
-    // told from nothing.
+    // NULL is "not counted here": it stays NULL until something is counted, so that a counted zero
+    // can be told from nothing.
     let sql = format!(
         "INSERT INTO rollups AS r (bucket_start, granularity, scope, subject, currency, {columns}) \
          SELECT a.bucket_start, a.granularity::\"char\", a.scope::\"char\", a.subject, a.currency, {added} FROM {rows} \
@@ -39,8 +39,8 @@ pub(crate) fn add(
     all_taken("rollups", rows, rollups.len())
 }
 
-/// Takes zeros away that nothing was counted for: those of the measures that are given become "not counted
-/// here", and rows without any measure go.
+/// Takes zeros away that nothing was counted for: those of the measures that are given become "not
+/// counted here", and rows without any measure go.
 pub(crate) fn forget_zeros(
     connection: &mut Connection,
     _: &CountingLock,
@@ -77,8 +77,8 @@ fn given_rows() -> String {
     format!("unnest({}) AS a (bucket_start, granularity, scope, subject, currency, {columns})", parameters.join(", "))
 }
 
-/// Executes a statement with the rows, in pieces: no statement takes longer than it may, however much is
-/// rebuilt. Returns how many rows it changed.
+/// Executes a statement with the rows, in pieces: no statement takes longer than it may, however
+/// much is rebuilt. Returns how many rows it changed.
 fn with_rows(connection: &mut Connection, sql: &str, rollups: &HashMap<Bucket, Measures>) -> Result<usize, WriteError> {
     let mut rows: Vec<_> = rollups.iter().collect();
     rows.sort_unstable_by_key(|(bucket, _)| *bucket);

@@ -1,5 +1,5 @@
-//! `service_settings` and `business_clock`: what the numbers depend on, written once, then the same for every
-//! process.
+//! `service_settings` and `business_clock`: what the numbers depend on, written once, then the same
+//! for every process.
 
 use analytics_core::business::Business;
 use analytics_core::calendar::{Calendar, ClockChange};
@@ -15,10 +15,10 @@ row! {
     }
 }
 
-/// Stores these settings if none are stored yet, with the rules of the timezone, and then checks them. Where
-/// rules are stored, those of the future are replaced by those of this program's tz database: governments change
-/// their minds. Processes read them at their start, so a change becomes effective two days ahead at the
-/// earliest.
+/// Stores these settings if none are stored yet, with the rules of the timezone, and then checks
+/// them. Where rules are stored, those of the future are replaced by those of this program's tz
+/// database: governments change their minds. Processes read them at their start, so a change
+/// becomes effective two days ahead at the earliest.
 ///
 /// # Errors
 /// As [`check`].
@@ -32,8 +32,8 @@ pub fn store_or_check(connection: &mut Connection, business: Business) -> Result
     check(connection, business)
 }
 
-/// Checks that the database was made with these settings, and has the calendar follow the stored rules of its
-/// timezone.
+/// Checks that the database was made with these settings, and has the calendar follow the stored
+/// rules of its timezone.
 ///
 /// # Errors
 /// [`DbError::Unusable`] naming the setting and both values.
@@ -62,7 +62,8 @@ fn check_settings(connection: &mut Connection, business: Business) -> Result<(),
     Ok(())
 }
 
-/// Stores the rules of this program's tz database: all of them where there are none, else those of the future.
+/// Stores the rules of this program's tz database: all of them where there are none, else those of
+/// the future.
 fn store_rules(connection: &mut Connection, calendar: Calendar) -> Result<(), DbError> {
     let rules = calendar.own_rules();
     statement(

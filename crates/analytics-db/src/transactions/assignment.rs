@@ -1,5 +1,5 @@
-//! What a worker tells of its assignment: where partitions start, which topics there are, what was lost, and
-//! that it is alive.
+//! What a worker tells of its assignment: where partitions start, which topics there are, what was
+//! lost, and that it is alive.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::tables::ingest_offsets::{self, Gap};
 use crate::tables::ingest_topics;
 use crate::{Connection, DbError};
 
-/// Stores how many partitions the topics have that a group counts (0: a topic does not exist), and that it
-/// counts no others. What a topic had when it was first stored stays.
+/// Stores how many partitions the topics have that a group counts (0: a topic does not exist), and
+/// that it counts no others. What a topic had when it was first stored stays.
 ///
 /// # Errors
 /// [`DbError`].
@@ -25,8 +25,9 @@ pub fn register(
     run_once(connection, "register", |connection| ingest_topics::register(connection, consumer_group, topics))
 }
 
-/// Stores the id that Kafka gives a topic now. Where it had another one the topic was made again: what it
-/// held and was not counted is a gap, and every partition starts over. Returns whether that was so.
+/// Stores the id that Kafka gives a topic now. Where it had another one the topic was made again:
+/// what it held and was not counted is a gap, and every partition starts over. Returns whether that
+/// was so.
 ///
 /// # Errors
 /// [`DbError`].
@@ -55,8 +56,8 @@ pub fn start(
     run_once(connection, "start", |connection| ingest_offsets::start(connection, consumer_group, partition, at))
 }
 
-/// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where the
-/// gap begins.
+/// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where
+/// the gap begins.
 ///
 /// # Errors
 /// [`DbError`].
@@ -72,8 +73,8 @@ pub fn record_gap(
     })
 }
 
-/// Says that a worker is alive and what it knows of its partitions. Only for rows that stand where the
-/// worker believes them to be; returns how many did.
+/// Says that a worker is alive and what it knows of its partitions. Only for rows that stand where
+/// the worker believes them to be; returns how many did.
 ///
 /// # Errors
 /// [`DbError`].

@@ -1,9 +1,9 @@
 //! Writers that froze in the middle of a COPY.
 //!
-//! PostgreSQL waits for the rest of a COPY for as long as the connection stands, whatever limits are set,
-//! and a frozen process keeps its connections. What such a writer holds (the ids and identities of its
-//! batch) others wait for in vain: they end it. Its transaction is taken back, and its records, which
-//! nobody has counted, are counted by whoever owns the partition now.
+//! PostgreSQL waits for the rest of a COPY for as long as the connection stands, whatever limits
+//! are set, and a frozen process keeps its connections. What such a writer holds (the ids and
+//! identities of its batch) others wait for in vain: they end it. Its transaction is taken back,
+//! and its records, which nobody has counted, are counted by whoever owns the partition now.
 
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::{Connection, DbError};
 /// Between two looks at a COPY. One that is well goes on between them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Copies into the log by our own role that began seconds ago, and of which the server waits for the rest.
+/// Copies into the log by our own role that began seconds ago, and of which the server waits for
+/// the rest.
 const COPIES: &str = "pg_stat_progress_copy JOIN pg_stat_activity USING (pid) \
      WHERE pid <> pg_backend_pid() AND pg_stat_activity.datname = current_database() AND usename = current_user \
      AND relid IN ('event_logs'::regclass, 'order_lines'::regclass) AND wait_event = 'ClientRead' \

@@ -1,7 +1,7 @@
 //! What happens together: each file is one transaction, all of it or nothing.
 //!
-//! `runner` runs them; `count` is the one that counts a batch, `refusal` and `frozen` are what a writer does
-//! when it does not succeed. The others add to the same numbers by the same statements.
+//! `runner` runs them; `count` is the one that counts a batch, `refusal` and `frozen` are what a
+//! writer does when it does not succeed. The others add to the same numbers by the same statements.
 
 pub mod adjust;
 pub mod assignment;

@@ -109,7 +109,8 @@ enum Attempt {
 /// Writes events and takes that back.
 fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, DbError> {
     let tried = run_once(connection, "refusal", |connection| {
-        // Under ids of its own, so that whoever has written the same events, or is writing them, is not waited for.
+        // Under ids of its own, so that whoever has written the same events, or is writing them, is
+        // not waited for.
         let copies: Vec<Event> =
             events.iter().map(|event| Event { id: fresh_id(event.id), ..(*event).clone() }).collect();
         let batch = batches::new_id(connection)?;
@@ -137,8 +138,8 @@ pub enum Fault {
     Unclear,
 }
 
-/// Whose fault a failed statement of a batch is, as far as it says so. What the service's own keys refuse
-/// never comes here: see [`WriteError::AlreadyLogged`].
+/// Whose fault a failed statement of a batch is, as far as it says so. What the service's own keys
+/// refuse never comes here: see [`WriteError::AlreadyLogged`].
 #[must_use]
 pub fn fault(error: &Error) -> Fault {
     use DatabaseErrorKind::{
@@ -153,8 +154,8 @@ pub fn fault(error: &Error) -> Fault {
     }
 }
 
-/// Triggers on the tables of counting that no migration made. Whatever fails while they are there may be
-/// their doing.
+/// Triggers on the tables of counting that no migration made. Whatever fails while they are there
+/// may be their doing.
 fn foreign_triggers(connection: &mut Connection) -> Result<Vec<String>, DbError> {
     row! {
         struct Row {

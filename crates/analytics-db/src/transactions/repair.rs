@@ -1,7 +1,7 @@
 //! Making what stands agree with the log again.
 //!
-//! Sums are corrected by what they lack, not by what they should be: the difference was taken at one
-//! snapshot, and what was counted since is in both. It is added in one transaction under the
+//! Sums are corrected by what they lack, not by what they should be: the difference was taken at
+//! one snapshot, and what was counted since is in both. It is added in one transaction under the
 //! counting lock, by the statements that add any batch, so readers see the wrong number or the
 //! right one. Ratings do not add up; they are read from the log again under the lock.
 
@@ -35,8 +35,8 @@ pub(crate) struct Corrections {
 /// Ratings by metric type and user.
 pub(crate) type Ratings = HashMap<(String, String), Rated>;
 
-/// Adds what is missing. `guard` is the right to [repair](crate::locks::Lock::Repair), held since before the
-/// differences were found; `in_log` reads the ratings that should stand.
+/// Adds what is missing. `guard` is the right to [repair](crate::locks::Lock::Repair), held since
+/// before the differences were found; `in_log` reads the ratings that should stand.
 pub(crate) fn repair<E: Failure + From<WriteError>>(
     connection: &mut Connection,
     guard: &mut Guard,

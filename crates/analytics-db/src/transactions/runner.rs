@@ -1,5 +1,5 @@
-//! The one way to run a transaction that writes: with a name, limits, attempts, and somebody who is told how it
-//! went.
+//! The one way to run a transaction that writes: with a name, limits, attempts, and somebody who is
+//! told how it went.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -81,9 +81,9 @@ impl Failure for WriteError {
     }
 }
 
-/// Runs a transaction under a name, with limits that let no frozen process block the others. They are set for
-/// the one transaction only, so that they hold through a pooler too. Where it gets into a deadlock with another
-/// one it is tried again.
+/// Runs a transaction under a name, with limits that let no frozen process block the others. They
+/// are set for the one transaction only, so that they hold through a pooler too. Where it gets into
+/// a deadlock with another one it is tried again.
 ///
 /// # Errors
 /// Those of `work`; nothing is changed then.
@@ -95,7 +95,8 @@ pub(crate) fn run<T, E: Failure>(
     attempt(connection, name, ATTEMPTS, work)
 }
 
-/// The same without trying again: for those who do that themselves, as long as their work is wanted.
+/// The same without trying again: for those who do that themselves, as long as their work is
+/// wanted.
 pub(crate) fn run_once<T, E: Failure>(
     connection: &mut Connection,
     name: &'static str,
@@ -140,8 +141,8 @@ fn limit(connection: &mut Connection) -> Result<(), DbError> {
     ))?)
 }
 
-/// Whether a deadlock, or a conflict between snapshots, was resolved at this transaction's expense. Where the
-/// server speaks another language than English, a deadlock is an error like others.
+/// Whether a deadlock, or a conflict between snapshots, was resolved at this transaction's expense.
+/// Where the server speaks another language than English, a deadlock is an error like others.
 fn is_in_the_way<E: Failure>(error: &E) -> bool {
     match error.database() {
         Some(DbError::Statement(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _))) => true,

@@ -26,8 +26,8 @@ row! {
     }
 }
 
-/// Verifies a day. One that was proved, and whose count of events and rollups are as they were then,
-/// is not read again.
+/// Verifies a day. One that was proved, and whose count of events and rollups are as they were
+/// then, is not read again.
 pub(super) fn verify(
     connection: &mut Connection,
     log: Log<'_>,

@@ -136,8 +136,8 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
     Ok(stored.id)
 }
 
-/// When the last proof was made, and the drift that is known: that of the last proof, or of the last
-/// complete one, which looks at more. `None` before the first.
+/// When the last proof was made, and the drift that is known: that of the last proof, or of the
+/// last complete one, which looks at more. `None` before the first.
 ///
 /// # Errors
 /// [`DbError`].

@@ -1,4 +1,5 @@
-//! The metrics, compared with the sums of their days, with what was added by hand, and with the ratings that stand.
+//! The metrics, compared with the sums of their days, with what was added by hand, and with the
+//! ratings that stand.
 
 use std::collections::BTreeMap;
 
@@ -71,8 +72,8 @@ fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, Db
     Ok(rows.into_iter().filter_map(|row| Some((row.metric_type, row.sum.parse().ok()?))).collect())
 }
 
-/// Where what belongs to no seller is counted, it and the sum over sellers make up the total: in each
-/// currency, adjustments apart.
+/// Where what belongs to no seller is counted, it and the sum over sellers make up the total: in
+/// each currency, adjustments apart.
 fn check_attribution(counted: &[(MetricType, i128)], by_hand: &Deltas, findings: &mut Findings) {
     for measure in Measure::ALL {
         let counter = |scope| measure.counter(scope);

@@ -179,7 +179,8 @@ fn adjustments_belong_to_the_day_on_which_they_are_made() {
 #[test]
 fn the_rules_of_the_timezone_that_the_database_stores_decide() {
     let database = Database::migrated();
-    // A tz database newer or older than the program's says that UTC is an hour ahead since November.
+    // A tz database newer or older than the program's says that UTC is an hour ahead since
+    // November.
     database.execute("INSERT INTO business_clock VALUES ('2026-11-01T00:00:00Z', 3600)");
     let business = Business::parse("USD", "UTC").unwrap();
     usable::check(&mut database.connect(), business).unwrap();

@@ -11,7 +11,8 @@ use diesel::connection::SimpleConnection;
 #[test]
 fn statements_share_the_time_of_their_transaction() {
     let database = Database::migrated();
-    // Every look at the log takes a fifth of a second, and what is not there is looked for eleven times.
+    // Every look at the log takes a fifth of a second, and what is not there is looked for eleven
+    // times.
     let slow = "ALTER TABLE event_logs RENAME TO all_logs; \
                 CREATE FUNCTION slow_logs() RETURNS SETOF all_logs LANGUAGE plpgsql AS \
                 'BEGIN PERFORM pg_sleep(0.2); RETURN QUERY SELECT * FROM all_logs; END'; \

@@ -173,8 +173,8 @@ fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
 }
 
 /// Statements find their rows by keys, whatever the planner thinks of joins: a batch must not cost
-/// more for all that was counted before. `product_vendors` is asked by a list of keys, for which the
-/// planner may read a table whole where that is quicker.
+/// more for all that was counted before. `product_vendors` is asked by a list of keys, for which
+/// the planner may read a table whole where that is quicker.
 #[test]
 fn a_batch_reads_no_table_from_end_to_end() {
     const HELD: i64 = 50_000;

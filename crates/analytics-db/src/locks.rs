@@ -38,8 +38,8 @@ const QUEUE_TIMEOUT: &str = "30s";
 /// A wait that fails after this time was ended by that timeout.
 const IN_THE_QUEUE: Duration = Duration::from_secs(25);
 
-/// Proof that the transaction holds the counting lock, from here to its end. Only one transaction
-/// at a time adds to the numbers, so two of them never wait for each other's rows.
+/// A token that shows that the transaction holds the counting lock, from here to its end. Only one
+/// transaction at a time adds to the numbers, so two of them never wait for each other's rows.
 #[derive(Debug)]
 pub(crate) struct CountingLock(());
 

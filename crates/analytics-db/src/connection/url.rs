@@ -89,8 +89,8 @@ fn invalid(why: impl Into<String>) -> InvalidUrl {
 }
 
 impl DatabaseUrl {
-    /// Parses `postgresql://user:password@host:5432/database?sslmode=require` or `host=... user=...
-    /// dbname=...`.
+    /// Parses `postgresql://user:password@host:5432/database?sslmode=require` or
+    /// `host=... user=... dbname=...`.
     ///
     /// # Errors
     /// [`InvalidUrl`] says what is wrong, without repeating any of the text.

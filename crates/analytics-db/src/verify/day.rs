@@ -201,7 +201,7 @@ pub(super) fn check_identities(connection: &mut Connection, findings: &mut Findi
     findings.differences.extend(
         missing
             .into_iter()
-            .map(|row| Difference::Event { id: EventId(row.event_id), problem: "it is missing from the log".into() }),
+            .map(|row| Difference::Event { id: EventId(row.event_id), problem: "nothing in the log".into() }),
     );
     Ok(())
 }

@@ -70,7 +70,9 @@ pub(crate) const LOCK_TIMEOUT: &str = "5s";
 pub enum WriteError {
     /// A stored offset is not where the batch expects it: drop the batch and start from the stored
     /// offset.
-    #[error("a stored offset is not where the batch expects it: another worker owns the partition, or the offset was set")]
+    #[error(
+        "a stored offset is not where the batch expects it: another worker owns the partition, or the offset was set"
+    )]
     Fenced,
     /// The id of an event is in the log already: write again with
     /// [`Reread::Possible`](crate::batch::Reread::Possible).

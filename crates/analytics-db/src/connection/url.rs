@@ -101,7 +101,9 @@ impl DatabaseUrl {
         match rest {
             Some(rest) => url.read_uri(rest)?,
             None if is_keywords(text) => url.read_keywords(text)?,
-            None => return Err(invalid("must be a PostgreSQL URL such as postgresql://user:password@host:5432/database")),
+            None => {
+                return Err(invalid("must be a PostgreSQL URL such as postgresql://user:password@host:5432/database"));
+            }
         }
         Ok(url)
     }
@@ -135,7 +137,9 @@ impl DatabaseUrl {
                 let (user, password) = login.split_once(':').unwrap_or((login, ""));
                 let user = decoded(user)?;
                 if user.contains(':') {
-                    return Err(invalid("has a ':' in its user: the ':' before the password must not be written as %3A"));
+                    return Err(invalid(
+                        "has a ':' in its user: the ':' before the password must not be written as %3A",
+                    ));
                 }
                 self.set("user", user)?;
                 self.set("password", decoded(password)?)?;
@@ -199,7 +203,9 @@ impl DatabaseUrl {
             "ssl" if value == "true" => return self.set("sslmode", "require".into()),
             "schema" if value == "public" => return Ok(()),
             "schema" => return Err(invalid("schema: must be public, where the service's tables are")),
-            "sslaccept" => return Err(invalid("sslaccept: is a parameter of Prisma; use sslmode=verify-full or sslmode=require")),
+            "sslaccept" => {
+                return Err(invalid("sslaccept: is a parameter of Prisma; use sslmode=verify-full or sslmode=require"));
+            }
             "sslidentity" => return Err(invalid("sslidentity: is a parameter of Prisma; use sslcert and sslkey")),
             "replication" => return Err(invalid("replication: is not supported")),
             "client_encoding" if !value.eq_ignore_ascii_case("utf8") && value != "UTF-8" => {

@@ -214,8 +214,11 @@ fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
 fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, String> {
     let product = row.product_id.as_deref().map(product).transpose()?;
     let vendor_id = row.vendor_id.as_deref().map(vendor).transpose()?;
-    let user =
-        row.user_id.as_deref().map(|id| UserId::parse(id).map_err(|why| format!("a user_id that {why}"))).transpose()?;
+    let user = row
+        .user_id
+        .as_deref()
+        .map(|id| UserId::parse(id).map_err(|why| format!("a user_id that {why}")))
+        .transpose()?;
     let event_type = EventType::logged(&row.event_type, row.rules_version);
     let shape = match &event_type {
         EventType::Counted(family) => family.shape(),

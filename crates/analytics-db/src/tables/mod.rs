@@ -29,6 +29,8 @@ pub(crate) fn all_taken(table: &str, rows: usize, given: usize) -> Result<(), Wr
     if rows == given {
         return Ok(());
     }
-    let why = format!("{table} stored {rows} of {given} rows: a trigger or rule that is not part of this service drops the others");
+    let why = format!(
+        "{table} stored {rows} of {given} rows: a trigger or rule that is not part of this service drops the others"
+    );
     Err(DbError::Unusable(why).into())
 }

@@ -167,7 +167,9 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
             Ok(()) => return Ok(Made::Attached),
             Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
                 connection.batch_execute(&format!("DROP TABLE {name}"))?;
-                log::warn!("{name} is not created: {table_name} already has events of its days in the default partition, which keeps them");
+                log::warn!(
+                    "{name} is not created: {table_name} already has events of its days in the default partition, which keeps them"
+                );
                 return Ok(Made::LeftInDefault);
             }
             Err(error) if attempt == ATTEMPTS => {

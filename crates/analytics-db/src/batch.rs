@@ -113,7 +113,7 @@ pub struct Progress {
     pub caught_up: Option<Instant>,
 }
 
-/// Whether events of the batch may be in the log already without a key that tells so.
+/// Whether the log may already contain events of the batch whose keys are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reread {
     /// They are new unless their keys are known: the fence on the offsets ensures it.

@@ -138,7 +138,7 @@ row! {
     /// The number of open dead letters with one reason, and the age of the oldest.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Waiting {
-        /// The reason.
+        /// Code of the reason.
         pub reason: String,
         /// Number of dead letters.
         pub letters: i64,

@@ -21,11 +21,11 @@ pub struct LoggedEvent {
     pub id: Uuid,
     /// Its type.
     pub event_type: String,
-    /// The person it is about.
+    /// The user it is about.
     pub user_id: Option<String>,
     /// The payload.
     pub metadata: Option<RawJson>,
-    /// When it happened.
+    /// The event time.
     pub created_at: DateTime<Utc>,
     /// When it was logged.
     pub ingested_at: DateTime<Utc>,
@@ -45,7 +45,7 @@ pub struct EventPage {
 /// Conditions that events must meet.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
-    /// Of this type.
+    /// With this type.
     pub event_type: Option<String>,
     /// About this user.
     pub user: Option<String>,

@@ -44,7 +44,7 @@ pub(super) fn newest_first<T>(
     })
 }
 
-/// Does the same; `page` is also told whether it reads the first window.
+/// Does the same; `page` also gets whether it reads the first window.
 fn pages<T>(
     now: DateTime<Utc>,
     range: Window,

@@ -140,8 +140,8 @@ pub enum Fault {
     Unclear,
 }
 
-/// Returns what caused a statement of a batch to fail, if the error tells. Violations of the
-/// service's own primary keys are never passed here: see [`WriteError::AlreadyLogged`].
+/// Returns what caused a statement of a batch to fail, as far as the error shows it. Violations of
+/// the service's own primary keys are never passed here: see [`WriteError::AlreadyLogged`].
 #[must_use]
 pub fn fault(error: &Error) -> Fault {
     use DatabaseErrorKind::{

@@ -1,4 +1,4 @@
-//! The migrations are part of the program: it is built again when they change.
+//! Has Cargo rebuild the program when the migrations change: they are embedded in it.
 
 fn main() {
     println!("cargo:rerun-if-changed=../../migrations");

@@ -1,4 +1,4 @@
--- Identities that producers gave, by which a second record is recognised as the same event.
+-- Identities by which a second record is recognised as the same event.
 CREATE TABLE event_keys (
     key uuid PRIMARY KEY,
     digest uuid NOT NULL,
@@ -7,13 +7,13 @@ CREATE TABLE event_keys (
     names_order boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE event_keys IS
-    'Hashes of explicit and natural identities. Kept for DEDUPE_DAYS after arrival at least.';
+    'Hashes of explicit and natural identities. Kept for at least DEDUPE_DAYS after arrival.';
 COMMENT ON COLUMN event_keys.digest IS
-    'A hash of the normalized event: a second record with another digest contradicts the first.';
+    'A hash of the normalized event: a second record with another digest is a conflict.';
 COMMENT ON COLUMN event_keys.names_order IS
     'The key is the hash of an order id, by which cancellations and refunds find their order: to be kept longer than others.';
 
--- Who sold a product last, as far as events said.
+-- The vendor to which each product is known to belong.
 CREATE TABLE product_vendors (
     product_id varchar(64) COLLATE "C" PRIMARY KEY,
     vendor_id varchar(64) COLLATE "C" NOT NULL,
@@ -21,4 +21,4 @@ CREATE TABLE product_vendors (
     event_id uuid NOT NULL
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE product_vendors IS
-    'Learned from views and order lines that named product and vendor; the latest event time wins.';
+    'Taken from views and order lines that named both product and vendor; the latest event time wins.';

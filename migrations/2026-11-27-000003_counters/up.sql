@@ -1,5 +1,6 @@
--- Rounded half up: 10000 for a rate in basis points, 100 for an average of stars. NULL without a denominator,
--- and where the result does not fit: a counter adjusted by hand can have any value.
+-- The value of a ratio, rounded half up. scale is 10000 for a rate in basis points, 100 for an
+-- average of stars. NULL without a denominator, and if the result does not fit: a counter adjusted
+-- by hand can have any value.
 CREATE FUNCTION metric_ratio(numerator bigint, denominator bigint, scale bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE
@@ -37,15 +38,16 @@ CREATE TABLE metrics (
     histogram bigint[],
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
-    -- Room for updates in place: no index holds a column that counting changes.
+    -- Leaves room for updates in place: no index contains a column that counting changes.
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE metrics IS 'One row for each metric that was ever counted; a counted zero is a row with 0.';
-COMMENT ON COLUMN metrics.value IS 'Counters: the sum. Rates: basis points. Averages: times 100. NULL: a rate without a denominator.';
-COMMENT ON COLUMN metrics.numerator IS 'Of a rate: orders. Of an average: the sum of stars.';
-COMMENT ON COLUMN metrics.denominator IS 'Of a rate: views. Of an average: the number of ratings.';
-COMMENT ON COLUMN metrics.histogram IS 'Of an average: how many ratings of 1 to 5 stars.';
+COMMENT ON COLUMN metrics.value IS 'Counters: the sum. Rates: in basis points. Averages: times 100. NULL: a rate without a denominator.';
+COMMENT ON COLUMN metrics.numerator IS 'For a rate: orders. For an average: the sum of stars.';
+COMMENT ON COLUMN metrics.denominator IS 'For a rate: views. For an average: the number of ratings.';
+COMMENT ON COLUMN metrics.histogram IS 'For an average: the numbers of ratings with 1 to 5 stars.';
 
--- All counters of one subject in one bucket are one row: a third of the writes of a row each.
+-- One row holds all counters of a subject in a bucket, which takes a third of the writes that one
+-- row per counter would.
 CREATE TABLE rollups (
     bucket_start timestamptz NOT NULL,
     granularity "char" NOT NULL CHECK (granularity IN ('h', 'd')),
@@ -59,10 +61,10 @@ CREATE TABLE rollups (
     revenue bigint,
     PRIMARY KEY (bucket_start, granularity, scope, subject, currency)
 ) WITH (fillfactor = 70);
-COMMENT ON COLUMN rollups.granularity IS 'h: hour, d: day, both cut in BUSINESS_TIMEZONE.';
-COMMENT ON COLUMN rollups.scope IS 't: the marketplace, u: what belongs to no seller, s: a seller, p: a product.';
-COMMENT ON COLUMN rollups.subject IS 'The id as in metric types, percent-encoded; empty for t and u.';
-COMMENT ON COLUMN rollups.currency IS 'Of revenue; empty is the base currency, whose row also has the counts.';
+COMMENT ON COLUMN rollups.granularity IS 'h: hour, d: day, both in BUSINESS_TIMEZONE.';
+COMMENT ON COLUMN rollups.scope IS 't: the marketplace, u: unattributed, s: a seller, p: a product.';
+COMMENT ON COLUMN rollups.subject IS 'The id as in metric types, percent-encoded. Empty for t and u.';
+COMMENT ON COLUMN rollups.currency IS 'The currency of the revenue. Empty: the base currency, whose row also has the other measures.';
 
 CREATE VIEW metric_rollups AS
 SELECT CASE WHEN r.scope IN ('t', 'u') THEN m.name ELSE m.name || ':' || r.subject END
@@ -83,10 +85,10 @@ CROSS JOIN LATERAL (VALUES
         FROM business_clock c WHERE c.starts_at <= r.bucket_start ORDER BY c.starts_at DESC LIMIT 1) END, r.signups)
 ) AS m(name, value)
 WHERE m.name IS NOT NULL AND m.value IS NOT NULL;
-COMMENT ON VIEW metric_rollups IS 'Each counter by hour and by day, a row each. Weeks and months are sums of days.';
+COMMENT ON VIEW metric_rollups IS 'One row for each counter in each hour and day. Weeks and months are sums of days.';
 
--- How many events were counted, apart from the log: a day whose log holds another number is not
--- what was counted, and a day that was verified stays verified until its number changes.
+-- How many events were counted, apart from the log. If the log of a day has another number of
+-- events, it is not what was counted. A verified day stays verified until its number changes.
 CREATE TABLE event_days (
     day date NOT NULL,
     event_type varchar(100) COLLATE "C" NOT NULL,
@@ -104,4 +106,4 @@ CREATE TABLE ratings (
     event_id uuid NOT NULL,
     PRIMARY KEY (metric_type, user_id)
 ) WITH (fillfactor = 80);
-COMMENT ON COLUMN ratings.metric_type IS 'The metric it counts for, such as product_rating:p-1.';
+COMMENT ON COLUMN ratings.metric_type IS 'The metric that it counts for, such as product_rating:p-1.';

@@ -1,4 +1,5 @@
--- How far each partition is counted. This, not Kafka's own offsets, is the truth.
+-- Up to where each partition is counted. Counting continues at these offsets, not at those
+-- committed to Kafka.
 CREATE TABLE ingest_offsets (
     consumer_group varchar(249) COLLATE "C" NOT NULL,
     topic varchar(249) COLLATE "C" NOT NULL,
@@ -17,17 +18,17 @@ CREATE TABLE ingest_offsets (
     caught_up_at timestamptz,
     PRIMARY KEY (consumer_group, topic, partition)
 ) WITH (fillfactor = 50);
-COMMENT ON COLUMN ingest_offsets.next_offset IS 'The first offset that is not counted yet. Moves only in the transaction that counts.';
+COMMENT ON COLUMN ingest_offsets.next_offset IS 'Offset of the first record that is not counted yet. Moves only in the transaction that counts.';
 COMMENT ON COLUMN ingest_offsets.high_watermark IS 'The end of the partition, as reported by the broker at ends_known_at.';
-COMMENT ON COLUMN ingest_offsets.updated_at IS 'A heartbeat too: an old one means that nobody is counting.';
-COMMENT ON COLUMN ingest_offsets.duplicates IS 'Records that repeated an event already counted, and so were ignored.';
+COMMENT ON COLUMN ingest_offsets.updated_at IS 'Also a heartbeat: an old value means that no worker is counting.';
+COMMENT ON COLUMN ingest_offsets.duplicates IS 'Records that repeated an event already counted and were ignored.';
 COMMENT ON COLUMN ingest_offsets.last_record_timestamp IS
-    'Of the last record that was counted, in milliseconds as Kafka keeps it. If another one is found there, the topic was recreated.';
+    'Timestamp of the last counted record, in milliseconds as in Kafka. If the record at last_record_offset has another one, the topic was recreated.';
 COMMENT ON COLUMN ingest_offsets.consumed_to IS
-    'Everything below this offset is consumed: next_offset, or beyond it where offsets without records follow (markers and records of aborted transactions).';
+    'Everything below this offset is consumed. It is next_offset, or higher if offsets without countable records follow (markers, and records of aborted transactions).';
 COMMENT ON COLUMN ingest_offsets.caught_up_at IS 'Everything that was in the partition at this time is counted.';
 
--- The topics that each group counts, as the broker has them.
+-- The topics that each group counts, as the broker reports them.
 CREATE TABLE ingest_topics (
     consumer_group varchar(249) COLLATE "C" NOT NULL,
     topic varchar(249) COLLATE "C" NOT NULL,
@@ -39,10 +40,10 @@ CREATE TABLE ingest_topics (
     PRIMARY KEY (consumer_group, topic)
 );
 COMMENT ON COLUMN ingest_topics.partitions_at_first IS
-    'How many partitions the topic had when the group first subscribed to it: KAFKA_START applies to these. Later ones are counted from their beginning.';
-COMMENT ON COLUMN ingest_topics.partitions IS 'How many it has now; 0: it does not exist.';
-COMMENT ON COLUMN ingest_topics.topic_id IS 'Kafka''s id of the topic: another one means that it was deleted and created again.';
-COMMENT ON COLUMN ingest_topics.wanted IS 'Whether it is in the mapping of the worker that started last.';
+    'Number of partitions when the group first subscribed to the topic. KAFKA_START applies to these; later ones are counted from their beginning.';
+COMMENT ON COLUMN ingest_topics.partitions IS 'Current number of partitions; 0: the topic does not exist.';
+COMMENT ON COLUMN ingest_topics.topic_id IS 'Kafka''s id of the topic. If it changes, the topic was recreated.';
+COMMENT ON COLUMN ingest_topics.wanted IS 'Whether the topic is one of those of the worker that started last.';
 
 CREATE TABLE ingest_gaps (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -55,6 +56,6 @@ CREATE TABLE ingest_gaps (
     noticed_at timestamptz NOT NULL DEFAULT now(),
     resumed_at bigint
 );
-COMMENT ON TABLE ingest_gaps IS 'Records that were gone before they could be counted: a loss that is known, not a silent one.';
-COMMENT ON COLUMN ingest_gaps.to_offset IS 'The first offset after the gap, in the log that the gap is in.';
-COMMENT ON COLUMN ingest_gaps.resumed_at IS 'The offset from which counting continued: not to_offset where the topic was recreated.';
+COMMENT ON TABLE ingest_gaps IS 'Ranges of records that were gone before they could be counted.';
+COMMENT ON COLUMN ingest_gaps.to_offset IS 'The first offset after the gap. If the topic was recreated, an offset of the deleted topic.';
+COMMENT ON COLUMN ingest_gaps.resumed_at IS 'The offset at which counting continued. Differs from to_offset if the topic was recreated.';

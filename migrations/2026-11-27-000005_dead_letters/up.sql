@@ -1,4 +1,5 @@
--- Records that could not be counted: bounded, replayed, discarded, with a trace of who did it.
+-- Records that could not be counted. Limited in size; can be replayed or discarded, which is
+-- recorded with who did it.
 CREATE TABLE dead_letters (
     id uuid PRIMARY KEY,
     topic varchar(249) COLLATE "C" NOT NULL,
@@ -19,16 +20,16 @@ CREATE TABLE dead_letters (
         500 + coalesce(octet_length(payload), 0) + coalesce(octet_length(key), 0) + octet_length(headers::text)) STORED
 );
 COMMENT ON TABLE dead_letters IS 'Records that could not be counted, with their original bytes.';
-COMMENT ON COLUMN dead_letters.id IS 'Made from the record''s place and timestamp: read again, it is the same dead letter.';
+COMMENT ON COLUMN dead_letters.id IS 'Derived from the record''s place and timestamp: a record that is read again is the same dead letter.';
 COMMENT ON COLUMN dead_letters.detail IS 'A sentence that names the field.';
 COMMENT ON COLUMN dead_letters.state IS
-    'replayed: what the record says is counted by now; discarded: somebody decided against it, its bytes are gone.';
+    'replayed: the record''s event is counted; discarded: it is not to be counted, its payload and key are deleted.';
 COMMENT ON COLUMN dead_letters.payload_bytes IS
-    'How many bytes the record had; more than payload has where DEAD_LETTER_MAX_BYTES cut it. NULL: a tombstone.';
+    'Size of the record''s payload; larger than payload if that was cut by DEAD_LETTER_MAX_BYTES. NULL: a tombstone.';
 COMMENT ON COLUMN dead_letters.redacted IS 'REDACT_FIELDS were removed from the payload.';
 COMMENT ON COLUMN dead_letters.replayed_at IS
-    'When its event was counted. The place of the record stays known for DEDUPE_DAYS after it, also when the letter is purged.';
-COMMENT ON COLUMN dead_letters.kept_bytes IS 'The size of the letter: its contents, and about 500 bytes of overhead.';
+    'When its event was counted. The place of the record stays known for DEDUPE_DAYS after that, even if the letter is purged.';
+COMMENT ON COLUMN dead_letters.kept_bytes IS 'Size of the letter in bytes: its contents, and about 500 bytes of overhead.';
 
 CREATE INDEX dead_letters_reason ON dead_letters (reason, id);
 CREATE INDEX dead_letters_open ON dead_letters (reason, created_at) WHERE state = 'open';
@@ -47,12 +48,12 @@ CREATE TABLE dead_letter_actions (
     detail text,
     corrected bytea
 );
-COMMENT ON TABLE dead_letter_actions IS 'What was done with dead letters: by whom, when, and with which result.';
-COMMENT ON COLUMN dead_letter_actions.action IS 'reread: ingest read the record again and could count it.';
+COMMENT ON TABLE dead_letter_actions IS 'Actions on dead letters: who did what and when, and the result.';
+COMMENT ON COLUMN dead_letter_actions.action IS 'reread: ingest read the record again, and it is counted now.';
 COMMENT ON COLUMN dead_letter_actions.corrected IS 'The payload that was counted instead of the original, if one was given.';
 CREATE INDEX dead_letter_actions_letter ON dead_letter_actions (dead_letter_id, id);
 
--- A flood of dead letters past DEAD_LETTER_MAX_TOTAL_BYTES is counted here instead of being kept.
+-- Rejected records beyond DEAD_LETTER_MAX_TOTAL_BYTES are counted here instead of being kept.
 CREATE TABLE dead_letter_overflow (
     topic varchar(249) COLLATE "C" NOT NULL,
     partition integer NOT NULL,
@@ -65,10 +66,10 @@ CREATE TABLE dead_letter_overflow (
     PRIMARY KEY (topic, partition, reason, hour)
 );
 COMMENT ON TABLE dead_letter_overflow IS
-    'Records that were refused while dead_letters was full. They can be read again by setting the offset back.';
-COMMENT ON COLUMN dead_letter_overflow.detail IS 'The sentence of the first of them.';
+    'Records that were rejected while dead_letters was full. They can be read again by resetting the stored offset to an earlier one.';
+COMMENT ON COLUMN dead_letter_overflow.detail IS 'The detail of the first of them.';
 
--- The size of dead_letters, maintained by the database itself.
+-- The total size of dead_letters, maintained by triggers.
 CREATE TABLE dead_letter_usage (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     bytes bigint NOT NULL
@@ -90,7 +91,8 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN
         change := change - (SELECT coalesce(sum(o.kept_bytes), 0) FROM old_letters o);
     END IF;
-    -- Whoever only settles letters must not wait for whoever writes some.
+    -- Without a change in size the row is not locked: settling letters must not wait for
+    -- transactions that write some.
     IF change <> 0 THEN
         UPDATE dead_letter_usage SET bytes = bytes + change;
     END IF;

@@ -1,4 +1,4 @@
--- What verify counted again from the log, and the result.
+-- The results of verify: recounts of the event log.
 CREATE TABLE proofs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     proved_at timestamptz NOT NULL,
@@ -15,18 +15,18 @@ CREATE TABLE proofs (
     differences jsonb NOT NULL,
     took_ms bigint NOT NULL
 );
-COMMENT ON TABLE proofs IS 'Each run of verify: what the numbers were counted again to, as of one snapshot.';
+COMMENT ON TABLE proofs IS 'One row for each run of verify, which recounts the log and compares the numbers, in one snapshot.';
 COMMENT ON COLUMN proofs.proved_at IS 'When the snapshot was taken.';
 COMMENT ON COLUMN proofs.watermark IS 'The number of the last batch that the proof includes.';
-COMMENT ON COLUMN proofs.complete IS 'Every day was read from the log; else days that were proved before and have not changed since were not.';
-COMMENT ON COLUMN proofs.drift IS 'How many keys differed. Anything but 0 is a defect or a hand in the database.';
-COMMENT ON COLUMN proofs.digest IS 'A hash of all numbers: equal digests are equal numbers.';
-COMMENT ON COLUMN proofs.offsets IS 'How far each partition was counted in that snapshot.';
-COMMENT ON COLUMN proofs.differences IS 'The first differences, each with what was found and what it should be.';
+COMMENT ON COLUMN proofs.complete IS 'Whether every day was read from the log. If not, days that were proved before and have not changed since were skipped.';
+COMMENT ON COLUMN proofs.drift IS 'Number of differences. Anything but 0 is a defect, or the database was changed by hand.';
+COMMENT ON COLUMN proofs.digest IS 'A hash of all numbers: equal digests mean equal numbers.';
+COMMENT ON COLUMN proofs.offsets IS 'Up to where each partition was counted in that snapshot.';
+COMMENT ON COLUMN proofs.differences IS 'The first differences, each with the stored value and the expected one.';
 
 CREATE TABLE proved_days (
     day date PRIMARY KEY,
     events bigint NOT NULL,
     digest text NOT NULL
 );
-COMMENT ON TABLE proved_days IS 'Days whose log was read and found equal to their rollups; digest is that of the rollups then.';
+COMMENT ON TABLE proved_days IS 'Days whose log and rollups were found to agree. digest is that of the rollups at that time.';

@@ -1,4 +1,5 @@
-//! What is written together: records of one or more partitions, and the stretches that they cover.
+//! Batches: records of one or more partitions that are counted together, and the ranges of offsets
+//! that they cover.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,35 +13,36 @@ use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::time::EventTime;
 use uuid::Uuid;
 
-/// Records of one or more partitions, decoded, to be counted together.
+/// Decoded records of one or more partitions, to be counted in one transaction.
 #[derive(Debug)]
 pub struct Batch {
-    /// Whose offsets move.
+    /// The consumer group whose stored offsets move.
     pub consumer_group: String,
-    /// The stretch of each partition that the batch covers.
+    /// The range of offsets of each partition that the batch covers.
     pub spans: Vec<Span>,
-    /// The records, those of a partition in its order.
+    /// The records; those of one partition are in the order of their offsets.
     pub items: Vec<Item>,
-    /// What is kept of records that cannot be counted.
+    /// How much is kept of records that become dead letters.
     pub keeping: Keeping,
 }
 
-/// What dead letters keep.
+/// How much of a rejected record its dead letter keeps, and how much all dead letters may take.
 #[derive(Debug, Clone, Default)]
 pub struct Keeping {
-    /// The most bytes of one payload.
+    /// Maximum size of one stored payload, in bytes.
     pub payload_bytes: usize,
-    /// The most bytes that all of them take together, about. What comes beyond is counted only.
+    /// Approximate maximum size of all dead letters, in bytes. Beyond it, rejected records are only
+    /// counted.
     pub total_bytes: u64,
-    /// Fields that must not be kept, where a payload is JSON.
+    /// Fields that are removed from payloads that are JSON.
     pub redaction: Redaction,
 }
 
 impl Batch {
-    /// The batch in two halves, the earlier records first.
+    /// Splits the batch into two halves, the earlier records first.
     ///
     /// # Errors
-    /// The batch itself where it has no two records.
+    /// Returns the batch unchanged if it has fewer than two records.
     pub fn halves(mut self) -> Result<(Self, Self), Self> {
         let middle = self.items.len() / 2;
         if middle == 0 {
@@ -54,7 +56,8 @@ impl Batch {
     }
 }
 
-/// Cuts stretches of partitions after `items`, their first records: what these cover, and what is left.
+/// Splits spans behind `items`, which are their first records. Returns the spans that `items`
+/// cover, and the spans that are left.
 #[must_use]
 pub fn cut(spans: Vec<Span>, items: &[Item]) -> (Vec<Span>, Vec<Span>) {
     let places = items.iter().map(|item| &item.record.place);
@@ -75,62 +78,64 @@ pub fn cut(spans: Vec<Span>, items: &[Item]) -> (Vec<Span>, Vec<Span>) {
     (covered, rest)
 }
 
-/// A stretch of one partition.
+/// A range of offsets of one partition.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// Which partition.
+    /// The partition.
     pub partition: TopicPartition,
-    /// Where this writer believes the stored offset to be.
+    /// Where this writer expects the stored offset: the first offset of the range.
     pub expected: Offset,
-    /// Where it is to be after the batch.
+    /// Where the stored offset is after the batch: the first offset behind the range.
     pub next: Offset,
-    /// The timestamp of its last record, in milliseconds, if it has one.
+    /// Timestamp of the last record, in milliseconds, if it has one.
     pub last_timestamp: Option<i64>,
-    /// What is known of the partition once the stretch is counted.
+    /// Progress of the partition once the span is counted.
     pub progress: Progress,
 }
 
-/// One record and what it was decoded to.
+/// A record and the result of decoding it.
 #[derive(Debug)]
 pub struct Item {
     /// The record as fetched.
     pub record: Record,
-    /// The event in it, or why there is none.
+    /// The decoded event, or why the record cannot be counted.
     pub decoded: Result<Event, Rejection>,
 }
 
-/// What a worker knows of a partition that it owns, besides the stored offset.
+/// What a worker knows about a partition that it owns, in addition to the stored offset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The end of the partition, and when the broker was asked for it.
+    /// The end of the partition as the broker reported it, and when it was requested.
     pub end: Option<(Offset, Instant)>,
-    /// All below this offset is consumed, those without records too.
+    /// Everything below this offset is consumed, including offsets without records.
     pub consumed_to: Option<Offset>,
-    /// Everything that was in the partition at this moment is counted.
+    /// Everything that was in the partition at this time is counted.
     pub caught_up: Option<Instant>,
 }
 
-/// Whether the batch's events may be in the log already, under ids that are no keys.
+/// Whether the log may already contain events of the batch whose keys are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reread {
-    /// They are new unless their keys say otherwise: the offsets fence keeps it so.
+    /// They are new unless their keys are known: the fence on the offsets ensures it.
     Unlikely,
-    /// Offsets were set back, or another group read the same: look every id up.
+    /// Offsets were reset to earlier ones, or another group counted the same records: every event
+    /// id has to be looked up in the log.
     Possible,
 }
 
-/// What became of a batch.
+/// The result of counting a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Events logged, by type.
     pub events: BTreeMap<String, u64>,
-    /// Records that repeated an event.
+    /// Duplicates: records that repeated a known event.
     pub duplicates: u64,
-    /// Of those, events that were found in the log by their id alone.
+    /// Of the duplicates, those that were recognised by their event id in the log.
     pub reread: u64,
-    /// Dead letters, by reason.
+    /// Rejected records, by reason.
     pub rejected: BTreeMap<Reason, u64>,
-    /// Of those, records that were not kept because there was no room for more.
+    /// Of the rejected records, those that were not kept as dead letters because these have reached
+    /// their size limit.
     pub overflowed: u64,
 }
 
@@ -143,19 +148,19 @@ impl Written {
     }
 }
 
-/// What became of one record.
+/// The result of counting one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is counted, as this event.
+    /// It was counted as this event.
     Counted(EventId),
-    /// It repeats an event that was counted before.
+    /// It repeats this event, which was counted before.
     Duplicate(EventId),
     /// It cannot be counted.
     Rejected(Rejection),
 }
 
 impl Outcome {
-    /// As traces and answers name it.
+    /// Returns the name used in `dead_letter_actions.result` and in answers of the API.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -165,7 +170,7 @@ impl Outcome {
         }
     }
 
-    /// The event that it is counted as.
+    /// Returns the id of the event that the record is counted as, if it is.
     #[must_use]
     pub const fn event(&self) -> Option<Uuid> {
         match self {
@@ -174,7 +179,7 @@ impl Outcome {
         }
     }
 
-    /// Why it cannot be counted.
+    /// Returns why the record was rejected, if it was.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match self {
@@ -184,7 +189,7 @@ impl Outcome {
     }
 }
 
-/// What became of the records of one partition.
+/// The results for the records of one partition.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Tally {
     pub(crate) events: i64,

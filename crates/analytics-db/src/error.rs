@@ -1,33 +1,35 @@
-//! What can go wrong with the database, by what to do about it.
+//! Errors of the database, classified by what the caller should do.
 
 use diesel::result::{DatabaseErrorKind, Error};
 
-/// A failure of the database. None of them is ever the fault of a record: see
-/// [`WriteError`] for that.
+/// A failure of the database. A record is never the cause; failures that records may cause are in
+/// [`WriteError`].
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// No connection, or it broke. Try again.
+    /// No connection could be opened, or it broke. Try again.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
-    /// A statement failed on a living connection: a timeout, a deadlock, a full disk. Try again.
+    /// A statement failed on a working connection: a timeout, a deadlock, a full disk. Try again.
     #[error("a statement failed: {0}")]
     Statement(Error),
-    /// Others held the counting lock for too long. Try again.
-    #[error("other writers were counting all the time")]
+    /// The counting lock was not free for too long. Try again.
+    #[error("the counting lock was held by other writers for too long")]
     Busy,
-    /// The database is not one that this version can work with. Trying again does not help.
+    /// This version cannot work with the database. Trying again does not help.
     #[error("{0}")]
     Unusable(String),
 }
 
 impl DbError {
-    /// Whether trying again later may help: the database is away, slow, full, or busy with somebody else's work.
+    /// Returns whether trying again later may help: the database is unreachable, slow, full, or
+    /// busy with other work.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Busy => true,
-            // Of a statement that is wrong in itself the server tells where; of time limits, locks and full disks
-            // it does not. Its words are in its own language.
+            // For a statement that is itself wrong, the server reports the position of the error;
+            // for time limits, locks and full disks it does not. Its messages cannot be matched:
+            // they may be in any language.
             Self::Statement(Error::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
                 info.statement_position().is_none()
             }
@@ -59,25 +61,30 @@ impl From<diesel::ConnectionError> for DbError {
     }
 }
 
-/// How long a lock is waited for that somebody else has: longer than anybody needs it who is well.
+/// How long a transaction waits for a lock that another one holds: longer than any healthy
+/// transaction holds one. The counting lock has a timeout of its own.
 pub(crate) const LOCK_TIMEOUT: &str = "5s";
 
-/// Why a batch was not written. In every case nothing of it was.
+/// Why a batch was not written. Nothing of it was committed in any of these cases.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Somebody else moved an offset of the batch: drop it and start from what is stored.
-    #[error("another worker owns a partition of the batch, or its offset was set")]
+    /// A stored offset is not where the batch expects it: drop the batch and start from the stored
+    /// offset.
+    #[error(
+        "a stored offset is not where the batch expects it: another worker owns the partition, or the offset was set"
+    )]
     Fenced,
-    /// An event's id is in the log already: write again with [`Reread::Possible`](crate::batch::Reread::Possible).
+    /// The id of an event is in the log already: write again with
+    /// [`Reread::Possible`](crate::batch::Reread::Possible).
     #[error("events of the batch are in the log already")]
     AlreadyLogged,
-    /// Others were counting all the time: write again.
-    #[error("other writers were counting all the time")]
+    /// The counting lock was not free for too long: write again.
+    #[error("the counting lock was held by other writers for too long")]
     Busy,
-    /// A sum does not fit PostgreSQL's `bigint`: some record of the batch is refused.
-    #[error("a sum is past the limits of bigint")]
+    /// A sum does not fit PostgreSQL's `bigint`: some record of the batch has to be rejected.
+    #[error("a sum exceeds the range of bigint")]
     Refused,
-    /// The database failed: try again.
+    /// The database failed. Try again if that [may help](DbError::is_temporary).
     #[error(transparent)]
     Database(#[from] DbError),
 }
@@ -85,7 +92,8 @@ pub enum WriteError {
 impl From<Error> for WriteError {
     fn from(error: Error) -> Self {
         match error {
-            // Not an index that an operator added: that is theirs to take away.
+            // Only the primary keys of the log. A unique index that an operator added is the
+            // operator's to drop.
             Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
                 if info.table_name().is_some_and(|table| table.starts_with("event_logs"))
                     && info.constraint_name().is_some_and(|name| name.ends_with("_pkey")) =>

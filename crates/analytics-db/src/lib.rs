@@ -1,8 +1,9 @@
 //! The PostgreSQL schema and every SQL statement of the service.
 //!
-//! Four rooms, each of which uses only those before it: `tables` (one file per table, with its
-//! statements), `transactions` (what happens together), `read` (what people ask) and `verify` (counting
-//! again from the log). What they share comes first: connections, errors, locks, the schema, batches.
+//! It has four parts, each of which uses only those before it: `tables` (one file per table, with
+//! its statements), `transactions` (what is committed together), `read` (the queries of the API)
+//! and `verify` (recounting from the event log). Before them come the modules that they share:
+//! connections, errors, locks, the schema, batches.
 
 pub mod connection;
 pub mod error;
@@ -32,7 +33,7 @@ pub use connection::{Connection, DatabaseUrl};
 pub use error::DbError;
 pub use raw_json::RawJson;
 
-/// The time by the database's clock: the only one that what is stored goes by.
+/// Returns the time of the database's clock, which is the only clock used for stored times.
 pub(crate) fn now(connection: &mut Connection) -> Result<DateTime<Utc>, DbError> {
     row! {
         struct Row {

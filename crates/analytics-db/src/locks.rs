@@ -1,4 +1,4 @@
-//! Every advisory lock of the service, and the right to do something that nobody else does meanwhile.
+//! The advisory locks of the service, and guards that hold them.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,19 @@ use crate::error::{LOCK_TIMEOUT, WriteError};
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// What is done by one at a time. The numbers are arbitrary, and fixed for ever.
+/// Work that only one session at a time may do. The lock numbers are arbitrary and must never
+/// change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum Lock {
-    /// Adding to metrics: no two writers can wait for each other's rows.
+    /// Adding to the numbers: because of it, two writers never wait for each other's rows.
     Counting = 0x636f_756e_7469_6e67,
     /// Changing the schema.
     Migration = 0x616e_616c_7974_6963,
-    /// Making indexes on quiet partitions.
+    /// Creating indexes on quiet partitions.
     Indexing = 0x6578_696e_6465_7865,
-    /// Repairing numbers, from before the snapshot to the commit: two repairs at once would both add what
-    /// is missing.
+    /// Repairing numbers. Held from before the snapshot until the commit: two concurrent repairs
+    /// would both add what is missing.
     Repair = 0x7265_7061_6972_0001,
 }
 
@@ -32,21 +33,22 @@ impl Lock {
     }
 }
 
-/// How long a writer stands in the queue for the counting lock before it lets others pass.
+/// How long a writer waits for the counting lock before it gives up and lets others go first.
 const QUEUE_TIMEOUT: &str = "30s";
-/// What fails later than this failed by that timeout.
+/// A wait that fails after this time was ended by that timeout.
 const IN_THE_QUEUE: Duration = Duration::from_secs(25);
 
-/// The right to add to the numbers, which a transaction has from here to its end. No two add at once, so
-/// neither can wait for the other's rows.
+/// A token that shows that the transaction holds the counting lock, from here to its end. Only one
+/// transaction at a time adds to the numbers, so two of them never wait for each other's rows.
 #[derive(Debug)]
 pub(crate) struct CountingLock(());
 
 impl CountingLock {
-    /// Waits for the right. The queue moves on: waiting in it is no failure.
+    /// Waits for the counting lock. Waiting longer than [`QUEUE_TIMEOUT`] is [`WriteError::Busy`],
+    /// which is not a failure of the database: other writers make progress meanwhile.
     pub(crate) fn take(connection: &mut Connection) -> Result<Self, WriteError> {
         let (lock, began) = (Lock::Counting as i64, Instant::now());
-        // One message: one round trip.
+        // One message, so that it is one round trip.
         let taken = connection.batch_execute(&format!(
             "SET LOCAL lock_timeout = '{QUEUE_TIMEOUT}'; SELECT pg_advisory_xact_lock({lock}); \
              SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
@@ -58,14 +60,14 @@ impl CountingLock {
     }
 }
 
-/// The right to do something alone, for as long as this lives. It is a lock of a transaction on a
-/// connection of its own: a lock of a session would stay behind in a pooler.
+/// Holds an advisory lock until it is dropped. The lock belongs to a transaction on a connection of
+/// its own: a session's lock would stay behind in a pooler.
 pub struct Guard {
     connection: Connection,
 }
 
 impl Guard {
-    /// Waits for the right.
+    /// Waits for the lock, without a time limit.
     ///
     /// # Errors
     /// [`DbError`].
@@ -76,7 +78,7 @@ impl Guard {
         Ok(guard)
     }
 
-    /// The right, if nobody has it.
+    /// Takes the lock if it is free. Returns `None` if another session holds it.
     ///
     /// # Errors
     /// [`DbError`].
@@ -94,8 +96,9 @@ impl Guard {
         Ok(row.free.then_some(guard))
     }
 
-    /// Begins the transaction, which the server ends soon after its client is gone without a word. At rest it
-    /// has no snapshot and so holds nothing up.
+    /// Begins the transaction. If this process disappears without closing the connection, the
+    /// server ends the transaction soon, by TCP keepalives. While idle, the transaction has no
+    /// snapshot and so blocks nothing.
     fn open(url: &DatabaseUrl) -> Result<Self, DbError> {
         let mut connection = connect(url, "analytics-guard")?;
         connection.batch_execute(
@@ -106,11 +109,12 @@ impl Guard {
         Ok(Self { connection })
     }
 
-    /// Checks that the right was not lost with its connection. It also ends the statement before, whose
-    /// snapshot would stay until the next one, and hold up whoever makes an index.
+    /// Checks that the lock was not lost together with its connection. This also ends the previous
+    /// statement, whose snapshot would otherwise last until the next statement and block the
+    /// creation of an index.
     ///
     /// # Errors
-    /// [`DbError`] where it was.
+    /// [`DbError`] if it was lost.
     pub fn check(&mut self) -> Result<(), DbError> {
         Ok(self.connection.batch_execute("SELECT 1")?)
     }

@@ -1,4 +1,5 @@
-//! Bringing a database to the schema of this version, and refusing what it cannot work with.
+//! Brings a database to the schema of this version, and rejects databases that this program cannot
+//! work with.
 
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
@@ -14,13 +15,13 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 /// The oldest schema that this program works with.
 const OLDEST_SCHEMA: &str = "20261127000006";
 
-/// The first schema that migrations lead on from.
+/// The oldest schema that can be migrated to this version's.
 const BASELINE: &str = "20261127000001";
 
-/// Does something to the schema while nobody else does.
+/// Runs `work` on the schema while it holds the migration lock.
 ///
 /// # Errors
-/// Those of `work`, and [`DbError`] where the right to it cannot be had.
+/// Those of `work`, and [`DbError`] if the lock cannot be taken.
 pub fn exclusively<T>(
     connection: &mut Connection,
     url: &DatabaseUrl,
@@ -30,11 +31,11 @@ pub fn exclusively<T>(
     work(connection)
 }
 
-/// Applies what is missing and returns the names of what it applied: nothing on a schema that is newer
-/// than this program's, as after a step back to an older version. To be called [`exclusively`].
+/// Applies the missing migrations and returns their names: none if the schema is newer than this
+/// program's, as after a downgrade to an older version. To be called [`exclusively`].
 ///
 /// # Errors
-/// [`DbError::Unusable`] where a migration fails, or where this program cannot work with the database.
+/// [`DbError::Unusable`] if a migration fails, or if this program cannot work with the database.
 pub fn migrate(connection: &mut Connection) -> Result<Vec<String>, DbError> {
     check_encoding(connection)?;
     if let (Some(database), Some(own)) = (database_version(connection)?, own_version()) {
@@ -51,26 +52,26 @@ pub fn migrate(connection: &mut Connection) -> Result<Vec<String>, DbError> {
     }
     let applied = connection
         .run_pending_migrations(MIGRATIONS)
-        .map_err(|error| DbError::Unusable(format!("a migration failed, its changes are undone: {error}")))?;
+        .map_err(|error| DbError::Unusable(format!("a migration failed and was rolled back: {error}")))?;
     Ok(applied.iter().map(ToString::to_string).collect())
 }
 
-/// Takes back every migration: for tests of the way down, and for nothing else.
+/// Reverts every migration. Only for tests of the `down.sql` files.
 ///
 /// # Errors
-/// [`DbError::Unusable`] where a migration fails.
+/// [`DbError::Unusable`] if a migration fails.
 pub fn revert_all(connection: &mut Connection) -> Result<(), DbError> {
     connection
         .revert_all_migrations(MIGRATIONS)
         .map(drop)
-        .map_err(|error| DbError::Unusable(format!("a migration could not be taken back: {error}")))
+        .map_err(|error| DbError::Unusable(format!("a migration could not be reverted: {error}")))
 }
 
-/// Checks that this program can work with the database: that its schema is neither too old nor made for
-/// newer programs only, and that it holds every character.
+/// Checks that this program can work with the database: that its schema is neither too old nor for
+/// newer programs only, and that its encoding is UTF-8.
 ///
 /// # Errors
-/// [`DbError::Unusable`] with a sentence that names both versions.
+/// [`DbError::Unusable`] with a message that names both versions, or the encoding.
 pub fn check(connection: &mut Connection) -> Result<(), DbError> {
     let own = own_version().unwrap_or_default();
     let Some(database) = database_version(connection)? else {
@@ -95,7 +96,8 @@ pub fn check(connection: &mut Connection) -> Result<(), DbError> {
     Ok(())
 }
 
-/// A database in another encoding cannot hold every character that a record may have.
+/// Checks that the encoding is UTF-8: in another one, a database cannot store every character that
+/// a record may contain.
 fn check_encoding(connection: &mut Connection) -> Result<(), DbError> {
     let encoding = text(
         connection,
@@ -104,20 +106,20 @@ fn check_encoding(connection: &mut Connection) -> Result<(), DbError> {
     match encoding.as_deref() {
         Some("UTF8") => Ok(()),
         other => Err(DbError::Unusable(format!(
-            "the database has the encoding {}, it must be UTF8: make it with CREATE DATABASE ... ENCODING 'UTF8' \
+            "the database has the encoding {}, it must be UTF8: create it with CREATE DATABASE ... ENCODING 'UTF8' \
              TEMPLATE template0",
-            other.unwrap_or("of an unknown name")
+            other.unwrap_or("(unknown)")
         ))),
     }
 }
 
-/// The schema of the oldest programs that work with the database's.
+/// Returns the schema version of the oldest programs that work with the database's schema.
 fn oldest_program(connection: &mut Connection) -> Result<String, DbError> {
     let oldest = text(connection, "SELECT oldest_program AS text FROM schema_compatibility")?;
-    oldest.ok_or_else(|| DbError::Unusable("the database's table schema_compatibility must have a row".into()))
+    oldest.ok_or_else(|| DbError::Unusable("the table schema_compatibility is empty: it must have one row".into()))
 }
 
-/// The text in the first row that a query gives, as `text`.
+/// Returns the column `text` of the first row that a query returns.
 fn text(connection: &mut Connection, query: &str) -> Result<Option<String>, DbError> {
     row! {
         struct Row {

@@ -1,5 +1,6 @@
-//! Deliberate faults, one at a time, by which `scripts/torture --mutants` proves that it would
-//! notice them. Compiled only with the feature `mutants`; `ANALYTICS_MUTANT` chooses.
+//! Deliberate faults, one at a time. `scripts/torture --mutants` proves with them that it would
+//! detect each fault. Compiled only with the feature `mutants`; the variable `ANALYTICS_MUTANT`
+//! selects the fault.
 
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ fn is(name: &str) -> bool {
     *CHOSEN == name
 }
 
-/// `offset-before-data`: the offsets move in a transaction of their own, and the data follows.
+/// `offset-before-data`: the offsets move in a transaction of their own, before the data.
 pub(crate) fn move_offsets_before_data(connection: &mut Connection, batch: &mut Batch) -> Result<(), WriteError> {
     if !is("offset-before-data") {
         return Ok(());
@@ -40,25 +41,25 @@ pub(crate) fn move_offsets_before_data(connection: &mut Connection, batch: &mut 
         }
         Ok(())
     })?;
-    // The data's own transaction finds them where it believes them to be.
+    // The transaction of the data then finds the offsets where it expects them.
     for span in &mut batch.spans {
         span.expected = span.next;
     }
     Ok(())
 }
 
-/// `no-fence`: the offsets move whatever stands there.
+/// `no-fence`: the stored offsets move, wherever they are.
 pub(crate) fn without_fence(statement: &'static str) -> String {
     let fence = "AND o.next_offset = s.expected";
     if is("no-fence") { statement.replace(fence, "") } else { statement.to_owned() }
 }
 
-/// `no-dedupe`: no identity is known from earlier batches.
+/// `no-dedupe`: no identity of earlier batches is recognised.
 pub(crate) fn knows_no_identity() -> bool {
     is("no-dedupe")
 }
 
-/// `lost-rollback`: what a fenced batch did before the fence is committed all the same.
+/// `lost-rollback`: what a fenced batch wrote before the fence is committed nevertheless.
 pub(crate) fn commit_instead_of_rolling_back(connection: &mut Connection) -> Result<(), WriteError> {
     if is("lost-rollback") {
         connection.batch_execute("COMMIT")?;

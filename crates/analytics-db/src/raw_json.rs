@@ -1,5 +1,5 @@
-//! `jsonb` handed through as text: numbers past any machine's range stay as they are, and no
-//! tree is built for what nobody looks into.
+//! `jsonb` passed through as text: numbers keep all their digits, and no tree is built for JSON
+//! that is not inspected.
 
 use std::io::Write;
 
@@ -11,10 +11,10 @@ use diesel::sql_types::Jsonb;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// The version of jsonb's binary form, before the text.
+/// Version of jsonb's binary format, which precedes the text.
 const VERSION: u8 = 1;
 
-/// JSON text from the database, or for it.
+/// JSON text read from the database or to be stored in it.
 #[derive(Debug, Clone, Serialize, FromSqlRow, AsExpression)]
 #[serde(transparent)]
 #[diesel(sql_type = Jsonb)]
@@ -27,7 +27,7 @@ impl From<Box<RawValue>> for RawJson {
 }
 
 impl RawJson {
-    /// Its value, for whoever has to look into it.
+    /// Parses the text, for callers that have to inspect it.
     #[must_use]
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::from_str(self.0.get()).unwrap_or_default()
@@ -38,7 +38,7 @@ impl FromSql<Jsonb, Pg> for RawJson {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         match value.as_bytes().split_first() {
             Some((&VERSION, text)) => Ok(Self(RawValue::from_string(std::str::from_utf8(text)?.to_owned())?)),
-            _ => Err("jsonb in an unknown form".into()),
+            _ => Err("jsonb has an unknown format version".into()),
         }
     }
 }

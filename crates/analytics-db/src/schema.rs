@@ -1,4 +1,5 @@
-//! The tables that rows are copied into or read from by their columns; other statements are SQL.
+//! The tables that are used by column through Diesel: for COPY and for queries. All other
+//! statements are SQL text.
 
 diesel::table! {
     event_logs (id) {

@@ -1,8 +1,8 @@
-//! Statements with the values that are bound to them, and the rows that they return.
+//! SQL statements, the values bound to them, and the rows that they return.
 //!
-//! What is simple enough for Diesel's query builder is written with it, by the tables in `schema`. Everything
-//! else is SQL: inline where it fits a few lines or is put together from pieces, else in a file beside its only
-//! user, with a comment for each CTE. The SQL type of a value follows from its Rust type.
+//! Simple queries use Diesel's query builder and the tables in `schema`. All others are SQL text:
+//! inline if they fit a few lines or are assembled from pieces, otherwise in a file next to their
+//! only user, with a comment on each CTE. The SQL type of a value follows from its Rust type.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::Pg;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::Connection;
 use crate::raw_json::RawJson;
 
-/// The SQL type of a Rust type.
+/// Maps a Rust type to its SQL type.
 pub(crate) trait Column {
     /// The SQL type.
     type Sql: Send + 'static;
@@ -56,10 +56,10 @@ impl<T: Column<Sql: diesel::sql_types::SqlType<IsNull = diesel::sql_types::is_nu
     type Sql = Nullable<T::Sql>;
 }
 
-/// A statement; values are bound in the order of its parameters.
+/// A statement. Values are bound in the order of its parameters.
 pub(crate) struct Statement<'a>(BoxedSqlQuery<'a, Pg, SqlQuery>);
 
-/// A statement of this text.
+/// Creates a statement with this text.
 pub(crate) fn statement<'a>(sql: impl Into<String>) -> Statement<'a> {
     Statement(sql_query(sql).into_boxed())
 }
@@ -74,7 +74,7 @@ impl<'a> Statement<'a> {
         Self(self.0.bind::<T::Sql, _>(value))
     }
 
-    /// Binds a column of rows to the next parameter, as an array.
+    /// Binds a column of several rows to the next parameter, as an array.
     pub(crate) fn column<T>(self, values: impl IntoIterator<Item = T>) -> Self
     where
         T: Column + Send + 'a,
@@ -89,18 +89,19 @@ impl<'a> Statement<'a> {
         self.0.execute(connection)
     }
 
-    /// All rows.
+    /// Executes the statement and returns all rows.
     pub(crate) fn load<R: QueryableByName<Pg> + 'static>(self, connection: &mut Connection) -> QueryResult<Vec<R>> {
         self.0.load(connection)
     }
 
-    /// The first row; [`diesel::result::Error::NotFound`] where there is none.
+    /// Executes the statement and returns the first row; [`diesel::result::Error::NotFound`] if
+    /// there is none.
     pub(crate) fn get_result<R: QueryableByName<Pg> + 'static>(self, connection: &mut Connection) -> QueryResult<R> {
         self.0.get_result(connection)
     }
 }
 
-/// A row that a statement returns: each field is the column of its name.
+/// Declares a row that a statement returns: each field is read from the column of the same name.
 macro_rules! row {
     (
         $(#[$attribute:meta])*

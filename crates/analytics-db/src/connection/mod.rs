@@ -1,5 +1,6 @@
-//! Connections, and transactions that only read. Nothing is ever set on a session: limits and plans go
-//! with each transaction, so that they hold through a pooler that shares sessions, and end with it.
+//! Connections and read-only transactions. Nothing is ever set on a session: limits and planner
+//! settings belong to each transaction, so that they also apply behind a pooler that shares
+//! sessions.
 
 mod url;
 
@@ -13,10 +14,10 @@ use crate::error::DbError;
 
 pub use url::{DatabaseUrl, InvalidUrl};
 
-/// One connection.
+/// A connection to PostgreSQL.
 pub type Connection = PgConnection;
 
-/// Opens one connection. `application` is what `pg_stat_activity` shows.
+/// Opens a connection. `application` is the name shown in `pg_stat_activity`.
 ///
 /// # Errors
 /// [`DbError::Unreachable`].
@@ -27,37 +28,37 @@ pub fn connect(url: &DatabaseUrl, application: &str) -> Result<Connection, DbErr
 /// How the statements of a transaction are planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plans {
-    /// For the values that are asked for: how often something occurs decides how it is found.
+    /// For the values of each execution: how frequent a value is decides how its rows are found.
     ForValues,
-    /// Once, for whatever values: everything is found by its key.
+    /// Once, for all values: every row is found by its key.
     Once,
 }
 
-/// What a transaction that only reads sees.
+/// Which data a read-only transaction sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
-    /// One moment, whatever is committed meanwhile.
+    /// One snapshot for all statements.
     OneMoment,
-    /// With each statement what is committed by then.
+    /// What is committed when each statement begins.
     EachStatement,
 }
 
-/// A transaction that only reads.
+/// A read-only transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
-    /// What it sees.
+    /// Which data it sees.
     pub view: View,
     /// How its statements are planned.
     pub plans: Plans,
-    /// How long a statement may take; several that make up one list take no longer together.
+    /// Maximum time of a statement. Several statements that make up one list share it.
     pub statement_timeout: Duration,
 }
 
 impl Reading {
-    /// Begins it. The caller ends it with [`end`].
+    /// Begins the transaction. The caller ends it with [`end`].
     ///
     /// # Errors
-    /// [`DbError`]; no transaction is open then.
+    /// [`DbError`]; then no transaction is open.
     pub fn begin(self, connection: &mut Connection) -> Result<(), DbError> {
         let isolation = match self.view {
             View::OneMoment => "REPEATABLE READ",
@@ -68,7 +69,7 @@ impl Reading {
             Plans::Once => "force_generic_plan",
         };
         let timeout = self.statement_timeout.as_millis();
-        // One message: one round trip.
+        // One message, so that it is one round trip.
         let begun = connection.batch_execute(&format!(
             "BEGIN ISOLATION LEVEL {isolation} READ ONLY; SET LOCAL statement_timeout = '{timeout}ms'; \
              SET LOCAL analytics.time_limit = '{timeout}'; SET LOCAL idle_in_transaction_session_timeout = '15s'; SET LOCAL plan_cache_mode = {plans}"
@@ -76,10 +77,10 @@ impl Reading {
         begun.inspect_err(|_| end(connection)).map_err(Into::into)
     }
 
-    /// Reads in such a transaction.
+    /// Runs `read` in such a transaction.
     ///
     /// # Errors
-    /// Those of `read`, and [`DbError`] where the transaction cannot be begun.
+    /// Those of `read`, and [`DbError`] if the transaction cannot be begun.
     pub fn run<T, E: From<DbError>>(
         self,
         connection: &mut Connection,
@@ -92,8 +93,9 @@ impl Reading {
     }
 }
 
-/// Gives the statements that follow what is left of the transaction's time. Whoever waits for several statements
-/// waits for all of them, and has gone by then: they must not go on for that many times as long.
+/// Limits the following statements to what is left of the transaction's time. A caller that waits
+/// for several statements waits for all of them together; without this they could continue for
+/// several times the limit after the caller has gone.
 pub(crate) fn take_the_rest(connection: &mut Connection) -> Result<(), DbError> {
     Ok(connection.batch_execute(
         "SELECT set_config('statement_timeout', greatest(1, limited.millis - past.millis)::text, true) \
@@ -103,18 +105,18 @@ pub(crate) fn take_the_rest(connection: &mut Connection) -> Result<(), DbError> 
     )?)
 }
 
-/// Asks whether the connection works.
+/// Tests whether the connection works.
 ///
 /// # Errors
-/// [`DbError`] where it does not.
+/// [`DbError`] if it does not.
 pub fn test(connection: &mut Connection) -> Result<(), DbError> {
     Ok(connection.batch_execute("SELECT 1")?)
 }
 
-/// Ends a transaction that only read: nothing is kept, and nothing is lost. Where the connection broke
+/// Ends a read-only transaction with ROLLBACK: it changed nothing. If the connection is broken,
 /// there is nothing to end.
 pub fn end(connection: &mut Connection) {
     if let Err(error) = connection.batch_execute("ROLLBACK") {
-        log::debug!("a transaction ended with its connection: {error}");
+        log::debug!("could not end a read-only transaction, its connection is broken: {error}");
     }
 }

@@ -1,23 +1,26 @@
-//! `DATABASE_URL`: read and validated here, so that what can never work is told in a sentence, and a
-//! secret in the wrong place ends up in no message of the database's client.
+//! Parses and validates `DATABASE_URL`, so that an invalid one is reported in a clear message, and
+//! a secret in the wrong place does not appear in a message of the PostgreSQL client.
 //!
-//! Both forms of libpq are read, [the URI and the keywords](https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING).
-//! The client gets the keywords, quoted.
+//! Both formats of libpq are accepted,
+//! [the URI and the
+//! keywords](https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING).
+//! The client gets the keyword format, quoted.
 
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-/// Where the database is, and how to log in. Its `Debug` shows no value.
+/// Where the database is, and how to log in. The `Debug` output shows no values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(Vec<(&'static str, String)>);
 
-/// Why a text is not such a URL; it repeats nothing of the text.
+/// Why a text is not such a URL. The message repeats nothing of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidUrl(String);
 
-/// The parameters of libpq 15 that make sense here.
+/// The parameters of libpq 15 that are useful here, and some that are rejected with a message of
+/// their own.
 const PARAMETERS: [&str; 38] = [
     "application_name",
     "channel_binding",
@@ -59,7 +62,7 @@ const PARAMETERS: [&str; 38] = [
     "sslnegotiation",
 ];
 
-/// Parameters of Prisma's that mean nothing to this service and do no harm.
+/// Parameters of Prisma that have no meaning for this service and do no harm.
 const IGNORED: [&str; 8] = [
     "connection_limit",
     "max_connection_lifetime",
@@ -71,8 +74,8 @@ const IGNORED: [&str; 8] = [
     "statement_cache_size",
 ];
 
-/// What every connection has unless the URL says otherwise. A server that is gone without a word is
-/// noticed after about 15 seconds, whether something is on its way to it or nothing is.
+/// Defaults of every connection, unless the URL sets them. A server that disappears without closing
+/// the connection is noticed after about 15 seconds, whether data is in transit to it or not.
 const DEFAULTS: [(&str, &str); 5] = [
     ("connect_timeout", "5"),
     ("keepalives_idle", "5"),
@@ -86,11 +89,11 @@ fn invalid(why: impl Into<String>) -> InvalidUrl {
 }
 
 impl DatabaseUrl {
-    /// Reads `postgresql://user:password@host:5432/database?sslmode=require` or
+    /// Parses `postgresql://user:password@host:5432/database?sslmode=require` or
     /// `host=... user=... dbname=...`.
     ///
     /// # Errors
-    /// [`InvalidUrl`] saying what is wrong, without a word of the text.
+    /// [`InvalidUrl`] says what is wrong, without repeating any of the text.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
         let text = text.trim();
         let mut url = Self(Vec::new());
@@ -98,13 +101,15 @@ impl DatabaseUrl {
         match rest {
             Some(rest) => url.read_uri(rest)?,
             None if is_keywords(text) => url.read_keywords(text)?,
-            None => return Err(invalid("must be PostgreSQL's, as in postgresql://user:password@host:5432/database")),
+            None => {
+                return Err(invalid("must be a PostgreSQL URL such as postgresql://user:password@host:5432/database"));
+            }
         }
         Ok(url)
     }
 
-    /// The parameters as the client reads them. `application` is what `pg_stat_activity` shows unless the
-    /// URL names something.
+    /// Returns the parameters in the client's format. `application` is the name shown in
+    /// `pg_stat_activity`, unless the URL sets one.
     #[must_use]
     pub fn for_client(&self, application: &str) -> String {
         let own = DEFAULTS.iter().copied().chain([("application_name", application)]);
@@ -119,7 +124,8 @@ impl DatabaseUrl {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// What follows the scheme: `[user[:password]@][host[:port][,...]][/database][?parameters]`.
+    /// Parses what follows the scheme:
+    /// `[user[:password]@][host[:port][,...]][/database][?parameters]`.
     fn read_uri(&mut self, rest: &str) -> Result<(), InvalidUrl> {
         let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
@@ -131,7 +137,9 @@ impl DatabaseUrl {
                 let (user, password) = login.split_once(':').unwrap_or((login, ""));
                 let user = decoded(user)?;
                 if user.contains(':') {
-                    return Err(invalid("has a ':' in its user: the one before the password must not be written %3A"));
+                    return Err(invalid(
+                        "has a ':' in its user: the ':' before the password must not be written as %3A",
+                    ));
                 }
                 self.set("user", user)?;
                 self.set("password", decoded(password)?)?;
@@ -152,8 +160,8 @@ impl DatabaseUrl {
     }
 
     fn read_hosts(&mut self, hosts: &str) -> Result<(), InvalidUrl> {
-        const LOOKS: &str = "must have a host and a port such as db.example.com:5432 after the user and password, \
-                             in which / ? # : @ are written %2F %3F %23 %3A %40";
+        const LOOKS: &str = "must have a host and a port such as db.example.com:5432 after the user and password; \
+                             in those, / ? # : @ must be written as %2F %3F %23 %3A %40";
         let (mut names, mut ports) = (Vec::new(), Vec::new());
         for host in hosts.split(',') {
             let (name, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
@@ -176,7 +184,8 @@ impl DatabaseUrl {
         if ports.iter().any(|port| !port.is_empty()) { self.set("port", ports.join(",")) } else { Ok(()) }
     }
 
-    /// `name = value` pairs; a value may stand in single quotes, and a backslash escapes.
+    /// Parses `name = value` pairs. A value may be in single quotes; a backslash escapes the next
+    /// character.
     fn read_keywords(&mut self, text: &str) -> Result<(), InvalidUrl> {
         let mut rest = text.trim();
         while !rest.is_empty() {
@@ -190,13 +199,15 @@ impl DatabaseUrl {
 
     fn set_parameter(&mut self, name: &str, value: String) -> Result<(), InvalidUrl> {
         match name {
-            // What libpq takes from JDBC's users.
+            // libpq accepts this for users of JDBC.
             "ssl" if value == "true" => return self.set("sslmode", "require".into()),
             "schema" if value == "public" => return Ok(()),
             "schema" => return Err(invalid("schema: must be public, where the service's tables are")),
-            "sslaccept" => return Err(invalid("sslaccept: is Prisma's; use sslmode=verify-full or sslmode=require")),
-            "sslidentity" => return Err(invalid("sslidentity: is Prisma's; use sslcert and sslkey")),
-            "replication" => return Err(invalid("replication: cannot be used here")),
+            "sslaccept" => {
+                return Err(invalid("sslaccept: is a parameter of Prisma; use sslmode=verify-full or sslmode=require"));
+            }
+            "sslidentity" => return Err(invalid("sslidentity: is a parameter of Prisma; use sslcert and sslkey")),
+            "replication" => return Err(invalid("replication: is not supported")),
             "client_encoding" if !value.eq_ignore_ascii_case("utf8") && value != "UTF-8" => {
                 return Err(invalid("client_encoding: must be UTF8"));
             }
@@ -206,17 +217,17 @@ impl DatabaseUrl {
         let Some(known) = PARAMETERS.into_iter().find(|known| *known == name) else {
             let close = |known: &&str| strsim::normalized_damerau_levenshtein(name, known) >= 0.8;
             let meant = PARAMETERS.into_iter().find(close).map(|known| format!("; is {known} meant?"));
-            return Err(invalid(format!("has a parameter that is not PostgreSQL's{}", meant.unwrap_or_default())));
+            return Err(invalid(format!("has a parameter that PostgreSQL does not have{}", meant.unwrap_or_default())));
         };
         if known == "sslnegotiation" {
-            return Err(invalid("sslnegotiation: is not known to this version's client"));
+            return Err(invalid("sslnegotiation: is not supported by this version's PostgreSQL client"));
         }
         self.set(known, value)
     }
 
     fn set(&mut self, name: &'static str, value: String) -> Result<(), InvalidUrl> {
         if value.contains('\0') {
-            return Err(invalid(format!("{name}: must not hold the character U+0000")));
+            return Err(invalid(format!("{name}: must not contain the character U+0000")));
         }
         let is_number = value.parse::<u32>().is_ok();
         match name {
@@ -245,7 +256,7 @@ impl DatabaseUrl {
             }
             _ => {}
         }
-        // Of a parameter that is given twice the later counts.
+        // If a parameter is given twice, the later one is used.
         self.0.retain(|(known, _)| *known != name);
         if !value.is_empty() {
             self.0.push((name, value));
@@ -264,13 +275,13 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Whether a text begins as libpq's other form does, with a name and `=`.
+/// Whether a text begins like libpq's keyword format, with a name and `=`.
 fn is_keywords(text: &str) -> bool {
     let name = text.split_once('=').map(|(name, _)| name.trim_end());
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
 }
 
-/// The value at the start of a text in keyword form, and what follows it.
+/// Splits a text in keyword format into the value at its start and the rest.
 fn keyword_value(text: &str) -> Result<(String, &str), InvalidUrl> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();
@@ -289,7 +300,7 @@ fn keyword_value(text: &str) -> Result<(String, &str), InvalidUrl> {
 }
 
 fn decoded(text: &str) -> Result<String, InvalidUrl> {
-    let wrong = || invalid("has a '%' that does not begin a code such as %25, which stands for '%'");
+    let wrong = || invalid("has a '%' that does not start a code such as %25, which stands for '%'");
     let mut codes = text.split('%').skip(1);
     let is_code = |code: &str| code.len() >= 2 && code.bytes().take(2).all(|b| b.is_ascii_hexdigit());
     if !codes.all(is_code) {
@@ -347,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_work_is_told_without_repeating_it() {
+    fn invalid_urls_are_rejected_without_repeating_their_text() {
         for (text, says) in [
             ("postgresql://u:p@SECRET@h/d", "more than one '@'"),
             ("postgresql://u:SECRET/x@h/d", "after the user and password"),
@@ -361,15 +372,15 @@ mod tests {
             ("postgresql://u:p@h:0/d", "after the user and password"),
             ("postgresql://u:p@h/d/SECRET", "a database after the host"),
             ("postgresql://h/d?SECRET", "a parameter without '='"),
-            ("postgresql://h/d?SECRET=1", "a parameter that is not PostgreSQL's"),
+            ("postgresql://h/d?SECRET=1", "a parameter that PostgreSQL does not have"),
             ("postgresql://h/d?ssl_mode=SECRET", "is sslmode meant?"),
             ("postgresql://h/d?sslmode=SECRET", "sslmode: must be"),
             ("postgresql://h/d?schema=SECRET", "schema: must be public"),
-            ("postgresql://h/d?sslaccept=SECRET", "sslaccept: is Prisma's"),
+            ("postgresql://h/d?sslaccept=SECRET", "sslaccept: is a parameter of Prisma"),
             ("postgresql://h/d?connect_timeout=SECRET", "connect_timeout: must be a whole number"),
-            ("mysql://u:SECRET@h/d", "must be PostgreSQL's"),
-            ("jdbc:postgresql://h/d?password=SECRET", "must be PostgreSQL's"),
-            ("SECRET", "must be PostgreSQL's"),
+            ("mysql://u:SECRET@h/d", "must be a PostgreSQL URL"),
+            ("jdbc:postgresql://h/d?password=SECRET", "must be a PostgreSQL URL"),
+            ("SECRET", "must be a PostgreSQL URL"),
             ("host=h password='SECRET", "a quote that is not closed"),
             ("host=h SECRET", "a word without '='"),
             ("host=h port=SECRET", "port: must be"),
@@ -382,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shown_by_accident() {
+    fn debug_output_shows_no_values() {
         let url = DatabaseUrl::parse("postgresql://user:SECRET@host/db").unwrap();
         assert_eq!(format!("{url:?}"), r#"["user", "password", "host", "dbname"]"#);
     }

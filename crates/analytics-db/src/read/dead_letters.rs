@@ -1,4 +1,4 @@
-//! Dead letters: which there are, what was done with them, and how many wait.
+//! Reads dead letters, what was done with them, and how many are open.
 
 use chrono::{DateTime, Utc};
 use diesel::OptionalExtension;
@@ -14,79 +14,80 @@ row! {
     /// A record that could not be counted.
     #[derive(Debug)]
     pub struct DeadLetter {
-        /// Made from the record's place: sorts by the record's time.
+        /// Derived from the record's place; sorts by the record's time.
         pub id: Uuid,
-        /// Where the record stood.
+        /// Topic of the record.
         pub topic: String,
-        /// Where the record stood.
+        /// Partition of the record.
         pub partition: i32,
-        /// Where the record stood.
+        /// Offset of the record.
         pub offset: i64,
         /// The record's own time.
         pub record_timestamp: Option<DateTime<Utc>>,
-        /// How many bytes it had.
+        /// Size of the record's payload, in bytes.
         pub payload_bytes: Option<i64>,
-        /// Why it could not be counted.
+        /// Code of the reason why it could not be counted.
         pub reason: String,
-        /// The same in a sentence.
+        /// The reason in a sentence.
         pub detail: String,
         /// `open`, `replayed` or `discarded`.
         pub state: String,
-        /// When it was refused.
+        /// When it was rejected.
         pub created_at: DateTime<Utc>,
     }
 }
 
 row! {
-    /// What a dead letter holds.
+    /// The contents of a dead letter.
     #[derive(Debug)]
     pub struct Contents {
         /// The record's headers, in order.
         pub headers: RawJson,
-        /// What is kept of its bytes.
+        /// The stored part of the payload.
         pub payload: Option<Vec<u8>>,
     }
 }
 
 row! {
-    /// Something that was done with a dead letter.
+    /// An action on a dead letter.
     #[derive(Debug)]
     pub struct Action {
         /// `replay`, `discard` or `reread`.
         pub action: String,
-        /// When.
+        /// When it was done.
         pub acted_at: DateTime<Utc>,
-        /// By whom.
+        /// Who did it.
         pub actor: String,
         /// `counted`, `duplicate`, `rejected` or `discarded`.
         pub result: String,
-        /// The event that it is counted as.
+        /// The event that the record is counted as.
         pub event_id: Option<Uuid>,
         /// Why it was rejected again.
         pub detail: Option<String>,
-        /// Whether another payload was given.
+        /// Whether a corrected payload was given.
         pub corrected: bool,
     }
 }
 
-/// Which dead letters.
+/// Conditions that dead letters must meet.
 #[derive(Debug, Clone, Default)]
 pub struct LetterFilter {
-    /// Of these ids; empty is any.
+    /// With one of these ids; empty means any.
     pub ids: Vec<Uuid>,
-    /// `open`, `replayed` or `discarded`.
+    /// In this state.
     pub state: Option<State>,
     /// With this reason.
     pub reason: Option<String>,
     /// From this topic.
     pub topic: Option<String>,
-    /// Refused at this time or later.
+    /// Rejected at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// Refused before this time.
+    /// Rejected before this time.
     pub to: Option<DateTime<Utc>>,
 }
 
-/// Dead letters, newest records first: at most `limit`, before the one of this id.
+/// Returns at most `limit` dead letters, newest records first, starting after the one with the id
+/// `before`.
 ///
 /// # Errors
 /// [`DbError`].
@@ -109,7 +110,7 @@ pub fn newest(
         .load(connection)?)
 }
 
-/// One dead letter, what it holds, and what was done with it, oldest first.
+/// Returns one dead letter, its contents, and the actions on it, oldest first.
 ///
 /// # Errors
 /// [`DbError`].
@@ -134,19 +135,19 @@ pub fn one(
 }
 
 row! {
-    /// How many dead letters of one reason wait, and since when.
+    /// The number of open dead letters with one reason, and the age of the oldest.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Waiting {
-        /// The reason.
+        /// Code of the reason.
         pub reason: String,
-        /// How many.
+        /// Number of dead letters.
         pub letters: i64,
-        /// When the oldest of them was refused.
+        /// When the oldest of them was rejected.
         pub oldest: DateTime<Utc>,
     }
 }
 
-/// The open dead letters, by reason.
+/// Counts the open dead letters, by reason.
 ///
 /// # Errors
 /// [`DbError`].

@@ -1,5 +1,5 @@
--- A page of dead letters, newest records first. Their contents may be megabytes each and are read
--- one by one.
+-- A page of dead letters, newest records first. Their contents, which may be megabytes each, are
+-- read one by one instead.
 SELECT d.id, d.topic, d.partition, d."offset", d.record_timestamp, d.payload_bytes,
     d.reason, d.detail, d.state, d.created_at
 FROM dead_letters d

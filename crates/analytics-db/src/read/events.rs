@@ -1,4 +1,4 @@
-//! The event log, newest first.
+//! Reads the event log, newest events first.
 
 use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
@@ -17,17 +17,17 @@ use crate::{Connection, DbError};
 #[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = event_logs)]
 pub struct LoggedEvent {
-    /// Its id: sorts by event time.
+    /// Its id; sorts by event time.
     pub id: Uuid,
     /// Its type.
     pub event_type: String,
-    /// The person it is about.
+    /// The user it is about.
     pub user_id: Option<String>,
     /// The payload.
     pub metadata: Option<RawJson>,
-    /// When it happened.
+    /// The event time.
     pub created_at: DateTime<Utc>,
-    /// When it was counted.
+    /// When it was logged.
     pub ingested_at: DateTime<Utc>,
     /// The batch that logged it.
     pub(crate) batch_id: i64,
@@ -42,26 +42,26 @@ pub struct EventPage {
     pub next: Option<Uuid>,
 }
 
-/// Which events.
+/// Conditions that events must meet.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
-    /// Of this type.
+    /// With this type.
     pub event_type: Option<String>,
     /// About this user.
     pub user: Option<String>,
     /// About this product: viewed, rated, or in a line of the order.
     pub product: Option<String>,
-    /// About this vendor, named or learned.
+    /// About this vendor, whether the event named it or it was attributed.
     pub vendor: Option<String>,
-    /// Happened at this time or later.
+    /// With an event time at or after this.
     pub from: Option<DateTime<Utc>>,
-    /// Happened before this time.
+    /// With an event time before this.
     pub to: Option<DateTime<Utc>>,
-    /// Older than the event of this id, in the order of ids.
+    /// Before the event with this id, in the order of ids.
     pub before: Option<Uuid>,
 }
 
-/// A page of events as of a batch, newest first: at most `limit`.
+/// Returns a page of at most `limit` events as of a batch, newest first.
 ///
 /// # Errors
 /// [`DbError`].
@@ -97,9 +97,9 @@ pub fn newest(
 }
 
 impl EventFilter {
-    /// SQL with no conditions but those that are given: PostgreSQL plans for them. `None` where there
-    /// can be no such event. $1 is the type, $2 the user, $3 and $4 the times, $5 and $6 a window of
-    /// ids, $7 how many, $8 the product, $9 the vendor.
+    /// Returns SQL with only the conditions that are given, so that PostgreSQL plans for these.
+    /// `None` if no event can match. $1 is the type, $2 the user, $3 and $4 the times, $5 and $6 a
+    /// window of ids, $7 the limit, $8 the product, $9 the vendor.
     fn sql(&self) -> Option<String> {
         const COLUMNS: &str = "e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at, e.batch_id";
         const WINDOW: &str = "e.id >= $5 AND e.id < $6";
@@ -119,20 +119,21 @@ impl EventFilter {
             (false, true) => self.in_lines(),
             (false, false) => return None,
         };
-        // An array, so that each event is looked up by its id, whatever is known of the window.
+        // An array, so that each event is looked up by its id, whatever the planner estimates for
+        // the window.
         Some(format!(
             "SELECT {COLUMNS} FROM event_logs e WHERE e.id = ANY(ARRAY({found})) AND {WINDOW} ORDER BY e.id DESC LIMIT $7"
         ))
     }
 
-    /// The ids of orders of which a line is about the product and the vendor.
+    /// Returns SQL for the ids of orders of which one line is about the product and the vendor.
     fn in_lines(&self) -> String {
         const WINDOW: &str = "l.event_id >= $5 AND l.event_id < $6";
         let about_line =
             given([(self.product.is_some(), "l.product_id = $8"), (self.vendor.is_some(), "l.vendor_id = $9")]);
         let about_event = self.about_event();
         if self.user.is_some() {
-            // A user has few orders, a product may have any number.
+            // A user has few orders, while a product may have any number.
             let with_lines: Vec<String> =
                 Shape::Lines.families().map(|family| format!("'{}'", family.name())).collect();
             let with_lines = with_lines.join(", ");
@@ -159,8 +160,9 @@ impl EventFilter {
         ])
     }
 
-    /// Whether such events are found by their own columns, and by the lines of orders: products and
-    /// vendors of views and ratings are their own, those of orders are in the lines, others have none.
+    /// Returns whether matching events are found by their own columns, and whether by order lines.
+    /// Views and ratings store product and vendor in their own row, orders in their lines; other
+    /// events have neither.
     fn places(&self) -> (bool, bool) {
         if self.product.is_none() && self.vendor.is_none() {
             return (true, false);
@@ -173,9 +175,9 @@ impl EventFilter {
         }
     }
 
-    /// Ids begin with the time, so a range of time is a range of ids.
+    /// Returns the range of ids that contains the filter's range of time: ids begin with the time.
     fn range(&self) -> Window {
-        // The millisecond of `to` itself may still hold events before it.
+        // The millisecond of `to` itself may contain events before `to`.
         let end = self.to.map(|to| lowest_id(to + chrono::Duration::milliseconds(1)));
         Window {
             from: self.from.map_or(Window::ALL.from, lowest_id),
@@ -193,7 +195,7 @@ fn lowest_id(time: DateTime<Utc>) -> Uuid {
     EventId::lowest_at(time.into()).0
 }
 
-/// The event of an id, if it was counted.
+/// Returns the event with an id, if it was counted.
 ///
 /// # Errors
 /// [`DbError`].

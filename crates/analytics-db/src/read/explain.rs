@@ -1,7 +1,8 @@
-//! The events behind a number, newest first, each with what it added.
+//! Explains a number: returns the events behind it, newest first, each with what it added.
 //!
-//! What an event added is what the rules say of it alone. Of ratings only the last of each user
-//! counts: each rating adds its stars and takes away those of the one that it followed in time.
+//! What an event added is computed by applying the rules to it alone. Of a user's ratings only the
+//! latest counts: each rating adds its stars and subtracts those of the rating that precedes it in
+//! time.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -35,41 +36,43 @@ pub struct Explanation {
     pub next: Option<Uuid>,
 }
 
-/// An event that is a part of a number.
+/// An event that contributes to a number.
 #[derive(Debug)]
 pub struct Contribution {
     /// The event.
     pub event: Event,
-    /// When it was counted.
+    /// When it was logged.
     pub ingested_at: DateTime<Utc>,
     /// What it added.
     pub delta: Delta,
-    /// The lines of an order that are in the number.
+    /// The lines of an order that contribute to the number.
     pub lines: Vec<Line>,
-    /// The rating that it took the place of.
+    /// The rating that it replaced.
     pub replaced: Option<Rated>,
-    /// What an adjustment says: who, why, how much.
+    /// The payload of an adjustment: who made it, why, and by how much.
     pub said: Option<RawJson>,
 }
 
 /// What an event added to a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delta {
-    /// To a sum.
+    /// Added to a sum.
     Counter(i64),
-    /// To the components of a ratio.
+    /// Added to the components of a ratio.
     Ratio(Fraction),
-    /// To the components of an average.
+    /// Added to the components of an average.
     Average(Histogram),
 }
 
-/// The adjustments of a metric. In all of this SQL $5 to $1 (exclusive) is a window of ids, $2 how many, $3 the
-/// subject, $4 the currency, $6 the types of which adjustments are parts of the metric, $7 to $8 (exclusive) the
-/// ids of the stretches of a day, $9 the types of which adjustments on that day are.
+/// SQL for the adjustments of a metric. In all SQL of this file, $5 to $1 (exclusive) is a window
+/// of ids, $2 the limit, $3 the subject, $4 the currency, $6 the metric types whose adjustments
+/// contribute to the metric, $7 to $8 (exclusive) the ranges of ids of a day, and $9 the metric
+/// types whose adjustments contribute if they were made on that day.
 const ADJUSTMENTS: &str = "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' \
                            AND metadata ->> 'type' = ANY($6) AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
 
-/// The types of which adjustments are parts of a metric, whenever they were made, and on its day.
+/// Returns the metric types whose adjustments contribute to a metric: first those whose adjustments
+/// always do, then those whose adjustments do if they were made on the metric's day.
 fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
     let own = || vec![metric.as_str().to_owned()];
     let Some(known) = metric.known() else { return (own(), Vec::new()) };
@@ -90,7 +93,8 @@ fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
     }
 }
 
-/// Where the events of a metric are: SQL that gives ids. An event that turns out to add nothing does no harm.
+/// Returns SQL statements that give the ids of the metric's events. They may also give events that
+/// turn out to add nothing.
 fn sources(known: Option<&MetricType>) -> Vec<String> {
     let Some(known) = known else { return vec![ADJUSTMENTS.to_owned()] };
     let mut sources: Vec<String> = match known.metric.definition() {
@@ -117,7 +121,7 @@ fn sources(known: Option<&MetricType>) -> Vec<String> {
     sources
 }
 
-/// The events of a family in a scope; of money those in the currency.
+/// Returns SQL for the events of a family in a scope; for money, only those in the currency.
 fn of_family(family: Family, scope: ScopeKind, money: bool) -> String {
     let of_scope = match scope {
         ScopeKind::Total => "",
@@ -140,7 +144,7 @@ fn of_family(family: Family, scope: ScopeKind, money: bool) -> String {
     }
 }
 
-/// Events on a day.
+/// Returns SQL for the events of a day that meet a condition.
 fn on_day(condition: &str) -> String {
     format!(
         "SELECT e.id FROM unnest($7, $8) AS s (first, last) JOIN event_logs e \
@@ -156,7 +160,8 @@ row! {
     }
 }
 
-/// A page of the events behind a metric as of a batch: at most `limit`, older than the event `before`.
+/// Returns a page of at most `limit` events behind a metric as of a batch, older than the event
+/// `before`.
 ///
 /// # Errors
 /// [`DbError`].
@@ -183,7 +188,7 @@ pub fn explain(
     let mut contributions = Vec::new();
     for row in rows {
         let Some(Logged { rules_version, ingested_at, event, .. }) = logged.remove(&row.id) else { continue };
-        // What cannot be read was not counted again either; verify names it.
+        // An event that cannot be read is not recounted by verify either, which reports it.
         let Ok(event) = event else { continue };
         let deltas = recounted(rules_version, &event, business)?;
         let replaced = followed.by(&event);
@@ -194,10 +199,11 @@ pub fn explain(
     Ok(Explanation { contributions, next })
 }
 
-/// What an event adds by the rules that decided it.
+/// Returns what an event adds by the rules by which it was counted.
 ///
 /// # Errors
-/// [`DbError::Unusable`] where a newer program decided it: an explanation without it would not sum to the value.
+/// [`DbError::Unusable`] if a newer program counted it: an explanation without it would not sum to
+/// the value.
 fn recounted(rules_version: i16, event: &Event, business: Business) -> Result<Deltas, DbError> {
     let mut deltas = Deltas::default();
     rules::recount(rules_version, event, business, &mut deltas).map_err(|why| DbError::Unusable(why.to_string()))?;
@@ -223,7 +229,8 @@ fn candidates(
     let money = known.filter(|known| known.metric.is_money());
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
     let sources: Vec<String> = sources(known).iter().map(|source| format!("({source})")).collect();
-    // An array, so that each event is looked up by its id, whatever is known of the window.
+    // An array, so that each event is looked up by its id, whatever the planner estimates for the
+    // window.
     let sql = format!(
         "SELECT e.id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
          FROM event_logs e WHERE e.id = ANY(ARRAY({})) AND e.id >= $5 AND e.id < $1 \
@@ -234,7 +241,7 @@ fn candidates(
     let first: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.start)).collect();
     let last: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.end)).collect();
     let (adjusted, adjusted_on_day) = adjusted(metric);
-    // An adjustment of a day may have been made on any other.
+    // An adjustment of a day's metric may have been made on any other day.
     let range = Window { to: before.unwrap_or(Window::ALL.to), ..Window::ALL };
     newest_first(connection, now, range, limit, |connection, window, limit| {
         let rows = statement(&sql)
@@ -252,7 +259,7 @@ fn candidates(
     })
 }
 
-/// What an event added to the metric; `None` where it is no part of it.
+/// Returns what an event added to the metric; `None` if it does not contribute to it.
 fn delta(metric: &ReadableMetric, deltas: &Deltas, replaced: Option<Rated>) -> Option<Delta> {
     let Some(known) = metric.known() else { return adjusted_alone(metric, deltas) };
     match known.metric.definition() {
@@ -276,7 +283,8 @@ fn adjusted_alone(metric: &ReadableMetric, deltas: &Deltas) -> Option<Delta> {
     i64::try_from(sum).ok().map(Delta::Counter)
 }
 
-/// The lines of an order that are in the number: a seller's own, a product's, or all.
+/// Returns the lines of an order that contribute to the metric: those of a seller, those of a
+/// product, or all.
 fn lines(event: &Event, known: &MetricType, business: Business) -> Vec<Line> {
     let currency = known.foreign_currency.unwrap_or(business.base_currency);
     let counts = |Line { part, sale }: &&Line| {
@@ -299,7 +307,7 @@ const fn is_rating(known: &MetricType) -> bool {
     matches!(known.metric.definition(), Definition::AverageRating { .. })
 }
 
-/// All ratings of some users of one target, in the order in which they stood.
+/// All ratings by some users of one target.
 #[derive(Default)]
 struct Followed(HashMap<UserId, Vec<Rated>>);
 
@@ -328,7 +336,7 @@ impl Followed {
         Ok(Self(followed))
     }
 
-    /// The rating that this one took the place of: the latest before it in time.
+    /// Returns the rating that this one replaced: the latest one before it in time.
     fn by(&self, event: &Event) -> Option<Rated> {
         let (Some(rating), Some(user)) = (event.content.rating(), &event.user) else { return None };
         let own = Rated { stars: rating.stars, time: event.time, event: event.id };

@@ -1,4 +1,4 @@
-//! What ingest last said of the topics that it counts.
+//! Reads what ingest last reported about the topics that it counts.
 
 use analytics_core::freshness::{PartitionReport, TopicReport};
 use chrono::{DateTime, Utc};
@@ -18,8 +18,9 @@ row! {
     }
 }
 
-/// What is known of every topic that is counted, and the time by the database's clock. Of groups that
-/// count the same topic the one that was heard of last counts: others were renamed or retired.
+/// Returns what is known about every counted topic, and the time of the database's clock. If
+/// several groups count the same topic, the rows that were updated last are used: the other groups
+/// were renamed or retired.
 ///
 /// # Errors
 /// [`DbError`].

@@ -1,5 +1,6 @@
--- Per topic that is counted: a row for each partition that it has and that was heard of, or one without a
--- partition. What other groups, retired topics and partitions that are gone left behind says nothing.
+-- For each counted topic: a row for each of its partitions that has been reported, or one row
+-- without a partition. Rows left behind by other groups, retired topics and removed partitions are
+-- ignored.
 WITH topics AS (
     SELECT DISTINCT ON (t.topic) t.topic, t.partitions
     FROM ingest_topics t

@@ -1,4 +1,4 @@
-//! Metrics: some by their types, or all of a name, page by page.
+//! Reads metrics: some by their types, or all with one name, page by page.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -9,7 +9,7 @@ use crate::raw_json::RawJson;
 use crate::schema::metrics;
 use crate::{Connection, DbError};
 
-/// A metric as it stands.
+/// A metric and its current value.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = metrics)]
 pub struct Metric {
@@ -17,17 +17,17 @@ pub struct Metric {
     pub id: Uuid,
     /// Its type.
     pub metric_type: String,
-    /// Its value; `None` is a rate without a denominator.
+    /// Its value; `None` for a rate without a denominator.
     pub value: Option<i64>,
-    /// What the value is made of, for rates and averages; what an adjustment said, for others.
+    /// For rates and averages, their components; for other metrics, the metadata of an adjustment.
     pub metadata: Option<RawJson>,
     /// When it was first counted.
     pub created_at: DateTime<Utc>,
-    /// When it was last counted.
+    /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// The metric, if it was ever counted.
+/// Returns the metric, if it was ever counted.
 ///
 /// # Errors
 /// [`DbError`].
@@ -40,7 +40,7 @@ pub fn one(connection: &mut Connection, metric: &ReadableMetric) -> Result<Optio
     Ok(found)
 }
 
-/// Those of the metrics that were ever counted, in the order of their types.
+/// Returns those of the metrics that were ever counted, in the order of their types.
 ///
 /// # Errors
 /// [`DbError`].
@@ -53,7 +53,7 @@ pub fn several(connection: &mut Connection, wanted: &[ReadableMetric]) -> Result
         .load(connection)?)
 }
 
-/// The metrics of a range in the order of their types: at most `limit`, after the type `after`.
+/// Returns at most `limit` metrics of a range, in the order of their types, after the type `after`.
 ///
 /// # Errors
 /// [`DbError`].
@@ -63,8 +63,9 @@ pub fn range(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    // Types sort by their bytes; the character after ':' ends what begins with "name:". The first two
-    // conditions are the part of the index to read, the third leaves out what sorts in between.
+    // Types sort by their bytes, and the byte after ':' is ';', so `name;` is the end of all types
+    // that begin with `name:`. The first two conditions select the part of the index to read; the
+    // third one excludes types that sort in between.
     let end = format!("{}{}", range.exactly, ';');
     let mut query = metrics::table
         .filter(metrics::metric_type.ge(&range.exactly).and(metrics::metric_type.lt(end)))

@@ -1,4 +1,4 @@
-//! What the API reads, and what keeps one seller's numbers from another's eyes.
+//! The queries of the API, and the types that restrict a seller to its own numbers.
 
 pub mod dead_letters;
 pub mod events;

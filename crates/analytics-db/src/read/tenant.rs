@@ -1,16 +1,16 @@
-//! Tenancy, by types: what may be read is a value that only a [`Tenant`] can make, and the
-//! queries take nothing else. A query for a seller cannot be built without the vendor it is for.
+//! Tenancy, enforced by types: only a [`Tenant`] can create the values that the queries accept, so
+//! a seller's query cannot be built without its vendor id.
 
 use analytics_core::catalogue::{Metric, SubjectKind};
 use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::metric_type::MetricType;
 
-/// For whom something is read.
+/// Whose numbers a caller may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenant {
-    /// The marketplace's staff: everything.
+    /// Staff of the marketplace, who may read everything.
     Marketplace,
-    /// One seller: what is about it.
+    /// A seller, who may read what is about itself.
     Seller(VendorId),
 }
 
@@ -21,21 +21,21 @@ pub struct ReadableMetric {
     known: Option<MetricType>,
 }
 
-/// The metrics of one name that the tenant may read: a range of types.
+/// The metrics with one name that the tenant may read: a range of types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricRange {
-    /// The type that is the name itself, or the name and the vendor.
+    /// The type that is exactly the name, or the name and the vendor.
     pub(super) exactly: String,
-    /// What all longer types of the range begin with.
+    /// The prefix of all longer types in the range.
     pub(super) prefix: String,
 }
 
-/// The right to read the event log, which holds everybody's events.
+/// The right to read the event log, which contains the events of all sellers.
 #[derive(Debug, Clone, Copy)]
 pub struct EventLogAccess(());
 
 impl Tenant {
-    /// The metric of a type, if it is the tenant's to read.
+    /// Returns the metric with this type, if the tenant may read it.
     #[must_use]
     pub fn metric(&self, metric_type: &MetricType) -> Option<ReadableMetric> {
         let own = match self {
@@ -45,14 +45,14 @@ impl Tenant {
         own.then(|| ReadableMetric { text: metric_type.to_string(), known: Some(metric_type.clone()) })
     }
 
-    /// A metric that the catalogue does not know, made by an adjustment: nobody's but the
-    /// marketplace's.
+    /// Returns a metric that the catalogue does not define, created by an adjustment. Only the
+    /// marketplace may read it.
     #[must_use]
     pub fn custom_metric(&self, metric_type: &str) -> Option<ReadableMetric> {
         (*self == Self::Marketplace).then(|| ReadableMetric { text: metric_type.to_owned(), known: None })
     }
 
-    /// The metrics of one name, if any of them can be the tenant's to read.
+    /// Returns the metrics with one name, if the tenant may read any of them.
     #[must_use]
     pub fn metrics_named(&self, metric: Metric) -> Option<MetricRange> {
         let exactly = match self {
@@ -65,7 +65,7 @@ impl Tenant {
         Some(MetricRange { prefix: format!("{exactly}:"), exactly })
     }
 
-    /// The right to read the event log, if the tenant has it.
+    /// Returns the right to read the event log, if the tenant has it.
     #[must_use]
     pub fn event_log(&self) -> Option<EventLogAccess> {
         (*self == Self::Marketplace).then_some(EventLogAccess(()))
@@ -73,13 +73,14 @@ impl Tenant {
 }
 
 impl ReadableMetric {
-    /// The metric's type.
+    /// Returns the metric's type.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What the catalogue knows of it: nothing, where adjustments alone made it.
+    /// Returns the parsed type, if the catalogue defines it; `None` for a metric that was only
+    /// adjusted.
     #[must_use]
     pub const fn known(&self) -> Option<&MetricType> {
         self.known.as_ref()

@@ -1,8 +1,9 @@
-//! Reading backwards through time, a window after the other.
+//! Reads backwards through time, in one window after another.
 //!
-//! In a hot partition a page of a rare product is found by filters over the whole partition, and a
-//! page of a frequent one at the newest end of the log. Whoever looks at an hour first, then at four,
-//! needs not know which one it is, and PostgreSQL plans for the partitions of that time only.
+//! In a hot partition, a page about a rare product is found by filters over the whole partition,
+//! and a page about a frequent one at the newest end of the log. Searching one hour first, then
+//! three more, then twelve more and so on works for both without knowing which it is, and
+//! PostgreSQL only plans for the partitions of that time.
 
 use analytics_core::identity::EventId;
 use chrono::{DateTime, Duration, Utc};
@@ -11,10 +12,10 @@ use uuid::Uuid;
 use crate::connection::take_the_rest;
 use crate::{Connection, DbError};
 
-/// Reaches past any log; a window that would go further back takes all that is left.
+/// Longer than any log. A window that would reach back further takes all that is left.
 const MOST_HOURS: i64 = 50 * 365 * 24;
 
-/// A range of ids: `from` is in it, `to` is not.
+/// A range of ids: `from` is included, `to` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) from: Uuid,
@@ -26,7 +27,8 @@ impl Window {
     pub(super) const ALL: Self = Self { from: Uuid::nil(), to: Uuid::max() };
 }
 
-/// At most `limit` rows of a range of ids, newest first: `page` gives at most so many of a window.
+/// Returns at most `limit` rows of a range of ids, newest first. `page` reads at most the given
+/// number of rows from a window.
 pub(super) fn newest_first<T>(
     connection: &mut Connection,
     now: DateTime<Utc>,
@@ -42,7 +44,7 @@ pub(super) fn newest_first<T>(
     })
 }
 
-/// The same; the page is told whether it is the first.
+/// Does the same; `page` also gets whether it reads the first window.
 fn pages<T>(
     now: DateTime<Utc>,
     range: Window,
@@ -60,7 +62,8 @@ fn pages<T>(
     Ok(rows)
 }
 
-/// The windows that make up a range, newest first: an hour, then back to four hours, to sixteen.
+/// Returns the windows that make up a range, newest first: the last hour, then back to 4 hours, 16
+/// hours and so on.
 fn windows(range: Window, now: DateTime<Utc>) -> impl Iterator<Item = Window> {
     let newest = time(range.to).map_or(now, |end| end.min(now));
     let (mut to, mut hours) = (range.to, 1);
@@ -78,7 +81,7 @@ fn windows(range: Window, now: DateTime<Utc>) -> impl Iterator<Item = Window> {
     })
 }
 
-/// The time in an id, if it is one that a calendar has.
+/// Returns the time in an id, if `chrono` can represent it.
 fn time(id: Uuid) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(EventId(id).millis())
 }
@@ -92,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn windows_grow_and_leave_nothing_out() {
+    fn windows_grow_and_cover_the_range() {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let (day, noon) = (at("2026-11-22T00:00:00Z"), at("2026-11-22T12:00:00Z"));
         for (range, starts) in [
             (Window { from: day, to: noon }, vec![at("2026-11-22T11:00:00Z"), at("2026-11-22T08:00:00Z"), day]),
-            // What lies ahead of now is in the first window.
+            // Everything in the future is in the first window.
             (Window { from: day, to: Uuid::max() }, vec![at("2026-11-22T11:00:00Z"), at("2026-11-22T08:00:00Z"), day]),
             (Window { from: at("2026-11-22T11:30:00Z"), to: noon }, vec![at("2026-11-22T11:30:00Z")]),
             (Window { from: noon, to: noon }, vec![]),
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_looks_further_than_the_page() {
+    fn reading_ends_when_the_page_is_full() {
         let mut looks = Vec::new();
         let rows = pages(Utc::now(), Window::ALL, 3, |_, wanted, _| {
             looks.push(wanted);

@@ -1,13 +1,14 @@
--- Adds to the averages. $2 to $6 are the changes of the histogram: ratings of 1 to 5 stars.
+-- Adds to the averages. $1 are the metric types, $2 to $6 the changes of their histograms: ratings
+-- of 1 to 5 stars.
 WITH change AS (
     SELECT c.type, ARRAY[c.n1, c.n2, c.n3, c.n4, c.n5] AS histogram
     FROM unnest($1, $2, $3, $4, $5, $6) AS c (type, n1, n2, n3, n4, n5)
 ),
--- What the rows will hold: everything else follows from the histogram.
+-- The new histograms. The other columns are computed from them.
 changed AS (
     SELECT c.type, h.histogram
     FROM change c
-    -- By the key, whatever the planner estimates for a join.
+    -- LATERAL with LIMIT: each row is found by its key, whatever the planner estimates for a join.
     LEFT JOIN LATERAL (SELECT m.histogram FROM metrics m WHERE m.type = c.type LIMIT 1) AS m ON true
     CROSS JOIN LATERAL (
         SELECT array_agg(coalesce(m.histogram[star], 0) + c.histogram[star] ORDER BY star) AS histogram

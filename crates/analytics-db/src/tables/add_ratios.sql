@@ -1,5 +1,6 @@
--- Adds to both components of each ratio and recalculates it, with 1 written as $4; the update reads the row
--- that it updates, so nothing is read that another writer may change.
+-- Adds to both components of each ratio and recalculates its value, in which 1 is written as $4.
+-- The new value is computed from the row that is being updated, so no value is used that another
+-- writer may have changed since.
 INSERT INTO metrics AS m (type, value, numerator, denominator, metadata)
 SELECT r.type, metric_ratio(r.numerator, r.denominator, $4), r.numerator, r.denominator,
     ratio_metadata(r.numerator, r.denominator)

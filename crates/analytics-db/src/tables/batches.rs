@@ -1,8 +1,8 @@
 //! `batches` and `watermark`: the one order in which batches are counted.
 //!
-//! A batch has an id before it is known when it will be committed. Its number is given by the one step that
-//! everything passes through one at a time, so numbers have no gaps, and whoever asks what came after a number
-//! misses nothing.
+//! A batch has an id before it is known when it will be committed. It gets its number under the
+//! counting lock, which one transaction at a time holds. Therefore numbers have no gaps, and a
+//! reader that continues after a number misses no batch.
 
 use std::collections::HashSet;
 
@@ -26,9 +26,9 @@ pub(crate) enum Kind {
     Replay,
     /// Set a metric by hand.
     Adjustment,
-    /// Gave logged events a vendor.
+    /// Stored vendors for logged events that had none.
     Reattribution,
-    /// Corrected numbers by the log.
+    /// Corrected numbers from the event log.
     Repair,
 }
 
@@ -44,7 +44,7 @@ impl Kind {
     }
 }
 
-/// An id for a new batch. One that is rolled back leaves a gap in ids.
+/// Draws an id for a new batch. If the batch is rolled back, its id is never used.
 pub(crate) fn new_id(connection: &mut Connection) -> Result<BatchId, DbError> {
     row! {
         struct Row {
@@ -72,34 +72,35 @@ pub(crate) fn number(
     super::all_taken("batches", numbered, 1)
 }
 
-/// How many batches may have been counted since a number that is still read at: hours of them.
+/// If this many batches were counted after a number, events are no longer read as of it. It takes
+/// hours to count as many.
 const MOST_LATER: usize = 200_000;
 
-/// Up to which batch a read sees: everything up to it, and nothing after it.
+/// The batch up to which a read sees events: everything up to it, and nothing after it.
 ///
-/// To be made inside the transaction that reads. Rows of counters and rollups are those of the latest number;
-/// events can be read as of any recent one.
+/// To be created inside the transaction that reads. Metrics and rollups are always read as of the
+/// latest number; events can be read as of any recent one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AsOf {
     /// The number of the last batch that is seen.
     pub number: i64,
-    /// When it was read, by the database's clock.
+    /// When this was read, by the database's clock.
     pub time: DateTime<Utc>,
-    /// Batches of which events may be in the log, and are not seen.
+    /// Ids of later batches, whose events may be in the log and are not seen.
     unseen: HashSet<i64>,
 }
 
 /// Why events cannot be read as of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAsOf {
-    /// The database has not come so far: a replica that is behind.
+    /// The database has no batch with this number yet: a replica that lags behind.
     Ahead,
-    /// Too much has been counted since, or logged events were given vendors since.
+    /// Too many batches were counted since, or vendors were stored for logged events since.
     Changed,
 }
 
 impl AsOf {
-    /// As of the last batch that is counted.
+    /// Returns a view as of the last counted batch.
     ///
     /// # Errors
     /// [`DbError`].
@@ -109,7 +110,7 @@ impl AsOf {
         Ok(Self { number, time, unseen })
     }
 
-    /// As of an earlier batch.
+    /// Returns a view as of an earlier batch.
     ///
     /// # Errors
     /// [`DbError`].
@@ -125,13 +126,13 @@ impl AsOf {
         Ok(Ok(Self { number, time, unseen }))
     }
 
-    /// Whether the events of a batch are seen.
+    /// Returns whether the events of a batch are seen.
     pub(crate) fn sees(&self, batch: i64) -> bool {
         !self.unseen.contains(&batch)
     }
 }
 
-/// The number of the last batch that is counted, and the time by the database's clock.
+/// Returns the number of the last counted batch, and the time of the database's clock.
 fn watermark(connection: &mut Connection) -> Result<(i64, DateTime<Utc>), DbError> {
     row! {
         struct Row {
@@ -143,14 +144,15 @@ fn watermark(connection: &mut Connection) -> Result<(i64, DateTime<Utc>), DbErro
     Ok((row.number, row.time))
 }
 
-/// The ids of batches that are not counted up to a number: at most `limit` of them.
+/// Returns the ids of batches that were counted after a number or are not counted yet, at most
+/// `limit` of each.
 fn after(connection: &mut Connection, number: i64, limit: usize) -> Result<Vec<i64>, DbError> {
     row! {
         struct Row {
             ids: Vec<i64>,
         }
     }
-    // Two arms, each of which reads a part of the index on numbers.
+    // Two branches, each of which reads a part of the index on numbers.
     let row: Row = statement(
         "SELECT ARRAY((SELECT b.id FROM batches b WHERE b.number > $1 LIMIT $2) \
          UNION ALL (SELECT b.id FROM batches b WHERE b.number IS NULL LIMIT $2)) AS ids",
@@ -161,7 +163,7 @@ fn after(connection: &mut Connection, number: i64, limit: usize) -> Result<Vec<i
     Ok(row.ids)
 }
 
-/// Whether logged events were given vendors after a number.
+/// Returns whether vendors were stored for logged events after a number.
 fn reattributed_after(connection: &mut Connection, number: i64) -> Result<bool, DbError> {
     row! {
         struct Row {

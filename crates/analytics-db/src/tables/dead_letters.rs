@@ -1,4 +1,4 @@
-//! `dead_letters`: the records that could not be counted, with their original bytes.
+//! `dead_letters`: records that could not be counted, with their original bytes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,22 +17,22 @@ use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// What became of a dead letter.
+/// The state of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It waits to be replayed or discarded.
+    /// To be replayed or discarded.
     Open,
     /// Its event is counted.
     Replayed,
-    /// It is given up, and its bytes are gone.
+    /// It is not to be counted; its payload and key are deleted.
     Discarded,
 }
 
 impl State {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Open, Self::Replayed, Self::Discarded];
 
-    /// The name in `dead_letters.state`.
+    /// Returns the name in `dead_letters.state`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,23 +42,23 @@ impl State {
         }
     }
 
-    /// The state of this name.
+    /// Returns the state with this name.
     ///
     /// # Errors
-    /// What there is instead.
+    /// A message that lists the valid names.
     pub fn named(name: &str) -> Result<Self, String> {
         let state = Self::ALL.into_iter().find(|state| state.name() == name);
         state.ok_or_else(|| format!("must be one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
-/// A dead letter as it is kept.
+/// A dead letter as it is stored.
 struct Letter<'a> {
     record: &'a Record,
     why: &'a Rejection,
     headers: Value,
     payload: Option<Cow<'a, [u8]>>,
-    /// How many bytes the payload has without the fields that must not be kept.
+    /// Size in bytes of the payload without the fields that must not be kept, before it is cut.
     payload_bytes: Option<i64>,
     redacted: bool,
 }
@@ -66,10 +66,10 @@ struct Letter<'a> {
 impl<'a> Letter<'a> {
     fn of((record, why): &'a (&Record, Rejection), keeping: &Keeping) -> Self {
         let whole = record.payload.as_deref();
-        // Of JSON that cannot be parsed to its end nothing can be kept.
+        // Nothing can be kept of JSON that cannot be parsed to its end.
         let payload = whole.and_then(|payload| keeping.redaction.record(payload));
         let redacted = payload.as_deref() != whole;
-        // A payload of which nothing is kept was cut, as one is that was too long.
+        // If nothing is kept of a payload, it counts as cut, like one that was too long.
         let length = payload.as_deref().or(whole).map(<[u8]>::len);
         let payload = payload.map(|payload| match payload {
             Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(..keeping.payload_bytes).unwrap_or(bytes)),
@@ -83,7 +83,7 @@ impl<'a> Letter<'a> {
         Self { record, why, headers, payload, payload_bytes, redacted }
     }
 
-    /// About what `kept_bytes` will be.
+    /// Returns about the value that the column `kept_bytes` will have.
     fn size(&self) -> u64 {
         let contents = self.payload.as_deref().map_or(0, <[u8]>::len) + self.record.key.as_ref().map_or(0, Vec::len);
         let headers: usize =
@@ -92,9 +92,9 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Writes them; one that is there already (its record was read again) stays as it is. Where there is no
-/// room for more they are counted only. Returns how many of them were not kept. Under the counting lock, because
-/// what room there is for them is one row for all.
+/// Stores dead letters. One that exists already, because its record was read again, stays
+/// unchanged. Those that would exceed the size limit are only counted. Returns how many were not
+/// kept. Needs the counting lock, because the size of all dead letters is kept in one row.
 pub(crate) fn insert(
     connection: &mut Connection,
     _: &CountingLock,
@@ -124,14 +124,14 @@ row! {
     }
 }
 
-/// Those of these records whose letters are kept already.
+/// Returns the ids of those records whose dead letters are stored already.
 fn there(connection: &mut Connection, rejected: &[(&Record, Rejection)]) -> Result<HashSet<EventId>, WriteError> {
     let ids: Vec<Uuid> = rejected.iter().map(|(record, _)| record_id(&record.place).0).collect();
     let rows: Vec<IdRow> = statement("SELECT id FROM dead_letters WHERE id = ANY($1)").column(ids).load(connection)?;
     Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
 }
 
-/// How many bytes dead letters take already.
+/// Returns the size of all dead letters, in bytes.
 fn used(connection: &mut Connection) -> Result<u64, WriteError> {
     row! {
         struct Row {
@@ -165,10 +165,10 @@ fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), Write
     all_taken("dead_letters", rows, letters.len())
 }
 
-/// What is counted together: topic, partition and reason.
+/// The key by which letters that are not kept are counted: topic, partition and reason.
 type Overflow<'a> = (&'a str, i32, &'static str);
 
-/// Counts letters that are not kept, with the stretch of each partition that they come from.
+/// Counts letters that are not kept, with the range of offsets that they come from.
 fn count_only(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), WriteError> {
     if letters.is_empty() {
         return Ok(());
@@ -192,8 +192,8 @@ fn count_only(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(),
     Ok(())
 }
 
-/// Of the records in these stretches those that were refused when they were read before, by their
-/// record ids.
+/// Returns the record ids of the records in these spans that were rejected when they were read
+/// before.
 pub(crate) fn of_spans(connection: &mut Connection, spans: &[Span]) -> Result<HashSet<EventId>, WriteError> {
     let rows: Vec<IdRow> = statement(
         "SELECT d.id FROM unnest($1, $2, $3, $4) AS s (topic, partition, expected, next_offset) \
@@ -208,7 +208,7 @@ pub(crate) fn of_spans(connection: &mut Connection, spans: &[Span]) -> Result<Ha
     Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
 }
 
-/// What was done with a dead letter, and what came of it.
+/// What was done with a dead letter, and the result.
 #[derive(Debug)]
 pub(crate) struct Action<'a> {
     pub(crate) letter: Uuid,
@@ -219,7 +219,7 @@ pub(crate) struct Action<'a> {
     pub(crate) corrected: Option<&'a [u8]>,
 }
 
-/// Leaves the traces, and closes the letters whose events are counted by now.
+/// Records the actions, and closes the letters whose events are counted now.
 pub(crate) fn settle(connection: &mut Connection, actions: &[Action<'_>]) -> Result<(), WriteError> {
     if actions.is_empty() {
         return Ok(());
@@ -236,7 +236,8 @@ pub(crate) fn settle(connection: &mut Connection, actions: &[Action<'_>]) -> Res
     Ok(())
 }
 
-/// A list, since names may repeat; a value that is no text is kept as its bytes in hexadecimal.
+/// Returns the headers as a list, because names may repeat. A value that is not text that
+/// PostgreSQL can store is kept in hexadecimal.
 fn headers(headers: &[Header]) -> Value {
     let header = |header: &Header| {
         let name = storable(&header.name);
@@ -251,13 +252,13 @@ fn headers(headers: &[Header]) -> Value {
     headers.iter().map(header).collect()
 }
 
-/// Text as PostgreSQL can hold it.
+/// Replaces U+0000, which PostgreSQL cannot store in text.
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
 }
 
-/// Discards open dead letters: their bytes go, a trace of who did it stays. Returns the ids of those
-/// that were discarded.
+/// Discards open dead letters: deletes their payloads and keys, and records who did it. Returns the
+/// ids of those that were discarded.
 ///
 /// # Errors
 /// [`DbError`].
@@ -282,7 +283,7 @@ pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result
 }
 
 row! {
-    /// Records that were refused while there was no room to keep their letters.
+    /// Records that were rejected and not kept as dead letters because of the size limit.
     #[derive(Debug)]
     pub struct NotKept {
         /// The topic.
@@ -291,16 +292,16 @@ row! {
         pub partition: i32,
         /// The code of the reason.
         pub reason: String,
-        /// The first of their offsets.
+        /// The lowest of their offsets.
         pub first_offset: i64,
-        /// The last.
+        /// The highest of their offsets.
         pub last_offset: i64,
-        /// How many.
+        /// Number of records.
         pub letters: i64,
     }
 }
 
-/// What was refused and not kept, by partition and reason.
+/// Returns the numbers of rejected records that were not kept, by partition and reason.
 ///
 /// # Errors
 /// [`DbError`].
@@ -313,9 +314,10 @@ pub fn not_kept(connection: &mut Connection) -> Result<Vec<NotKept>, DbError> {
     .load(connection)?)
 }
 
-/// Forgets dead letters that were refused more than `days` ago, at most `limit` at once; of those whose
-/// events were counted less than `dedupe_days` ago only the contents, so that their records are
-/// recognised if they are read again. Returns how many were forgotten.
+/// Deletes dead letters that were created more than `days` ago, at most `limit` at once. Of those
+/// whose events were counted less than `dedupe_days` ago, only the contents are deleted, so that
+/// their records are recognised if they are read again. Returns the number of letters deleted or
+/// emptied.
 ///
 /// # Errors
 /// [`DbError`].

@@ -10,7 +10,7 @@ use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::statement;
 
-/// Adds a batch's events. Rows are taken in the order of their key.
+/// Adds the events of a batch. Rows are locked in the order of their keys.
 pub(crate) fn add(
     connection: &mut Connection,
     _: &CountingLock,

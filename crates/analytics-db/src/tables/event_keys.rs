@@ -1,4 +1,4 @@
-//! `event_keys`: claiming the identities of a batch, and learning whose they are already.
+//! `event_keys`: claims the identities of a batch, and finds those that earlier events have.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use crate::error::WriteError;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// The identities of a batch, in the order in which they are claimed: every writer claims in
-/// the order of the keys, so no two can wait for each other.
+/// The identities of a batch. Every writer claims them in the order of the keys, so that two
+/// writers never wait for each other.
 pub(crate) struct Claims {
-    /// What each key was claimed for: the first event of the batch that has it.
+    /// The event that each key is claimed for: the first event of the batch that has it.
     wanted: BTreeMap<IdentityKey, (Digest, EventId)>,
-    /// Those that nobody had before.
+    /// The keys that no earlier event had.
     granted: HashSet<IdentityKey>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claim
     Ok(Claims { wanted, granted: granted.iter().map(|row| IdentityKey(row.key)).collect() })
 }
 
-/// The identities that others had before.
+/// Loads the identities of the batch that earlier events have.
 pub(crate) fn known(connection: &mut Connection, claims: &Claims) -> Result<Known, WriteError> {
     #[cfg(feature = "mutants")]
     if crate::mutant::knows_no_identity() {
@@ -81,7 +81,7 @@ pub(crate) fn known(connection: &mut Connection, claims: &Claims) -> Result<Know
     let rows: Vec<KeyRow> =
         statement("SELECT key, digest, event_id FROM event_keys WHERE key = ANY($1)").column(taken).load(connection)?;
     if rows.len() != expected {
-        // Forgotten between the two statements: the next attempt claims it.
+        // A key was deleted between the two statements. The next attempt claims it.
         return Err(DbError::Statement(Error::NotFound).into());
     }
     for row in rows {
@@ -90,8 +90,8 @@ pub(crate) fn known(connection: &mut Connection, claims: &Claims) -> Result<Know
     Ok(known)
 }
 
-/// Sets right the claims that turned out otherwise: a key whose first event contradicted an
-/// earlier one belongs to the next event that has it, or to none.
+/// Corrects claims after the batch was decided: if the first event with a key was rejected as a
+/// conflict, the key belongs to the next event that has it, or is deleted if there is none.
 pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Known) -> Result<(), WriteError> {
     let mut unbound = Vec::new();
     for key in &claims.granted {
@@ -114,8 +114,8 @@ pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Know
     Ok(())
 }
 
-/// The event of the order that has this [key](analytics_core::identity::order_key), if one was counted and its
-/// identity is kept.
+/// Returns the event of the order that has this [key](analytics_core::identity::order_key), if one
+/// was counted and its identity is still stored.
 ///
 /// # Errors
 /// [`DbError`].

@@ -1,4 +1,4 @@
-//! `event_logs` and `order_lines`: the events themselves, by COPY.
+//! `event_logs` and `order_lines`: writes events with COPY.
 
 use std::borrow::Borrow;
 use std::io;
@@ -22,13 +22,14 @@ use crate::error::WriteError;
 use crate::schema::{event_logs, order_lines};
 use crate::sql::{row, statement};
 
-/// Writes the events of a batch and their lines. Fails as a whole where one id is in the log already.
+/// Writes the events of a batch and their lines. Fails as a whole if one of the ids is in the log
+/// already.
 pub(crate) fn copy<E: Borrow<Event>>(
     connection: &mut Connection,
     batch: BatchId,
     events: &[E],
 ) -> Result<(), WriteError> {
-    // In the order of the key, so that its index grows at its end.
+    // In the order of the key, so that the index grows at its end.
     let mut events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
     events.sort_unstable_by_key(|event| event.id);
     let lines = events.iter().map(|event| event.content.lines().len()).sum();
@@ -101,7 +102,7 @@ fn line_rows(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
             &part.product.as_ref().map(ProductId::as_str),
             &part.vendor.id().map(VendorId::as_str),
             &part.vendor.is_learned(),
-            // At most 10^6, by the type.
+            // At most 10^6, ensured by the type.
             &i32::try_from(sale.quantity.units()).unwrap_or(i32::MAX),
             &sale.amount.0,
             &sale.currency.code(),
@@ -109,13 +110,13 @@ fn line_rows(rows: &mut Rows<'_>, event: &Event) -> io::Result<()> {
     })
 }
 
-/// Which of the batch's events are in the log already.
+/// Returns which of the batch's events are in the log already.
 pub(crate) fn logged(connection: &mut Connection, items: &[Item]) -> Result<HashSet<EventId>, WriteError> {
     let events = items.iter().filter_map(|item| item.decoded.as_ref().ok());
     logged_ids(connection, events.map(|event| event.id.0).collect())
 }
 
-/// Which of these ids are in the log already.
+/// Returns which of these ids are in the log already.
 fn logged_ids(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashSet<EventId>, WriteError> {
     row! {
         struct Row {

@@ -1,5 +1,7 @@
--- What a worker knows of its partitions: their ends ($5) as of so many seconds ago ($6), how far they are
--- consumed ($7), and how long ago they were wholly counted ($8). Times are the database's.
+-- Stores what a worker knows about its partitions: their ends ($5) and how many seconds ago these
+-- were known ($6), up to which offset they are consumed ($7), and how many seconds ago they were
+-- completely counted ($8). Times are by the database's clock. Only rows whose stored offset is the
+-- expected one ($4) are updated.
 UPDATE ingest_offsets AS o
 SET high_watermark = coalesce(p.high_watermark, o.high_watermark),
     ends_known_at = greatest(o.ends_known_at, now() - make_interval(secs => p.end_age)),

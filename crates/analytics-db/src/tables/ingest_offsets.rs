@@ -1,5 +1,5 @@
-//! `ingest_offsets`: how far each partition is counted. The row moves only for the worker that knows where it
-//! stands.
+//! `ingest_offsets`: up to where each partition is counted. Only a worker that knows the stored
+//! offset can move it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 row! {
-    /// How far one partition is counted.
+    /// Up to where one partition is counted.
     #[derive(Debug, Clone)]
     pub struct StoredOffset {
         /// The consumer group.
@@ -23,62 +23,64 @@ row! {
         pub topic: String,
         /// The partition.
         pub partition: i32,
-        /// The first offset that is not counted yet.
+        /// Offset of the first record that is not counted yet.
         pub next_offset: i64,
-        /// The end of the partition as the broker last told it.
+        /// The end of the partition, as last reported by the broker.
         pub high_watermark: Option<i64>,
-        /// All below this offset is consumed; offsets without records may lie between it and `next_offset`.
+        /// Everything below this offset is consumed. Between `next_offset` and it there may be
+        /// offsets without records.
         pub consumed_to: Option<i64>,
-        /// The latest event time that was counted.
+        /// The latest time of a counted event.
         pub last_event_time: Option<DateTime<Utc>>,
-        /// The last record that was counted: its offset.
+        /// Offset of the last counted record.
         pub last_record_offset: Option<i64>,
-        /// The same record's timestamp, in milliseconds, if it has one.
+        /// Timestamp of that record, in milliseconds, if it has one.
         pub last_record_timestamp: Option<i64>,
-        /// When ingest last said anything about it.
+        /// When ingest last updated the row.
         pub updated_at: DateTime<Utc>,
-        /// Events counted.
+        /// Number of events counted.
         pub events: i64,
-        /// Repetitions ignored.
+        /// Number of duplicates ignored.
         pub duplicates: i64,
-        /// Dead letters.
+        /// Number of records rejected.
         pub rejected: i64,
     }
 }
 
-/// How long ago a moment was, in seconds, for the database's own clock to take away.
+/// Returns how long ago a moment was, in seconds. The database subtracts it from its own clock.
 pub(crate) fn age(moment: Option<Instant>) -> Option<f64> {
     moment.map(|moment| moment.elapsed().as_secs_f64())
 }
 
-/// Records that were gone before they could be counted.
+/// A range of records that were gone before they could be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// The stored offset, where the gap begins.
     pub from: Offset,
-    /// Where it ends, in the log that it is in.
+    /// The first offset after the gap. If the topic was recreated, an offset of the deleted topic.
     pub to: Offset,
-    /// Where counting goes on.
+    /// Where counting continues.
     pub resume_at: Offset,
 }
 
 impl StoredOffset {
-    /// How many messages are in the partition and not consumed, as far as its end is known.
+    /// Returns how many offsets of the partition are not consumed yet; `None` if its end is not
+    /// known.
     #[must_use]
     pub fn lag(&self) -> Option<i64> {
         let consumed = self.next_offset.max(self.consumed_to.unwrap_or(0));
         self.high_watermark.map(|end| (end - consumed).max(0))
     }
 
-    /// The timestamp of the record before the next one, if that is the last that was counted:
-    /// not where an operator set the offset, or after a gap.
+    /// Returns the timestamp of the record before `next_offset`, if that record was the last one
+    /// counted. `None` if an operator set the offset, and after a gap.
     #[must_use]
     pub fn last_counted_timestamp(&self) -> Option<i64> {
         self.last_record_timestamp.filter(|_| self.last_record_offset == Some(self.next_offset - 1))
     }
 }
 
-/// All stored offsets, of all groups.
+/// Returns all stored offsets, of all groups.
 ///
 /// # Errors
 /// [`DbError`].
@@ -86,7 +88,7 @@ pub fn all(connection: &mut Connection) -> Result<Vec<StoredOffset>, DbError> {
     Ok(statement("SELECT * FROM ingest_offsets ORDER BY consumer_group, topic, partition").load(connection)?)
 }
 
-/// The stored offsets of some partitions.
+/// Returns the stored offsets of some partitions.
 ///
 /// # Errors
 /// [`DbError`].
@@ -99,7 +101,7 @@ pub fn load(
     Ok(rows.into_iter().map(|(partition, row)| (partition, Offset(row.next_offset))).collect())
 }
 
-/// All that is stored about some partitions.
+/// Returns the complete rows of some partitions.
 ///
 /// # Errors
 /// [`DbError`].
@@ -120,7 +122,7 @@ pub fn load_rows(
     Ok(rows.into_iter().map(|row| (partition(&row), row)).collect())
 }
 
-/// Stores where a partition that was never assigned before starts; a row that is there stays.
+/// Stores where counting of a partition starts. A row that exists already stays unchanged.
 ///
 /// # Errors
 /// [`DbError`].
@@ -142,8 +144,8 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where the
-/// gap begins.
+/// Records a gap, and moves the stored offset over it. Returns false, without changing anything, if
+/// the stored offset is not where the gap begins.
 ///
 /// # Errors
 /// [`DbError`].
@@ -166,8 +168,8 @@ pub(crate) fn record_gap(
     Ok(recorded == 1)
 }
 
-/// Sets the stored offset of a partition, for operators. A running worker notices at its next
-/// batch and goes on from there. Returns whether there was such a row.
+/// Sets the stored offset of a partition, for operators. A running worker notices at its next batch
+/// and continues from there. Returns whether the row exists.
 ///
 /// # Errors
 /// [`DbError`].
@@ -189,8 +191,8 @@ pub fn set(
     Ok(set == 1)
 }
 
-/// Says that a worker is alive and what it knows of its partitions. Only for rows that stand where the
-/// worker believes them to be; returns how many did.
+/// Stores that a worker is alive, and what it knows about its partitions. Only updates rows whose
+/// stored offset is where the worker expects it; returns how many.
 ///
 /// # Errors
 /// [`DbError`].
@@ -214,8 +216,8 @@ pub(crate) fn heartbeat(
     Ok(beat)
 }
 
-/// Forgets how far a group counted a topic, or one partition of it, that is retired. Returns how many
-/// partitions were forgotten; `None` where the group knew nothing of it.
+/// Deletes the stored offsets of a retired topic, or of one of its partitions. Returns how many
+/// partitions were deleted; `None` if nothing was stored for the topic.
 ///
 /// # Errors
 /// [`DbError`].
@@ -242,7 +244,8 @@ pub fn forget(
     Ok(Some(partitions).filter(|_| partitions + topics > 0))
 }
 
-/// Moves the offsets of all spans, or finds that one of them is not where it should be.
+/// Moves the stored offsets of all spans, or fails with [`WriteError::Fenced`] if one of them is
+/// not where it is expected.
 pub(crate) fn move_offsets(
     connection: &mut Connection,
     consumer_group: &str,
@@ -279,13 +282,14 @@ pub(crate) fn move_offsets(
     #[cfg(feature = "mutants")]
     crate::mutant::commit_instead_of_rolling_back(connection)?;
     if moved + standing(connection, consumer_group, &spans)? == spans.len() {
-        // Nobody moved them, and they did not move.
+        // All offsets are where they are expected, but some rows were not updated: a trigger
+        // dropped them.
         return all_taken("ingest_offsets", moved, spans.len());
     }
     Err(WriteError::Fenced)
 }
 
-/// How many offsets stand where the batch expects them.
+/// Returns how many stored offsets are where the batch expects them.
 fn standing(connection: &mut Connection, consumer_group: &str, spans: &[(&Span, Tally)]) -> Result<usize, WriteError> {
     row! {
         struct Row {

@@ -1,6 +1,6 @@
-//! `ingest_topics`: the topics that a group counts, as the broker has them. They tell a partition that
-//! came into being after the group from one that was there before, a topic that was made again from one
-//! that goes on, and what is retired from what is late.
+//! `ingest_topics`: the topics that a group counts, as reported by the broker. The rows distinguish
+//! partitions that were added after the group first subscribed from those that existed before, a
+//! recreated topic from one that continues, and retired topics from late ones.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,8 +9,9 @@ use diesel::OptionalExtension;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// Stores how many partitions the topics have that a group counts (0: a topic does not exist), and that it
-/// counts no others. What a topic had when it was first stored stays.
+/// Stores how many partitions each topic of a group has (0: the topic does not exist), and that the
+/// group counts no other topics. The number of partitions with which a topic was first stored is
+/// kept.
 ///
 /// # Errors
 /// [`DbError`].
@@ -31,7 +32,7 @@ pub(crate) fn register(
     Ok(())
 }
 
-/// How many partitions each topic of a group had when the group first asked for it.
+/// Returns how many partitions each topic of a group had when the group first subscribed to it.
 ///
 /// # Errors
 /// [`DbError`].
@@ -48,8 +49,9 @@ pub fn partitions_at_first(connection: &mut Connection, consumer_group: &str) ->
     Ok(rows.into_iter().map(|row| (row.topic, row.partitions_at_first)).collect())
 }
 
-/// Stores the id that Kafka gives a topic now. Where it had another one the topic was made again: what it
-/// held and was not counted is a gap, and every partition starts over. Returns whether that was so.
+/// Stores the current Kafka id of a topic. If another id was stored, the topic was recreated: what
+/// it held and was not counted is recorded as a gap, and every partition starts over. Returns
+/// whether the topic was recreated.
 ///
 /// # Errors
 /// [`DbError`].

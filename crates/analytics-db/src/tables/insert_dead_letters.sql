@@ -1,5 +1,5 @@
--- Dead letters of one batch. Their ids are made from the records' places, so what was read and
--- refused before is the same row.
+-- Stores the dead letters of one batch. Their ids are derived from the records' places, so a record
+-- that is rejected again is the same row.
 INSERT INTO dead_letters (
     id, topic, partition, "offset", record_timestamp, key, headers, payload, payload_bytes, reason, detail, redacted
 )

@@ -1,4 +1,4 @@
-//! Events back from the log, as they were decided when they were counted.
+//! Reads events back from the log, with the decisions that were made when they were counted.
 
 use std::collections::HashMap;
 
@@ -26,13 +26,13 @@ use crate::{Connection, DbError};
 pub struct Logged {
     /// Its id.
     pub id: EventId,
-    /// The version of the rules that decided it.
+    /// Version of the rules by which it was counted.
     pub rules_version: i16,
     /// When it was logged.
     pub ingested_at: DateTime<Utc>,
-    /// The event, or what is wrong with its row.
+    /// The event, or what was found instead of a valid row.
     pub event: Result<Event, String>,
-    /// What is wrong with a row that can be read, but is not what was counted.
+    /// What was found instead of the event that was counted, if the row can be read nevertheless.
     pub tampered: Option<&'static str>,
 }
 
@@ -65,16 +65,17 @@ struct LineRow {
     currency: String,
 }
 
-/// A piece of the log.
+/// A chunk of the log.
 #[derive(Debug)]
 pub struct Piece {
     /// Its events, in the order of their ids.
     pub events: Vec<Logged>,
-    /// Where the next piece begins; `None` at the end of the range.
+    /// Where the next chunk begins; `None` at the end of the range.
     pub next: Option<EventId>,
 }
 
-/// The events of a range of ids in their order, at most `limit`: from `from` on, before `to`.
+/// Returns at most `limit` events with ids from `from` up to `to` (exclusive), in the order of
+/// their ids.
 ///
 /// # Errors
 /// [`DbError`].
@@ -97,7 +98,7 @@ pub fn range(
     Ok(Piece { events: complete(connection, as_of, rows)?, next })
 }
 
-/// The events of these ids, in the order of ids.
+/// Returns the events with these ids, in the order of their ids.
 ///
 /// # Errors
 /// [`DbError`].
@@ -110,7 +111,7 @@ pub fn by_ids(connection: &mut Connection, as_of: &AsOf, ids: &[Uuid]) -> Result
     complete(connection, as_of, rows)
 }
 
-/// All ratings of these users.
+/// Returns all ratings of these users.
 ///
 /// # Errors
 /// [`DbError`].
@@ -122,7 +123,7 @@ pub fn ratings_of(connection: &mut Connection, as_of: &AsOf, users: &[&str]) -> 
     complete(connection, as_of, rows)
 }
 
-/// Those ratings of these users that are about one product, or one vendor.
+/// Returns the ratings of these users that are about one product or one vendor.
 ///
 /// # Errors
 /// [`DbError`].
@@ -143,7 +144,8 @@ pub fn ratings_of_target(
     complete(connection, as_of, rows)
 }
 
-/// Leaves out rows that are not seen, and adds to the others what other places hold: the lines of orders, and what adjustments say.
+/// Drops rows that `as_of` does not see, and loads what other rows hold: the lines of orders, and
+/// the contents of adjustments.
 fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
     rows.retain(|row| as_of.sees(row.batch_id));
     let of_types = |event_types: &[&str]| -> Vec<Uuid> {
@@ -170,12 +172,12 @@ fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Re
     Ok(rows.into_iter().map(logged).collect())
 }
 
-/// The types of the events that are made of this.
+/// Returns the types of the events that have this shape.
 pub(crate) fn types_of(shape: Shape) -> Vec<&'static str> {
     shape.families().map(Family::name).collect()
 }
 
-/// What adjustments say: the metric's type, and by how much it changed.
+/// What an adjustment changed: the metric's type, and by how much.
 type Said = (Option<String>, Option<i64>);
 
 fn adjustments(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Said>, DbError> {
@@ -198,10 +200,10 @@ fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
     let mut tampered = None;
     let event = event(row, lines, said).map(|mut event| {
         if sealed != seal(&event, rules_version) {
-            tampered = Some("it is not what was counted: its seal is broken");
+            tampered = Some("a broken seal: it was changed after it was counted");
         }
         if event.time.millis() != id.millis() {
-            tampered = Some("its created_at is not the time that it was counted for");
+            tampered = Some("a created_at that differs from the time in its id: it was changed after it was counted");
             event.time = EventTime::from_micros(id.millis() * 1000);
         }
         event
@@ -212,8 +214,11 @@ fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
 fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, String> {
     let product = row.product_id.as_deref().map(product).transpose()?;
     let vendor_id = row.vendor_id.as_deref().map(vendor).transpose()?;
-    let user =
-        row.user_id.as_deref().map(|id| UserId::parse(id).map_err(|why| format!("its user {why}"))).transpose()?;
+    let user = row
+        .user_id
+        .as_deref()
+        .map(|id| UserId::parse(id).map_err(|why| format!("a user_id that {why}")))
+        .transpose()?;
     let event_type = EventType::logged(&row.event_type, row.rules_version);
     let shape = match &event_type {
         EventType::Counted(family) => family.shape(),
@@ -223,18 +228,18 @@ fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, Str
                 let content = Content::Adjustment { metric_type, delta };
                 return Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), content));
             }
-            _ => return Err("it is an adjustment of nothing".into()),
+            _ => return Err("an adjustment without a metric type".into()),
         },
     };
     let content = match shape {
         Shape::Nothing => Content::Nothing,
-        Shape::Part if product.is_none() => return Err("it names no product".into()),
+        Shape::Part if product.is_none() => return Err("no product_id".into()),
         Shape::Part => Content::Part(Part { product, vendor: decided(vendor_id, row.vendor_learned) }),
-        Shape::Lines if lines.is_empty() => return Err("it has no lines".into()),
+        Shape::Lines if lines.is_empty() => return Err("an order without lines".into()),
         Shape::Lines => Content::Lines(lines.into_iter().map(line).collect::<Result<_, _>>()?),
         Shape::Rating => {
             let stars = row.stars.and_then(|stars| Stars::new(u32::try_from(stars).ok()?));
-            Content::Rating(Rating { product, vendor: vendor_id, stars: stars.ok_or("it is a rating without stars")? })
+            Content::Rating(Rating { product, vendor: vendor_id, stars: stars.ok_or("a rating without stars")? })
         }
     };
     Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), content))
@@ -246,9 +251,9 @@ fn line(row: LineRow) -> Result<Line, String> {
         vendor: decided(row.vendor_id.as_deref().map(vendor).transpose()?, row.vendor_learned),
     };
     let sale = Sale {
-        quantity: u32::try_from(row.quantity).ok().and_then(Quantity::new).ok_or("a line of it has no quantity")?,
+        quantity: u32::try_from(row.quantity).ok().and_then(Quantity::new).ok_or("a line without a valid quantity")?,
         amount: Minor(row.amount),
-        currency: Currency::parse(&row.currency).ok_or("a line of it has no currency")?,
+        currency: Currency::parse(&row.currency).ok_or("a line without a valid currency")?,
     };
     Ok(Line { part, sale })
 }
@@ -262,9 +267,9 @@ fn decided(vendor: Option<VendorId>, learned: bool) -> Vendor {
 }
 
 fn product(id: &str) -> Result<ProductId, String> {
-    ProductId::parse(id).map_err(|why| format!("its product {why}"))
+    ProductId::parse(id).map_err(|why| format!("a product_id that {why}"))
 }
 
 fn vendor(id: &str) -> Result<VendorId, String> {
-    VendorId::parse(id).map_err(|why| format!("its vendor {why}"))
+    VendorId::parse(id).map_err(|why| format!("a vendor_id that {why}"))
 }

@@ -10,7 +10,7 @@ use crate::locks::CountingLock;
 use crate::raw_json::RawJson;
 use crate::sql::statement;
 
-/// Adds a batch's counters and ratios. Rows are taken in the order of their types.
+/// Adds the counters and ratios of a batch. Rows are locked in the order of their types.
 pub(crate) fn add(connection: &mut Connection, lock: &CountingLock, deltas: &Deltas) -> Result<(), WriteError> {
     let counted = deltas.counters.iter().map(|(t, sum)| (t.to_string(), *sum));
     let by_hand = deltas.adjusted_alone().map(|(metric_type, sum)| (metric_type.to_owned(), sum));
@@ -40,7 +40,7 @@ fn add_ratios(connection: &mut Connection, deltas: &Deltas, metric: Metric, scal
     all_taken("metrics", rows, ratios.len())
 }
 
-/// Adds to counters by their types, also to some that the catalogue does not have.
+/// Adds to counters by their types, including those that the catalogue does not define.
 pub(crate) fn add_counters(
     connection: &mut Connection,
     _: &CountingLock,
@@ -61,7 +61,8 @@ pub(crate) fn add_counters(
     all_taken("metrics", rows, counters.len())
 }
 
-/// Sets what an adjustment says of a metric besides its value; makes the metric where there is none.
+/// Sets the metadata that an adjustment gives for a metric. Creates the metric if it does not
+/// exist.
 pub(crate) fn set_metadata(
     connection: &mut Connection,
     _: &CountingLock,
@@ -78,7 +79,7 @@ pub(crate) fn set_metadata(
     all_taken("metrics", set, 1)
 }
 
-/// A sum as the database keeps it.
+/// Converts a sum to the database's type; [`WriteError::Refused`] if it does not fit.
 pub(crate) fn bigint(sum: i128) -> Result<i64, WriteError> {
     i64::try_from(sum).map_err(|_| WriteError::Refused)
 }

@@ -1,8 +1,8 @@
-//! The tables: one file each, with the statements that write and read it. Long statements are files beside
-//! the one that uses them.
+//! The tables: one file each, with the statements that write and read it. Long statements are in
+//! `.sql` files next to the file that uses them.
 //!
-//! A function that adds to the numbers takes the `CountingLock`: only a
-//! transaction that holds it may.
+//! A function that adds to the numbers takes a `CountingLock`: only a transaction that holds it may
+//! do so.
 
 pub mod batches;
 pub mod dead_letters;
@@ -23,12 +23,14 @@ pub mod service_settings;
 use crate::DbError;
 use crate::error::WriteError;
 
-/// Checks that a table took every row that it was given: a trigger or a rule that an operator added can drop
-/// some without a word.
+/// Checks that a statement wrote every row that it was given: a trigger or a rule added by an
+/// operator can drop rows silently.
 pub(crate) fn all_taken(table: &str, rows: usize, given: usize) -> Result<(), WriteError> {
     if rows == given {
         return Ok(());
     }
-    let why = format!("{table} took {rows} of {given} rows: a trigger that is not this service's drops some");
+    let why = format!(
+        "{table} stored {rows} of {given} rows: a trigger or rule that is not part of this service drops the others"
+    );
     Err(DbError::Unusable(why).into())
 }

@@ -1,5 +1,5 @@
--- The fence. Each row moves only from where the writer believes it to be; the caller compares the
--- number of rows that moved with the number of partitions in its batch.
+-- The fence. Each stored offset moves only if it is where the writer expects it. The caller
+-- compares the number of updated rows with the number of partitions in its batch.
 UPDATE ingest_offsets AS o
 SET next_offset = s.next_offset,
     high_watermark = greatest(coalesce(s.high_watermark, o.high_watermark), s.next_offset),

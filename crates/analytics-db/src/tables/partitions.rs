@@ -1,7 +1,9 @@
-//! Partitions of the event log, three days each: made ahead of time, and indexed once they are quiet.
+//! Partitions of the event log, three days each: creates them ahead of time, and creates their
+//! indexes once they are quiet.
 //!
-//! A partition that events stream into is hot: each index on it costs every event. One whose days are
-//! over is quiet: the same indexes, made at once, cost a fraction, and nobody waits for them.
+//! A partition into which events stream is hot: each index on it slows down every insert. A
+//! partition whose days are over is quiet: creating the same indexes afterwards costs a fraction,
+//! and nothing waits for it.
 
 use std::thread;
 use std::time::Duration as StdDuration;
@@ -17,28 +19,30 @@ use crate::locks::{Guard, Lock};
 use crate::sql::{row, statement};
 use crate::{Connection, DatabaseUrl, DbError};
 
-/// How many days a partition has, counted from 1970. Longer, and pages of a hot one take longer to
-/// find; shorter, and there are more to look into for what is rare.
+/// Number of days in a partition, counted from 1970. With longer partitions, finding a page in a
+/// hot one takes longer; with shorter ones, more partitions have to be searched for rare values.
 const DAYS: i64 = 3;
-/// How many partitions there are before and after the present one.
+/// Number of partitions kept before and after the current one.
 const BEHIND: i64 = 30;
 const AHEAD: i64 = 16;
 
-/// So long after its last day a partition is quiet. What comes later still goes there.
+/// A partition is quiet this long after its last day. Later events of its days are still stored in
+/// it.
 const QUIET_AFTER: Duration = Duration::days(1);
 
-/// How long a partition waits to be attached at a time. Whoever comes meanwhile waits behind it.
+/// How long one attempt to attach a partition waits for its lock. Sessions that need the table
+/// meanwhile wait behind it.
 const ATTACH_TIMEOUT: &str = "1s";
-/// How often that is tried, and what lies between two attempts.
+/// Number of attempts, and the pause between two of them.
 const ATTEMPTS: u32 = 20;
 const PAUSE: StdDuration = StdDuration::from_secs(2);
 
-/// A partitioned table, by the event id in its first key column.
+/// A table that is partitioned by the event id in its first key column.
 struct Partitioned {
     name: &'static str,
-    /// Columns that are filtered by.
+    /// Columns used in filters.
     subjects: &'static [&'static str],
-    /// What a quiet partition is found by: the end of an index's name, and its columns.
+    /// The indexes of a quiet partition: the end of the index's name, and its columns.
     quiet_indexes: &'static [(&'static str, &'static str)],
 }
 
@@ -59,24 +63,25 @@ const TABLES: [Partitioned; 2] = [
     },
 ];
 
-/// A range of ids: `from` is in it, `to` is not.
+/// A range of ids: `from` is included, `to` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Range {
     from: Uuid,
     to: Uuid,
 }
 
-/// What became of the partitions that were missing.
+/// How many of the missing partitions were created.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Ensured {
-    /// So many were made.
+    /// Partitions that were created.
     pub made: usize,
-    /// So many are left for the next run: somebody was reading the log's default partition all the time.
+    /// Partitions that are left to the next run, because the default partition was in use all the
+    /// time.
     pub postponed: usize,
 }
 
-/// Makes the partitions around `now` that are missing, without holding up who reads or writes the log.
-/// Days whose events are in the default partition already stay there. To be called
+/// Creates the missing partitions around `now`, without blocking readers or writers of the log for
+/// long. Days whose events are in the default partition already stay there. To be called
 /// [`exclusively`](crate::migrations::exclusively).
 ///
 /// # Errors
@@ -91,7 +96,7 @@ pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<Ensured
             let first = present + number * DAYS;
             let wanted = Range { from: lowest_id(first), to: lowest_id(first + DAYS) };
             let Some(free) = free(wanted, &taken) else { continue };
-            // Where one could not be attached in all that time, neither can the next.
+            // If one could not be attached in all that time, the next one cannot either.
             if ensured.postponed > 0 {
                 ensured.postponed += 1;
                 continue;
@@ -106,8 +111,8 @@ pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<Ensured
     Ok(ensured)
 }
 
-/// What of a range no partition has yet: from the end of those that reach into it. Partitions were
-/// months once.
+/// Returns the part of a range that no partition covers yet: it starts at the end of those that
+/// reach into it. Partitions of earlier versions were months.
 fn free(wanted: Range, taken: &[Range]) -> Option<Range> {
     let mut from = wanted.from;
     while let Some(other) = taken.iter().find(|other| other.from <= from && from < other.to) {
@@ -117,24 +122,24 @@ fn free(wanted: Range, taken: &[Range]) -> Option<Range> {
     (from < to).then_some(Range { from, to })
 }
 
-/// What became of one partition.
+/// The result for one partition.
 enum Made {
     Attached,
-    /// The default partition has events of its range already.
+    /// The default partition already has events of its range.
     LeftInDefault,
-    /// The locks for it could not be had.
+    /// Its locks could not be taken.
     Postponed,
 }
 
-/// Makes a partition: as a table of its own first, which nobody waits for, and then attached to the
-/// others, which takes a moment but needs the default partition for itself. What a crash leaves between
-/// the two is taken up by the next run.
+/// Creates a partition: first as a table of its own, which blocks nobody, then by attaching it to
+/// the partitioned table, which is quick but needs an exclusive lock on the default partition. If a
+/// crash happens between the two, the next run continues there.
 fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Result<Made, DbError> {
     let (table_name, name) = (table.name, name(table, range));
     let statistics = table.subjects.iter().map(|column| format!("ALTER COLUMN {column} SET STATISTICS 300"));
     let statistics = statistics.collect::<Vec<_>>().join(", ");
-    // What was inserted is vacuumed by its number, not by its share of the partition: the filters of
-    // new ranges are made then.
+    // Autovacuum starts by the number of inserted rows, not by their share of the partition,
+    // because it also builds the BRIN filters of new ranges.
     connection.batch_execute(&format!(
         "CREATE TABLE IF NOT EXISTS {name} (LIKE {table_name} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) \
          WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000); \
@@ -146,10 +151,10 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
         range.from, range.to
     );
     if has_rows(connection, &name)? {
-        // Taken out of the log, or filled, by an operator.
+        // An operator detached or filled it.
         log::warn!(
-            "{name} is not attached to {table_name} and has rows: it is left alone, and its days go to the \
-                    default partition"
+            "{name} has rows and is not attached to {table_name}: it is left unchanged, and events of its days are \
+                    stored in the default partition"
         );
         return Ok(Made::LeftInDefault);
     }
@@ -162,11 +167,13 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
             Ok(()) => return Ok(Made::Attached),
             Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
                 connection.batch_execute(&format!("DROP TABLE {name}"))?;
-                log::warn!("{table_name} keeps events of {name} in its default partition, where they already are");
+                log::warn!(
+                    "{name} is not created: {table_name} already has events of its days in the default partition, which keeps them"
+                );
                 return Ok(Made::LeftInDefault);
             }
             Err(error) if attempt == ATTEMPTS => {
-                log::warn!("{name} could not be attached, the next run tries again: {error}");
+                log::warn!("{name} could not be attached, the next run will try again: {error}");
             }
             Err(error) => {
                 log::debug!("{name} is not attached yet: {error}");
@@ -187,13 +194,14 @@ fn has_rows(connection: &mut Connection, table: &str) -> Result<bool, DbError> {
     Ok(row.some)
 }
 
-/// Named by the day it begins with.
+/// Returns the name of a partition, which contains its first day.
 fn name(table: &Partitioned, range: Range) -> String {
     let day = DateTime::from_timestamp_millis(EventId(range.from).millis()).unwrap_or_default();
     format!("{}_{}", table.name, day.format("%Y_%m_%d"))
 }
 
-/// The lowest id that an event of this day (UTC, counted from 1970) or a later one can have.
+/// Returns the lowest id that an event of this day (UTC, counted from 1970) or a later one can
+/// have.
 fn lowest_id(day: i64) -> Uuid {
     EventId::lowest_at(DateTime::UNIX_EPOCH.checked_add_signed(Duration::days(day)).unwrap_or_default().into()).0
 }
@@ -212,14 +220,15 @@ impl Partition {
     }
 }
 
-/// The partitions of a table but for the default one, oldest first.
+/// Returns the partitions of a table except the default one, oldest first.
 fn existing(connection: &mut Connection, table: &Partitioned) -> Result<Vec<Partition>, DbError> {
     Ok(statement(include_str!("partitions.sql")).value(table.name).load(connection)?)
 }
 
-/// Makes the indexes that quiet partitions lack, one after the other and without a lock that ingest
-/// would wait for. Returns how many; `None` where somebody else is at it. What a crash leaves half
-/// made is made again by the next run.
+/// Creates the missing indexes of quiet partitions, one after the other, without a lock that ingest
+/// would wait for. `tell` is called with the name of each index before it is created. Returns how
+/// many were created; `None` if another process is doing so. An index that a crash left invalid is
+/// created again by the next run.
 ///
 /// # Errors
 /// [`DbError`] of the statements.
@@ -229,7 +238,8 @@ pub fn index_quiet(
     now: DateTime<Utc>,
     tell: impl Fn(&str),
 ) -> Result<Option<usize>, DbError> {
-    // Waiting for the right would hold a snapshot that making an index waits for.
+    // Not waiting for the lock: a waiting statement has a snapshot, and creating an index waits for
+    // all older snapshots.
     let Some(_guard) = Guard::at_once(url, Lock::Indexing)? else { return Ok(None) };
     index_each(connection, now, tell).map(Some)
 }
@@ -251,7 +261,7 @@ fn index_each(connection: &mut Connection, now: DateTime<Utc>, tell: impl Fn(&st
     Ok(made)
 }
 
-/// Makes an index, if it is not there.
+/// Creates an index, unless it exists. Returns whether it was created.
 fn index(
     connection: &mut Connection,
     partition: &str,
@@ -270,7 +280,7 @@ fn index(
     Ok(true)
 }
 
-/// Whether an index is whole; `None` where there is none.
+/// Returns whether an index is valid; `None` if it does not exist.
 fn valid(connection: &mut Connection, name: &str) -> Result<Option<bool>, DbError> {
     row! {
         struct Row {
@@ -301,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_takes_what_no_other_has() {
+    fn a_new_partition_covers_what_no_other_does() {
         for (taken, expected) in [
             (vec![], Some(range(70, 77))),
             (vec![range(70, 77)], None),

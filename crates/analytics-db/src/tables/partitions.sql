@@ -1,4 +1,5 @@
--- The partitions of the table $1 with their ranges of ids. The default one has none.
+-- The partitions of the table $1 with their ranges of ids, except the default one, which has no
+-- range.
 SELECT p.name, p.range[1]::uuid AS from, p.range[2]::uuid AS to
 FROM (
     SELECT c.oid::regclass::text AS name,

@@ -1,4 +1,4 @@
-//! `product_vendors`: what is known about whose a product is.
+//! `product_vendors`: which vendor each product is known to belong to.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ row! {
     }
 }
 
-/// The vendors that are known for the products of these events.
+/// Loads the known vendors of the products of these events.
 pub(crate) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result<ProductVendors, WriteError> {
     let products: BTreeSet<&str> = events.iter().flat_map(|event| products(event)).map(ProductId::as_str).collect();
     if products.is_empty() {
@@ -34,7 +34,8 @@ pub(crate) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result
         statement("SELECT product_id, vendor_id, named_at, event_id FROM product_vendors WHERE product_id = ANY($1)")
             .column(products)
             .load(connection)?;
-    // Stored ids were valid when they were stored; one that is not any more is not known.
+    // Stored ids were valid when they were stored. One that is not valid any more counts as
+    // unknown.
     let known = rows.into_iter().filter_map(|row| {
         let vendor = ProductVendor {
             vendor: VendorId::parse(&row.vendor_id).ok()?,
@@ -50,8 +51,8 @@ fn products(event: &Event) -> impl Iterator<Item = &ProductId> {
     event.content.parts().filter_map(|(part, _)| part.product.as_ref())
 }
 
-/// Stores what the batch learned. Another writer may have committed a newer one meanwhile:
-/// the later event time stands, whoever writes last.
+/// Stores the vendors that the batch's events name. Another writer may have committed a newer one
+/// meanwhile: the one with the later event time is kept, whoever writes last.
 pub(crate) fn store(connection: &mut Connection, _: &CountingLock, vendors: &ProductVendors) -> Result<(), WriteError> {
     let mut learned: Vec<_> = vendors.learned().collect();
     if learned.is_empty() {

@@ -1,5 +1,5 @@
-//! `ratings`: each user's latest rating of each target, and what that does to the averages.
-//! Under the counting lock, so what is read here stands until the commit.
+//! `ratings`: each user's latest rating of each target, and its effect on the averages. Everything
+//! runs under the counting lock, so what is read here does not change until the commit.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,8 @@ row! {
     }
 }
 
-/// Decides which of the proposed ratings stand, stores those, and adds to the averages.
+/// Decides which of the proposed ratings become current, stores those, and adds the changes to the
+/// averages.
 pub(crate) fn settle(
     connection: &mut Connection,
     lock: &CountingLock,
@@ -62,7 +63,7 @@ pub(crate) fn settle(
     all_taken("metrics", rows, histograms.len())
 }
 
-/// Stores ratings as those that stand: metric type, user and rating, in the order of the key.
+/// Stores ratings as the current ones: metric type, user and rating, in the order of the key.
 pub(crate) fn store(
     connection: &mut Connection,
     _: &CountingLock,
@@ -78,7 +79,7 @@ pub(crate) fn store(
     all_taken("ratings", rows, ratings.len())
 }
 
-/// Of these metric types and users, those that have a rating already.
+/// Returns the current ratings of these metric types and users.
 pub(crate) fn standing(
     connection: &mut Connection,
     keys: &[(String, String)],
@@ -98,12 +99,12 @@ pub(crate) fn standing(
     Ok(rated.collect())
 }
 
-/// A number of stars as a column has it.
+/// Converts a number of stars from its column type.
 pub(crate) fn stars(number: i16) -> Option<Stars> {
     Stars::new(u32::try_from(number).ok()?)
 }
 
-/// Replaces the ratings that stand for these users and targets by those of the log.
+/// Replaces the current ratings of these metric types and users by those of the log.
 pub(crate) fn replace(
     connection: &mut Connection,
     lock: &CountingLock,
@@ -122,7 +123,7 @@ pub(crate) fn replace(
     store(connection, lock, &rows)
 }
 
-/// Works out the averages of these targets from the ratings that stand.
+/// Calculates the averages of these targets from the current ratings.
 pub(crate) fn set_averages(
     connection: &mut Connection,
     _: &CountingLock,

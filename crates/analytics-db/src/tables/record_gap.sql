@@ -1,4 +1,5 @@
--- A gap is recorded by whoever still stands at its beginning, in the statement that moves on.
+-- Records a gap and moves the stored offset over it, in one statement, if the stored offset is
+-- where the gap begins.
 WITH moved AS (
     UPDATE ingest_offsets
     SET next_offset = $6, consumed_to = $6, last_record_offset = NULL, last_record_timestamp = NULL, updated_at = now()

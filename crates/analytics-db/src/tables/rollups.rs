@@ -1,4 +1,5 @@
-//! `rollups`: the measures by hour and by day. Their columns are the measures of the catalogue.
+//! `rollups`: the measures by hour and by day. The table has a column for each measure of the
+//! catalogue.
 
 use analytics_core::catalogue::{Measure, ScopeKind};
 use analytics_core::ids::Encoded;
@@ -13,17 +14,17 @@ use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::statement;
 
-/// How many rows one statement changes; a batch has fewer.
+/// Maximum number of rows that one statement changes. A batch has fewer.
 const PIECE: usize = 200_000;
 
-/// Adds a batch's rollups. Rows are taken in the order of their key.
+/// Adds the rollups of a batch. Rows are locked in the order of their keys.
 pub(crate) fn add(
     connection: &mut Connection,
     _: &CountingLock,
     rollups: &HashMap<Bucket, Measures>,
 ) -> Result<(), WriteError> {
-    // NULL is "not counted here": it stays NULL until something is counted, so that a counted zero can be
-    // told from nothing.
+    // NULL means "not counted here". It stays NULL until something is counted, which distinguishes
+    // a counted zero from nothing.
     let sql = format!(
         "INSERT INTO rollups AS r (bucket_start, granularity, scope, subject, currency, {columns}) \
          SELECT a.bucket_start, a.granularity::\"char\", a.scope::\"char\", a.subject, a.currency, {added} FROM {rows} \
@@ -39,8 +40,8 @@ pub(crate) fn add(
     all_taken("rollups", rows, rollups.len())
 }
 
-/// Takes zeros away that nothing was counted for: those of the measures that are given become "not counted
-/// here", and rows without any measure go.
+/// Removes zeros for which nothing was counted: those of the given measures become NULL ("not
+/// counted here"), and rows without any measure are deleted.
 pub(crate) fn forget_zeros(
     connection: &mut Connection,
     _: &CountingLock,
@@ -65,20 +66,20 @@ pub(crate) fn forget_zeros(
     with_rows(connection, &sql, rollups).map(drop)
 }
 
-/// Something for the column of each measure, separated by commas.
+/// Builds a list with an item for the column of each measure, separated by commas.
 fn each(of: impl Fn(&str) -> String) -> String {
     Measure::ALL.map(|measure| of(measure.column())).join(", ")
 }
 
-/// The parameters as rows `a`.
+/// Returns SQL that gives the parameters as rows `a`.
 fn given_rows() -> String {
     let parameters: Vec<String> = (1..=5 + Measure::ALL.len()).map(|number| format!("${number}")).collect();
     let columns = each(|column| column.to_owned());
     format!("unnest({}) AS a (bucket_start, granularity, scope, subject, currency, {columns})", parameters.join(", "))
 }
 
-/// Executes a statement with the rows, in pieces: no statement takes longer than it may, however much is
-/// rebuilt. Returns how many rows it changed.
+/// Executes a statement with the rows, in chunks, so that no statement exceeds its time limit,
+/// however much is rebuilt. Returns how many rows it changed.
 fn with_rows(connection: &mut Connection, sql: &str, rollups: &HashMap<Bucket, Measures>) -> Result<usize, WriteError> {
     let mut rows: Vec<_> = rollups.iter().collect();
     rows.sort_unstable_by_key(|(bucket, _)| *bucket);

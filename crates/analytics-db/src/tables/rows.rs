@@ -1,7 +1,8 @@
-//! Rows in the binary form of COPY, made as they are sent: a batch is never held as rows.
+//! Encodes rows in COPY's binary format while they are sent, so that a batch is never held in
+//! memory as rows.
 //!
-//! [The form](https://www.postgresql.org/docs/15/sql-copy.html) is a header, each row as the number
-//! of its fields and each field after its length, and a trailer.
+//! [The format](https://www.postgresql.org/docs/15/sql-copy.html) is a header, then each row as the
+//! number of its fields and each field preceded by its length, then a trailer.
 
 use std::io::{self, Write};
 
@@ -12,11 +13,11 @@ use uuid::Uuid;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-/// The version of jsonb's binary form; the text follows.
+/// Version of jsonb's binary format; the text follows it.
 const JSONB: u8 = 1;
-/// 2000-01-01, from which PostgreSQL counts microseconds.
+/// 2000-01-01, from which PostgreSQL counts microseconds, in microseconds since 1970.
 const EPOCH: i64 = 946_684_800_000_000;
-/// How many bytes are sent at once.
+/// Number of bytes that are buffered before they are sent.
 const AT_ONCE: usize = 64 << 10;
 
 /// The rows of one COPY.
@@ -27,15 +28,15 @@ pub(super) struct Rows<'a> {
 
 /// A value of a column.
 pub(super) trait Field {
-    /// Writes its length and then itself.
+    /// Writes the length of the value, then the value.
     fn put(&self, out: &mut Vec<u8>);
 }
 
-/// JSON text that was checked when it was decoded.
+/// JSON text that was checked when the record was decoded.
 pub(super) struct Json<'a>(pub(super) &'a str);
 
 impl<'a> Rows<'a> {
-    /// Sends the rows that `write` makes of each item: one, several or none.
+    /// Sends the rows that `write` produces for each item: one, several or none.
     pub(super) fn send<T>(
         out: &'a mut dyn Write,
         items: &[T],
@@ -49,7 +50,7 @@ impl<'a> Rows<'a> {
             .map_err(|error| Error::SerializationError(Box::new(error)))
     }
 
-    /// One row: a field for each column that the COPY names.
+    /// Adds a row, with a field for each column that the COPY names.
     pub(super) fn row<const N: usize>(&mut self, fields: [&dyn Field; N]) -> io::Result<()> {
         if self.unsent.len() >= AT_ONCE {
             self.out.write_all(&self.unsent)?;
@@ -73,7 +74,7 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_length(out: &mut Vec<u8>, length: usize) {
-    // A Kafka record is shorter than 2^31 bytes, and so is what is in it.
+    // A Kafka record is shorter than 2^31 bytes, and so is everything in it.
     out.extend(i32::try_from(length).unwrap_or(i32::MAX).to_be_bytes());
 }
 

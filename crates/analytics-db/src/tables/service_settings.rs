@@ -1,5 +1,5 @@
-//! `service_settings` and `business_clock`: what the numbers depend on, written once, then the same for every
-//! process.
+//! `service_settings` and `business_clock`: the settings and timezone rules that the numbers depend
+//! on. They are stored once and are then the same for every process.
 
 use analytics_core::business::Business;
 use analytics_core::calendar::{Calendar, ClockChange};
@@ -15,13 +15,13 @@ row! {
     }
 }
 
-/// Stores these settings if none are stored yet, with the rules of the timezone, and then checks them. Where
-/// rules are stored, those of the future are replaced by those of this program's tz database: governments change
-/// their minds. Processes read them at their start, so a change becomes effective two days ahead at the
-/// earliest.
+/// Stores these settings and the rules of the timezone if none are stored yet, then checks them. If
+/// rules are stored, the future ones are replaced by those of this program's tz database, because
+/// governments change them. Processes read the rules at startup, so only changes that are at least
+/// two days ahead are stored.
 ///
 /// # Errors
-/// As [`check`].
+/// Those of [`check`].
 pub fn store_or_check(connection: &mut Connection, business: Business) -> Result<(), DbError> {
     statement("INSERT INTO service_settings (base_currency, business_timezone) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .value(business.base_currency.code())
@@ -32,11 +32,11 @@ pub fn store_or_check(connection: &mut Connection, business: Business) -> Result
     check(connection, business)
 }
 
-/// Checks that the database was made with these settings, and has the calendar follow the stored rules of its
-/// timezone.
+/// Checks that the database was created with these settings, and makes the calendar use the stored
+/// rules of its timezone.
 ///
 /// # Errors
-/// [`DbError::Unusable`] naming the setting and both values.
+/// [`DbError::Unusable`] names the setting and both values.
 pub fn check(connection: &mut Connection, business: Business) -> Result<(), DbError> {
     check_settings(connection, business)?;
     business.calendar.follow(rules(connection)?);
@@ -62,7 +62,8 @@ fn check_settings(connection: &mut Connection, business: Business) -> Result<(),
     Ok(())
 }
 
-/// Stores the rules of this program's tz database: all of them where there are none, else those of the future.
+/// Stores the rules of this program's tz database: all of them if none are stored, otherwise those
+/// that start more than two days from now.
 fn store_rules(connection: &mut Connection, calendar: Calendar) -> Result<(), DbError> {
     let rules = calendar.own_rules();
     statement(

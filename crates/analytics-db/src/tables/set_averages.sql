@@ -1,4 +1,4 @@
--- Sets the averages of some targets to what their current ratings sum to; the caller holds the counting lock.
+-- Sets the averages of some targets from their current ratings. The caller holds the counting lock.
 WITH current AS (
     SELECT t.type,
         ARRAY[count(*) FILTER (WHERE r.stars = 1), count(*) FILTER (WHERE r.stars = 2),

@@ -1,5 +1,5 @@
--- Leaves a trace of each action, and closes the letters whose events are counted by now. A letter
--- that is already closed by a replay gets no trace of being read again.
+-- Records each action, and closes the letters whose events are counted now. If a letter was closed
+-- already by a replay, reading its record again is not recorded.
 WITH done AS (
     SELECT a.letter, a.action, a.actor, a.result, a.event_id, a.detail, a.corrected
     FROM unnest($1, $2, $3, $4, $5, $6, $7)

@@ -1,5 +1,5 @@
--- Of these metric types and users, the ratings that stand. One by one, by the key: a join may be
--- planned as a hash of all ratings there ever were. LIMIT keeps the planner from making it one.
+-- The current ratings of these metric types and users. Each is found by its key: a join may be
+-- planned as a hash of all ratings. LIMIT keeps the planner from turning the subquery into a join.
 SELECT o.number, r.stars, r.rated_at, r.event_id
 FROM unnest($1, $2) WITH ORDINALITY AS o (metric_type, user_id, number)
 CROSS JOIN LATERAL (

@@ -1,4 +1,5 @@
--- A topic was made again: its partitions start over, and what they held and was not counted is a gap.
+-- A topic was recreated: its partitions start over, and what the deleted topic held and was not
+-- counted is recorded as a gap.
 WITH before AS (
     SELECT o.partition, o.next_offset, greatest(o.next_offset, o.high_watermark) AS ended
     FROM ingest_offsets o

@@ -1,4 +1,4 @@
-//! A metric set by hand, and the event that says who did it, why, and by how much.
+//! Sets a metric by hand, and logs an event that says who did it, why, and by how much it changed.
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
@@ -21,26 +21,26 @@ use crate::tables::batches::{self, Kind};
 use crate::tables::{event_days, event_log, metrics, rollups};
 use crate::{Connection, DbError};
 
-/// What somebody wants a metric to be.
+/// A request to set a metric.
 #[derive(Debug, Clone)]
 pub struct Adjustment {
     /// The metric's type.
     pub metric_type: String,
-    /// Its new value; `None` leaves it.
+    /// Its new value; `None` keeps the current one.
     pub value: Option<i64>,
-    /// Its new metadata; `None` leaves it.
+    /// Its new metadata; `None` keeps the current one.
     pub metadata: Option<RawJson>,
-    /// Why.
+    /// The reason given.
     pub reason: Option<String>,
-    /// Who.
+    /// The person who sets it.
     pub actor: String,
 }
 
-/// Sets a metric. The difference to what stands is taken under the lock that counting takes, so
-/// that events counted meanwhile are neither lost nor doubled. Returns the logged event's id.
+/// Sets a metric. The difference to the current value is computed under the counting lock, so that
+/// events counted meanwhile are neither lost nor counted twice. Returns the id of the logged event.
 ///
 /// # Errors
-/// [`WriteError`]; nothing is changed then.
+/// [`WriteError`]; then nothing is changed.
 pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Business) -> Result<Uuid, WriteError> {
     row! {
         struct Current {
@@ -71,7 +71,7 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
     })
 }
 
-/// What the event of an adjustment says.
+/// The payload of an adjustment's event.
 #[derive(Serialize)]
 struct Said<'a> {
     r#type: &'a str,
@@ -83,7 +83,7 @@ struct Said<'a> {
     actor: &'a str,
 }
 
-/// The event that logs the adjustment, on the day on which it is made.
+/// Builds the event that logs the adjustment, on the day on which it is made.
 fn event(
     adjustment: &Adjustment,
     delta: Option<i64>,

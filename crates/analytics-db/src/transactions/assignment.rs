@@ -1,5 +1,5 @@
-//! What a worker tells of its assignment: where partitions start, which topics there are, what was lost, and
-//! that it is alive.
+//! What a worker stores about its assignment: where partitions start, which topics exist, which
+//! records were lost, and that it is alive.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,9 @@ use crate::tables::ingest_offsets::{self, Gap};
 use crate::tables::ingest_topics;
 use crate::{Connection, DbError};
 
-/// Stores how many partitions the topics have that a group counts (0: a topic does not exist), and that it
-/// counts no others. What a topic had when it was first stored stays.
+/// Stores how many partitions each topic of a group has (0: the topic does not exist), and that the
+/// group counts no other topics. The number of partitions with which a topic was first stored is
+/// kept.
 ///
 /// # Errors
 /// [`DbError`].
@@ -25,8 +26,9 @@ pub fn register(
     run_once(connection, "register", |connection| ingest_topics::register(connection, consumer_group, topics))
 }
 
-/// Stores the id that Kafka gives a topic now. Where it had another one the topic was made again: what it
-/// held and was not counted is a gap, and every partition starts over. Returns whether that was so.
+/// Stores the current Kafka id of a topic. If another id was stored, the topic was recreated: what
+/// it held and was not counted is recorded as a gap, and every partition starts over. Returns
+/// whether the topic was recreated.
 ///
 /// # Errors
 /// [`DbError`].
@@ -42,7 +44,7 @@ pub fn identify(
     })
 }
 
-/// Stores where a partition that was never assigned before starts; a row that is there stays.
+/// Stores where counting of a partition starts. A row that exists already stays unchanged.
 ///
 /// # Errors
 /// [`DbError`].
@@ -55,8 +57,8 @@ pub fn start(
     run_once(connection, "start", |connection| ingest_offsets::start(connection, consumer_group, partition, at))
 }
 
-/// Records a gap, and moves the stored offset over it. Returns whether the offset still stood where the
-/// gap begins.
+/// Records a gap, and moves the stored offset over it. Returns false, without changing anything, if
+/// the stored offset is not where the gap begins.
 ///
 /// # Errors
 /// [`DbError`].
@@ -72,8 +74,8 @@ pub fn record_gap(
     })
 }
 
-/// Says that a worker is alive and what it knows of its partitions. Only for rows that stand where the
-/// worker believes them to be; returns how many did.
+/// Stores that a worker is alive, and what it knows about its partitions. Only updates rows whose
+/// stored offset is where the worker expects it; returns how many.
 ///
 /// # Errors
 /// [`DbError`].
@@ -83,7 +85,7 @@ pub fn heartbeat(
     partitions: &[(TopicPartition, Offset, Progress)],
 ) -> Result<usize, DbError> {
     run_once(connection, "heartbeat", |connection| {
-        // Whoever holds a row for longer must not keep the others from being told of.
+        // A row that is locked for longer must not delay the heartbeats of the others.
         connection.batch_execute("SET LOCAL lock_timeout = '1s'")?;
         ingest_offsets::heartbeat(connection, consumer_group, partitions)
     })

@@ -1,9 +1,9 @@
-//! Counting a batch: what it changes, all of it or nothing.
+//! Counts a batch in one transaction: either everything is committed or nothing.
 //!
-//! The order of the statements is the design's: identities first, then what may run beside
-//! other writers (COPY), then the counting lock and what is counted under it, offsets first.
-//! That the offsets move in the same transaction, and only from where this writer believes them
-//! to be, is what makes every record count once.
+//! The order of the statements matters. Identities are claimed first; then comes what may run
+//! concurrently with other writers (COPY); then the counting lock is taken, and under it the
+//! offsets move first and the numbers are added. Every record counts once because the stored
+//! offsets move in the same transaction, and only from where this writer expects them.
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ use crate::tables::{
     dead_letters, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors, ratings, rollups,
 };
 
-/// Counts a batch. On success everything in it is committed, on any error nothing is; after a
-/// lost answer to COMMIT the next attempt is [`WriteError::Fenced`], and the stored offset says
-/// what was kept.
+/// Counts a batch. On success everything in it is committed, on an error nothing is. If the answer
+/// to COMMIT is lost, the next attempt is [`WriteError::Fenced`], and the stored offsets show
+/// whether the batch was committed.
 ///
 /// # Errors
-/// [`WriteError`], by what to do next.
+/// [`WriteError`], whose variants say what to do next.
 pub fn count(
     connection: &mut Connection,
     batch: &mut Batch,
@@ -58,9 +58,10 @@ pub fn count(
     })
 }
 
-/// Records of the batch that were refused when they were read before, and can be decoded now: a
-/// time that lay ahead has come, a limit was raised. Their places tell whether a replay counted
-/// them meanwhile.
+/// Finds records of the batch that were rejected when they were read before and can be decoded now:
+/// a time that lay in the future has passed, or a limit was raised. Their events are also
+/// identified by place, which shows whether a replay has counted them meanwhile. Returns their
+/// numbers in the batch and the ids of their dead letters.
 fn refused_before(connection: &mut Connection, batch: &mut Batch) -> Result<Vec<(usize, Uuid)>, WriteError> {
     let letters = dead_letters::of_spans(connection, &batch.spans)?;
     let mut before = Vec::new();
@@ -77,7 +78,7 @@ fn refused_before(connection: &mut Connection, batch: &mut Batch) -> Result<Vec<
     Ok(before)
 }
 
-/// Closes the dead letters of records that could be counted now that they were read again.
+/// Closes the dead letters of records that were read again and could be counted.
 fn settle_reread(
     connection: &mut Connection,
     refused_before: &[(usize, Uuid)],
@@ -90,15 +91,15 @@ fn settle_reread(
     dead_letters::settle(connection, &refused_before.iter().filter_map(action).collect::<Vec<_>>())
 }
 
-/// What is to be added once the counting lock is held.
+/// What is added once the counting lock is held.
 pub(super) struct Counting {
-    /// `None` where there are no events: nothing changes then.
+    /// `None` if there are no events; then nothing is added.
     batch: Option<BatchId>,
     vendors: ProductVendors,
     deltas: Deltas,
 }
 
-/// Decides and logs events: the part that may run beside other writers.
+/// Attributes, counts and logs events. This part may run concurrently with other writers.
 pub(super) fn log(
     connection: &mut Connection,
     mut events: Vec<&mut Event>,
@@ -130,17 +131,17 @@ impl Counting {
     }
 }
 
-/// A batch after its identities were looked up.
+/// A batch whose identities were looked up.
 pub(super) struct Judged<'a> {
     pub(super) events: Vec<&'a mut Event>,
     rejected: Vec<(&'a Record, Rejection)>,
     tallies: BTreeMap<TopicPartition, Tally>,
     written: Written,
-    /// What became of each item.
+    /// The result for each item.
     pub(super) outcomes: Vec<Outcome>,
 }
 
-/// Looks every identity up and sorts the batch into events to count, repetitions and rejections.
+/// Looks up every identity, and divides the batch into events to count, duplicates and rejections.
 pub(super) fn judge<'a>(
     connection: &mut Connection,
     items: &'a mut [Item],

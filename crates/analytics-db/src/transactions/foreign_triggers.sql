@@ -1,4 +1,5 @@
--- Triggers on the tables that counting writes, and on their partitions, that no migration made.
+-- Enabled triggers, on the tables that counting writes and on their partitions, that no migration
+-- created.
 SELECT DISTINCT t.tgname || ' on ' || coalesce(i.inhparent, t.tgrelid)::regclass AS named
 FROM pg_trigger t
 LEFT JOIN pg_inherits i ON i.inhrelid = t.tgrelid

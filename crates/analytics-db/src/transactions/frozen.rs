@@ -1,9 +1,10 @@
-//! Writers that froze in the middle of a COPY.
+//! Ends the sessions of writers that froze in the middle of a COPY.
 //!
-//! PostgreSQL waits for the rest of a COPY for as long as the connection stands, whatever limits are set,
-//! and a frozen process keeps its connections. What such a writer holds (the ids and identities of its
-//! batch) others wait for in vain: they end it. Its transaction is taken back, and its records, which
-//! nobody has counted, are counted by whoever owns the partition now.
+//! PostgreSQL waits for the rest of a COPY as long as the connection exists, whatever time limits
+//! are set, and a frozen process keeps its connections. Such a writer would hold the ids and
+//! identities of its batch, for which others wait, without end. Therefore a waiting writer ends its
+//! session. Its transaction is rolled back, and its records, which are not counted yet, are counted
+//! by the current owner of the partition.
 
 use std::thread;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use std::time::Duration;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// Between two looks at a COPY. One that is well goes on between them.
+/// Pause between two looks at a COPY. A healthy one makes progress between them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Copies into the log by our own role that began seconds ago, and of which the server waits for the rest.
+/// COPY commands into the log, run by our own role, for whose data the server has been waiting for
+/// more than 5 seconds.
 const COPIES: &str = "pg_stat_progress_copy JOIN pg_stat_activity USING (pid) \
      WHERE pid <> pg_backend_pid() AND pg_stat_activity.datname = current_database() AND usename = current_user \
      AND relid IN ('event_logs'::regclass, 'order_lines'::regclass) AND wait_event = 'ClientRead' \
@@ -23,12 +25,12 @@ const COPIES: &str = "pg_stat_progress_copy JOIN pg_stat_activity USING (pid) \
 row! {
     struct Row {
         pid: i32,
-        /// How much of the COPY has come.
+        /// Number of bytes of the COPY that have arrived.
         bytes: i64,
     }
 }
 
-/// Ends writers that froze in mid-COPY, and returns how many.
+/// Ends the sessions of writers that froze during a COPY, and returns how many.
 ///
 /// # Errors
 /// [`DbError`].
@@ -40,14 +42,14 @@ pub fn end_frozen(connection: &mut Connection) -> Result<usize, DbError> {
     }
     thread::sleep(PAUSE);
     let query = format!(
-        // OFFSET keeps the planner from ending sessions before it has looked at them.
+        // OFFSET 0 keeps the planner from ending sessions before it has checked them.
         "SELECT pid, bytes FROM (SELECT pid, bytes_processed AS bytes FROM {COPIES} OFFSET 0) s \
          WHERE (pid, bytes) IN (SELECT * FROM unnest($1, $2)) AND pg_terminate_backend(pid, $3)"
     );
     let ended: Vec<Row> = statement(query)
         .column(suspects.iter().map(|row| row.pid))
         .column(suspects.iter().map(|row| row.bytes))
-        // How long to wait for its end, in milliseconds.
+        // How long to wait for the session to end, in milliseconds.
         .value(2_000)
         .load(connection)?;
     Ok(ended.len())

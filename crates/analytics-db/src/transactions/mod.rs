@@ -1,7 +1,7 @@
-//! What happens together: each file is one transaction, all of it or nothing.
+//! The transactions that write, one file each. A transaction is committed completely or not at all.
 //!
-//! `runner` runs them; `count` is the one that counts a batch, `refusal` and `frozen` are what a writer does
-//! when it does not succeed. The others add to the same numbers by the same statements.
+//! `runner` runs them. `count` counts a batch; `refusal` and `frozen` are used when that fails. The
+//! others add to the same numbers with the same statements.
 
 pub mod adjust;
 pub mod assignment;

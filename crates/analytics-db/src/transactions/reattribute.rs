@@ -1,8 +1,8 @@
-//! Views and lines that were counted for nobody, given the vendor that is known now.
+//! Attributes logged views and lines without a vendor to the vendor that is known now.
 //!
-//! Counting takes a vendor from earlier records only, so that it never depends on what comes later.
-//! An operator may decide otherwise afterwards: what was decided about the events is changed in the
-//! log, and what that moves is added to the numbers, in the same transaction.
+//! Counting attributes by earlier records only, so that its result never depends on later ones. An
+//! operator may decide otherwise afterwards. Then the attribution is changed in the log, and the
+//! resulting changes are added to the numbers, in the same transaction.
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
@@ -23,25 +23,25 @@ use crate::tables::logged_events::{self, Logged};
 use crate::tables::{metrics, product_vendors, rollups};
 use crate::{Connection, DbError};
 
-/// How many events one transaction changes.
+/// Maximum number of events that one transaction changes.
 const PIECE: i64 = 2_000;
 
-/// What a piece of the log was changed by.
+/// The result for a chunk of the log.
 #[derive(Debug, Default)]
 pub struct Moved {
-    /// Events of which a part has a vendor now.
+    /// Number of events of which a part has a vendor now.
     pub events: usize,
-    /// What that adds to which number; what it takes away is negative.
+    /// What this adds to the numbers; negative where it subtracts.
     pub deltas: Deltas,
-    /// Where the next piece begins; `None` at the end of the log.
+    /// Where the next chunk begins; `None` at the end of the log.
     pub next: Option<EventId>,
 }
 
-/// Gives the next piece of vendorless events from `after` on the vendors that are known now. With
-/// `dry_run` nothing is changed.
+/// Attributes the next chunk of events after `after` that have no vendor and whose vendor is known
+/// now. With `dry_run` nothing is changed.
 ///
 /// # Errors
-/// [`WriteError`]; nothing of the piece is changed then.
+/// [`WriteError`]; then nothing of the chunk is changed.
 pub fn reattribute(
     connection: &mut Connection,
     business: Business,
@@ -58,8 +58,8 @@ pub fn reattribute(
     })
 }
 
-/// The next events after an id of which a part names a product, and has no vendor although one is
-/// known.
+/// Returns the ids of the next events of which a part names a product and has no vendor although
+/// one is known.
 fn vendorless(connection: &mut Connection, after: EventId) -> Result<Vec<Uuid>, DbError> {
     row! {
         struct Row {
@@ -74,7 +74,7 @@ fn vendorless(connection: &mut Connection, after: EventId) -> Result<Vec<Uuid>, 
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Gives the events their vendors; without the lock nothing is changed.
+/// Attributes the events. Without the lock nothing is changed.
 fn change(
     connection: &mut Connection,
     business: Business,
@@ -85,7 +85,7 @@ fn change(
     let logged = logged_events::by_ids(connection, &as_of, ids)?;
     let mut events: Vec<(i16, Event)> = logged
         .into_iter()
-        // An event that was changed in the log keeps its broken seal.
+        // Events that were changed in the log are skipped, so that their seals stay broken.
         .filter(|logged| logged.tampered.is_none())
         .filter_map(|Logged { rules_version, event, .. }| Some((rules_version, event.ok()?)))
         .collect();
@@ -110,7 +110,7 @@ fn change(
     Ok(Moved { events: changed.len(), deltas: after, next: None })
 }
 
-/// Changes the decisions in the log.
+/// Changes the attribution in the log.
 fn store(connection: &mut Connection, changed: &[(i16, Event)]) -> Result<(), WriteError> {
     let own = |event: &Event| event.content.about().1.map(|vendor| vendor.as_str().to_owned());
     let owned: Vec<Option<String>> = changed.iter().map(|(_, event)| own(event)).collect();

@@ -1,14 +1,15 @@
-//! Finding the record that the database will not take.
+//! Finds the records that the database refuses.
 //!
-//! Decoding lets nothing through that PostgreSQL 15 with stock settings refuses. Should a server
-//! refuse something all the same (a smaller stack, a stricter encoding, a rule that an operator
-//! added), the batch fails again and again while the database is well. Then its records are tried
-//! by themselves, all, then halves, down to the culprit.
+//! Decoding accepts nothing that PostgreSQL 15 with default settings refuses. A server may still
+//! refuse something: because of a smaller stack, a stricter encoding, a constraint added by an
+//! operator. Then the batch fails every time although the database works. In that case its records
+//! are tested without the rest of the transaction: all of them, then halves, down to the records
+//! that fail.
 //!
-//! First by statements that only evaluate the values, so that nothing but the values can make
-//! them fail; then by writing them for a moment, in a transaction that is taken back. A full disk
-//! or a lock can make that fail too. A violated rule says so itself; of any other failure a
-//! record is guilty only if, right then, the database takes a witness in its place: the same
+//! The first test only evaluates the values, so that nothing else can make it fail. The second
+//! writes the events in a transaction that is rolled back. A full disk or a lock can make that one
+//! fail too. A violated constraint is reported as such. After any other failure, a record is
+//! rejected only if the database accepts a comparison event (`witness`) at the same time: the same
 //! event with as many bytes of other text.
 
 use std::collections::BTreeSet;
@@ -34,13 +35,13 @@ use crate::{Connection, DbError};
 /// Turns the records that the database refuses into rejections, and returns how many there were.
 ///
 /// # Errors
-/// [`DbError`] where the database is not well; then nothing was found out.
-/// [`DbError::Unusable`] where an operator's triggers may be what refuses them.
+/// [`DbError`] if the database does not work; then nothing was found out. [`DbError::Unusable`] if
+/// triggers added by an operator may be the cause.
 pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
     let triggers = run_once(connection, "refusal", foreign_triggers)?;
     if !triggers.is_empty() {
         return Err(DbError::Unusable(format!(
-            "triggers that are not this service's may refuse good records, and have to be dropped: {}",
+            "triggers that are not part of this service may refuse good records and must be dropped: {}",
             triggers.join(", ")
         )));
     }
@@ -64,7 +65,7 @@ pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: 
     Ok(refused)
 }
 
-/// Why the database refuses one of these events, if it does.
+/// Returns why the database refuses one of these events, if it does.
 fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<String>, DbError> {
     if events.is_empty() {
         return Ok(None);
@@ -75,7 +76,7 @@ fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<Stri
         Ok(query.column(&values).execute(connection)?)
     });
     if let Err(error) = evaluated {
-        // Only a database that is well can refuse.
+        // The refusal only counts if the database works.
         connection.batch_execute("SELECT 1")?;
         return Ok(Some(error.to_string()));
     }
@@ -86,7 +87,8 @@ fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<Stri
             let witnesses: Vec<Event> = events.iter().map(|event| witness(event)).collect();
             let witnesses: Vec<&Event> = witnesses.iter().collect();
             if !matches!(attempt(connection, &witnesses)?, Attempt::Taken) {
-                // The database takes nothing of the kind: it is not the records.
+                // The database does not accept the comparison events either: the records are not
+                // the cause.
                 return Ok(None);
             }
             match attempt(connection, events)? {
@@ -97,19 +99,20 @@ fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<Stri
     }
 }
 
-/// How writing some events for a moment went.
+/// The result of writing some events and rolling back.
 enum Attempt {
     Taken,
-    /// A rule of the tables is violated, which only values can do.
+    /// A constraint of the tables is violated. Only values can cause that.
     Refused(String),
-    /// For whatever reason.
+    /// Failed for any other reason.
     Failed(String),
 }
 
-/// Writes events and takes that back.
+/// Writes events in a transaction that is rolled back.
 fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, DbError> {
     let tried = run_once(connection, "refusal", |connection| {
-        // Under ids of its own, so that whoever has written the same events, or is writing them, is not waited for.
+        // Under new ids, so that it does not wait for a writer that has written the same events or
+        // is writing them.
         let copies: Vec<Event> =
             events.iter().map(|event| Event { id: fresh_id(event.id), ..(*event).clone() }).collect();
         let batch = batches::new_id(connection)?;
@@ -126,19 +129,19 @@ fn attempt(connection: &mut Connection, events: &[&Event]) -> Result<Attempt, Db
     }
 }
 
-/// Whose fault a failed statement is.
+/// What caused a statement to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A rule of the tables is violated, which only a record can do.
+    /// A record: it violates a constraint of the tables.
     Record,
-    /// Good records are refused by an index that an operator added.
+    /// A unique index added by an operator, which refuses good records.
     Operator,
-    /// A record's, the database's, or somebody else's.
+    /// A record, the database, or something else.
     Unclear,
 }
 
-/// Whose fault a failed statement of a batch is, as far as it says so. What the service's own keys refuse
-/// never comes here: see [`WriteError::AlreadyLogged`].
+/// Returns what caused a statement of a batch to fail, as far as the error shows it. Violations of
+/// the service's own primary keys are never passed here: see [`WriteError::AlreadyLogged`].
 #[must_use]
 pub fn fault(error: &Error) -> Fault {
     use DatabaseErrorKind::{
@@ -153,8 +156,8 @@ pub fn fault(error: &Error) -> Fault {
     }
 }
 
-/// Triggers on the tables of counting that no migration made. Whatever fails while they are there may be
-/// their doing.
+/// Returns the triggers, on the tables that counting writes, that no migration created. While they
+/// exist, any failure may be caused by them.
 fn foreign_triggers(connection: &mut Connection) -> Result<Vec<String>, DbError> {
     row! {
         struct Row {
@@ -165,8 +168,8 @@ fn foreign_triggers(connection: &mut Connection) -> Result<Vec<String>, DbError>
     Ok(rows.into_iter().map(|row| row.named).collect())
 }
 
-/// The same event, in the same place of the log, with as many bytes of text that does not shrink:
-/// whatever room the event needs, the witness needs too.
+/// Builds a comparison event: the same event, in the same partition of the log, with as many bytes
+/// of incompressible text. Whatever space the event needs, this one needs too.
 fn witness(event: &Event) -> Event {
     let mut text = String::with_capacity(event.metadata.len() + 32);
     while text.len() + 8 < event.metadata.len() {
@@ -176,15 +179,15 @@ fn witness(event: &Event) -> Event {
     Event { id: fresh_id(event.id), metadata: format!(r#"{{"w":"{text}"}}"#), ..event.clone() }
 }
 
-/// Another id in the same place of the log.
+/// Returns another id with the same time, so that it is in the same partition of the log.
 fn fresh_id(id: EventId) -> EventId {
     let mut bytes = *Uuid::new_v4().as_bytes();
     bytes.iter_mut().zip(id.0.as_bytes()).take(6).for_each(|(byte, time)| *byte = *time);
     EventId(Uuid::new_v8(bytes))
 }
 
-/// Turns the events into rejections whose amounts do not fit into a metric any more, on top of what
-/// stands and of the events before them.
+/// Rejects the events whose amounts no longer fit into a metric, given its current value and the
+/// events before them in the batch.
 fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
     row! {
         struct Standing {
@@ -216,7 +219,7 @@ fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: 
                 *sums.entry(metric_type).or_default() += sum;
             }
         } else {
-            let detail = "its amount does not fit into a metric any more";
+            let detail = "its amounts do not fit into a metric any more";
             *decoded = Err(Rejection::new(Reason::Unstorable, detail));
             rejected += 1;
         }

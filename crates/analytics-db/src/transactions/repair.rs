@@ -1,9 +1,10 @@
-//! Making what stands agree with the log again.
+//! Makes the numbers agree with the event log again.
 //!
-//! Sums are corrected by what they lack, not by what they should be: the difference was taken at one
-//! snapshot, and what was counted since is in both. It is added in one transaction under the
-//! counting lock, by the statements that add any batch, so readers see the wrong number or the
-//! right one. Ratings do not add up; they are read from the log again under the lock.
+//! Sums are corrected by adding what they lack, not by setting them: the differences were found in
+//! one snapshot, and what was counted since then is contained in both sides. They are added in one
+//! transaction under the counting lock, by the same statements as any batch, so readers see either
+//! the wrong number or the right one. Ratings are not sums; they are read from the log again under
+//! the lock.
 
 use std::collections::BTreeSet;
 
@@ -20,23 +21,23 @@ use crate::tables::{event_days, metrics, ratings, rollups};
 /// What is to be added and set.
 #[derive(Default)]
 pub(crate) struct Corrections {
-    /// What counters, ratios, rollups and counts of events lack.
+    /// What counters, ratios, rollups and event counts lack.
     pub(crate) deltas: Deltas,
-    /// Parts of counters that nothing was counted for.
+    /// Rollups for which nothing was counted.
     pub(crate) made_up: Deltas,
-    /// What counters lack, by type; some may be unknown to the catalogue.
+    /// What counters lack, by type. The catalogue may not define some of the types.
     pub(crate) counters: Vec<(String, i128)>,
-    /// Metric types and users whose standing rating is to be read again.
+    /// Metric types and users whose current rating is to be read from the log again.
     pub(crate) ratings: Vec<(String, String)>,
-    /// Averages to be worked out again.
+    /// Metric types of averages to be calculated again.
     pub(crate) averages: BTreeSet<String>,
 }
 
 /// Ratings by metric type and user.
 pub(crate) type Ratings = HashMap<(String, String), Rated>;
 
-/// Adds what is missing. `guard` is the right to [repair](crate::locks::Lock::Repair), held since before the
-/// differences were found; `in_log` reads the ratings that should stand.
+/// Adds what is missing. `guard` holds the lock [`Repair`](crate::locks::Lock::Repair) since before
+/// the differences were found. `in_log` reads the correct ratings from the log.
 pub(crate) fn repair<E: Failure + From<WriteError>>(
     connection: &mut Connection,
     guard: &mut Guard,
@@ -56,7 +57,7 @@ pub(crate) fn repair<E: Failure + From<WriteError>>(
         rollups::add(connection, &lock, &deltas.rollups)?;
         rollups::forget_zeros(connection, &lock, &made_up.rollups)?;
         event_days::add(connection, &lock, &deltas.events)?;
-        // What is missing must not have been added by another repair since the snapshot.
+        // If the lock was lost, another repair may have added the same since the snapshot.
         guard.check()?;
         Ok(())
     })

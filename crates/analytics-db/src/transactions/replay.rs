@@ -1,7 +1,7 @@
-//! Dead letters, tried again: the ordinary decoding, and the one transaction.
+//! Replays dead letters, with the ordinary decoding and counting.
 //!
-//! A replayed record keeps the place at which it stood in the log, and its place is one of its
-//! identities: however often it is replayed, with whatever corrections, it counts once.
+//! A replayed record keeps its place in Kafka, and its place is one of its identities: however
+//! often it is replayed, and with whatever corrections, it counts once.
 
 use analytics_core::business::Business;
 use analytics_core::events::Decoder;
@@ -20,38 +20,38 @@ use crate::tables::batches::Kind;
 use crate::tables::dead_letters::{self, State};
 use crate::{Connection, DbError};
 
-/// What became of a dead letter that was to be replayed.
+/// The result of replaying one dead letter.
 #[derive(Debug)]
 pub struct Replayed {
     /// The dead letter.
     pub id: Uuid,
-    /// What came of it.
+    /// The result, or why it was not replayed.
     pub result: Result<Outcome, NotReplayed>,
 }
 
-/// Why a dead letter was not even tried.
+/// Why a dead letter was not replayed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReplayed {
-    /// There is none of this id.
+    /// No dead letter has this id.
     #[error("there is no such dead letter")]
     Unknown,
-    /// Its bytes are gone.
-    #[error("it was discarded, and its bytes with it: give a corrected payload")]
+    /// It was discarded, and its payload deleted.
+    #[error("its payload was deleted when it was discarded: give a corrected payload")]
     Discarded,
-    /// It was larger than what is kept.
-    #[error("its bytes were not kept whole: give a corrected payload")]
+    /// Its payload was cut or not kept.
+    #[error("its payload was not kept completely: give a corrected payload")]
     Cut,
-    /// This process counts other topics.
-    #[error("its topic is none of those that this process is told to count: check KAFKA_TOPICS")]
+    /// This process does not count its topic.
+    #[error("this process does not count its topic: check KAFKA_TOPICS")]
     Topic,
-    /// The database did not take it.
-    #[error("the database did not take it: {0}")]
+    /// The transaction failed.
+    #[error("the database did not store it: {0}")]
     Refused(String),
 }
 
-/// How many dead letters one transaction replays at most.
+/// Maximum number of dead letters in one transaction.
 const MOST: usize = 500;
-/// How many bytes of payloads one transaction replays, unless a single one has more.
+/// Maximum number of payload bytes in one transaction, unless a single dead letter has more.
 const MOST_BYTES: i64 = 16 << 20;
 
 row! {
@@ -69,11 +69,12 @@ row! {
     }
 }
 
-/// Replays dead letters; all of them with the corrected payload, if one is given. `actor` is who
-/// does it. One that the database does not take holds no other one up.
+/// Replays dead letters. If `corrected` is given, it replaces the payload of each. `actor` is who
+/// does it. One that the database refuses does not keep the others from being replayed.
 ///
 /// # Errors
-/// [`WriteError`] where the database cannot be reached; some may have been replayed then.
+/// [`WriteError`] if the database cannot be reached; some of the dead letters may have been
+/// replayed then.
 pub fn replay(
     connection: &mut Connection,
     ids: &[Uuid],
@@ -102,7 +103,7 @@ pub fn replay(
     Ok(replayed)
 }
 
-/// Cuts the letters into what one transaction can hold.
+/// Divides the letters into chunks for one transaction each.
 fn pieces(connection: &mut Connection, ids: &[Uuid]) -> Result<Vec<Vec<Uuid>>, WriteError> {
     row! {
         struct Size {
@@ -172,8 +173,9 @@ fn replay_piece(
     })
 }
 
-/// Counts the records like any batch, but for offsets, which do not move, and dead letters, which
-/// are there. The counting lock is held from here on.
+/// Counts the records like any batch, except that offsets do not move and that no dead letters are
+/// written, because they exist already. Takes the counting lock, which is held until the end of the
+/// transaction.
 fn count(connection: &mut Connection, items: &mut [Item], business: Business) -> Result<Vec<Outcome>, WriteError> {
     let judged = judge(connection, items, Reread::Possible)?;
     let counting = log(connection, judged.events, business)?;
@@ -200,10 +202,11 @@ fn item(record: Record, decoder: &Decoder, now: DateTime<Utc>) -> Item {
 }
 
 impl Row {
-    /// The record as it was, or with the corrected payload in its place.
+    /// Returns the original record, or the record with the corrected payload.
     fn record(self, corrected: Option<&[u8]>, decoder: &Decoder) -> Result<Record, NotReplayed> {
         if decoder.topics.event_type(&self.topic).is_none() {
-            // It would be logged as something else, and never counted.
+            // Without its topic in KAFKA_TOPICS it would be logged as something else and never
+            // counted.
             return Err(NotReplayed::Topic);
         }
         let kept = self.payload.as_ref().map_or(0, Vec::len);
@@ -228,7 +231,7 @@ impl Row {
     }
 }
 
-/// A header as the dead letter has it; values that were no text are there in hexadecimal.
+/// Reads a header from its stored form; values that were not text are stored in hexadecimal.
 fn header(stored: &Value) -> Header {
     let text = |name: &str| stored.get(name).and_then(Value::as_str);
     let bytes = |digits: &str| hex::decode(digits).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The one way to run a transaction that writes: with a name, limits, attempts, and somebody who is told how it
-//! went.
+//! Runs every transaction that writes: with a name, time limits, several attempts, and an observer
+//! that is called when it ends.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -11,38 +11,38 @@ use diesel::result::{DatabaseErrorKind, Error};
 use crate::error::{LOCK_TIMEOUT, WriteError};
 use crate::{Connection, DbError};
 
-/// How long a statement may take, in seconds. A batch that needs longer has to be smaller.
+/// Maximum time of a statement, in seconds. A batch that needs longer has to be smaller.
 pub const STATEMENT_SECONDS: u64 = 60;
 
-/// How often a transaction is tried that another one got in the way of.
+/// Maximum number of attempts of a transaction that conflicts with others.
 const ATTEMPTS: u32 = 3;
 
-/// A transaction that is over.
+/// A transaction that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Finished {
     /// Its name.
     pub name: &'static str,
-    /// What became of it.
+    /// How it ended.
     pub outcome: Outcome,
-    /// How often it was tried again, because another transaction got in the way.
+    /// How often it was repeated because it conflicted with another transaction.
     pub repeated: u32,
-    /// How long it took, with all attempts.
+    /// How long it took, including all attempts.
     pub took: Duration,
 }
 
-/// What became of a transaction.
+/// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It was committed.
     Committed,
-    /// It was taken back on purpose.
+    /// It was rolled back on purpose.
     RolledBack,
-    /// It failed, and nothing of it was kept.
+    /// It failed, and was rolled back.
     Failed,
 }
 
 impl Outcome {
-    /// As a label of a metric.
+    /// Returns the value used as a metric label.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,14 +55,15 @@ impl Outcome {
 
 static OBSERVER: OnceLock<Box<dyn Fn(Finished) + Send + Sync>> = OnceLock::new();
 
-/// Has every transaction of this process told when it is over. Only the first call counts.
+/// Registers a function that is called whenever a transaction of this process ends. Only the first
+/// call has an effect.
 pub fn observe(observer: impl Fn(Finished) + Send + Sync + 'static) {
     let _is_set = OBSERVER.set(Box::new(observer));
 }
 
-/// An error of a transaction, which may be one that trying again mends.
+/// An error of a transaction. Some are resolved by trying again.
 pub(crate) trait Failure: From<Error> + From<DbError> {
-    /// The database's part in it.
+    /// Returns the database error that it contains, if it does.
     fn database(&self) -> Option<&DbError>;
 }
 
@@ -81,12 +82,12 @@ impl Failure for WriteError {
     }
 }
 
-/// Runs a transaction under a name, with limits that let no frozen process block the others. They are set for
-/// the one transaction only, so that they hold through a pooler too. Where it gets into a deadlock with another
-/// one it is tried again.
+/// Runs a transaction with a name, and with limits that keep a frozen process from blocking others.
+/// The limits are set for this transaction only, so that they also apply behind a pooler. After a
+/// deadlock or a serialization failure the transaction is tried again.
 ///
 /// # Errors
-/// Those of `work`; nothing is changed then.
+/// Those of `work`; then nothing is changed.
 pub(crate) fn run<T, E: Failure>(
     connection: &mut Connection,
     name: &'static str,
@@ -95,7 +96,8 @@ pub(crate) fn run<T, E: Failure>(
     attempt(connection, name, ATTEMPTS, work)
 }
 
-/// The same without trying again: for those who do that themselves, as long as their work is wanted.
+/// Like [`run`], but without further attempts: for callers that try again themselves as long as
+/// their work is wanted.
 pub(crate) fn run_once<T, E: Failure>(
     connection: &mut Connection,
     name: &'static str,
@@ -140,8 +142,9 @@ fn limit(connection: &mut Connection) -> Result<(), DbError> {
     ))?)
 }
 
-/// Whether a deadlock, or a conflict between snapshots, was resolved at this transaction's expense. Where the
-/// server speaks another language than English, a deadlock is an error like others.
+/// Returns whether this transaction failed because of a deadlock or a serialization failure. A
+/// deadlock is recognised by its English message only; with a server in another language it is an
+/// ordinary error.
 fn is_in_the_way<E: Failure>(error: &E) -> bool {
     match error.database() {
         Some(DbError::Statement(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _))) => true,

@@ -1,4 +1,5 @@
--- Events after $1 that were counted for nobody, at least in part, although somebody is known now.
+-- Events after $1 of which a part has no vendor although the vendor of its product is known now, at
+-- most $2. $3 are the types of events that consist of one part.
 SELECT id
 FROM (
     (SELECT e.id

@@ -1,4 +1,5 @@
-//! One business day: its events counted again, against its rollups and its count of events.
+//! Verifies one business day: recounts its events, and compares the result with its rollups and its
+//! event count.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +15,7 @@ use super::{Day, Difference, Findings, Log, VerifyError, Watcher, ratings, recou
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// Granularity, start of the bucket, metric type: what one rollup is known by.
+/// The key of one rollup: granularity, start of the bucket, metric type.
 type Key = (Granularity, DateTime<Utc>, String);
 
 row! {
@@ -26,8 +27,8 @@ row! {
     }
 }
 
-/// Verifies a day. One that was proved, and whose count of events and rollups are as they were then,
-/// is not read again.
+/// Verifies a day. A day that was proved is not read again if its event count and its rollups have
+/// not changed since.
 pub(super) fn verify(
     connection: &mut Connection,
     log: Log<'_>,
@@ -74,7 +75,7 @@ fn recount(
     Ok(deltas)
 }
 
-/// Stretches of time, as the database takes them: beginnings and ends.
+/// Splits time ranges into their starts and their ends, as the statements take them.
 fn starts_and_ends(ranges: &[Range<DateTime<Utc>>]) -> (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
     ranges.iter().map(|range| (range.start, range.end)).unzip()
 }
@@ -91,7 +92,8 @@ fn digest(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Resul
     Ok(row.digest)
 }
 
-/// Events counted on a day, by type, by the count that is kept apart from the log.
+/// Returns the numbers of events counted on a day, by type, from the count that is kept apart from
+/// the log.
 fn counted(connection: &mut Connection, day: NaiveDate) -> Result<BTreeMap<String, i64>, DbError> {
     row! {
         struct Row {
@@ -142,7 +144,7 @@ fn expected(day: NaiveDate, deltas: &Deltas) -> BTreeMap<Key, i128> {
     deltas.rollups.iter().flat_map(of_row).collect()
 }
 
-/// Hours, where there are any, sum to their day.
+/// Checks that the hours, if there are any, sum to their day.
 fn check_hours(day: NaiveDate, expected: &BTreeMap<Key, i128>, findings: &mut Findings) {
     let mut hours: BTreeMap<&str, i128> = BTreeMap::new();
     let mut days: BTreeMap<&str, i128> = BTreeMap::new();
@@ -162,7 +164,8 @@ fn check_hours(day: NaiveDate, expected: &BTreeMap<Key, i128>, findings: &mut Fi
     }
 }
 
-/// Compares what stands with what was counted again. A zero that was never counted does no harm.
+/// Compares the stored rollups with the recounted ones. A stored zero for which nothing was counted
+/// is not a difference.
 fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &mut Findings) {
     let mut pairs: BTreeMap<Key, (Option<i64>, Option<i128>)> =
         found.into_iter().map(|(key, value)| (key, (Some(value), None))).collect();
@@ -186,7 +189,7 @@ fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &
     }
 }
 
-/// Identities whose event is not in the log: it was counted, and is gone.
+/// Finds identities whose event is missing from the log.
 pub(super) fn check_identities(connection: &mut Connection, findings: &mut Findings) -> Result<(), DbError> {
     row! {
         struct Row {
@@ -201,7 +204,7 @@ pub(super) fn check_identities(connection: &mut Connection, findings: &mut Findi
     findings.differences.extend(
         missing
             .into_iter()
-            .map(|row| Difference::Event { id: EventId(row.event_id), problem: "it is missing from the log".into() }),
+            .map(|row| Difference::Event { id: EventId(row.event_id), problem: "nothing in the log".into() }),
     );
     Ok(())
 }

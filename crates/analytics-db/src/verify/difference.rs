@@ -1,4 +1,4 @@
-//! What verify may find: a key, the stored value, and the value that the log gives.
+//! The differences that verify may find: a key, the stored value, and the value that the log gives.
 
 use std::fmt;
 
@@ -10,78 +10,78 @@ use analytics_core::time::EventTime;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-/// The columns of a metric that follow from the log.
+/// The columns of a metric that are computed from the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// The value.
     pub value: Option<i64>,
-    /// The first component of a rate or an average.
+    /// The numerator of a rate or an average.
     pub numerator: Option<i64>,
-    /// The second.
+    /// The denominator.
     pub denominator: Option<i64>,
-    /// Of an average: how many ratings of 1 to 5 stars.
+    /// For an average, the number of ratings with 1 to 5 stars.
     pub histogram: Option<Vec<i64>>,
-    /// Of a rate or an average: the components as readers see them.
+    /// For a rate or an average, the components as the API shows them.
     pub metadata: Option<Value>,
 }
 
-/// One thing that is not as the log says.
+/// One mismatch between the stored numbers and the event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
     /// A metric.
     Metric {
         /// Its type.
         metric_type: String,
-        /// What stands.
+        /// The stored value.
         found: Figures,
-        /// What the log says.
+        /// The value that the log gives.
         expected: Figures,
     },
-    /// A counter's part in an hour or a day.
+    /// A counter's sum in an hour or a day.
     Rollup {
         /// The metric's type.
         metric_type: String,
-        /// The width of the bucket.
+        /// Whether the bucket is an hour or a day.
         granularity: Granularity,
         /// When the hour or day begins.
         bucket_start: DateTime<Utc>,
-        /// What stands; `None` is no row.
+        /// The stored value; `None` if there is no row.
         found: Option<i64>,
-        /// What the log says.
+        /// The value that the log gives.
         expected: Option<i64>,
     },
-    /// A user's standing rating.
+    /// A user's current rating.
     Rating {
         /// The metric that it counts for.
         metric_type: String,
         /// The user.
         user: String,
-        /// What stands.
+        /// The stored rating.
         found: Option<Rated>,
-        /// What the log says.
+        /// The rating that the log gives.
         expected: Option<Rated>,
     },
-    /// An event that is not what was counted, or is missing.
+    /// An event that was changed after it was counted, or is missing.
     Event {
         /// Its id.
         id: EventId,
-        /// What is wrong with it.
+        /// What was found instead of the event.
         problem: String,
     },
-    /// A day whose log does not hold as many events as were counted.
+    /// A day on which the log has another number of events than were counted.
     EventDay {
         /// The day.
         day: NaiveDate,
-        /// The events' type.
+        /// The type of the events.
         event_type: String,
-        /// Events counted.
+        /// Number of events counted.
         counted: i64,
-        /// Events in the log.
+        /// Number of events in the log.
         logged: i64,
     },
-    /// Numbers that do not add up, whatever was counted: a defect of the rules.
+    /// Recounted numbers that do not add up: a defect of the rules, whatever was stored.
     Sum {
-        /// What should be equal.
+        /// The two numbers that should be equal.
         what: String,
         /// The total.
         total: i128,
@@ -91,13 +91,13 @@ pub enum Difference {
 }
 
 impl Figures {
-    /// A counter's columns.
+    /// Returns the columns of a counter.
     #[must_use]
     pub fn counter(value: Option<i64>) -> Self {
         Self { value, ..Self::default() }
     }
 
-    /// The columns of a ratio in which 1 is written as `scale`.
+    /// Returns the columns of a ratio in which 1 is written as `scale`.
     #[must_use]
     pub fn ratio(fraction: Fraction, scale: i64) -> Self {
         let Fraction { numerator, denominator } = fraction;
@@ -110,7 +110,7 @@ impl Figures {
         }
     }
 
-    /// An average's columns.
+    /// Returns the columns of an average.
     #[must_use]
     pub fn average(histogram: &Histogram) -> Self {
         let [n1, n2, n3, n4, n5] = histogram.0;
@@ -126,7 +126,7 @@ impl Figures {
         }
     }
 
-    /// As text; with what only readers see, where nothing else differs.
+    /// Formats the figures for display next to `other`: with the metadata, if nothing else differs.
     fn beside(&self, other: &Self) -> String {
         let text = self.to_string();
         match &self.metadata {
@@ -136,7 +136,7 @@ impl Figures {
         }
     }
 
-    /// Whether it adds nothing to anything: a row of zeros is as good as none.
+    /// Returns whether everything is zero or missing: a row of zeros is equivalent to no row.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         let zero = |number: Option<i64>| number.unwrap_or(0) == 0;
@@ -145,7 +145,7 @@ impl Figures {
 }
 
 impl Difference {
-    /// What kind of thing it is.
+    /// Returns the kind of the difference, as used in proofs.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -158,7 +158,7 @@ impl Difference {
         }
     }
 
-    /// The metric that it is about, if it is about one.
+    /// Returns the metric that differs, if it is a metric, a rollup or a rating.
     #[must_use]
     pub fn metric_type(&self) -> Option<&str> {
         match self {
@@ -169,15 +169,16 @@ impl Difference {
         }
     }
 
-    /// Whether the log has what it takes to set it right. A changed event has to be restored, and
+    /// Returns whether it can be repaired from the log. A changed event has to be restored, and
     /// sums that do not add up are a defect.
     #[must_use]
     pub const fn is_repairable(&self) -> bool {
         !matches!(self, Self::Event { .. } | Self::Sum { .. })
     }
 
-    /// Whether it says that the log itself is not what was counted: an event was changed, or is
-    /// missing. What follows from such a log may be wrong where the numbers are right.
+    /// Returns whether it shows that the log itself is not what was counted: an event was changed
+    /// or is missing. Numbers recounted from such a log may be wrong where the stored ones are
+    /// right.
     #[must_use]
     pub const fn accuses_the_log(&self) -> bool {
         match self {
@@ -187,7 +188,7 @@ impl Difference {
         }
     }
 
-    /// Which one it is.
+    /// Returns what differs: a metric type, an event id, a day.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
@@ -206,7 +207,7 @@ impl Difference {
         }
     }
 
-    /// What stands.
+    /// Returns what is stored, as text.
     #[must_use]
     pub fn found(&self) -> String {
         match self {
@@ -219,15 +220,15 @@ impl Difference {
         }
     }
 
-    /// What the log says.
+    /// Returns what the log gives, as text.
     #[must_use]
     pub fn expected(&self) -> String {
         match self {
             Self::Metric { found, expected, .. } => expected.beside(found),
             Self::Rollup { expected, .. } => shown(*expected),
             Self::Rating { expected, .. } => rated(expected.as_ref()),
-            Self::Event { .. } => "as it was counted".into(),
-            Self::EventDay { counted, .. } => format!("{counted} were counted"),
+            Self::Event { .. } => "the event that was counted".into(),
+            Self::EventDay { counted, .. } => format!("{counted} as counted"),
             Self::Sum { parts, .. } => parts.to_string(),
         }
     }

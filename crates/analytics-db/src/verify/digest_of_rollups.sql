@@ -1,4 +1,4 @@
--- One hash over all rollups that begin in some stretches of time, in the order of their key.
+-- One hash over all rollups that begin in some ranges of time, in the order of their keys.
 SELECT md5(coalesce(
     string_agg(r::text, E'\n' ORDER BY r.bucket_start, r.granularity, r.scope, r.subject, r.currency), '')) AS digest
 FROM unnest($1, $2) AS s (first, last)

@@ -1,9 +1,10 @@
-//! Counting everything again from the log, and comparing it with what stands.
+//! Recounts everything from the event log, and compares the result with the stored numbers.
 //!
-//! One snapshot, day by day: the events of a day are counted by the rules that decided them and
-//! compared with the day's rollups (`day`); the days' sums, what was added by hand and the ratings
-//! that stand are compared with the metrics (`totals`, `ratings`). `proofs` keeps what came of it.
-//! `repair` turns the differences into deltas and adds them like any batch.
+//! It reads one snapshot, day by day. The events of a day are counted by the rules by which they
+//! were first counted, and compared with the day's rollups (`day`). The sums of the days, the
+//! adjustments and the current ratings are compared with the metrics (`totals`, `ratings`).
+//! `proofs` stores the result. `repair` turns the differences into deltas and adds them like any
+//! batch.
 
 mod day;
 mod difference;
@@ -34,32 +35,32 @@ use crate::{Connection, DbError};
 /// Which days are read from the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Those that were never proved, or have changed since.
+    /// Days that were never proved, or have changed since.
     Unproved,
-    /// Those, and every day from this one on.
+    /// These, and every day from this one on.
     Since(NaiveDate),
-    /// Every day; also every identity and every rating.
+    /// Every day, and also every identity and every rating.
     Everything,
 }
 
-/// What counting again came to.
+/// The result of a verification.
 #[derive(Debug)]
 pub struct Verification {
     /// When the snapshot was taken.
     pub at: DateTime<Utc>,
     /// The number of the last batch that it includes.
     pub watermark: i64,
-    /// What was to be read.
+    /// Which days were to be read.
     pub extent: Extent,
-    /// Every day that has events or rollups.
+    /// Every day that has events, rollups or an event count.
     pub days: Vec<Day>,
     /// How many numbers were compared.
     pub keys_checked: u64,
-    /// What differs.
+    /// The differences found.
     pub differences: Vec<Difference>,
     /// A hash of all numbers.
     pub digest: Uuid,
-    /// How far each partition was counted.
+    /// Up to where each partition was counted.
     pub offsets: Vec<ingest_offsets::StoredOffset>,
     /// How long it took.
     pub took: std::time::Duration,
@@ -70,13 +71,13 @@ pub struct Verification {
 pub struct Day {
     /// The day.
     pub day: NaiveDate,
-    /// Events that were counted, by the count kept apart from the log.
+    /// Number of counted events, from the count that is kept apart from the log.
     pub events: i64,
     /// A hash of its rollups.
     pub digest: String,
     /// Whether its events were read.
     pub read: bool,
-    /// Whether what was read is what stands.
+    /// Whether no difference was found. True also for a proved day that was not read.
     pub holds: bool,
 }
 
@@ -86,11 +87,11 @@ pub enum VerifyError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// An event was decided by rules that this program does not have.
+    /// An event was counted by rules that this program does not have.
     #[error(transparent)]
     Rules(#[from] UnknownRules),
     /// The process was asked to stop.
-    #[error("stopped before everything was counted again; nothing was changed")]
+    #[error("stopped before everything was recounted; nothing was changed")]
     Stopped,
 }
 
@@ -101,14 +102,14 @@ impl From<diesel::result::Error> for VerifyError {
 }
 
 impl Verification {
-    /// Events that were read from the log.
+    /// Returns the number of events that were read from the log.
     #[must_use]
     pub fn events_read(&self) -> i64 {
         self.days.iter().filter(|day| day.read).map(|day| day.events).sum()
     }
 }
 
-/// The log as it is read: the days that it is cut into, and the batch up to which it is seen.
+/// How the log is read: divided into the days of the business, and as of a batch.
 #[derive(Clone, Copy)]
 struct Log<'a> {
     business: Business,
@@ -120,19 +121,19 @@ struct Log<'a> {
 struct Findings {
     keys_checked: u64,
     differences: Vec<Difference>,
-    /// By how much the sum of a counter's days is to be corrected.
+    /// By how much the sum of a counter's days has to be corrected.
     corrections: HashMap<String, i128>,
-    /// Users and targets whose standing rating may not be what the log says.
+    /// Metric types and users whose current rating may differ from the log.
     suspects: ratings::Suspects,
-    /// Counters of which a day stands that nothing was counted on.
+    /// Counters that have a rollup for a day on which nothing was counted for them.
     ghosts: HashSet<String>,
-    /// What the right ratings come to, by target.
+    /// The correct histograms of ratings, by target.
     histograms: HashMap<String, Histogram>,
 }
 
-/// Who waits for a verification.
+/// The caller's interface to a running verification.
 pub struct Watcher<'a> {
-    /// Hears of every day that was read.
+    /// Called after each day that was read.
     pub progress: &'a mut dyn FnMut(&Day),
     /// Whether the verification is still wanted; checked often.
     pub wanted: &'a dyn Fn() -> bool,
@@ -144,7 +145,7 @@ impl Watcher<'_> {
     }
 }
 
-/// Counts everything again.
+/// Recounts everything and compares it with the stored numbers.
 ///
 /// # Errors
 /// [`VerifyError`].
@@ -156,7 +157,7 @@ pub fn verify(
 ) -> Result<Verification, VerifyError> {
     let mut transaction = connection.build_transaction().repeatable_read().read_only();
     transaction.run(|connection| {
-        // Long statements belong to it, and whoever started it may go away.
+        // Long statements are expected. The caller may disappear, which the other limits detect.
         connection.batch_execute(
             "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
              SET LOCAL client_connection_check_interval = '5s'",
@@ -214,7 +215,7 @@ impl Extent {
     }
 }
 
-/// The next day after `after` that has events, rollups or a count of events.
+/// Returns the next day after `after` that has events, rollups or an event count.
 fn next_day(
     connection: &mut Connection,
     business: Business,
@@ -257,8 +258,8 @@ fn next_day(
     Ok(of_event.into_iter().chain(of_rollup).chain(counted.day).min())
 }
 
-/// The earliest day from `first` on in which something lies; `next` gives the first moment at which
-/// something lies from a moment on.
+/// Returns the earliest day, `first` or later, that contains something. `next` returns the first
+/// time, at or after a given one, at which there is something.
 fn day_of_next(
     calendar: Calendar,
     first: NaiveDate,
@@ -269,12 +270,13 @@ fn day_of_next(
         let Some(time) = next(from)? else { return Ok(None) };
         let day = calendar.day(time.into());
         if day < first {
-            // An earlier day that has come back: what follows it may be of interest.
+            // This belongs to an earlier day that continues after its successor has begun (see
+            // [`Calendar::day_ranges`]). Search on behind this part of it.
             let stretch = calendar.day_ranges(day).into_iter().find(|range| range.contains(&time));
             from = stretch.map_or(time + chrono::Duration::minutes(1), |range| range.end);
             continue;
         }
-        // The day before this one may still come back.
+        // The day before this one may continue later.
         let before = day.pred_opt().filter(|before| *before >= first);
         for range in before.into_iter().flat_map(|before| calendar.day_ranges(before)) {
             if range.start > time && next(range.start)?.is_some_and(|time| time < range.end) {
@@ -290,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_that_come_back_are_neither_missed_nor_met_twice() {
+    fn days_in_two_parts_are_neither_missed_nor_visited_twice() {
         let business = Business::parse("CAD", "America/St_Johns").unwrap();
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();
         let days = |times: &[&str]| {

@@ -1,4 +1,4 @@
-//! Stored results of verify: proofs for readers, and the days that need not be read again.
+//! Stores the results of verify: proofs, and the days that need not be read again.
 
 use analytics_core::RULES_VERSION;
 use analytics_core::maps::HashMap;
@@ -11,7 +11,7 @@ use crate::sql::{row, statement};
 use crate::transactions::run;
 use crate::{Connection, DbError};
 
-/// The most differences that a proof lists; it counts all of them.
+/// Maximum number of differences that a proof lists. All of them are counted in `drift`.
 pub const LISTED: usize = 100;
 
 row! {
@@ -20,27 +20,27 @@ row! {
     pub struct Proof {
         /// Its number.
         pub id: i64,
-        /// When the snapshot was taken that it is about.
+        /// When the snapshot was taken.
         pub proved_at: DateTime<Utc>,
         /// The number of the last batch that it includes.
         pub watermark: i64,
         /// Whether every day was read.
         pub complete: bool,
-        /// The version of the rules that the program knew.
+        /// Version of the program's rules.
         pub rules_version: i16,
-        /// Days that have numbers.
+        /// Number of days that have events, rollups or an event count.
         pub days: i32,
-        /// Days that were read from the log.
+        /// Number of days that were read from the log.
         pub days_read: i32,
-        /// Events that were read.
+        /// Number of events that were read.
         pub events_read: i64,
-        /// Numbers that were compared.
+        /// How many numbers were compared.
         pub keys_checked: i64,
-        /// How many of them differed.
+        /// How many differences were found.
         pub drift: i64,
         /// A hash of all numbers.
         pub digest: Uuid,
-        /// How far each partition was counted.
+        /// Up to where each partition was counted.
         pub offsets: Value,
         /// The first differences.
         pub differences: Value,
@@ -50,7 +50,7 @@ row! {
 }
 
 row! {
-    /// A day as it was when its log was found to be equal to its rollups.
+    /// A day whose log and rollups were found to agree, as it was then.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(super) struct ProvedDay {
         pub(super) day: NaiveDate,
@@ -59,7 +59,7 @@ row! {
     }
 }
 
-/// The days that were proved.
+/// Loads the days that were proved.
 pub(super) fn proved_days(connection: &mut Connection) -> Result<HashMap<NaiveDate, ProvedDay>, DbError> {
     let rows: Vec<ProvedDay> = statement("SELECT day, events, digest FROM proved_days").load(connection)?;
     Ok(rows.into_iter().map(|row| (row.day, row)).collect())
@@ -79,7 +79,8 @@ pub fn store(connection: &mut Connection, verification: &Verification) -> Result
 fn store_days(connection: &mut Connection, verification: &Verification) -> diesel::QueryResult<usize> {
     let held = || verification.days.iter().filter(|day| day.read && day.holds);
     if verification.differences.iter().any(|d| matches!(d, Difference::Rating { .. } | Difference::Event { .. })) {
-        // These show where days are read only: every day is read until they are gone.
+        // Such differences are only found on days that are read. Therefore all days are read again
+        // until there are none.
         return statement("DELETE FROM proved_days").execute(connection);
     }
     statement("DELETE FROM proved_days WHERE day = ANY($1)")
@@ -136,8 +137,8 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
     Ok(stored.id)
 }
 
-/// When the last proof was made, and the drift that is known: that of the last proof, or of the last
-/// complete one, which looks at more. `None` before the first.
+/// Returns when the last proof was made, and the known drift: the larger one of the last proof's
+/// and of the last complete proof's, which checks more. `None` if there is no proof.
 ///
 /// # Errors
 /// [`DbError`].
@@ -157,7 +158,7 @@ pub fn known_drift(connection: &mut Connection) -> Result<Option<(DateTime<Utc>,
     Ok(rows.into_iter().next().map(|row| (row.proved_at, row.drift)))
 }
 
-/// Proofs, newest first: at most `limit`, older than the one numbered `before`.
+/// Returns at most `limit` proofs, newest first, older than the one with the number `before`.
 ///
 /// # Errors
 /// [`DbError`].

@@ -1,8 +1,8 @@
-//! The ratings that stand, against those in the log.
+//! Compares the current ratings with those in the log.
 //!
-//! No rating in the log may be later than the one that stands, and the one that stands must be in
-//! the log: together that makes it the latest, without holding all of them in memory. Where either
-//! fails, the user's ratings are read again.
+//! No rating in the log may be later than the current one, and the current one must be in the log:
+//! both together make it the latest one, without holding all ratings in memory. If either fails,
+//! the user's ratings are read from the log again.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +21,14 @@ use crate::tables::logged_events::{self, Logged};
 use crate::tables::ratings::{standing, stars};
 use crate::{Connection, DbError};
 
-/// Metric types and users whose standing rating is doubted.
+/// Metric types and users whose current rating may be wrong.
 pub(super) type Suspects = BTreeSet<(String, String)>;
 
-/// How many users' ratings are read at once.
+/// Number of users whose ratings are read at once.
 const PIECE: usize = 1_000;
 
-/// Doubts every standing rating of which a later one is in the log.
+/// Adds to the suspects every current rating that is missing, differs from the one in the log, or
+/// is older than one in the log.
 pub(super) fn check_logged(
     connection: &mut Connection,
     business: Business,
@@ -46,7 +47,7 @@ pub(super) fn check_logged(
     Ok(())
 }
 
-/// Of each user and target in these events the latest rating, by the rules.
+/// Returns the latest rating of each user and target in these events, by the rules.
 fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, String), Rated>, VerifyError> {
     let mut deltas = Deltas::default();
     for logged in events {
@@ -58,7 +59,7 @@ fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, Stri
     Ok(deltas.ratings.into_iter().map(named).collect())
 }
 
-/// The ratings of some users and targets that should stand by the log.
+/// Returns the latest ratings, according to the log, of some users and targets.
 pub(super) fn in_log(
     connection: &mut Connection,
     log: Log<'_>,
@@ -76,8 +77,8 @@ pub(super) fn in_log(
     Ok(found)
 }
 
-/// Checks that every rating that stands is in the log: all of them, or those of the days that were
-/// read. Then works the averages out that the right ones come to.
+/// Checks that every current rating is in the log: all of them, or those of the days that were
+/// read. Then calculates the histograms of the correct ratings.
 pub(super) fn check_standing(
     connection: &mut Connection,
     log: Log<'_>,
@@ -120,7 +121,7 @@ pub(super) fn check_standing(
     Ok(())
 }
 
-/// Standing ratings whose event is not in the log, or is another one.
+/// Returns the current ratings whose event is not in the log or is a different one.
 fn without_event(connection: &mut Connection, ranges: &[(EventId, EventId)]) -> Result<Vec<(String, String)>, DbError> {
     row! {
         struct Row {
@@ -135,7 +136,8 @@ fn without_event(connection: &mut Connection, ranges: &[(EventId, EventId)]) -> 
     Ok(rows.into_iter().map(|row| (row.metric_type, row.user_id)).collect())
 }
 
-/// How many ratings of each number of stars stand, by target, and how many there are.
+/// Returns the numbers of current ratings by target and stars, and the number of all current
+/// ratings.
 fn standing_histograms(connection: &mut Connection) -> Result<(HashMap<String, Histogram>, u64), DbError> {
     row! {
         struct Row {

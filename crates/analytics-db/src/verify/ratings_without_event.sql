@@ -1,4 +1,5 @@
--- Ratings that stand, by events between $1 and $2, and that the log does not have like that.
+-- Current ratings by events with ids from $1 up to $2 (exclusive) that the log does not contain, or
+-- contains with other values.
 SELECT r.metric_type, r.user_id
 FROM unnest($1, $2) AS d (first, last)
 JOIN ratings r ON r.event_id >= d.first AND r.event_id < d.last

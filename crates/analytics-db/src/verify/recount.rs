@@ -1,4 +1,4 @@
-//! Events read back and counted again, in pieces that fit in memory.
+//! Reads events back and recounts them, in chunks that fit in memory.
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
@@ -12,26 +12,26 @@ use super::{Log, VerifyError};
 use crate::tables::logged_events::{self, Logged};
 use crate::{Connection, DbError};
 
-/// How many events are in memory at once.
+/// Number of events that are in memory at once.
 const PIECE: i64 = 20_000;
 
-/// The lowest id that an event of this moment or a later one can have.
+/// Returns the lowest id that an event of this time or a later one can have.
 pub(super) fn first_id(time: DateTime<Utc>) -> EventId {
     EventId::lowest_at(time.into())
 }
 
-/// When the event of an id happened, to the millisecond.
+/// Returns the time in an event id, in whole milliseconds.
 pub(super) fn time_of(id: Uuid) -> EventTime {
     EventTime::from_micros(EventId(id).millis() * 1000)
 }
 
-/// The ids of a business day, in stretches: from the first on, before the second.
+/// Returns the ranges of ids of a business day: from the first id up to the second (exclusive).
 pub(super) fn ids_of(business: Business, day: NaiveDate) -> Vec<(EventId, EventId)> {
     let ranges = business.calendar.day_ranges(day);
     ranges.into_iter().map(|range| (first_id(range.start), first_id(range.end))).collect()
 }
 
-/// Hands every event of a day over, a piece at a time.
+/// Passes every event of a day to `work`, one chunk at a time.
 ///
 /// # Errors
 /// Those of `work`, and [`DbError`].
@@ -52,7 +52,8 @@ pub(super) fn pieces<E: From<DbError>>(
     Ok(())
 }
 
-/// Counts one logged event by the rules that decided it. What cannot be read counts for nothing.
+/// Counts a logged event by the rules by which it was first counted. An event that cannot be read
+/// adds nothing.
 pub(super) fn count(logged: &Logged, business: Business, deltas: &mut Deltas) -> Result<(), VerifyError> {
     if let Ok(event) = &logged.event {
         rules::recount(logged.rules_version, event, business, deltas)?;

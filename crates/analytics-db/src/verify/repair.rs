@@ -1,4 +1,4 @@
-//! What differences come to as corrections.
+//! Converts differences into corrections and applies them.
 
 use analytics_core::RULES_VERSION;
 use analytics_core::business::Business;
@@ -19,10 +19,10 @@ use crate::{Connection, DbError, transactions};
 /// Why nothing was repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
-    /// The log could not be counted again.
+    /// The ratings in the log could not be recounted.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// The differences could not be added.
+    /// The corrections could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
@@ -39,11 +39,11 @@ impl From<diesel::result::Error> for RepairError {
     }
 }
 
-/// Adds what the differences say is missing, in one transaction. `guard` is the right to
-/// [repair](crate::locks::Lock::Repair), held since before the differences were found.
+/// Adds what is missing according to the differences, in one transaction. `guard` holds the lock
+/// [`Repair`](crate::locks::Lock::Repair) since before the differences were found.
 ///
 /// # Errors
-/// [`RepairError`]; nothing is changed then.
+/// [`RepairError`]; then nothing is changed.
 pub fn repair(
     connection: &mut Connection,
     guard: &mut Guard,

@@ -1,4 +1,4 @@
-//! The metrics, compared with the sums of their days, with what was added by hand, and with the ratings that stand.
+//! Compares the metrics with the sums of their days, the adjustments, and the current ratings.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ use crate::sql::{row, statement};
 use crate::tables::logged_events;
 use crate::{Connection, DbError};
 
-/// How many metrics are in memory at once.
+/// Number of metrics that are in memory at once.
 const PIECE: i64 = 10_000;
 
-/// Compares every metric, and returns a hash of all of them on top of `fingerprint`.
+/// Compares every metric, and returns a hash that extends `fingerprint` by all of them.
 pub(super) fn verify(
     connection: &mut Connection,
     log: Log<'_>,
@@ -33,7 +33,7 @@ pub(super) fn verify(
     for (metric_type, missing) in &findings.corrections {
         *counted.entry(metric_type.clone()).or_default() += missing;
     }
-    // A made-up day leaves nothing behind once it is corrected.
+    // A counter that is 0 once rollups for which nothing was counted are removed should not exist.
     counted.retain(|metric_type, sum| *sum != 0 || !findings.ghosts.contains(metric_type));
     let parsed: Vec<(MetricType, i128)> = counted
         .iter()
@@ -56,7 +56,7 @@ pub(super) fn verify(
     compare(connection, fingerprint, expected, findings)
 }
 
-/// The sum of each counter's days.
+/// Returns the sum of each counter's days.
 fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, DbError> {
     row! {
         struct Row {
@@ -71,8 +71,8 @@ fn sums_of_days(connection: &mut Connection) -> Result<HashMap<String, i128>, Db
     Ok(rows.into_iter().filter_map(|row| Some((row.metric_type, row.sum.parse().ok()?))).collect())
 }
 
-/// Where what belongs to no seller is counted, it and the sum over sellers make up the total: in each
-/// currency, adjustments apart.
+/// Checks, for measures that are also counted as unattributed, that the total is the sum of the
+/// unattributed part and of all sellers, in each currency and without adjustments.
 fn check_attribution(counted: &[(MetricType, i128)], by_hand: &Deltas, findings: &mut Findings) {
     for measure in Measure::ALL {
         let counter = |scope| measure.counter(scope);
@@ -103,7 +103,7 @@ fn check_attribution(counted: &[(MetricType, i128)], by_hand: &Deltas, findings:
     }
 }
 
-/// Ratios by the measures that were counted.
+/// Calculates ratios from the counters.
 fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
     let mut ratios: BTreeMap<(String, i64), Fraction> = BTreeMap::new();
     for (counter, sum) in counted {
@@ -129,7 +129,7 @@ fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
     ratios.into_iter().map(|((ratio, scale), fraction)| (ratio, Figures::ratio(fraction, scale))).collect()
 }
 
-/// What was added by hand, by the adjustments in the log.
+/// Counts the adjustments in the log.
 fn adjustments(connection: &mut Connection, log: Log<'_>) -> Result<Deltas, VerifyError> {
     row! {
         struct Row {
@@ -182,7 +182,7 @@ fn compare(
             let mut found = Figures { value, numerator, denominator, histogram, metadata };
             let expected = expected.remove(&metric_type).unwrap_or_default();
             if expected.metadata.is_none() {
-                // What an adjustment says besides.
+                // The metadata comes from an adjustment, not from counting.
                 found.metadata = None;
             }
             fingerprint = fingerprint.text(&metric_type).text(&found.to_string());

@@ -23,13 +23,13 @@ use crate::batches::{batch, business, start, write};
 
 const VIEW: &str = r#"{"productId":"p","vendorId":"v","viewedAt":"2026-11-20T10:00:00Z"}"#;
 
-/// Reads in one transaction that sees one moment.
+/// Reads in one transaction with one snapshot.
 fn read<T>(database: &Database, work: impl FnOnce(&mut analytics_db::Connection) -> T) -> T {
     let reading = Reading { view: View::OneMoment, plans: Plans::ForValues, statement_timeout: PATIENCE };
     reading.run(&mut database.connect(), |connection| Ok::<_, analytics_db::DbError>(work(connection))).unwrap()
 }
 
-/// The events of `total_views` as of a number.
+/// Counts the events of `total_views` as of a number.
 fn views(database: &Database, number: i64) -> Result<usize, NotAsOf> {
     let metric = Tenant::Marketplace.metric(&MetricType::new(Metric::TotalViews, Subject::Marketplace)).unwrap();
     read(database, |connection| {
@@ -78,7 +78,8 @@ fn a_batch_without_events_takes_no_number() {
 fn a_read_sees_the_batches_up_to_its_number_and_nothing_after_it() {
     let database = Database::migrated();
     for offset in 0..4 {
-        // Later batches hold older events: no order of events tells them apart.
+        // Later batches have older events, so the order of events does not tell which batch they
+        // are in.
         let view = VIEW.replace("10:00", &format!("{:02}:00", 10 - offset));
         write(&database, &mut batch(&[("product.viewed", offset, &view)]), Reread::Unlikely).unwrap();
     }
@@ -86,11 +87,11 @@ fn a_read_sees_the_batches_up_to_its_number_and_nothing_after_it() {
         [0, 1, 2, 3, 4, 5].map(|number| views(&database, number)),
         [Ok(0), Ok(1), Ok(2), Ok(3), Ok(4), Err(NotAsOf::Ahead)]
     );
-    // A batch that is logged and has no number yet is seen by nobody.
+    // The events of a batch that is logged and has no number yet are not seen.
     database.execute("INSERT INTO batches (id, kind) VALUES (1000, 'ingest')");
     database.execute("UPDATE event_logs SET batch_id = 1000 WHERE created_at = '2026-11-20T07:00:00Z'");
     assert_eq!([3, 4].map(|number| views(&database, number)), [Ok(3), Ok(3)]);
-    // Events that were given vendors since cannot be shown as they were.
+    // Events that were attributed again since cannot be shown as they were.
     database.execute("INSERT INTO batches (id, number, kind) VALUES (1001, 5, 'reattribution')");
     database.execute("UPDATE watermark SET number = 5");
     assert_eq!([4, 5].map(|number| views(&database, number)), [Err(NotAsOf::Changed), Ok(3)]);
@@ -126,7 +127,11 @@ fn an_order_is_found_by_its_id() {
     assert_eq!(find("o-1"), Some(database.lines("SELECT id::text FROM event_logs").remove(0)));
     assert_eq!(find("o-2"), None);
     assert_eq!(database.number("SELECT count(*) FROM event_keys WHERE names_order"), Some(1));
-    assert_eq!(database.number("SELECT count(*) FROM event_keys"), Some(2), "the event's own id names no order");
+    assert_eq!(
+        database.number("SELECT count(*) FROM event_keys"),
+        Some(2),
+        "the event's own id does not name an order"
+    );
 }
 
 fn adjustment(metric_type: &str, value: i64) -> Adjustment {
@@ -167,7 +172,7 @@ fn adjustments_belong_to_the_day_on_which_they_are_made() {
     for metric_type in ["total_views", "seller_orders:v", "total_signups", "total_revenue:EUR"] {
         assert_eq!(of_days(metric_type), value(metric_type), "{metric_type}");
     }
-    assert_eq!(value("conversion_rate:v"), Some(30_000), "3 orders of 1 view: what is made of a counter follows it");
+    assert_eq!(value("conversion_rate:v"), Some(30_000), "3 orders of 1 view: a ratio follows its counters");
     let today = database.lines("SELECT 'daily_signups:' || (now() AT TIME ZONE 'UTC')::date").remove(0);
     assert_eq!((value(&today), of_days(&today)), (Some(4), Some(4)));
     assert_eq!((value("daily_signups:2026-11-20"), value("newsletters")), (Some(9), Some(2)));
@@ -179,7 +184,8 @@ fn adjustments_belong_to_the_day_on_which_they_are_made() {
 #[test]
 fn the_rules_of_the_timezone_that_the_database_stores_decide() {
     let database = Database::migrated();
-    // A tz database newer or older than the program's says that UTC is an hour ahead since November.
+    // The stored rules say that UTC has been an hour ahead since November, as a newer or older tz
+    // database than the program's might.
     database.execute("INSERT INTO business_clock VALUES ('2026-11-01T00:00:00Z', 3600)");
     let business = Business::parse("USD", "UTC").unwrap();
     usable::check(&mut database.connect(), business).unwrap();

@@ -1,4 +1,4 @@
-//! Batches made of payloads.
+//! Builds batches from payloads, and writes them.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ pub(crate) fn business() -> Business {
     Business::parse("USD", "UTC").unwrap()
 }
 
-/// A batch of records, each at the given offset of its topic's partition 0. Every partition is
-/// expected to stand at its first record.
+/// Builds a batch of records, each at the given offset of its topic's partition 0. The stored
+/// offset of every partition is expected at its first record.
 pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
     of_records(records.iter().map(|(topic, offset, payload)| {
         let partition = TopicPartition { topic: (*topic).into(), partition: 0 };
@@ -26,7 +26,7 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
     }))
 }
 
-/// A batch of records, each with its place.
+/// Builds a batch of records, each with its own place.
 pub(crate) fn of_records(records: impl Iterator<Item = Record>) -> Batch {
     let decoder = Decoder {
         topics: Topics::default(),
@@ -53,14 +53,14 @@ pub(crate) fn of_records(records: impl Iterator<Item = Record>) -> Batch {
     Batch { consumer_group: "group".into(), spans: spans.into_values().collect(), items, keeping }
 }
 
-/// Makes the stored offsets of a batch's partitions, if they are not there yet.
+/// Creates the stored offsets of a batch's partitions, if they do not exist yet.
 pub(crate) fn start(database: &Database, batch: &Batch) {
     for span in &batch.spans {
         assignment::start(&mut database.connect(), "group", &span.partition, span.expected).unwrap();
     }
 }
 
-/// Starts a batch's partitions and writes it.
+/// Creates the stored offsets of a batch's partitions and writes the batch.
 pub(crate) fn write(database: &Database, batch: &mut Batch, reread: Reread) -> Result<Written, WriteError> {
     start(database, batch);
     count::count(&mut database.connect(), batch, business(), reread)

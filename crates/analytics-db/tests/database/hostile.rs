@@ -1,4 +1,5 @@
-//! Hostile records, as the decoder's fuzzer makes them: what it lets through, the server stores.
+//! Hostile records from the decoder's fuzz tests: the server stores every one that decoding
+//! accepts.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use analytics_testkit::database::Database;
 use crate::batches::{of_records, write};
 use crate::generate::Generator;
 
-/// So many batches, each of so many records.
+/// Number of batches, and of records in each.
 const BATCHES: u64 = 40;
 const RECORDS: u64 = 500;
 const SEED: u64 = 20_261_125;
@@ -33,7 +34,7 @@ fn the_server_stores_every_hostile_record_that_is_an_event() {
         let written = written.unwrap_or_else(|error| panic!("batch {number} of seed {SEED}: {error}"));
         events += written.events.values().sum::<u64>();
     }
-    assert!(events > 1_000, "{events} of them are events");
+    assert!(events > 1_000, "only {events} of the records are events");
     let logged = database.number("SELECT count(*) FROM event_logs").unwrap();
     assert_eq!(u64::try_from(logged).unwrap(), events);
 }

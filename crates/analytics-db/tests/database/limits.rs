@@ -1,4 +1,4 @@
-//! What PostgreSQL can hold: the decoder's idea of it against the server's.
+//! What PostgreSQL can store: the decoder's limits against the server's.
 
 use analytics_core::rejection::Reason;
 use analytics_db::DbError;
@@ -15,7 +15,7 @@ fn nested(levels: usize) -> String {
 }
 
 #[test]
-fn the_server_stores_everything_that_the_decoder_lets_through() {
+fn the_server_stores_everything_that_the_decoder_accepts() {
     let database = Database::migrated();
     let number = |number: &str| format!(r#"{{"productId":"p","n":{number}}}"#);
     let numbers = [
@@ -47,7 +47,7 @@ fn the_server_stores_everything_that_the_decoder_lets_through() {
 }
 
 #[test]
-fn the_decoder_refuses_nothing_that_the_server_could_store() {
+fn the_decoder_rejects_nothing_that_the_server_could_store() {
     let database = Database::migrated();
     let refused = |json: &str| {
         let escaped = json.replace('\'', "''");
@@ -72,7 +72,7 @@ fn the_decoder_refuses_nothing_that_the_server_could_store() {
 }
 
 #[test]
-fn what_a_stricter_server_refuses_becomes_the_one_dead_letter() {
+fn a_record_that_a_stricter_server_refuses_becomes_the_only_dead_letter() {
     let database = Database::migrated();
     let deep = nested(5_000);
     let view = r#"{"productId":"p"}"#;
@@ -93,7 +93,7 @@ fn what_a_stricter_server_refuses_becomes_the_one_dead_letter() {
 }
 
 #[test]
-fn an_amount_that_no_metric_can_take_any_more_is_refused_alone() {
+fn only_the_record_whose_amount_overflows_a_metric_is_rejected() {
     let database = Database::migrated();
     let order = |order: &str, total: &str| format!(r#"{{"orderId":"{order}","total":"{total}"}}"#);
     let (first, second, third) = (order("a", "10.00"), order("b", "20.00"), order("c", "0.01"));
@@ -107,7 +107,7 @@ fn an_amount_that_no_metric_can_take_any_more_is_refused_alone() {
 }
 
 #[test]
-fn of_events_that_only_together_are_too_many_the_first_ones_count() {
+fn of_events_that_overflow_a_metric_together_the_first_ones_count() {
     let database = Database::migrated();
     write(&database, &mut batch(&[("product.viewed", 0, r#"{"productId":"p"}"#)]), Reread::Unlikely).unwrap();
     database.execute("UPDATE metrics SET value = 9223372036854775807 - 2 WHERE type = 'total_views'");
@@ -119,7 +119,8 @@ fn of_events_that_only_together_are_too_many_the_first_ones_count() {
     assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (2, 3));
 }
 
-/// Nine views of which the sixth has the field `refuse`; written in vain, and judged.
+/// Writes nine views of which the sixth has another value in the field `refuse`, expects that to
+/// fail, and has the batch tested for records that the database refuses.
 fn judged(database: &Database, rule: &str, refuse: &str) -> (Result<usize, DbError>, Batch) {
     database.execute(rule);
     let odd = format!(r#"{{"productId":"p","refuse":"{refuse}"}}"#);
@@ -133,10 +134,10 @@ fn judged(database: &Database, rule: &str, refuse: &str) -> (Result<usize, DbErr
 }
 
 #[test]
-fn what_a_rule_of_the_operators_refuses_becomes_the_one_dead_letter() {
+fn a_record_that_an_operators_constraint_refuses_becomes_the_only_dead_letter() {
     for rule in [
         "ALTER TABLE event_logs ADD CHECK (metadata->>'refuse' <> 'x')",
-        // No rule of a table: a value that an index cannot read (SQLSTATE 22P02).
+        // Not a constraint, but an index that cannot read the value (SQLSTATE 22P02).
         "CREATE INDEX ON event_logs (((metadata->>'refuse')::int))",
     ] {
         let database = Database::migrated();
@@ -149,7 +150,7 @@ fn what_a_rule_of_the_operators_refuses_becomes_the_one_dead_letter() {
 }
 
 #[test]
-fn what_an_operator_put_into_the_way_accuses_no_record() {
+fn an_operators_triggers_and_unique_indexes_reject_no_record() {
     let trigger = |does: &str| {
         format!(
             "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {does} END$$; \

@@ -1,4 +1,4 @@
-//! Lists of events: every filter and every page gives what reading everything gives.
+//! Lists of events: every filter and every page gives the same as filtering the whole log.
 
 use analytics_db::batch::Reread;
 use analytics_db::read::events::{self, EventFilter, LoggedEvent};
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::batches::{batch, write};
 
-/// Events of fifty days: of every type, about a few users, products and vendors.
+/// Logs events of fifty days: of every type, about a few users, products and vendors.
 fn log(database: &Database) {
     let (now, mut payloads) = (Utc::now(), Vec::new());
     for n in 0..160_i64 {
-        // Many in the last hours, some long ago, a few ahead.
+        // Many in the last hours, some long ago, a few in the future.
         let time = now - Duration::minutes(n * n * n / 60 - 10);
         let time = time.format("%Y-%m-%dT%H:%M:%S%.6fZ");
         let (user, product, vendor) = (n % 5, n % 7, n % 3);
@@ -57,7 +57,7 @@ fn log(database: &Database) {
     write(database, &mut batch(&records), Reread::Unlikely).unwrap();
 }
 
-/// All pages of a list.
+/// Reads all pages of a list.
 fn pages(database: &Database, filter: &EventFilter, size: usize) -> Vec<LoggedEvent> {
     let connection = &mut database.connect();
     let (mut all, mut filter) = (Vec::new(), filter.clone());
@@ -74,7 +74,7 @@ fn pages(database: &Database, filter: &EventFilter, size: usize) -> Vec<LoggedEv
 
 fn matches(filter: &EventFilter, event: &LoggedEvent) -> bool {
     let payload: Value = serde_json::from_str(&serde_json::to_string(&event.metadata).unwrap()).unwrap();
-    // One part of the event is about both: the event itself, or a line of an order.
+    // The same part of the event must match both: the event itself, or one line of an order.
     let is = |part: &Value, field: &str, wanted: &Option<String>| wanted.as_ref().is_none_or(|id| part[field] == *id);
     let about = |part: &Value| is(part, "productId", &filter.product) && is(part, "vendorId", &filter.vendor);
     let lines = payload["items"].as_array().map_or(&[][..], Vec::as_slice);
@@ -86,7 +86,7 @@ fn matches(filter: &EventFilter, event: &LoggedEvent) -> bool {
 }
 
 #[test]
-fn every_filter_gives_what_reading_everything_gives() {
+fn every_filter_gives_the_same_as_filtering_the_whole_log() {
     let database = Database::migrated();
     log(&database);
     let check = || {
@@ -94,7 +94,7 @@ fn every_filter_gives_what_reading_everything_gives() {
         assert_eq!(all.len(), 160);
         assert!(all.windows(2).all(|pair| pair[0].id > pair[1].id), "newest first");
         let some = |text: &str| [None, Some(text.to_owned())];
-        // The very moments of events: the first is in, the last is not.
+        // The exact times of two events: the event at `from` is included, the one at `to` is not.
         let (early, late): (DateTime<Utc>, DateTime<Utc>) = (all[120].created_at, all[10].created_at);
         let mut found = 0;
         for event_type in [&some("order.created")[..], &some("product.viewed"), &some("no.such")].concat() {
@@ -120,7 +120,7 @@ fn every_filter_gives_what_reading_everything_gives() {
         assert!(found > 1_000, "{found}");
     };
     check();
-    // The same once all partitions are quiet, where other indexes find them.
+    // The same once all partitions are quiet, which have other indexes.
     partitions::index_quiet(&mut database.connect(), &database.address(), Utc::now() + Duration::weeks(2), |_| {})
         .unwrap();
     check();

@@ -1,10 +1,10 @@
-//! The one transaction against a real PostgreSQL.
+//! Tests of the statements and transactions against a real PostgreSQL.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod as_of;
 mod batches;
-// The decoder's fuzzer makes the records.
+// The record generator of the decoder's fuzz tests.
 #[path = "../../../analytics-core/tests/fuzz/generate.rs"]
 mod generate;
 mod hostile;

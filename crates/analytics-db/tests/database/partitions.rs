@@ -1,4 +1,4 @@
-//! Partitions of the event log: each has its place, and indexes once it is quiet.
+//! Partitions of the event log: their ranges, and their indexes once they are quiet.
 
 use analytics_db::migrations;
 use analytics_db::tables::partitions;
@@ -6,7 +6,7 @@ use analytics_db::tables::partitions::Ensured;
 use analytics_testkit::database::Database;
 use chrono::{DateTime, Duration, Utc};
 
-/// Where a partition of the log ends and none begins: one end, where there is no gap.
+/// The number of ends of partitions at which no other partition begins: one if there is no gap.
 const ENDS: &str = "WITH bounds AS ( \
          SELECT regexp_match(pg_get_expr(relpartbound, c.oid), 'FROM \\(''(.*)''\\) TO \\(''(.*)''\\)') AS b \
          FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = 'event_logs'::regclass) \
@@ -17,7 +17,7 @@ fn now() -> DateTime<Utc> {
 }
 
 #[test]
-fn partitions_take_the_place_that_months_left_and_leave_no_gap() {
+fn partitions_fill_the_ranges_around_monthly_ones_without_a_gap() {
     let database = Database::empty();
     let connection = &mut database.connect();
     migrations::migrate(connection).unwrap();
@@ -31,16 +31,17 @@ fn partitions_take_the_place_that_months_left_and_leave_no_gap() {
         ));
     }
     let made = partitions::ensure(connection, now()).unwrap();
-    // 47 of each table; 20 of the log's lie within the two months, one reaches into them.
+    // 47 for each table; 20 of those of the log lie within the two months, and one overlaps their
+    // end.
     assert_eq!(made, Ensured { made: 47 - 20 + 47, postponed: 0 });
     assert_eq!(partitions::ensure(connection, now()).unwrap(), Ensured::default());
-    assert_eq!(database.number(ENDS), Some(1), "one end, that of the last one");
+    assert_eq!(database.number(ENDS), Some(1), "only the last partition's end");
     let next_day = database.lines("SELECT to_regclass('event_logs_2026_12_01') IS NOT NULL");
-    assert_eq!(next_day, ["true"], "what is left of the days that November reached into");
+    assert_eq!(next_day, ["true"], "the days that are left of the range that November overlaps");
 }
 
 #[test]
-fn quiet_partitions_get_their_indexes_once_and_whole() {
+fn quiet_partitions_get_valid_indexes_once() {
     let database = Database::migrated();
     let connection = &mut database.connect();
     let now = Utc::now();
@@ -51,14 +52,14 @@ fn quiet_partitions_get_their_indexes_once_and_whole() {
             format!("SELECT count(*) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indisvalid AND {suffix}");
         database.number(&query).unwrap()
     };
-    // Six on each that was over a day ago, none on the one that lasts.
+    // Six for each range that ended over a day ago, none for the current one.
     let made = index(now).unwrap();
     assert!(made == 30 * 3 * 2 || made == 29 * 3 * 2, "{made}");
     assert_eq!(indexes("relname ~ '_by_(user|product|vendor|currency)$'"), i64::try_from(made).unwrap());
     assert_eq!(index(now), Some(0));
     assert_eq!(index(now + Duration::days(3)), Some(6), "three days later there is one more");
 
-    // A crash in the middle leaves an index that is not used.
+    // A crash in the middle leaves an invalid index.
     database.execute(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = \
          (SELECT min(oid::regclass::text)::regclass FROM pg_class WHERE relname LIKE '%\\_by\\_vendor')",
@@ -73,5 +74,5 @@ fn quiet_partitions_get_their_indexes_once_and_whole() {
     );
     let made =
         partitions::index_quiet(holder, &database.address(), working, |_| nested.set(Some(index(working)))).unwrap();
-    assert_eq!((made, nested.take()), (Some(1), Some(None)), "two at once: one works, the other says so");
+    assert_eq!((made, nested.take()), (Some(1), Some(None)), "of two at once, one works and the other returns None");
 }

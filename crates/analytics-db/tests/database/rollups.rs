@@ -1,4 +1,5 @@
-//! The rollups have a column for each measure of the catalogue, and `metric_rollups` shows each as its metrics.
+//! The table `rollups` has a column for each measure of the catalogue, and the view
+//! `metric_rollups` shows each as its metrics.
 
 use analytics_core::catalogue::Measure;
 use analytics_core::ids::{ProductId, VendorId};
@@ -7,7 +8,7 @@ use analytics_testkit::database::Database;
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 
-/// Whoever adds a measure or a counter to the catalogue changes the table and the view in a migration.
+/// A new measure or counter in the catalogue needs a migration that changes the table and the view.
 #[test]
 fn the_view_shows_every_counter_of_the_catalogue() {
     let database = Database::migrated();

@@ -1,4 +1,4 @@
-//! All of a batch or nothing of it, and nothing twice.
+//! A batch is written completely or not at all, and nothing is counted twice.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ fn a_stale_writer_is_fenced_and_changes_nothing() {
     write(&database, &mut batch(&[("product.viewed", 0, VIEW), ("order.created", 0, ORDER)]), Reread::Unlikely)
         .unwrap();
     let before = everything(&database);
-    // It still believes the order's partition to stand at 0; the view's part of it would be right.
+    // It still expects the offset of the order's partition at 0; the offset of the view's partition
+    // would be right.
     let mut stale = batch(&[("product.viewed", 1, VIEW), ("order.created", 0, r#"{"orderId":"x","total":1}"#)]);
     let refused = write(&database, &mut stale, Reread::Unlikely).unwrap_err();
     assert!(matches!(refused, WriteError::Fenced), "{refused:?}");
@@ -49,12 +50,12 @@ fn a_stale_writer_is_fenced_and_changes_nothing() {
 }
 
 #[test]
-fn the_answer_to_a_commit_may_get_lost() {
+fn a_batch_is_not_counted_again_after_a_lost_answer_to_commit() {
     let database = Database::migrated();
     let mut same = batch(&[("product.viewed", 0, VIEW), ("order.created", 0, ORDER)]);
     write(&database, &mut same, Reread::Unlikely).unwrap();
     let before = everything(&database);
-    // The writer never heard of the commit and writes the very same batch again.
+    // The writer does not know that it was committed, and writes the same batch again.
     let again = write(&database, &mut same, Reread::Unlikely).unwrap_err();
     assert!(matches!(again, WriteError::Fenced | WriteError::AlreadyLogged), "{again:?}");
     let looked_up = write(&database, &mut same, Reread::Possible).unwrap_err();
@@ -62,7 +63,10 @@ fn the_answer_to_a_commit_may_get_lost() {
     assert_eq!(everything(&database), before);
     let partitions: Vec<_> = same.spans.iter().map(|span| span.partition.clone()).collect();
     let stored = ingest_offsets::load(&mut database.connect(), "group", &partitions).unwrap();
-    assert!(same.spans.iter().all(|span| stored[&span.partition] == span.next), "what was kept is what is stored");
+    assert!(
+        same.spans.iter().all(|span| stored[&span.partition] == span.next),
+        "the stored offsets show what was committed"
+    );
 }
 
 #[test]
@@ -90,7 +94,7 @@ fn records_read_again_are_found_by_their_ids() {
     let written = write(&database, &mut batch(&records), Reread::Possible).unwrap();
     assert_eq!((written.duplicates, written.reread, written.events.len()), (3, 3, 0));
     assert_eq!(numbers(), before);
-    // The keys are forgotten after DEDUPE_DAYS; the log itself still knows.
+    // The keys are deleted after DEDUPE_DAYS; the log still has the ids.
     database.execute("UPDATE ingest_offsets SET next_offset = 0; DELETE FROM event_keys");
     assert_eq!(write(&database, &mut batch(&records), Reread::Possible).unwrap().duplicates, 3);
     assert_eq!(numbers(), before);
@@ -108,7 +112,7 @@ fn an_identity_that_a_rejected_record_claimed_is_free_again() {
     let written = write(&database, &mut batch(&records), Reread::Unlikely).unwrap();
     assert_eq!(written.rejected.get(&Reason::IdentityConflict), Some(&2));
     assert_eq!(written.events["order.created"], 2);
-    // a, e1, b, e2; the last record's e3 is nobody's.
+    // a, e1, b, e2. The last record's e3 belongs to no event.
     assert_eq!(database.number("SELECT count(*) FROM event_keys"), Some(4));
     let dangling = "SELECT count(*) FROM event_keys k LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL";
     assert_eq!(database.number(dangling), Some(0));
@@ -118,7 +122,7 @@ fn an_identity_that_a_rejected_record_claimed_is_free_again() {
 }
 
 #[test]
-fn what_was_decided_is_frozen_with_the_event() {
+fn decisions_are_stored_with_the_event() {
     let database = Database::migrated();
     write(&database, &mut batch(&[("product.viewed", 0, VIEW)]), Reread::Unlikely).unwrap();
     let view = r#"{"productId":"p"}"#;
@@ -133,7 +137,7 @@ fn what_was_decided_is_frozen_with_the_event() {
 }
 
 #[test]
-fn an_old_event_finds_its_place_and_a_gap_is_recorded_once() {
+fn an_old_event_is_stored_in_the_default_partition_and_a_gap_is_recorded_once() {
     let database = Database::migrated();
     let old = r#"{"productId":"p","viewedAt":"2001-02-03"}"#;
     let mut batch = batch(&[("product.viewed", 0, old)]);
@@ -146,7 +150,7 @@ fn an_old_event_finds_its_place_and_a_gap_is_recorded_once() {
         assignment::record_gap(connection, "group", &partition, gap, "retention").unwrap()
     };
     assert!(record(connection));
-    assert!(!record(connection), "another worker has recorded it");
+    assert!(!record(connection), "already recorded by another worker");
     let gaps =
         database.lines("SELECT concat_ws(' ', topic, partition, from_offset, to_offset, reason) FROM ingest_gaps");
     assert_eq!(gaps, ["product.viewed 0 1 50 retention"]);
@@ -154,7 +158,7 @@ fn an_old_event_finds_its_place_and_a_gap_is_recorded_once() {
 }
 
 #[test]
-fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
+fn a_lock_timeout_is_a_failure_and_never_a_rejection() {
     let database = Database::migrated();
     let mut batch = batch(&[("product.viewed", 0, VIEW)]);
     start(&database, &batch);
@@ -172,11 +176,11 @@ fn a_lock_that_is_not_given_is_a_failure_and_never_a_rejection() {
     write(&database, &mut batch, Reread::Unlikely).unwrap();
 }
 
-/// Statements find their rows by keys, whatever the planner thinks of joins: a batch must not cost
-/// more for all that was counted before. `product_vendors` is asked by a list of keys, for which the
-/// planner may read a table whole where that is quicker.
+/// Statements find their rows by keys, whatever the planner estimates for joins: a batch must not
+/// cost more the more was counted before. `product_vendors` is queried by a list of keys, for which
+/// the planner may read the whole table where that is quicker.
 #[test]
-fn a_batch_reads_no_table_from_end_to_end() {
+fn a_batch_never_reads_a_whole_table() {
     const HELD: i64 = 50_000;
     let database = Database::migrated();
     database.execute(&format!(
@@ -199,7 +203,7 @@ fn a_batch_reads_no_table_from_end_to_end() {
         .collect();
     let records: Vec<_> = payloads.iter().map(|(topic, offset, payload)| (*topic, *offset, payload.as_str())).collect();
     let rows_read = || {
-        // What another session has counted is known at the latest when it has gone.
+        // The statistics of another session are only complete when it has ended.
         wait::until("the sessions to end", Duration::from_secs(10), || {
             let others = "SELECT count(*) FROM pg_stat_activity \
                           WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";

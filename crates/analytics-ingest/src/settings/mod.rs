@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(with("KAFKA_GROUP_ID", "g"), Ok(()));
         for (name, value, says) in [
             ("DATABASE_URL", "", "DATABASE_URL: must be set"),
-            ("DATABASE_URL", "mysql://h/d", "DATABASE_URL: must be PostgreSQL's"),
+            ("DATABASE_URL", "mysql://h/d", "DATABASE_URL: must be a PostgreSQL URL"),
             ("KAFKA_BROKER", "", "KAFKA_BROKER: must be set"),
             ("BASE_CURRENCY", "DOLLARS", "ISO 4217"),
             ("BUSINESS_TIMEZONE", "Mars/Olympus", "IANA"),

@@ -234,7 +234,7 @@ fn a_replay_that_the_database_refuses_does_not_block_others() {
     service.database.execute("ALTER TABLE event_logs ADD CHECK (metadata->>'n' <> '4')");
     let said = service.done(&["dead-letters", "replay", "--all"]);
     assert!(
-        said.contains("8 counted") && said.contains("1 not replayed") && said.contains("did not take it"),
+        said.contains("8 counted") && said.contains("1 not replayed") && said.contains("did not store it"),
         "{said}"
     );
     assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'product_views:tea'"), Some(8));

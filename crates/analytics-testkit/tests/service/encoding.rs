@@ -10,7 +10,7 @@ const OTHERS: [&str; 3] = ["LATIN1", "WIN1252", "SQL_ASCII"];
 
 fn sentence(encoding: &str) -> String {
     format!(
-        "the database has the encoding {encoding}, it must be UTF8: make it with CREATE DATABASE ... ENCODING 'UTF8' \
+        "the database has the encoding {encoding}, it must be UTF8: create it with CREATE DATABASE ... ENCODING 'UTF8' \
          TEMPLATE template0"
     )
 }

@@ -76,7 +76,7 @@ FROM rollups r
 CROSS JOIN LATERAL (VALUES
     (CASE r.scope WHEN 't' THEN 'total_views' WHEN 's' THEN 'seller_views' WHEN 'p' THEN 'product_views' END, r.views),
     (CASE r.scope WHEN 't' THEN 'total_signups' END, r.signups),
-    (CASE r.scope WHEN 't' THEN 'total_orders' WHEN 's' THEN 'seller_orders' END, r.orders),
+    (CASE r.scope WHEN 't' THEN 'total_orders' WHEN 's' THEN 'seller_orders' WHEN 'p' THEN 'product_orders' END, r.orders),
     (CASE r.scope WHEN 't' THEN 'total_units' WHEN 's' THEN 'seller_units' WHEN 'p' THEN 'product_units' END, r.units),
     (CASE r.scope WHEN 't' THEN 'total_revenue' WHEN 'u' THEN 'unattributed_revenue'
                   WHEN 's' THEN 'seller_revenue' WHEN 'p' THEN 'product_revenue' END, r.revenue),

@@ -13,6 +13,7 @@ mod access;
 mod caller;
 
 mod query;
+mod range;
 
 mod connections;
 
@@ -26,6 +27,8 @@ mod middleware;
 
 mod routes;
 
+mod completeness;
+mod links;
 mod openapi;
 mod page;
 

@@ -7,6 +7,7 @@ use analytics_core::business::Business;
 use analytics_core::events::Decoder;
 use analytics_db::DatabaseUrl;
 use analytics_process::settings::{Settings, SettingsError};
+use chrono::Weekday;
 use shared_auth::{Keys, Verifier};
 
 /// Whether the process serves the writing routes.
@@ -41,6 +42,8 @@ pub struct ApiSettings {
     pub verifier: Verifier,
     /// The currency of amounts without a currency, and the calendar that determines "today".
     pub business: Business,
+    /// The first day of a week.
+    pub week_start: Weekday,
     /// Decodes the records of replayed dead letters.
     pub decoder: Decoder,
 }
@@ -72,6 +75,12 @@ impl ApiSettings {
             cors_origins: list(settings.get("API_CORS_ORIGINS").unwrap_or_default()),
             verifier: verifier(settings)?,
             business: settings.business()?,
+            week_start: settings.parse("WEEK_START", |day| match day {
+                "monday" => Ok(Weekday::Mon),
+                "sunday" => Ok(Weekday::Sun),
+                "saturday" => Ok(Weekday::Sat),
+                _ => Err("must be monday, sunday or saturday"),
+            })?,
             decoder: settings.decoder()?,
         })
     }

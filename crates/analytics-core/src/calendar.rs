@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use crate::time::EventTime;
@@ -172,6 +172,13 @@ impl Calendar {
     #[must_use]
     pub fn local(self, time: DateTime<Utc>) -> NaiveDateTime {
         (time + self.offset(time)).naive_utc()
+    }
+
+    /// Returns `time` with the offset of the local clock, as answers show it.
+    #[must_use]
+    pub fn shown(self, time: DateTime<Utc>) -> DateTime<FixedOffset> {
+        let seconds = i32::try_from(self.offset(time).num_seconds()).unwrap_or(0);
+        FixedOffset::east_opt(seconds).map_or_else(|| time.fixed_offset(), |offset| time.with_timezone(&offset))
     }
 
     /// Returns the first instant at which the local clock shows `local`. If it is put forward over

@@ -131,6 +131,7 @@ table! {
         TotalSignups = ("total_signups", counter(Measure::Signups, ScopeKind::Total));
         TotalOrders = ("total_orders", counter(Measure::Orders, ScopeKind::Total));
         SellerOrders = ("seller_orders", counter(Measure::Orders, ScopeKind::Seller));
+        ProductOrders = ("product_orders", counter(Measure::Orders, ScopeKind::Product));
         ProductUnits = ("product_units", counter(Measure::Units, ScopeKind::Product));
         SellerUnits = ("seller_units", counter(Measure::Units, ScopeKind::Seller));
         TotalUnits = ("total_units", counter(Measure::Units, ScopeKind::Total));
@@ -263,6 +264,12 @@ impl Metric {
     #[must_use]
     pub const fn is_counter(self) -> bool {
         matches!(self.definition(), Definition::Counter { .. } | Definition::Daily { .. })
+    }
+
+    /// Whether it is the average of current ratings.
+    #[must_use]
+    pub const fn is_average(self) -> bool {
+        matches!(self.definition(), Definition::AverageRating { .. })
     }
 
     /// Whether its value follows from other metrics: a ratio, an average, or a total over sellers.

@@ -41,6 +41,8 @@ pub struct PartitionReport {
     pub caught_up_at: Option<DateTime<Utc>>,
     /// Number of records in the partition that are not consumed.
     pub lag_messages: i64,
+    /// The timestamp of the last record that was counted.
+    pub last_record_at: Option<DateTime<Utc>>,
 }
 
 /// What is known about a topic that is counted.
@@ -90,7 +92,27 @@ impl PartitionReport {
     }
 }
 
+impl PartitionReport {
+    /// Returns whether all records of before `end` are counted, seen from `now`: a later one is
+    /// counted, or a worker that is still reporting found the partition completely counted after
+    /// `end`. So an idle partition is not late, and what a worker said before it died proves nothing.
+    fn is_counted_past(self, end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let is_living = now - self.heard_at <= SILENT_AFTER;
+        self.last_record_at.is_some_and(|time| time >= end)
+            || (is_living && self.caught_up_at.is_some_and(|time| time >= end))
+    }
+}
+
 impl TopicReport {
+    /// Returns whether the topic's records of before `end` are all counted, seen from `now`.
+    #[must_use]
+    pub fn is_counted_past(&self, end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let partitions = usize::try_from(self.partitions).unwrap_or(0);
+        partitions > 0
+            && self.reports.len() >= partitions
+            && self.reports.iter().all(|report| report.is_counted_past(end, now))
+    }
+
     /// Returns the freshness of the topic at the time `now`: that of its worst partition.
     #[must_use]
     pub fn judge(&self, now: DateTime<Utc>) -> Freshness {

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Utc, Weekday};
 
 use crate::calendar::Calendar;
+use crate::rollup::Granularity;
 
 /// A range of time: `from` is in it, `to` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,44 @@ impl Span {
     #[must_use]
     pub fn of_days(calendar: Calendar, first: NaiveDate, last: NaiveDate) -> Self {
         Self { from: calendar.day_start(first), to: calendar.day_start(after(last)) }
+    }
+
+    /// Returns the rollups that the range is made of: whole days, and the hours of the days that
+    /// it contains in part.
+    #[must_use]
+    pub fn pieces(self, calendar: Calendar) -> Vec<(Granularity, DateTime<Utc>)> {
+        let mut pieces = Vec::new();
+        let mut from = self.from;
+        while from < self.to {
+            let day = calendar.day(from.into());
+            let next_day = calendar.day_start(after(day));
+            let (granularity, next) = if calendar.day_start(day) == from && next_day <= self.to {
+                (Granularity::Day, next_day)
+            } else {
+                (Granularity::Hour, calendar.next_hour(from.into()))
+            };
+            pieces.push((granularity, from));
+            from = next;
+        }
+        pieces
+    }
+
+    /// Whether it consists of whole business days.
+    #[must_use]
+    pub fn is_of_days(self, calendar: Calendar) -> bool {
+        [self.from, self.to].into_iter().all(|end| calendar.day_start(calendar.day(end.into())) == end)
+    }
+
+    /// Whether it consists of whole business hours.
+    #[must_use]
+    pub fn is_of_hours(self, calendar: Calendar) -> bool {
+        [self.from, self.to].into_iter().all(|end| calendar.hour_start(end.into()) == end)
+    }
+
+    /// Returns the part of it before `end`.
+    #[must_use]
+    pub fn until(self, end: DateTime<Utc>) -> Self {
+        Self { from: self.from, to: self.to.min(end).max(self.from) }
     }
 
     /// Whether there is no time in it.

@@ -77,6 +77,12 @@ impl Scope {
 }
 
 impl MetricType {
+    /// Returns the scope of this kind that the metric is about, if its subject has one.
+    #[must_use]
+    pub fn scope(&self, kind: ScopeKind) -> Option<Scope> {
+        Scope::of(kind, &self.subject)
+    }
+
     /// Returns the measure and the scope that a counter sums; `None` for other metrics, and for
     /// counters of days, which are part of their total.
     #[must_use]

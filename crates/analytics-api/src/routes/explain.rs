@@ -2,12 +2,13 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use analytics_core::deltas::Rated;
-use analytics_core::event::Line;
-use analytics_core::ratios::{Fraction, Histogram};
-use analytics_db::DbError;
-use analytics_db::read::explain::{Contribution, Delta, Explanation, explain};
-use analytics_db::read::{AsOf, NotAsOf, metrics};
+use analytics_core::business::Business;
+use analytics_core::period::Span;
+use analytics_db::read::explain::{Explanation, Selection, explain};
+use analytics_db::read::series::{of_all_days, series};
+use analytics_db::read::{AsOf, NotAsOf, ReadableMetric, metrics};
+use analytics_db::tables::batches::number_at;
+use analytics_db::{Connection, DbError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,12 +16,15 @@ use shared_auth::{Principal, Role};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::contributions::{ContributionBody, body};
 use super::metrics::{readable, unit_and_currency};
+use super::series::{Components, finest, value};
 use crate::caller;
 use crate::database::Database;
 use crate::page::{encode, linked};
 use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
+use crate::range;
 use crate::settings::ApiSettings;
 
 /// A page of the events behind a metric, in descending order of event time.
@@ -45,100 +49,6 @@ pub(crate) struct ExplanationPage {
     items: Vec<ContributionBody>,
     /// Value of `cursor` for the next page; null on the last page.
     next_cursor: Option<String>,
-}
-
-/// An event that contributes to the metric.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Contribution)]
-pub(crate) struct ContributionBody {
-    event_id: Uuid,
-    event_type: String,
-    /// When the event happened.
-    created_at: DateTime<Utc>,
-    /// When the event was counted.
-    ingested_at: DateTime<Utc>,
-    delta: DeltaBody,
-    /// The user that the event is about; only for admins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
-    /// The product of a view or a rating.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    product_id: Option<String>,
-    /// The vendor of a view or a rating.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vendor_id: Option<String>,
-    /// The lines of an order that contribute to the metric.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    lines: Vec<LineBody>,
-    /// The number of stars of a rating.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stars: Option<u8>,
-    /// The user's earlier rating that this one replaced.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaced: Option<ReplacedBody>,
-    /// The reason for an adjustment by hand.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// Who made the adjustment; only for admins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<String>,
-}
-
-/// What an event added: to a sum, to the components of a rate, or to the components of an average.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-#[schema(as = Delta)]
-pub(crate) enum DeltaBody {
-    /// Added to the value.
-    Counter(i64),
-    /// Added to the numerator (orders) and the denominator (views).
-    Rate { numerator: i64, denominator: i64 },
-    /// Added to the number, the sum and the histogram of the ratings. A replaced rating is
-    /// subtracted.
-    Average { count: i64, sum: i64, histogram: HistogramBody },
-}
-
-/// Change of the number of ratings with each number of stars.
-#[derive(Serialize, ToSchema)]
-#[schema(as = HistogramDelta)]
-pub(crate) struct HistogramBody {
-    #[serde(rename = "1")]
-    one: i64,
-    #[serde(rename = "2")]
-    two: i64,
-    #[serde(rename = "3")]
-    three: i64,
-    #[serde(rename = "4")]
-    four: i64,
-    #[serde(rename = "5")]
-    five: i64,
-}
-
-/// A line of an order.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = OrderLine)]
-pub(crate) struct LineBody {
-    product_id: Option<String>,
-    vendor_id: Option<String>,
-    /// Whether the line did not name its vendor, and `vendorId` is known from other events.
-    vendor_learned: bool,
-    quantity: u32,
-    /// The amount, in minor units of the currency.
-    amount: i64,
-    /// The ISO 4217 code of the currency.
-    currency: &'static str,
-}
-
-/// A rating that another rating of the same user replaced.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = ReplacedRating)]
-pub(crate) struct ReplacedBody {
-    event_id: Uuid,
-    stars: u8,
-    created_at: DateTime<Utc>,
 }
 
 /// The cursor of a later page, with what the first page showed.
@@ -167,6 +77,10 @@ struct Cursor {
     get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
     params(
         ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
+        ("from" = Option<String>, Query, description = "Only events of this date or later, or of a time at a full hour"),
+        ("to" = Option<String>, Query, description = "Only events up to this date, or before this time"),
+        ("asOf" = Option<i64>, Query, description = "`asOf` of an answer: only events that it includes", minimum = 0),
+        ("countedAfter" = Option<String>, Query, description = "Only events that were counted after this number or time"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -180,7 +94,7 @@ pub(crate) async fn list(
     settings: Data<ApiSettings>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
-    let query = Query::of(&request, &["limit", "cursor"], &[])?;
+    let query = Query::of(&request, &["from", "to", "asOf", "countedAfter", "limit", "cursor"], &[])?;
     let (limit, cursor) = (query.limit()?, query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?);
     let mut named = path.into_inner();
     if let Some(cursor) = &cursor
@@ -193,31 +107,14 @@ pub(crate) async fn list(
     if cursor.as_ref().is_some_and(|cursor| cursor.r#type != metric.as_str()) {
         return Err(Problem::invalid_parameter("cursor", "must be a cursor for this metric"));
     }
+    let asked = Asked {
+        span: range::span(&query, settings.business.calendar, database.now(), finest(&metric))?,
+        as_of: query.optional("asOf", number)?,
+        counted_after: query.optional("countedAfter", moment)?,
+        limit: limit.into(),
+    };
     let (r#type, business) = (metric.as_str().to_owned(), settings.business);
-    let found = database
-        .read(move |connection| {
-            let (before, as_of, first) = match cursor {
-                Some(cursor) => {
-                    let as_of = match AsOf::at(connection, cursor.as_of)? {
-                        Ok(as_of) => as_of,
-                        Err(why) => return Ok(Read::NotAsOf(why)),
-                    };
-                    (Some(cursor.before), as_of, First::of(cursor))
-                }
-                None => {
-                    let Some(found) = metrics::one(connection, &metric)? else { return Ok(Read::Nothing) };
-                    let as_of = AsOf::latest(connection)?;
-                    // A sum has no components: its metadata is that of an adjustment.
-                    let derived = metric.known().is_some_and(|known| !known.metric.is_counter());
-                    let metadata = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
-                    let first = First { as_of: as_of.number, as_of_time: as_of.time, value: found.value, metadata };
-                    (None, as_of, first)
-                }
-            };
-            let page = explain(connection, &metric, business, &as_of, before, limit.into())?;
-            Ok::<_, DbError>(Read::Page(Box::new((page, first))))
-        })
-        .await?;
+    let found = database.read(move |connection| asked.read(connection, &metric, business, cursor)).await?;
     let (explanation, First { as_of, as_of_time, value, metadata }) = match found {
         Read::Page(page) => *page,
         Read::Nothing => return Err(Problem::metric_not_found()),
@@ -246,6 +143,103 @@ pub(crate) async fn list(
 }
 
 /// The metric as the first page showed it. All pages show the same.
+/// Which events somebody asks for.
+struct Asked {
+    span: Option<Span>,
+    as_of: Option<i64>,
+    counted_after: Option<CountedAfter>,
+    limit: usize,
+}
+
+/// After what events were counted.
+enum CountedAfter {
+    Number(i64),
+    Time(DateTime<Utc>),
+}
+
+impl Asked {
+    fn read(
+        &self,
+        connection: &mut Connection,
+        metric: &ReadableMetric,
+        business: Business,
+        cursor: Option<Cursor>,
+    ) -> Result<Read, DbError> {
+        let known_before = cursor.as_ref().map(|cursor| cursor.as_of).or(self.as_of);
+        // An average is made of current ratings: it is explained as it is.
+        let is_average = self.span.is_none() && metric.known().is_some_and(|known| known.metric.is_average());
+        let as_of = match known_before.filter(|_| cursor.is_some() || !is_average) {
+            Some(number) => AsOf::at(connection, number)?,
+            None => Ok(AsOf::latest(connection)?),
+        };
+        let mut as_of = match as_of {
+            Ok(as_of) => as_of,
+            Err(why) => return Ok(Read::NotAsOf(why)),
+        };
+        let of_range = if self.span.is_some() { of_all_days(metric) } else { metric.clone() };
+        let (before, first) = match cursor {
+            Some(cursor) => (Some(cursor.before), First::of(cursor)),
+            None => match self.first(connection, &of_range, business, &as_of)? {
+                Some(first) => (None, first),
+                None => return Ok(Read::Nothing),
+            },
+        };
+        if let Some(counted_after) = &self.counted_after {
+            let number = match counted_after {
+                CountedAfter::Number(number) => *number,
+                CountedAfter::Time(time) => number_at(connection, *time)?,
+            };
+            as_of = match as_of.since(connection, number)? {
+                Ok(as_of) => as_of,
+                Err(why) => return Ok(Read::NotAsOf(why)),
+            };
+        }
+        let selection = Selection { as_of: &as_of, span: self.span, before, limit: self.limit };
+        let page = explain(connection, &of_range, business, &selection)?;
+        Ok(Read::Page(Box::new((page, first))))
+    }
+
+    /// Reads what the number is. Only the present one is stored: as of an earlier batch, and of what
+    /// was counted after one, the events themselves have to be summed.
+    fn first(
+        &self,
+        connection: &mut Connection,
+        metric: &ReadableMetric,
+        business: Business,
+        as_of: &AsOf,
+    ) -> Result<Option<First>, DbError> {
+        let mut first = First { as_of: as_of.number, as_of_time: as_of.time, value: None, metadata: None };
+        let is_present = self.counted_after.is_none() && as_of.number == AsOf::latest(connection)?.number;
+        if let Some(span) = self.span {
+            if is_present {
+                let amounts = series(connection, metric, as_of, business.calendar, &[span])?;
+                first.value = amounts.first().and_then(|amount| value(*amount, metric.known()));
+                first.metadata = amounts.first().and_then(|amount| serde_json::to_value(Components::of(*amount)).ok());
+            }
+            return Ok(Some(first));
+        }
+        let Some(found) = metrics::one(connection, metric)? else { return Ok(None) };
+        if is_present {
+            // A sum has no components: its metadata is that of an adjustment.
+            let derived = metric.known().is_some_and(|known| !known.metric.is_counter());
+            first.value = found.value;
+            first.metadata = found.metadata.filter(|_| derived).map(|metadata| metadata.to_value());
+        }
+        Ok(Some(first))
+    }
+}
+
+fn number(text: &str) -> Result<i64, &'static str> {
+    text.parse().ok().filter(|number| *number >= 0).ok_or("must be a number, 0 or more")
+}
+
+fn moment(text: &str) -> Result<CountedAfter, &'static str> {
+    let time = || DateTime::parse_from_rfc3339(text).ok().map(|time| CountedAfter::Time(time.to_utc()));
+    let moment = number(text).ok().map(CountedAfter::Number).or_else(time);
+    moment.ok_or("must be a number, 0 or more, or an RFC 3339 time such as 2026-11-01T00:00:00Z")
+}
+
+/// What the first page said of the number; every page says the same.
 struct First {
     as_of: i64,
     as_of_time: DateTime<Utc>,
@@ -272,62 +266,5 @@ enum Read {
 impl Cursor {
     fn parse(text: &str) -> Result<Self, Problem> {
         serde_json::from_str(text).map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor from this route"))
-    }
-}
-
-fn body(contribution: Contribution, admin: bool) -> ContributionBody {
-    let Contribution { event, ingested_at, delta, lines, replaced, said } = contribution;
-    let (product, vendor) = event.content.about();
-    let (product, vendor) = (product.map(ToString::to_string), vendor.map(ToString::to_string));
-    let stars = event.content.rating().map(|rating| rating.stars.get());
-    let said = said.map(|said| said.to_value()).unwrap_or_default();
-    let text = |name: &str| said.get(name)?.as_str().map(str::to_owned);
-    ContributionBody {
-        event_id: event.id.0,
-        event_type: event.event_type.name().to_owned(),
-        created_at: event.time.utc(),
-        ingested_at,
-        delta: delta.into(),
-        user_id: event.user.as_ref().filter(|_| admin).map(ToString::to_string),
-        product_id: product,
-        vendor_id: vendor,
-        lines: lines.iter().map(LineBody::of).collect(),
-        stars,
-        replaced: replaced.map(ReplacedBody::of),
-        reason: text("reason"),
-        actor: text("actor").filter(|_| admin),
-    }
-}
-
-impl From<Delta> for DeltaBody {
-    fn from(delta: Delta) -> Self {
-        match delta {
-            Delta::Counter(amount) => Self::Counter(amount),
-            Delta::Ratio(Fraction { numerator, denominator }) => Self::Rate { numerator, denominator },
-            Delta::Average(histogram) => {
-                let Histogram([one, two, three, four, five]) = histogram;
-                let counts = HistogramBody { one, two, three, four, five };
-                Self::Average { count: histogram.count(), sum: histogram.sum(), histogram: counts }
-            }
-        }
-    }
-}
-
-impl LineBody {
-    fn of(Line { part, sale }: &Line) -> Self {
-        Self {
-            product_id: part.product.as_ref().map(ToString::to_string),
-            vendor_id: part.vendor.id().map(ToString::to_string),
-            vendor_learned: part.vendor.is_learned(),
-            quantity: sale.quantity.units(),
-            amount: sale.amount.0,
-            currency: sale.currency.code(),
-        }
-    }
-}
-
-impl ReplacedBody {
-    fn of(rated: Rated) -> Self {
-        Self { event_id: rated.event.0, stars: rated.stars.get(), created_at: rated.time.utc() }
     }
 }

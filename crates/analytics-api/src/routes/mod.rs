@@ -1,6 +1,7 @@
 //! The table of routes: for each route its handler, its documentation, and who may use it.
 
 pub(crate) mod adjustments;
+mod contributions;
 pub(crate) mod dead_letter_actions;
 pub(crate) mod dead_letters;
 pub(crate) mod docs;
@@ -9,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod freshness;
 pub(crate) mod metrics;
 pub(crate) mod proofs;
+pub(crate) mod series;
 
 use std::collections::BTreeMap;
 
@@ -45,10 +47,12 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 14] {
+fn table() -> [Route; 16] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
+        route!(Sellers, series::one),
+        route!(Sellers, series::several),
         route!(Sellers, explain::list),
         route!(Writers, adjustments::upsert),
         route!(Admins, events::list),

@@ -14,6 +14,7 @@ use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
 use analytics_core::ids::UserId;
 use analytics_core::metric_type::{MetricType, Subject};
+use analytics_core::period::Span;
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rules;
 use chrono::{DateTime, Utc};
@@ -68,8 +69,13 @@ pub enum Delta {
 /// of ids, $2 the limit, $3 the subject, $4 the currency, $6 the metric types whose adjustments
 /// contribute to the metric, $7 to $8 (exclusive) the ranges of ids of a day, and $9 the metric
 /// types whose adjustments contribute if they were made on that day.
-const ADJUSTMENTS: &str = "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' \
-                           AND metadata ->> 'type' = ANY($6) AND id >= $5 AND id < $1 ORDER BY id DESC LIMIT $2";
+fn adjustments(of_batches: bool) -> String {
+    format!(
+        "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' AND metadata ->> 'type' = ANY($6) \
+         AND id >= $5 AND id < $1 {} ORDER BY id DESC LIMIT $2",
+        batches(of_batches)
+    )
+}
 
 /// Returns the metric types whose adjustments contribute to a metric: first those whose adjustments
 /// always do, then those whose adjustments do if they were made on the metric's day.
@@ -95,8 +101,10 @@ fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
 
 /// Returns SQL statements that give the ids of the metric's events. They may also give events that
 /// turn out to add nothing.
-fn sources(known: Option<&MetricType>) -> Vec<String> {
-    let Some(known) = known else { return vec![ADJUSTMENTS.to_owned()] };
+fn sources(known: Option<&MetricType>, of_batches: bool) -> Vec<String> {
+    let Some(known) = known else { return vec![adjustments(of_batches)] };
+    let of_family = |family, scope, money| of_family(family, scope, money, of_batches);
+    let on_day = |condition: &str| on_day(condition, of_batches);
     let mut sources: Vec<String> = match known.metric.definition() {
         Definition::Counter { measure, scope } => {
             rules::families_of(measure).map(|family| of_family(family, scope, measure.is_money())).collect()
@@ -117,12 +125,12 @@ fn sources(known: Option<&MetricType>) -> Vec<String> {
         }
     };
     sources.dedup();
-    sources.push(ADJUSTMENTS.to_owned());
+    sources.push(adjustments(of_batches));
     sources
 }
 
 /// Returns SQL for the events of a family in a scope; for money, only those in the currency.
-fn of_family(family: Family, scope: ScopeKind, money: bool) -> String {
+fn of_family(family: Family, scope: ScopeKind, money: bool, of_batches: bool) -> String {
     let of_scope = match scope {
         ScopeKind::Total => "",
         ScopeKind::Unattributed => "AND vendor_id IS NULL",
@@ -133,24 +141,36 @@ fn of_family(family: Family, scope: ScopeKind, money: bool) -> String {
     if in_lines {
         format!(
             "SELECT DISTINCT event_id FROM order_lines WHERE ($4 IS NULL OR currency = $4) {of_scope} \
-             AND event_id >= $5 AND event_id < $1 ORDER BY event_id DESC LIMIT $2"
+             AND event_id >= $5 AND event_id < $1 {} ORDER BY event_id DESC LIMIT $2",
+            if of_batches {
+                "AND EXISTS (SELECT FROM event_logs e WHERE e.id = event_id AND e.batch_id BETWEEN $10 AND $11)"
+            } else {
+                ""
+            }
         )
     } else {
         format!(
-            "SELECT id FROM event_logs WHERE event_type = '{}' {of_scope} AND id >= $5 AND id < $1 \
+            "SELECT id FROM event_logs WHERE event_type = '{}' {of_scope} AND id >= $5 AND id < $1 {} \
              ORDER BY id DESC LIMIT $2",
-            family.name()
+            family.name(),
+            batches(of_batches)
         )
     }
 }
 
 /// Returns SQL for the events of a day that meet a condition.
-fn on_day(condition: &str) -> String {
+fn on_day(condition: &str, of_batches: bool) -> String {
+    let batches = batches(of_batches);
     format!(
         "SELECT e.id FROM unnest($7, $8) AS s (first, last) JOIN event_logs e \
          ON e.id >= s.first AND e.id < s.last AND {condition} \
-         WHERE e.id >= $5 AND e.id < $1 ORDER BY e.id DESC LIMIT $2"
+         WHERE e.id >= $5 AND e.id < $1 {batches} ORDER BY e.id DESC LIMIT $2"
     )
+}
+
+/// Returns the condition that events are of the batches $10 to $11, if they have to be.
+const fn batches(of_batches: bool) -> &'static str {
+    if of_batches { "AND batch_id BETWEEN $10 AND $11" } else { "" }
 }
 
 row! {
@@ -160,8 +180,21 @@ row! {
     }
 }
 
-/// Returns a page of at most `limit` events behind a metric as of a batch, older than the event
-/// `before`.
+/// Which events behind a metric are selected.
+#[derive(Debug)]
+pub struct Selection<'a> {
+    /// Those of these batches.
+    pub as_of: &'a AsOf,
+    /// Those that happened in this range. A rating is then shown as it was received, without what
+    /// it replaced: the sum is that of a series.
+    pub span: Option<Span>,
+    /// Those that are older than this event.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Returns a page of the events behind a metric.
 ///
 /// # Errors
 /// [`DbError`].
@@ -169,11 +202,10 @@ pub fn explain(
     connection: &mut Connection,
     metric: &ReadableMetric,
     business: Business,
-    as_of: &AsOf,
-    before: Option<Uuid>,
-    limit: usize,
+    selection: &Selection<'_>,
 ) -> Result<Explanation, DbError> {
-    let mut rows = candidates(connection, metric, business, as_of.time, before, limit.saturating_add(1))?;
+    let Selection { as_of, span, limit, .. } = *selection;
+    let mut rows = candidates(connection, metric, business, selection)?;
     take_the_rest(connection)?;
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -182,7 +214,9 @@ pub fn explain(
     let mut logged: HashMap<Uuid, Logged> =
         logged_events::by_ids(connection, as_of, &ids)?.into_iter().map(|logged| (logged.id.0, logged)).collect();
     let followed = match metric.known() {
-        Some(known) if is_rating(known) => Followed::load(connection, known, logged.values(), business, as_of)?,
+        Some(known) if is_rating(known) && span.is_none() => {
+            Followed::load(connection, known, logged.values(), business, as_of)?
+        }
         _ => Followed::default(),
     };
     let mut contributions = Vec::new();
@@ -214,10 +248,9 @@ fn candidates(
     connection: &mut Connection,
     metric: &ReadableMetric,
     business: Business,
-    now: DateTime<Utc>,
-    before: Option<Uuid>,
-    limit: usize,
+    selection: &Selection<'_>,
 ) -> Result<Vec<Row>, DbError> {
+    let Selection { as_of, span, before, limit } = *selection;
     let known = metric.known();
     let (mut subject, mut stretches) = (None, Vec::new());
     match known.map(|known| &known.subject) {
@@ -228,7 +261,8 @@ fn candidates(
     }
     let money = known.filter(|known| known.metric.is_money());
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
-    let sources: Vec<String> = sources(known).iter().map(|source| format!("({source})")).collect();
+    let batches = as_of.batch_range();
+    let sources: Vec<String> = sources(known, batches.is_some()).iter().map(|source| format!("({source})")).collect();
     // An array, so that each event is looked up by its id, whatever the planner estimates for the
     // window.
     let sql = format!(
@@ -242,8 +276,11 @@ fn candidates(
     let last: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.end)).collect();
     let (adjusted, adjusted_on_day) = adjusted(metric);
     // An adjustment of a day's metric may have been made on any other day.
-    let range = Window { to: before.unwrap_or(Window::ALL.to), ..Window::ALL };
-    newest_first(connection, now, range, limit, |connection, window, limit| {
+    let range = Window {
+        from: span.map_or(Window::ALL.from, |span| lowest(span.from)),
+        to: before.into_iter().chain(span.map(|span| lowest(span.to))).fold(Window::ALL.to, Uuid::min),
+    };
+    newest_first(connection, as_of.time, range, limit.saturating_add(1), |connection, window, limit| {
         let rows = statement(&sql)
             .value(window.to)
             .value(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -254,6 +291,8 @@ fn candidates(
             .column(&first)
             .column(&last)
             .column(&adjusted_on_day)
+            .value(batches.map(|(first, _)| first))
+            .value(batches.map(|(_, last)| last))
             .load(connection)?;
         Ok(rows)
     })

@@ -5,6 +5,7 @@ pub mod events;
 pub mod explain;
 pub mod freshness;
 pub mod metrics;
+pub mod series;
 mod tenant;
 mod windows;
 

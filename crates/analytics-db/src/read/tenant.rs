@@ -3,7 +3,7 @@
 
 use analytics_core::catalogue::{Metric, SubjectKind};
 use analytics_core::ids::{Encoded, VendorId};
-use analytics_core::metric_type::MetricType;
+use analytics_core::metric_type::{MetricType, Subject};
 
 /// Whose numbers a caller may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,12 @@ impl Tenant {
 }
 
 impl ReadableMetric {
+    /// Returns a counter of the whole marketplace, for whoever may read another one.
+    pub(super) fn of_marketplace(&self, metric: Metric) -> Self {
+        let known = MetricType::new(metric, Subject::Marketplace);
+        Self { text: known.to_string(), known: Some(known) }
+    }
+
     /// Returns the metric's type.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -88,6 +88,8 @@ pub struct AsOf {
     pub time: DateTime<Utc>,
     /// Ids of later batches, whose events may be in the log and are not seen.
     unseen: HashSet<i64>,
+    /// The only batches of which events are seen, if the read is restricted to some.
+    since: Option<HashSet<i64>>,
 }
 
 /// Why events cannot be read as of a number.
@@ -107,7 +109,7 @@ impl AsOf {
     pub fn latest(connection: &mut Connection) -> Result<Self, DbError> {
         let (number, time) = watermark(connection)?;
         let unseen = after(connection, number, usize::MAX)?.into_iter().collect();
-        Ok(Self { number, time, unseen })
+        Ok(Self { number, time, unseen, since: None })
     }
 
     /// Returns a view as of an earlier batch.
@@ -123,12 +125,35 @@ impl AsOf {
         if unseen.len() >= MOST_LATER || reattributed_after(connection, number)? {
             return Ok(Err(NotAsOf::Changed));
         }
-        Ok(Ok(Self { number, time, unseen }))
+        Ok(Ok(Self { number, time, unseen, since: None }))
+    }
+
+    /// Returns the batches whose events are not seen.
+    pub(crate) fn unseen(&self) -> impl Iterator<Item = i64> {
+        self.unseen.iter().copied()
+    }
+
+    /// Restricts the read to batches that were counted after a number.
+    ///
+    /// # Errors
+    /// [`DbError`]; [`NotAsOf::Changed`] if too much has been counted since.
+    pub fn since(self, connection: &mut Connection, number: i64) -> Result<Result<Self, NotAsOf>, DbError> {
+        let since: HashSet<i64> = after(connection, number, MOST_LATER)?.into_iter().collect();
+        if since.len() >= MOST_LATER {
+            return Ok(Err(NotAsOf::Changed));
+        }
+        Ok(Ok(Self { since: Some(since), ..self }))
+    }
+
+    /// Returns the least and the greatest id of the batches to which the read is restricted.
+    pub(crate) fn batch_range(&self) -> Option<(i64, i64)> {
+        let since = self.since.as_ref()?;
+        Some((since.iter().min().copied().unwrap_or(0), since.iter().max().copied().unwrap_or(0)))
     }
 
     /// Returns whether the events of a batch are seen.
     pub(crate) fn sees(&self, batch: i64) -> bool {
-        !self.unseen.contains(&batch)
+        !self.unseen.contains(&batch) && self.since.as_ref().is_none_or(|since| since.contains(&batch))
     }
 }
 
@@ -161,6 +186,24 @@ fn after(connection: &mut Connection, number: i64, limit: usize) -> Result<Vec<i
     .value(i64::try_from(limit).unwrap_or(i64::MAX))
     .get_result(connection)?;
     Ok(row.ids)
+}
+
+/// Returns the number of the last batch that was counted by a time.
+///
+/// # Errors
+/// [`DbError`].
+pub fn number_at(connection: &mut Connection, time: DateTime<Utc>) -> Result<i64, DbError> {
+    row! {
+        struct Row {
+            number: i64,
+        }
+    }
+    let rows: Vec<Row> = statement(
+        "SELECT b.number FROM batches b WHERE b.counted_at <= $1 AND b.number IS NOT NULL ORDER BY b.number DESC LIMIT 1",
+    )
+    .value(time)
+    .load(connection)?;
+    Ok(rows.first().map_or(0, |row| row.number))
 }
 
 /// Returns whether vendors were stored for logged events after a number.

@@ -8,6 +8,7 @@ use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use analytics_core::metric_type::Subject;
 use analytics_core::money::{Currency, Minor, Quantity};
+use analytics_core::period::Span;
 use analytics_core::seal::seal;
 use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
@@ -142,6 +143,43 @@ pub fn ratings_of_target(
     };
     let rows = query.load(connection)?;
     complete(connection, as_of, rows)
+}
+
+/// Returns how many ratings of each number of stars a product or a vendor received in several ranges
+/// of time: the index of the range, the stars, and the number.
+pub(crate) fn ratings_received(
+    connection: &mut Connection,
+    as_of: &AsOf,
+    target: &Subject,
+    spans: &[Span],
+) -> Result<Vec<(usize, i16, i64)>, DbError> {
+    row! {
+        struct Received {
+            range: i64,
+            stars: i16,
+            ratings: i64,
+        }
+    }
+    let (column, id) = match target {
+        Subject::Product(product) => ("product_id", product.as_str()),
+        Subject::Vendor(vendor) => ("vendor_id", vendor.as_str()),
+        Subject::Marketplace | Subject::Day(_) => return Ok(Vec::new()),
+    };
+    let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
+    let sql = format!(
+        "SELECT k.range, e.stars, count(*) AS ratings FROM unnest($1, $2) WITH ORDINALITY AS k (first, last, range) \
+         JOIN event_logs e ON e.id >= k.first AND e.id < k.last AND e.event_type = 'rating.updated' \
+         AND e.{column} = $3 AND e.stars IS NOT NULL AND e.user_id IS NOT NULL AND e.batch_id <> ALL ($4) \
+         GROUP BY 1, 2"
+    );
+    let rows: Vec<Received> = statement(sql)
+        .column(spans.iter().map(|span| lowest(span.from)))
+        .column(spans.iter().map(|span| lowest(span.to)))
+        .value(id)
+        .column(as_of.unseen())
+        .load(connection)?;
+    let index = |range: i64| usize::try_from(range).ok()?.checked_sub(1);
+    Ok(rows.into_iter().filter_map(|row| Some((index(row.range)?, row.stars, row.ratings))).collect())
 }
 
 /// Drops rows that `as_of` does not see, and loads what other rows hold: the lines of orders, and

@@ -6,13 +6,14 @@ use analytics_core::ids::Encoded;
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
+use chrono::{DateTime, Utc};
 
 use super::all_taken;
 use super::metrics::bigint;
-use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
-use crate::sql::statement;
+use crate::sql::{row, statement};
+use crate::{Connection, DbError};
 
 /// Maximum number of rows that one statement changes. A batch has fewer.
 const PIECE: usize = 200_000;
@@ -98,6 +99,49 @@ fn with_piece(connection: &mut Connection, sql: &str, rows: &[(&Bucket, &Measure
         query = query.column(sums.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(query.execute(connection)?)
+}
+
+/// Returns the sums of a measure in one scope over several ranges of time. `pieces` are the rollups
+/// of the ranges, each with the index of its range, and `ranges` is the number of ranges.
+pub(crate) fn sums(
+    connection: &mut Connection,
+    measure: Measure,
+    of: &Scope,
+    foreign_currency: Option<Currency>,
+    pieces: &[(usize, Granularity, DateTime<Utc>)],
+    ranges: usize,
+) -> Result<Vec<i64>, DbError> {
+    row! {
+        struct Row {
+            range: i32,
+            sum: i64,
+        }
+    }
+    // Each row is looked up by its key, whatever the planner estimates for a join.
+    let sql = format!(
+        "SELECT k.range, sum(r.amount)::bigint AS sum FROM unnest($1, $2, $3) AS k (start, granularity, range) \
+         CROSS JOIN LATERAL (\
+             SELECT r.{} AS amount FROM rollups r WHERE r.bucket_start = k.start \
+             AND r.granularity = k.granularity::\"char\" AND r.scope = $4::\"char\" AND r.subject = $5 \
+             AND r.currency = $6 LIMIT 1) AS r \
+         WHERE r.amount IS NOT NULL GROUP BY k.range",
+        measure.column()
+    );
+    let rows: Vec<Row> = statement(sql)
+        .column(pieces.iter().map(|(_, _, start)| *start))
+        .column(pieces.iter().map(|(_, width, _)| granularity(*width)))
+        .column(pieces.iter().map(|(range, ..)| i32::try_from(*range).unwrap_or(i32::MAX)))
+        .value(scope(of.kind()))
+        .value(subject(of))
+        .value(foreign_currency.map_or("", Currency::code))
+        .load(connection)?;
+    let mut sums = vec![0; ranges];
+    for row in rows {
+        if let Some(sum) = usize::try_from(row.range).ok().and_then(|range| sums.get_mut(range)) {
+            *sum = row.sum;
+        }
+    }
+    Ok(sums)
 }
 
 const fn granularity(granularity: Granularity) -> &'static str {

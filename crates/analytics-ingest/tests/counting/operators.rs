@@ -26,7 +26,7 @@ fn is_unready(ingest: &Process) -> bool {
 /// pauses.
 fn assert_waits(ingest: &Process, named: &str) {
     wait::until("ingest to be unready, and to say why", UNREADY, || {
-        let says_why = |line: &str| line.contains(named) && line.contains(" to be dropped");
+        let says_why = |line: &str| line.contains(named) && line.contains("be dropped");
         (is_unready(ingest) && ingest.log().lines().any(says_why)).then_some(())
     });
     let retries = || ingest.metric("analytics_ingest_retries_total");

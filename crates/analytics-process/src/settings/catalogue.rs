@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
         Some("UTC"),
         "the IANA timezone of business days and hours; fixed at the first migration",
     ),
+    setting("WEEK_START", Some("monday"), "the first day of the weeks in series: monday, sunday or saturday"),
     setting("DEDUPE_DAYS", Some("35"), "how many days an event's identity is remembered after it arrived"),
     setting(
         "REDACT_FIELDS",

@@ -1,0 +1,18 @@
+//! Links to the events behind a number.
+
+use analytics_core::period::Span;
+use chrono::SecondsFormat;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::settings::ApiSettings;
+
+/// The address of the events that a metric is made of in a range of time, as of a batch. It is
+/// absolute on this server, so that it holds on every page.
+pub(crate) fn events_link(settings: &ApiSettings, metric_type: &str, span: Option<Span>, as_of: i64) -> String {
+    let name = utf8_percent_encode(metric_type, NON_ALPHANUMERIC);
+    let range = span.map_or_else(String::new, |span| {
+        let end = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        format!("from={}&to={}&", end(span.from), end(span.to))
+    });
+    format!("{}/api/metrics/{name}/events?{range}asOf={as_of}", settings.base_path)
+}

@@ -1,0 +1,362 @@
+//! `GET /api/metrics/{type}/series` and `GET /api/metrics/series`: metrics over time.
+
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::catalogue::{Definition, ScopeKind};
+use analytics_core::metric_type::MetricType;
+use analytics_core::period::{Interval, Span};
+use analytics_core::ratios::{Fraction, Histogram};
+use analytics_core::rollup::Granularity;
+use analytics_db::DbError;
+use analytics_db::read::explain::Delta;
+use analytics_db::read::series::{of_all_days, series};
+use analytics_db::read::{AsOf, ReadableMetric};
+use chrono::{DateTime, FixedOffset, Utc};
+use serde::Serialize;
+use shared_auth::Principal;
+use utoipa::ToSchema;
+
+use super::contributions::HistogramBody;
+use super::metrics::{readable, unit_and_currency};
+use crate::caller;
+use crate::completeness::Completeness;
+use crate::database::Database;
+use crate::links::events_link;
+use crate::page::Page;
+use crate::problem::{Failures, NotFound, Problem, Unchanged};
+use crate::query::Query;
+use crate::range::{self, Compared, Finest, Range};
+use crate::settings::ApiSettings;
+
+/// The most metrics in one request.
+const MOST_TYPES: usize = 20;
+
+/// A metric over time.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Series)]
+pub(crate) struct SeriesBody {
+    /// The metric's type.
+    r#type: String,
+    /// `hour`, `day`, `week`, `month` or `year`.
+    interval: &'static str,
+    /// The IANA timezone of the buckets.
+    timezone: &'static str,
+    /// The unit of the values.
+    unit: Option<&'static str>,
+    /// The ISO 4217 code of the currency, if the unit is `minor_units`.
+    currency: Option<&'static str>,
+    /// The number of the last batch that the values include.
+    as_of: i64,
+    /// Every bucket of the range, whether or not anything was counted in it.
+    buckets: Vec<BucketBody>,
+    /// What the range is compared with; null without `compare`.
+    comparison: Option<ComparisonBody>,
+    /// The value over all buckets: for a counter their sum.
+    total: Option<i64>,
+    #[serde(flatten)]
+    components: Components,
+    /// The change of the compared total in basis points (2500 is +25 %); null without `compare`, and
+    /// if there is nothing to compare with.
+    change: Option<i64>,
+    /// Why there is no change: `no_base` if the earlier value is 0 or there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// One bucket of a series.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Bucket)]
+pub(crate) struct BucketBody {
+    /// Its start, with the offset of the business's clock.
+    start: DateTime<FixedOffset>,
+    /// Its end, which is the start of the next one.
+    end: DateTime<FixedOffset>,
+    /// What was counted in it; null for a rate or an average without a denominator.
+    value: Option<i64>,
+    #[serde(flatten)]
+    components: Components,
+    /// It is not over yet.
+    partial: bool,
+    /// Everything that was published until its end is counted.
+    complete: bool,
+    /// The events that the value is made of.
+    events: String,
+}
+
+/// The components of rates and averages.
+#[derive(Serialize, ToSchema, Default)]
+pub(crate) struct Components {
+    /// Of a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numerator: Option<i64>,
+    /// Of a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denominator: Option<i64>,
+    /// Of an average: how many ratings were received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<i64>,
+    /// Of an average: the sum of their stars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sum: Option<i64>,
+    /// Of an average: how many ratings of each number of stars were received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    histogram: Option<HistogramBody>,
+}
+
+/// The range that a series is compared with.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Comparison)]
+pub(crate) struct ComparisonBody {
+    /// The end of the part of the range that is compared: the last full hour, or for metrics of
+    /// products the last full day, if the range is not over.
+    until: DateTime<FixedOffset>,
+    /// The value of the range until then.
+    current: Option<i64>,
+    /// The value of the earlier range, which ends at the same time of the local clock.
+    previous: Option<i64>,
+    /// The buckets of the earlier range.
+    buckets: Vec<BucketBody>,
+}
+
+/// Get a metric over time
+///
+/// Buckets are cut by the business's clock: days may have 23 or 25 hours. Every bucket is there,
+/// whether or not anything was counted. The range is a `period`, or `from` and `to`: dates (`to` is
+/// included) or times at full hours (`to` is not included). Metrics of products are kept by day.
+/// A series of `daily_signups` shows the signups of all days; that of a rating the ratings received,
+/// also those that were replaced later. A range has at most 1000 buckets and ten years.
+#[utoipa::path(
+    get, path = "/api/metrics/{type}/series", operation_id = "getSeries", tag = "metrics", security(("bearer" = [])),
+    params(
+        ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
+        ("interval" = Option<String>, Query, description = "`hour`, `day` (the default), `week`, `month` or `year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
+        ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
+        ("compare" = Option<String>, Query, description = "`none` (the default), `previous`, `previous_week` or `previous_year`"),
+    ),
+    responses((status = 200, description = "The series", body = SeriesBody), Unchanged, Failures, NotFound)
+)]
+pub(crate) async fn one(
+    principal: Principal,
+    path: Path<String>,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<Json<SeriesBody>, Problem> {
+    let tenant = caller::tenant(&principal)?;
+    let names = [&range::PARAMETERS[..], &["interval"]].concat();
+    let query = Query::of(&request, &names, &[])?;
+    let (metric, _) = readable(&path.into_inner(), &tenant, &settings)?;
+    let wanted = metric.filter(|metric| metric.known().is_some()).ok_or_else(Problem::metric_not_found)?;
+    let asked = Asked::of(&query, &wanted, &database, &settings)?;
+    Ok(Json(asked.read(&database, &settings).await?))
+}
+
+type SeriesPage = Page<SeriesBody>;
+
+/// Get several metrics over time
+///
+/// The same as for one metric, for up to 20 types. Metrics that the caller may not read are left out.
+#[utoipa::path(
+    get, path = "/api/metrics/series", operation_id = "listSeries", tag = "metrics", security(("bearer" = [])),
+    params(
+        ("type" = Vec<String>, Query, description = "A metric's type; may be given up to 20 times", max_items = 20),
+        ("interval" = Option<String>, Query, description = "`hour`, `day` (the default), `week`, `month` or `year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
+        ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
+        ("compare" = Option<String>, Query, description = "`none` (the default), `previous`, `previous_week` or `previous_year`"),
+    ),
+    responses((status = 200, description = "The series, in the order of the types", body = SeriesPage), Unchanged, Failures)
+)]
+pub(crate) async fn several(
+    principal: Principal,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<HttpResponse, Problem> {
+    let tenant = caller::tenant(&principal)?;
+    let names = [&range::PARAMETERS[..], &["interval"]].concat();
+    let query = Query::of(&request, &names, &["type"])?;
+    let types: Vec<&str> = query.all("type").collect();
+    if types.is_empty() || types.len() > MOST_TYPES {
+        return Err(Problem::invalid_parameter("type", format!("must be given 1 to {MOST_TYPES} times")));
+    }
+    let mut items = Vec::new();
+    for text in types {
+        let (metric, _) = readable(text, &tenant, &settings)?;
+        if let Some(metric) = metric.filter(|metric| metric.known().is_some()) {
+            items.push(Asked::of(&query, &metric, &database, &settings)?.read(&database, &settings).await?);
+        }
+    }
+    Ok(Page::only(items).answer(&request))
+}
+
+/// A series that somebody asks for.
+struct Asked {
+    metric: ReadableMetric,
+    interval: Interval,
+    range: Range,
+    buckets: Vec<Span>,
+    compared: Option<(Compared, Vec<Span>)>,
+    now: DateTime<Utc>,
+}
+
+impl Asked {
+    fn of(
+        query: &Query,
+        metric: &ReadableMetric,
+        database: &Database,
+        settings: &ApiSettings,
+    ) -> Result<Self, Problem> {
+        let (calendar, now) = (settings.business.calendar, database.now());
+        let finest = finest(metric);
+        let interval = range::interval(query, Interval::Day)?;
+        if finest == Finest::Day && interval == Interval::Hour {
+            let why = "must be day or longer for metrics of products, which are kept by day";
+            return Err(Problem::invalid_parameter("interval", why));
+        }
+        let range = Range::of(query, calendar, now, "30d", finest)?;
+        let buckets = range.buckets(calendar, settings.week_start, interval)?;
+        let earlier = |span| interval.buckets(calendar, settings.week_start, span);
+        let compared = range.compared(calendar, now, finest).map(|both| (both, earlier(both.previous)));
+        Ok(Self { metric: of_all_days(metric), interval, range, buckets, compared, now })
+    }
+
+    /// Reads all buckets in one statement for each measure.
+    async fn read(self, database: &Database, settings: &ApiSettings) -> Result<SeriesBody, Problem> {
+        let (metric, calendar) = (self.metric.clone(), settings.business.calendar);
+        let mut ranges = self.buckets.clone();
+        if let Some((both, earlier)) = &self.compared {
+            ranges.extend(earlier);
+            ranges.extend([both.current, both.previous]);
+        }
+        let (amounts, as_of) = database
+            .read(move |connection| {
+                let as_of = AsOf::latest(connection)?;
+                let amounts = series(connection, &metric, &as_of, calendar, &ranges)?;
+                Ok::<_, DbError>((amounts, as_of.number))
+            })
+            .await?;
+        Ok(self.body(&amounts, as_of, database, settings))
+    }
+
+    fn body(self, amounts: &[Delta], as_of: i64, database: &Database, settings: &ApiSettings) -> SeriesBody {
+        let calendar = settings.business.calendar;
+        let known = self.metric.known();
+        let completeness = Completeness::of(known, database, settings);
+        let bucket = |(span, amount): (&Span, &Delta)| BucketBody {
+            start: calendar.shown(span.from),
+            end: calendar.shown(span.to),
+            value: value(*amount, known),
+            components: Components::of(*amount),
+            partial: span.to > self.now,
+            complete: completeness.is_complete(span.to, self.now),
+            events: events_link(settings, self.metric.as_str(), Some(*span), as_of),
+        };
+        let (own, rest) = amounts.split_at(self.buckets.len().min(amounts.len()));
+        let buckets = self.buckets.iter().zip(own).map(bucket).collect();
+        let comparison = self.compared.as_ref().and_then(|(both, earlier)| {
+            let (before, sums) = rest.split_at(earlier.len().min(rest.len()));
+            let [current, previous] = sums else { return None };
+            Some(ComparisonBody {
+                until: calendar.shown(both.current.to),
+                current: value(*current, known),
+                previous: value(*previous, known),
+                buckets: earlier.iter().zip(before).map(bucket).collect(),
+            })
+        });
+        let (change, reason) = match &comparison {
+            Some(ComparisonBody { current, previous, .. }) => change(*current, *previous),
+            None => (None, None),
+        };
+        let sum = own.iter().copied().reduce(add).unwrap_or(Delta::Counter(0));
+        let (unit, currency) = unit_and_currency(known, settings);
+        SeriesBody {
+            r#type: self.metric.as_str().to_owned(),
+            interval: self.interval.name(),
+            timezone: calendar.name(),
+            unit,
+            currency,
+            as_of,
+            buckets,
+            comparison,
+            total: value(sum, known),
+            components: Components::of(sum),
+            change,
+            reason,
+        }
+    }
+}
+
+/// Returns the finest division of time that a metric is kept by.
+pub(crate) fn finest(metric: &ReadableMetric) -> Finest {
+    let of_scope = |scope: ScopeKind| {
+        if Granularity::Hour.is_kept_for(scope) { Finest::Hour } else { Finest::Day }
+    };
+    match metric.known().map(|known| known.metric.definition()) {
+        Some(Definition::Counter { scope, .. } | Definition::Ratio { scope, .. }) => of_scope(scope),
+        // Ratings are read from the log itself.
+        Some(Definition::AverageRating { .. } | Definition::Daily { .. }) | None => Finest::Hour,
+    }
+}
+
+/// Returns the value that the components of a metric come to.
+pub(crate) fn value(amount: Delta, known: Option<&MetricType>) -> Option<i64> {
+    match amount {
+        Delta::Counter(sum) => Some(sum),
+        Delta::Average(histogram) => histogram.average(),
+        Delta::Ratio(fraction) => match known.map(|known| known.metric.definition()) {
+            Some(Definition::Ratio { scale, .. }) => fraction.value(scale),
+            _ => None,
+        },
+    }
+}
+
+/// Returns the change from `previous` to `current` in basis points, or why there is none.
+pub(crate) fn change(current: Option<i64>, previous: Option<i64>) -> (Option<i64>, Option<&'static str>) {
+    let base = previous.filter(|previous| *previous != 0);
+    let change = current.zip(base).and_then(|(current, base)| {
+        let (difference, base) = (i128::from(current) - i128::from(base), i128::from(base).abs());
+        i64::try_from((difference * 10_000).div_euclid(base)).ok()
+    });
+    (change, change.is_none().then_some("no_base"))
+}
+
+/// Adds two amounts of one metric.
+fn add(a: Delta, b: Delta) -> Delta {
+    match (a, b) {
+        (Delta::Counter(a), Delta::Counter(b)) => Delta::Counter(a.saturating_add(b)),
+        (Delta::Ratio(a), Delta::Ratio(b)) => Delta::Ratio(Fraction {
+            numerator: a.numerator.saturating_add(b.numerator),
+            denominator: a.denominator.saturating_add(b.denominator),
+        }),
+        (Delta::Average(Histogram(a)), Delta::Average(Histogram(b))) => {
+            let mut sums = a;
+            sums.iter_mut().zip(b).for_each(|(sum, more)| *sum += more);
+            Delta::Average(Histogram(sums))
+        }
+        (a, Delta::Counter(_) | Delta::Ratio(_) | Delta::Average(_)) => a,
+    }
+}
+
+impl Components {
+    pub(crate) fn of(amount: Delta) -> Self {
+        match amount {
+            Delta::Counter(_) => Self::default(),
+            Delta::Ratio(Fraction { numerator, denominator }) => {
+                Self { numerator: Some(numerator), denominator: Some(denominator), ..Self::default() }
+            }
+            Delta::Average(histogram) => Self {
+                count: Some(histogram.count()),
+                sum: Some(histogram.sum()),
+                histogram: Some(histogram.into()),
+                ..Self::default()
+            },
+        }
+    }
+}

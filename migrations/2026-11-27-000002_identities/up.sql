@@ -20,5 +20,6 @@ CREATE TABLE product_vendors (
     named_at timestamptz NOT NULL,
     event_id uuid NOT NULL
 ) WITH (fillfactor = 80);
+CREATE INDEX product_vendors_vendor ON product_vendors (vendor_id);
 COMMENT ON TABLE product_vendors IS
     'Taken from views and order lines that named both product and vendor; the latest event time wins.';

@@ -14,6 +14,7 @@ mod caller;
 
 mod query;
 mod range;
+mod rankings;
 
 mod connections;
 
@@ -31,6 +32,7 @@ mod completeness;
 mod links;
 mod openapi;
 mod page;
+mod panel;
 
 mod telemetry;
 

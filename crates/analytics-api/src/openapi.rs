@@ -17,6 +17,8 @@ use crate::routes;
     ),
     tags(
         (name = "metrics", description = "Metrics, and the events behind them"),
+        (name = "sellers", description = "The panels of sellers"),
+        (name = "rankings", description = "Products and sellers in order"),
         (name = "events", description = "The log of all events"),
         (name = "freshness", description = "Up to when the numbers are complete"),
         (name = "dead letters", description = "Records that could not be counted"),

@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::connections::Failed;
 
 /// Each code with its status and its meaning. The meaning of a code never changes.
-pub(crate) const CODES: [(&str, StatusCode, &str); 14] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 16] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -25,6 +25,8 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 14] = [
     (METRIC_NOT_FOUND, StatusCode::NOT_FOUND, "The metric was never counted, or the caller may not read it"),
     (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "No event has this id"),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "No dead letter has this id, or it is no longer open"),
+    (SELLER_NOT_FOUND, StatusCode::NOT_FOUND, "The seller does not exist, or the caller may not see it"),
+    (ORDER_NOT_FOUND, StatusCode::NOT_FOUND, "No order of this id was counted, or its identity is no longer kept"),
     (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "No route has this path"),
     (
         METHOD_NOT_ALLOWED,
@@ -62,6 +64,8 @@ const READ_ONLY_MODE: &str = "read_only_mode";
 const METRIC_NOT_FOUND: &str = "metric_not_found";
 const EVENT_NOT_FOUND: &str = "event_not_found";
 const DEAD_LETTER_NOT_FOUND: &str = "dead_letter_not_found";
+const SELLER_NOT_FOUND: &str = "seller_not_found";
+const ORDER_NOT_FOUND: &str = "order_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const NUMBER_CHANGED: &str = "number_changed";
@@ -202,6 +206,14 @@ impl Problem {
         )
     }
 
+    pub(crate) fn seller_not_found() -> Self {
+        Self::new(SELLER_NOT_FOUND, "there is no such seller")
+    }
+
+    pub(crate) fn order_not_found() -> Self {
+        Self::new(ORDER_NOT_FOUND, "no order of this id was counted")
+    }
+
     pub(crate) fn forbidden() -> Self {
         Self::new(FORBIDDEN, "your role does not permit this")
     }
@@ -214,7 +226,7 @@ impl Problem {
         Self::new(DATABASE_UNAVAILABLE, "the database is unavailable or did not answer in time; try again")
     }
 
-    fn internal_error() -> Self {
+    pub(crate) fn internal_error() -> Self {
         Self::new(INTERNAL_ERROR, "the service failed unexpectedly; its log has the cause")
     }
 

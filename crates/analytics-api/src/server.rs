@@ -18,6 +18,7 @@ use crate::database::Database;
 use crate::middleware::{conditional, fresh, request_id};
 use crate::openapi;
 use crate::problem::Problem;
+use crate::rankings::Rankings;
 use crate::routes::{self, nowhere};
 use crate::settings::ApiSettings;
 use crate::telemetry::{Telemetry, measure};
@@ -40,6 +41,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let database = Database::new(&settings);
     let telemetry = Telemetry::new(&database)?;
     let (bind, keep_alive) = (settings.bind, settings.keep_alive);
+    let rankings = Data::new(Rankings::default());
     rt::System::new().block_on(async move {
         let (watched, watched_settings) = (database.clone(), settings.clone());
         let app = move || {
@@ -52,6 +54,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(Data::new(telemetry.clone()))
                 .app_data(Data::new(database.clone()))
                 .app_data(Data::new(settings.clone()))
+                .app_data(rankings.clone())
                 .app_data(Data::new(settings.verifier.clone()))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))

@@ -146,7 +146,7 @@ impl From<Delta> for DeltaBody {
 }
 
 impl LineBody {
-    fn of(Line { part, sale }: &Line) -> Self {
+    pub(super) fn of(Line { part, sale }: &Line) -> Self {
         Self {
             product_id: part.product.as_ref().map(ToString::to_string),
             vendor_id: part.vendor.id().map(ToString::to_string),

@@ -9,8 +9,13 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod freshness;
 pub(crate) mod metrics;
+pub(crate) mod orders;
+pub(crate) mod overview;
 pub(crate) mod proofs;
+pub(crate) mod rankings;
+pub(crate) mod sellers;
 pub(crate) mod series;
+pub(crate) mod usage;
 
 use std::collections::BTreeMap;
 
@@ -47,13 +52,21 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 16] {
+fn table() -> [Route; 24] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
         route!(Sellers, series::one),
         route!(Sellers, series::several),
         route!(Sellers, explain::list),
+        route!(Everyone, rankings::products),
+        route!(Admins, rankings::sellers),
+        route!(Admins, sellers::list),
+        route!(Sellers, sellers::summary),
+        route!(Sellers, sellers::order_stats),
+        route!(Admins, overview::show),
+        route!(Admins, usage::show),
+        route!(Admins, orders::one),
         route!(Writers, adjustments::upsert),
         route!(Admins, events::list),
         route!(Admins, events::one),

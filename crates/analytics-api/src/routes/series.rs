@@ -200,7 +200,6 @@ pub(crate) async fn several(
 struct Asked {
     metric: ReadableMetric,
     interval: Interval,
-    range: Range,
     buckets: Vec<Span>,
     compared: Option<(Compared, Vec<Span>)>,
     now: DateTime<Utc>,
@@ -224,7 +223,7 @@ impl Asked {
         let buckets = range.buckets(calendar, settings.week_start, interval)?;
         let earlier = |span| interval.buckets(calendar, settings.week_start, span);
         let compared = range.compared(calendar, now, finest).map(|both| (both, earlier(both.previous)));
-        Ok(Self { metric: of_all_days(metric), interval, range, buckets, compared, now })
+        Ok(Self { metric: of_all_days(metric), interval, buckets, compared, now })
     }
 
     /// Reads all buckets in one statement for each measure.

@@ -5,8 +5,12 @@ pub mod events;
 pub mod explain;
 pub mod freshness;
 pub mod metrics;
+pub mod orders;
+pub mod rankings;
+pub mod sellers;
 pub mod series;
 mod tenant;
+pub mod usage;
 mod windows;
 
 pub use crate::tables::batches::{AsOf, NotAsOf};

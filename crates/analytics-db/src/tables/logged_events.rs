@@ -182,6 +182,20 @@ pub(crate) fn ratings_received(
     Ok(rows.into_iter().filter_map(|row| Some((index(row.range)?, row.stars, row.ratings))).collect())
 }
 
+/// Returns the number of the batch that counted an event.
+pub(crate) fn batch_number(connection: &mut Connection, event: EventId) -> Result<Option<i64>, DbError> {
+    row! {
+        struct Numbered {
+            number: Option<i64>,
+        }
+    }
+    let rows: Vec<Numbered> =
+        statement("SELECT b.number FROM event_logs e JOIN batches b ON b.id = e.batch_id WHERE e.id = $1")
+            .value(event.0)
+            .load(connection)?;
+    Ok(rows.into_iter().next().and_then(|row| row.number))
+}
+
 /// Drops rows that `as_of` does not see, and loads what other rows hold: the lines of orders, and
 /// the contents of adjustments.
 fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {

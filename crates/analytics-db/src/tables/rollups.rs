@@ -2,9 +2,10 @@
 //! catalogue.
 
 use analytics_core::catalogue::{Measure, ScopeKind};
-use analytics_core::ids::Encoded;
+use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
+use analytics_core::period::Span;
 use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
 use chrono::{DateTime, Utc};
 
@@ -142,6 +143,58 @@ pub(crate) fn sums(
         }
     }
     Ok(sums)
+}
+
+/// Returns the sums of measures over business days, from the start of the first to the end of the
+/// last, for each subject of a kind of scope: the encoded id, and the sums in the order of `measures`.
+/// At most two measures.
+pub(crate) fn sums_by_subject(
+    connection: &mut Connection,
+    measures: [Measure; 2],
+    of: ScopeKind,
+    foreign_currency: Option<Currency>,
+    days: Span,
+) -> Result<Vec<(String, [i64; 2])>, DbError> {
+    let [first, second] = measures.map(Measure::column);
+    let sql = format!(
+        "SELECT r.subject, coalesce(sum(r.{first}), 0)::bigint AS first, coalesce(sum(r.{second}), 0)::bigint AS second \
+         FROM rollups r WHERE r.bucket_start >= $1 AND r.bucket_start < $2 AND r.granularity = 'd' \
+         AND r.scope = $3::\"char\" AND r.currency = $4 GROUP BY r.subject"
+    );
+    let query = statement(sql).value(days.from).value(days.to).value(scope(of));
+    let rows: Vec<SubjectRow> = query.value(foreign_currency.map_or("", Currency::code)).load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.subject, [row.first, row.second])).collect())
+}
+
+/// The same for the products that are known to belong to a vendor.
+pub(crate) fn sums_by_product_of(
+    connection: &mut Connection,
+    measures: [Measure; 2],
+    vendor: &VendorId,
+    foreign_currency: Option<Currency>,
+    days: &[DateTime<Utc>],
+) -> Result<Vec<(String, [i64; 2])>, DbError> {
+    let [first, second] = measures.map(Measure::column);
+    let sql = format!(
+        "SELECT p.subject, coalesce(sum(r.{first}), 0)::bigint AS first, coalesce(sum(r.{second}), 0)::bigint AS second \
+         FROM (SELECT replace(replace(v.product_id, '%', '%25'), ':', '%3A') AS subject FROM product_vendors v \
+               WHERE v.vendor_id = $1) AS p \
+         CROSS JOIN unnest($2) AS d (start) \
+         CROSS JOIN LATERAL (SELECT r.{first}, r.{second} FROM rollups r WHERE r.bucket_start = d.start \
+             AND r.granularity = 'd' AND r.scope = 'p' AND r.subject = p.subject AND r.currency = $3 LIMIT 1) AS r \
+         GROUP BY p.subject"
+    );
+    let query = statement(sql).value(vendor.as_str()).column(days.iter().copied());
+    let rows: Vec<SubjectRow> = query.value(foreign_currency.map_or("", Currency::code)).load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.subject, [row.first, row.second])).collect())
+}
+
+row! {
+    struct SubjectRow {
+        subject: String,
+        first: i64,
+        second: i64,
+    }
 }
 
 const fn granularity(granularity: Granularity) -> &'static str {

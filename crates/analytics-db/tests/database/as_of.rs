@@ -10,7 +10,7 @@ use analytics_core::ids::OrderId;
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_db::batch::Reread;
 use analytics_db::connection::{Plans, Reading, View};
-use analytics_db::read::explain::explain;
+use analytics_db::read::explain::{Selection, explain};
 use analytics_db::read::{AsOf, NotAsOf, Tenant};
 use analytics_db::tables::event_keys;
 use analytics_db::transactions::adjust::{Adjustment, adjust};
@@ -34,7 +34,8 @@ fn views(database: &Database, number: i64) -> Result<usize, NotAsOf> {
     let metric = Tenant::Marketplace.metric(&MetricType::new(Metric::TotalViews, Subject::Marketplace)).unwrap();
     read(database, |connection| {
         let as_of = AsOf::at(connection, number).unwrap()?;
-        Ok(explain(connection, &metric, business(), &as_of, None, 100).unwrap().contributions.len())
+        let selection = Selection { as_of: &as_of, span: None, before: None, limit: 100 };
+        Ok(explain(connection, &metric, business(), &selection).unwrap().contributions.len())
     })
 }
 

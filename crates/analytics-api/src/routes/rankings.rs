@@ -1,0 +1,302 @@
+//! `GET /api/rankings/products` and `GET /api/rankings/sellers`.
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::calendar::Calendar;
+use analytics_core::ids::{ProductId, VendorId};
+use analytics_core::metric_type::{MetricType, Subject};
+use analytics_core::money::Currency;
+use analytics_core::period::Span;
+use analytics_db::read::rankings::{By, Question, Rank, Ranked, Ranking};
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared_auth::{Permission, Principal, Role};
+use utoipa::ToSchema;
+
+use super::sellers::currency;
+use crate::database::Database;
+use crate::links::events_link;
+use crate::page::{encode, linked};
+use crate::problem::{Failures, Problem, Unchanged};
+use crate::query::Query;
+use crate::range::{Finest, Range};
+use crate::rankings::Rankings;
+use crate::settings::ApiSettings;
+
+/// A page of a ranking.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RankingPage {
+    /// What decides the rank.
+    by: &'static str,
+    /// The period by whose name the range was given.
+    period: Option<&'static str>,
+    from: DateTime<FixedOffset>,
+    to: DateTime<FixedOffset>,
+    timezone: &'static str,
+    /// The currency of the values, if they are amounts of money.
+    currency: Option<&'static str>,
+    /// The number of the last batch that the ranking includes; it is at most a minute old.
+    as_of: i64,
+    items: Vec<RankBody>,
+    /// Give it back as `cursor` for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// One rank.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Rank)]
+pub(crate) struct RankBody {
+    /// From 1; of equal values the lesser id comes first.
+    rank: usize,
+    /// The product's or the seller's id.
+    id: String,
+    /// Its name, where one is known.
+    name: Option<String>,
+    /// Its value; conversion is in basis points, a rating is an average times 100.
+    value: i64,
+    /// Its rank in the range before; null if it had none.
+    previous_rank: Option<usize>,
+    /// Its value in the range before, all of which is over.
+    previous_value: Option<i64>,
+    /// The events that the value is made of, for those who may read them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<String>,
+}
+
+/// Rank products
+///
+/// By what was counted for them on the business days of a range; the present day is included as far
+/// as it has come, and compared with a whole one. A rating is the Bayesian mean of all current
+/// ratings, whatever the range: as if each product had ten more ratings of the average number of
+/// stars. Products of which nothing was counted have no rank. Sellers see money only of their own
+/// products: they give their `vendorId`.
+#[utoipa::path(
+    get, path = "/api/rankings/products", operation_id = "rankProducts", tag = "rankings", security(("bearer" = [])),
+    params(
+        ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `rating` or `conversion`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
+        ("to" = Option<String>, Query, description = "A date, which is included; default today"),
+        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
+        ("vendorId" = Option<String>, Query, description = "Only products that are known to belong to this vendor"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
+    ),
+    responses((status = 200, description = "A page of the ranking", body = RankingPage), Unchanged, Failures)
+)]
+pub(crate) async fn products(
+    principal: Principal,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+    rankings: Data<Rankings>,
+) -> Result<HttpResponse, Problem> {
+    answer(Ranked::Products, &principal, &request, &database, &settings, &rankings).await
+}
+
+/// Rank sellers
+///
+/// By what was counted for them on the business days of a range, as for products.
+#[utoipa::path(
+    get, path = "/api/rankings/sellers", operation_id = "rankSellers", tag = "rankings", security(("bearer" = [])),
+    params(
+        ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `rating` or `conversion`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
+        ("to" = Option<String>, Query, description = "A date, which is included; default today"),
+        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
+    ),
+    responses((status = 200, description = "A page of the ranking", body = RankingPage), Unchanged, Failures)
+)]
+pub(crate) async fn sellers(
+    principal: Principal,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+    rankings: Data<Rankings>,
+) -> Result<HttpResponse, Problem> {
+    answer(Ranked::Sellers, &principal, &request, &database, &settings, &rankings).await
+}
+
+async fn answer(
+    ranked: Ranked,
+    principal: &Principal,
+    request: &HttpRequest,
+    database: &Database,
+    settings: &ApiSettings,
+    rankings: &Rankings,
+) -> Result<HttpResponse, Problem> {
+    let mut names = vec!["by", "period", "from", "to", "currency", "limit", "cursor"];
+    if ranked == Ranked::Products {
+        names.push("vendorId");
+    }
+    let query = Query::of(request, &names, &[])?;
+    let (name, by) = by(&query)?;
+    let vendor = query.optional("vendorId", VendorId::parse)?;
+    may_see(principal, by, vendor.as_ref())?;
+    let foreign_currency = currency(&query, settings)?;
+    if !by.is_money() && query.get("currency").is_some() {
+        return Err(Problem::invalid_parameter("currency", "must not be given unless by is revenue"));
+    }
+    let calendar = settings.business.calendar;
+    let range = Range::of(&query, calendar, database.now(), "30d", Finest::Day)?;
+    let asked = RankingQuery { ranked, by, foreign_currency, vendor };
+    let question = asked.days(range.span, calendar, settings);
+    let cursor = query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?;
+    let kept = cursor.as_ref().and_then(|cursor| rankings.as_of(&question, cursor.as_of));
+    let is_first = kept.is_some();
+    let ranking = match kept {
+        Some(ranking) => ranking,
+        None => rankings.fresh(&question, database, calendar).await?,
+    };
+    let first = cursor.map_or(0, |cursor| cursor.position(&ranking, is_first));
+    let limit = usize::from(query.limit()?);
+    let is_admin = principal.role.may(Permission::ReadAll);
+    let items: Vec<RankBody> = ranking
+        .ranks
+        .iter()
+        .enumerate()
+        .skip(first)
+        .take(limit)
+        .map(|(index, rank)| asked.body(index, rank, &ranking, is_admin.then_some(range.span), settings))
+        .collect();
+    let end = first + items.len();
+    let next_cursor = ranking.ranks.get(end.saturating_sub(1)).filter(|_| end < ranking.ranks.len()).map(|last| {
+        let cursor = Cursor { as_of: ranking.as_of, next: end, value: last.value, id: last.id.clone() };
+        encode(&json!(cursor).to_string())
+    });
+    let base = settings.business.base_currency;
+    Ok(linked(request, next_cursor.as_deref()).json(RankingPage {
+        by: name,
+        period: range.period,
+        from: calendar.shown(range.span.from),
+        to: calendar.shown(range.span.to),
+        timezone: calendar.name(),
+        currency: by.is_money().then(|| foreign_currency.unwrap_or(base).code()),
+        as_of: ranking.as_of,
+        items,
+        next_cursor,
+    }))
+}
+
+fn by(query: &Query) -> Result<(&'static str, By), Problem> {
+    let named = |name: &str| {
+        let known = By::ALL.into_iter().find(|(own, _)| *own == name);
+        known.ok_or("must be views, orders, units, revenue, rating or conversion")
+    };
+    Ok(query.optional("by", named)?.unwrap_or(("views", By::Views)))
+}
+
+/// Everybody sees how popular products are; money only admins, and sellers for their own products.
+fn may_see(principal: &Principal, by: By, vendor: Option<&VendorId>) -> Result<(), Problem> {
+    let is_own = match &principal.role {
+        Role::Vendor(own) => vendor.is_some_and(|vendor| vendor.as_str() == own),
+        Role::Admin | Role::Buyer => false,
+    };
+    if !by.is_money() || is_own || principal.role.may(Permission::ReadAll) { Ok(()) } else { Err(Problem::forbidden()) }
+}
+
+/// What is ranked, apart from the days.
+pub(crate) struct RankingQuery {
+    pub(crate) ranked: Ranked,
+    pub(crate) by: By,
+    pub(crate) foreign_currency: Option<Currency>,
+    pub(crate) vendor: Option<VendorId>,
+}
+
+impl RankingQuery {
+    /// The question about some days, and those before them.
+    pub(crate) fn days(&self, span: Span, calendar: Calendar, _: &ApiSettings) -> Question {
+        let shift = analytics_core::period::Comparison::Previous.shift(calendar, span);
+        let previous = shift.span_back(calendar, span);
+        let seconds = |span: Span| (span.from.timestamp(), span.to.timestamp());
+        Question {
+            ranked: self.ranked,
+            by: self.by,
+            foreign_currency: self.foreign_currency,
+            days: seconds(span),
+            previous: seconds(previous),
+            vendor: self.vendor.as_ref().map(|vendor| vendor.as_str().to_owned()),
+        }
+    }
+
+    /// The first ranks.
+    pub(crate) async fn top(
+        &self,
+        rankings: &Rankings,
+        database: &Database,
+        settings: &ApiSettings,
+        question: Question,
+        count: usize,
+    ) -> Result<Vec<RankBody>, Problem> {
+        let ranking: Arc<Ranking> = rankings.fresh(&question, database, settings.business.calendar).await?;
+        let first = ranking.ranks.iter().enumerate().take(count);
+        Ok(first.map(|(index, rank)| self.body(index, rank, &ranking, None, settings)).collect())
+    }
+
+    fn body(
+        &self,
+        index: usize,
+        rank: &Rank,
+        ranking: &Ranking,
+        span: Option<Span>,
+        settings: &ApiSettings,
+    ) -> RankBody {
+        // The events of a rating are all of them.
+        let span_of_events = Some(span).filter(|_| self.by != By::Rating).flatten();
+        let events = span.and_then(|_| {
+            let metric_type = self.metric_type(&rank.id)?.to_string();
+            Some(events_link(settings, &metric_type, span_of_events, ranking.as_of))
+        });
+        RankBody {
+            rank: index + 1,
+            id: rank.id.clone(),
+            name: None,
+            value: rank.value,
+            previous_rank: rank.previous.map(|(rank, _)| rank),
+            previous_value: rank.previous.map(|(_, value)| value),
+            events,
+        }
+    }
+
+    fn metric_type(&self, id: &str) -> Option<MetricType> {
+        let metric = self.ranked.metric(self.by)?;
+        let subject = match self.ranked {
+            Ranked::Products => Subject::Product(ProductId::parse(id).ok()?),
+            Ranked::Sellers => Subject::Vendor(VendorId::parse(id).ok()?),
+        };
+        Some(MetricType { metric, subject, foreign_currency: self.foreign_currency })
+    }
+}
+
+/// Where a page begins: at a place of the ranking as of a batch, or, where that is not kept any more,
+/// after this value and id.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    as_of: i64,
+    next: usize,
+    value: i64,
+    id: String,
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        serde_json::from_str(text).map_err(|_| Problem::invalid_parameter("cursor", "must be a cursor from this route"))
+    }
+
+    fn position(&self, ranking: &Ranking, is_same: bool) -> usize {
+        if is_same {
+            return self.next.min(ranking.ranks.len());
+        }
+        ranking
+            .ranks
+            .partition_point(|rank| rank.value > self.value || (rank.value == self.value && rank.id <= self.id))
+    }
+}

@@ -1,0 +1,326 @@
+//! `GET /api/sellers`, `GET /api/sellers/{vendor}/summary` and `.../orders/stats`: the panels of
+//! sellers.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::catalogue::Metric;
+use analytics_core::ids::{MAX_ENCODED_CHARS, VendorId};
+use analytics_core::metric_type::{MetricType, Subject};
+use analytics_core::money::Currency;
+use analytics_core::period::Interval;
+use analytics_db::read::rankings::{By, Ranked};
+use analytics_db::read::sellers::{self, Seller};
+use analytics_db::read::{ReadableMetric, Tenant};
+use chrono::{DateTime, FixedOffset};
+use serde::Serialize;
+use shared_auth::Principal;
+use utoipa::ToSchema;
+
+use super::rankings::{RankBody, RankingQuery};
+use super::series::Components;
+use crate::caller;
+use crate::database::Database;
+use crate::page::Page;
+use crate::panel::{NumberBody, Panel};
+use crate::problem::{Failures, NotFound, Problem, Unchanged};
+use crate::query::Query;
+use crate::range::{self, Finest, Range};
+use crate::rankings::Rankings;
+use crate::settings::ApiSettings;
+
+/// How many products a summary lists.
+const TOP: usize = 5;
+
+/// A seller.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Seller)]
+pub(crate) struct SellerBody {
+    vendor_id: String,
+    /// Page views of its products, over all time.
+    views: i64,
+    orders: i64,
+    units: i64,
+    /// In minor units of the base currency.
+    revenue: i64,
+    /// Where its panel is.
+    summary: String,
+}
+
+type SellerPage = Page<SellerBody>;
+
+/// List sellers
+///
+/// In the order of their ids, with their sums over all time.
+#[utoipa::path(
+    get, path = "/api/sellers", operation_id = "listSellers", tag = "sellers", security(("bearer" = [])),
+    params(
+        ("prefix" = Option<String>, Query, description = "Only sellers whose ids begin with this"),
+        ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
+    ),
+    responses((status = 200, description = "A page of sellers", body = SellerPage), Unchanged, Failures)
+)]
+pub(crate) async fn list(
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<HttpResponse, Problem> {
+    let query = Query::of(&request, &["prefix", "limit", "cursor"], &[])?;
+    let prefix = query.text("prefix", MAX_ENCODED_CHARS)?.unwrap_or_default();
+    let (limit, after) = (query.limit()?, query.cursor()?);
+    let more = i64::from(limit) + 1;
+    let found = database.read(move |connection| sellers::list(connection, &prefix, after.as_deref(), more)).await?;
+    let item = |seller: Seller| {
+        let Seller { vendor, views, orders, units, revenue } = seller;
+        let name = percent_encoding::utf8_percent_encode(&vendor, percent_encoding::NON_ALPHANUMERIC);
+        let summary = format!("{}/api/sellers/{name}/summary", settings.base_path);
+        SellerBody { vendor_id: vendor, views, orders, units, revenue, summary }
+    };
+    Ok(Page::of(found, limit, |seller| seller.vendor.clone(), item).answer(&request))
+}
+
+/// The panel of a seller.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SellerSummary)]
+pub(crate) struct SummaryBody {
+    vendor_id: String,
+    /// The seller's name, where one is known.
+    name: Option<String>,
+    /// The period by whose name the range was given.
+    period: Option<&'static str>,
+    from: DateTime<FixedOffset>,
+    to: DateTime<FixedOffset>,
+    timezone: &'static str,
+    /// The currency of revenue and of the average order.
+    currency: &'static str,
+    /// The number of the last batch that the values include.
+    as_of: i64,
+    /// The width of the buckets in `series`.
+    interval: &'static str,
+    metrics: SummaryMetrics,
+    /// Revenue of the range in every currency that the seller had any in, in minor units.
+    revenue_by_currency: BTreeMap<&'static str, i64>,
+    /// Products with most revenue in the currency.
+    top_products: Vec<RankBody>,
+}
+
+/// The numbers of a seller's panel.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SummaryMetrics {
+    /// Gross, in minor units of the currency.
+    revenue: NumberBody,
+    orders: NumberBody,
+    units: NumberBody,
+    views: NumberBody,
+    /// Orders divided by views, in basis points.
+    conversion: NumberBody,
+    /// Revenue in the currency divided by orders of any currency, in minor units.
+    average_order: NumberBody,
+    /// The average of the ratings received, times 100.
+    rating: NumberBody,
+    /// The ratings received.
+    ratings: Components,
+}
+
+/// Get the panel of a seller
+///
+/// The numbers of a range with their changes, each with the values of its buckets and a link to its
+/// events. Changes compare the range until the last full hour with an earlier range until the same
+/// time of the local clock.
+#[utoipa::path(
+    get, path = "/api/sellers/{vendor}/summary", operation_id = "getSellerSummary", tag = "sellers", security(("bearer" = [])),
+    params(
+        ("vendor" = String, Path, description = "The seller's id, URL-encoded"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
+        ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
+        ("compare" = Option<String>, Query, description = "`previous` (the default), `previous_week` or `previous_year`"),
+        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
+    ),
+    responses((status = 200, description = "The panel", body = SummaryBody), Unchanged, Failures, NotFound)
+)]
+pub(crate) async fn summary(
+    principal: Principal,
+    path: Path<String>,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+    rankings: Data<Rankings>,
+) -> Result<Json<SummaryBody>, Problem> {
+    let tenant = caller::tenant(&principal)?;
+    let names = [&range::PARAMETERS[..], &["currency"]].concat();
+    let query = Query::of(&request, &names, &[])?;
+    let vendor = vendor(&path)?;
+    let foreign_currency = currency(&query, &settings)?;
+    let (calendar, now) = (settings.business.calendar, database.now());
+    let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
+    let panel = Panel::of(range, None, now, &settings)?;
+    let other = vendor.clone();
+    let mut currencies = database.read(move |connection| sellers::foreign_currencies(connection, Some(&other))).await?;
+    currencies.retain(|currency| Some(*currency) != foreign_currency);
+    let of = |metric, foreign_currency| metric_of(&tenant, metric, &vendor, foreign_currency);
+    let mut metrics = Vec::new();
+    for (metric, currency) in [
+        (Metric::SellerRevenue, foreign_currency),
+        (Metric::SellerOrders, None),
+        (Metric::SellerUnits, None),
+        (Metric::SellerViews, None),
+        (Metric::ConversionRate, None),
+        (Metric::SellerRating, None),
+    ] {
+        metrics.push(of(metric, currency)?);
+    }
+    let others = foreign_currency.map(|_| None).into_iter().chain(currencies.into_iter().map(Some));
+    let others: Vec<Option<Currency>> = others.collect();
+    for currency in &others {
+        metrics.push(of(Metric::SellerRevenue, *currency)?);
+    }
+    let (courses, as_of) = panel.read(&database, &settings, metrics).await?;
+    let [revenue, orders, units, views, conversion, rating, rest @ ..] = courses.as_slice() else {
+        return Err(Problem::internal_error());
+    };
+    let base = settings.business.base_currency;
+    let of_currency = |currency: Option<Currency>| currency.unwrap_or(base).code();
+    let mut revenue_by_currency: BTreeMap<&'static str, i64> = BTreeMap::new();
+    for (currency, course) in std::iter::once((&foreign_currency, revenue)).chain(others.iter().zip(rest)) {
+        revenue_by_currency.insert(of_currency(*currency), course.values().0.unwrap_or(0));
+    }
+    let number = |course| panel.number(course, as_of, &settings);
+    let metrics = SummaryMetrics {
+        average_order: Panel::quotient(revenue, orders, 1, "minor_units"),
+        revenue: number(revenue),
+        orders: number(orders),
+        units: number(units),
+        views: number(views),
+        conversion: number(conversion),
+        rating: number(rating),
+        ratings: Components::of(rating.whole()),
+    };
+    let question =
+        RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
+    let days = question.days(range.span, calendar, &settings);
+    let top_products = question.top(&rankings, &database, &settings, days, TOP).await?;
+    let (from, to) = panel.ends(&settings);
+    Ok(Json(SummaryBody {
+        vendor_id: vendor.as_str().to_owned(),
+        name: None,
+        period: range.period,
+        from,
+        to,
+        timezone: calendar.name(),
+        currency: of_currency(foreign_currency),
+        as_of,
+        interval: panel.interval.name(),
+        metrics,
+        revenue_by_currency,
+        top_products,
+    }))
+}
+
+/// The orders of a seller over time.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrderStats)]
+pub(crate) struct OrderStatsBody {
+    vendor_id: String,
+    interval: &'static str,
+    timezone: &'static str,
+    currency: &'static str,
+    /// The number of the last batch that the values include.
+    as_of: i64,
+    buckets: Vec<OrderBucket>,
+}
+
+/// The orders of a seller in one bucket.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrderBucket {
+    start: DateTime<FixedOffset>,
+    end: DateTime<FixedOffset>,
+    orders: i64,
+    units: i64,
+    /// In minor units of the currency.
+    revenue: i64,
+    /// Revenue in the currency divided by orders of any currency; null without orders.
+    average_order: Option<i64>,
+}
+
+/// Get the orders of a seller over time
+///
+/// Orders, units, revenue and the average order in each bucket.
+#[utoipa::path(
+    get, path = "/api/sellers/{vendor}/orders/stats", operation_id = "getOrderStats", tag = "sellers", security(("bearer" = [])),
+    params(
+        ("vendor" = String, Path, description = "The seller's id, URL-encoded"),
+        ("interval" = Option<String>, Query, description = "`hour`, `day` (the default), `week`, `month` or `year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
+        ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
+        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
+    ),
+    responses((status = 200, description = "The orders", body = OrderStatsBody), Unchanged, Failures, NotFound)
+)]
+pub(crate) async fn order_stats(
+    principal: Principal,
+    path: Path<String>,
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+) -> Result<Json<OrderStatsBody>, Problem> {
+    let tenant = caller::tenant(&principal)?;
+    let query = Query::of(&request, &["interval", "period", "from", "to", "currency"], &[])?;
+    let vendor = vendor(&path)?;
+    let foreign_currency = currency(&query, &settings)?;
+    let (calendar, now) = (settings.business.calendar, database.now());
+    let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
+    let panel = Panel::of(range, Some(range::interval(&query, Interval::Day)?), now, &settings)?;
+    let metrics = vec![
+        metric_of(&tenant, Metric::SellerOrders, &vendor, None)?,
+        metric_of(&tenant, Metric::SellerUnits, &vendor, None)?,
+        metric_of(&tenant, Metric::SellerRevenue, &vendor, foreign_currency)?,
+    ];
+    let (courses, as_of) = panel.read(&database, &settings, metrics).await?;
+    let [orders, units, revenue] = courses.as_slice() else { return Err(Problem::internal_error()) };
+    let averages = Panel::quotient(revenue, orders, 1, "minor_units").values();
+    let columns = [orders, units, revenue].map(|course| course.values().1);
+    let at = |column: &[Option<i64>], index: usize| column.get(index).copied().flatten();
+    let bucket = |(index, span): (usize, &analytics_core::period::Span)| {
+        let [orders, units, revenue] = columns.each_ref().map(|column| at(column, index).unwrap_or(0));
+        let (start, end) = (calendar.shown(span.from), calendar.shown(span.to));
+        OrderBucket { start, end, orders, units, revenue, average_order: at(&averages, index) }
+    };
+    Ok(Json(OrderStatsBody {
+        vendor_id: vendor.as_str().to_owned(),
+        interval: panel.interval.name(),
+        timezone: calendar.name(),
+        currency: foreign_currency.unwrap_or(settings.business.base_currency).code(),
+        as_of,
+        buckets: panel.buckets.iter().enumerate().map(bucket).collect(),
+    }))
+}
+
+fn vendor(path: &str) -> Result<VendorId, Problem> {
+    VendorId::parse(path).map_err(|why| Problem::invalid_parameter("vendor", why))
+}
+
+/// Reads the currency; `None` is the base currency.
+pub(crate) fn currency(query: &Query, settings: &ApiSettings) -> Result<Option<Currency>, Problem> {
+    let parse = |code: &str| Currency::parse(code).ok_or("must be a currency code of ISO 4217, such as USD");
+    Ok(query.optional("currency", parse)?.filter(|currency| *currency != settings.business.base_currency))
+}
+
+/// A metric of a seller, if the caller may read it; another seller is the same 404 as none.
+fn metric_of(
+    tenant: &Tenant,
+    metric: Metric,
+    vendor: &VendorId,
+    foreign_currency: Option<Currency>,
+) -> Result<ReadableMetric, Problem> {
+    let wanted = MetricType { metric, subject: Subject::Vendor(vendor.clone()), foreign_currency };
+    tenant.metric(&wanted).ok_or_else(Problem::seller_not_found)
+}

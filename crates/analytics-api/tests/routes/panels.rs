@@ -1,0 +1,226 @@
+//! Rankings, panels of sellers, the overview and the counts of events, compared with SQL over the
+//! event log.
+
+use std::collections::BTreeMap;
+
+use analytics_testkit::broker::Message;
+use analytics_testkit::client::{Client, token};
+use analytics_testkit::process::Process;
+use analytics_testkit::service::Service;
+use analytics_testkit::tally::Tally;
+use serde_json::{Value, json};
+
+struct Marketplace {
+    service: Service,
+    _ingest: Process,
+    api: Process,
+}
+
+impl Marketplace {
+    fn open() -> Self {
+        let service = Service::new(2);
+        let ingest = service.ingest();
+        let mut tally = Tally::default();
+        service.send_traffic(&mut tally, 7, 3_000);
+        service.wait_all_consumed();
+        let api = service.api();
+        Self { service, _ingest: ingest, api }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, answer) = Client::admin(&self.api.address).get(path);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+}
+
+/// The days of the last 30 days in UTC, as SQL.
+const LAST_30_DAYS: &str =
+    "e.created_at >= date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - interval '29 days'";
+
+#[test]
+fn rankings_are_those_of_the_log() {
+    let marketplace = Marketplace::open();
+    for (kind, column, by, value) in [
+        (
+            "products",
+            "product_id",
+            "views",
+            "SELECT product_id AS id, count(*) AS value FROM event_logs e WHERE event_type = 'product.viewed' AND $in GROUP BY 1",
+        ),
+        (
+            "products",
+            "product_id",
+            "orders",
+            "SELECT l.product_id AS id, count(DISTINCT e.id) AS value FROM event_logs e JOIN order_lines l ON l.event_id = e.id WHERE $in GROUP BY 1",
+        ),
+        (
+            "products",
+            "product_id",
+            "revenue",
+            "SELECT l.product_id AS id, sum(l.amount)::bigint AS value FROM event_logs e JOIN order_lines l ON l.event_id = e.id WHERE l.currency = 'USD' AND $in GROUP BY 1",
+        ),
+        (
+            "sellers",
+            "vendor_id",
+            "units",
+            "SELECT l.vendor_id AS id, sum(l.quantity)::bigint AS value FROM event_logs e JOIN order_lines l ON l.event_id = e.id WHERE $in GROUP BY 1",
+        ),
+        (
+            "sellers",
+            "vendor_id",
+            "orders",
+            "SELECT l.vendor_id AS id, count(DISTINCT e.id) AS value FROM event_logs e JOIN order_lines l ON l.event_id = e.id WHERE $in GROUP BY 1",
+        ),
+    ] {
+        let value = value.replace("$in", LAST_30_DAYS);
+        let expected = marketplace.service.database.lines(&format!(
+            "SELECT q.id || ' ' || q.value FROM ({value}) AS q WHERE q.id IS NOT NULL AND q.value <> 0 \
+             ORDER BY q.value DESC, q.id COLLATE \"C\""
+        ));
+        let (mut got, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = marketplace.get(&format!("/api/rankings/{kind}?by={by}&period=30d&limit=7{cursor}"));
+            for item in page["items"].as_array().unwrap() {
+                assert_eq!(item["rank"], got.len() + 1);
+                got.push(format!("{} {}", item["id"].as_str().unwrap(), item["value"]));
+            }
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(got, expected, "{kind} by {by} ({column})");
+    }
+}
+
+#[test]
+fn one_rating_of_five_stars_does_not_lead() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let rate = |product: &str, user: u32, stars: u32| {
+        Message::json("rating.updated", json!({ "userId": format!("u-{user}"), "productId": product, "stars": stars }))
+    };
+    let mut ratings: Vec<Message> = (0..40).map(|user| rate("good", user, if user % 4 == 0 { 4 } else { 5 })).collect();
+    ratings.extend((0..40).map(|user| rate("poor", user, 2)));
+    ratings.push(rate("new", 1, 5));
+    service.send(&ratings);
+    service.wait_all_consumed();
+    let api = service.api();
+    let (_, ranking) = Client::admin(&api.address).get("/api/rankings/products?by=rating");
+    let ids: Vec<&str> = ranking["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["good", "new", "poor"]);
+}
+
+#[test]
+fn a_sellers_panel_is_what_the_log_says_and_nobody_elses() {
+    let marketplace = Marketplace::open();
+    let database = &marketplace.service.database;
+    let vendor =
+        database.lines("SELECT vendor_id FROM order_lines WHERE vendor_id IS NOT NULL ORDER BY 1 LIMIT 1").remove(0);
+    let seller = Client::seller(&marketplace.api.address, &vendor);
+    let (status, summary) = seller.get(&format!("/api/sellers/{vendor}/summary?period=30d"));
+    assert_eq!(status, 200, "{summary}");
+    let number = |sql: &str| database.number(&sql.replace("$in", LAST_30_DAYS).replace("$v", &vendor)).unwrap();
+    let lines = "FROM event_logs e JOIN order_lines l ON l.event_id = e.id WHERE l.vendor_id = '$v' AND $in";
+    let orders = number(&format!("SELECT count(DISTINCT e.id) {lines}"));
+    let revenue = number(&format!("SELECT coalesce(sum(l.amount), 0)::bigint {lines} AND l.currency = 'USD'"));
+    let views =
+        number("SELECT count(*) FROM event_logs e WHERE event_type = 'product.viewed' AND vendor_id = '$v' AND $in");
+    let metrics = &summary["metrics"];
+    assert_eq!((&metrics["orders"]["value"], &metrics["views"]["value"]), (&json!(orders), &json!(views)));
+    assert_eq!(metrics["revenue"]["value"], revenue);
+    assert_eq!(summary["revenueByCurrency"]["USD"], revenue);
+    assert_eq!(metrics["conversion"]["value"], (orders * 20_000 + views) / (views * 2));
+    assert_eq!(metrics["averageOrder"]["value"], (revenue * 2 + orders) / (orders * 2));
+    let series = metrics["orders"]["series"].as_array().unwrap();
+    assert_eq!(series.len(), 30);
+    assert_eq!(series.iter().map(|value| value.as_i64().unwrap()).sum::<i64>(), orders);
+    let (status, events) = seller.get(metrics["orders"]["events"].as_str().unwrap());
+    assert_eq!((status, events["value"].as_i64()), (200, Some(orders)));
+    let products: Vec<&str> =
+        summary["topProducts"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert!(!products.is_empty() && products.len() <= 5, "{summary}");
+    let (status, stats) = seller.get(&format!("/api/sellers/{vendor}/orders/stats?interval=week&period=30d"));
+    assert_eq!(status, 200, "{stats}");
+    let counted: i64 =
+        stats["buckets"].as_array().unwrap().iter().map(|bucket| bucket["orders"].as_i64().unwrap()).sum();
+    assert_eq!(counted, orders);
+    for path in ["/api/sellers/somebody-else/summary", "/api/sellers/somebody-else/orders/stats"] {
+        let (status, answer) = seller.get(path);
+        assert_eq!((status, &answer["code"]), (404, &json!("seller_not_found")), "{path}");
+    }
+    // Money of products is for those who own them.
+    for (client, query, expected) in [
+        (&seller, format!("by=revenue&vendorId={vendor}"), 200),
+        (&seller, "by=revenue".to_owned(), 403),
+        (&seller, "by=revenue&vendorId=somebody-else".to_owned(), 403),
+        (&Client::with_token(&marketplace.api.address, &token("buyer", None)), "by=views".to_owned(), 200),
+        (&Client::with_token(&marketplace.api.address, &token("buyer", None)), "by=revenue".to_owned(), 403),
+    ] {
+        assert_eq!(client.get(&format!("/api/rankings/products?{query}")).0, expected, "{query}");
+    }
+    let own = seller.get(&format!("/api/rankings/products?by=revenue&vendorId={vendor}&limit=5")).1;
+    assert_eq!(
+        own["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect::<Vec<_>>(),
+        products
+    );
+}
+
+#[test]
+fn the_overview_and_the_counts_of_events_are_those_of_the_log() {
+    let marketplace = Marketplace::open();
+    let database = &marketplace.service.database;
+    let overview = marketplace.get("/api/overview?period=30d");
+    for (name, sql) in [
+        ("views", "SELECT count(*) FROM event_logs e WHERE event_type = 'product.viewed' AND $in"),
+        ("orders", "SELECT count(*) FROM event_logs e WHERE event_type = 'order.created' AND $in"),
+        ("signups", "SELECT count(*) FROM event_logs e WHERE event_type = 'user.registered' AND $in"),
+        (
+            "revenue",
+            "SELECT sum(l.amount)::bigint FROM event_logs e JOIN order_lines l ON l.event_id = e.id WHERE l.currency = 'USD' AND $in",
+        ),
+    ] {
+        let expected = database.number(&sql.replace("$in", LAST_30_DAYS));
+        assert_eq!(overview["metrics"][name]["value"].as_i64(), expected, "{name}");
+    }
+    let stats = marketplace.get("/api/events/stats?interval=day&period=30d");
+    let mut counted: BTreeMap<String, i64> = BTreeMap::new();
+    for bucket in stats["buckets"].as_array().unwrap() {
+        for (event_type, events) in bucket["counts"].as_object().unwrap() {
+            *counted.entry(event_type.clone()).or_default() += events.as_i64().unwrap();
+        }
+    }
+    let lines: Vec<String> = counted.iter().map(|(event_type, events)| format!("{event_type} {events}")).collect();
+    let sql = format!(
+        "SELECT event_type || ' ' || count(*) FROM event_logs e WHERE {LAST_30_DAYS} GROUP BY event_type ORDER BY event_type COLLATE \"C\""
+    );
+    assert_eq!(lines, database.lines(&sql));
+    assert_eq!(Client::admin(&marketplace.api.address).get("/api/events/stats?interval=hour").0, 400);
+    let sellers = marketplace.get("/api/sellers?limit=1000");
+    let ids: Vec<&str> =
+        sellers["items"].as_array().unwrap().iter().map(|item| item["vendorId"].as_str().unwrap()).collect();
+    let expected = database.lines(
+        "SELECT DISTINCT vendor_id COLLATE \"C\" FROM (SELECT vendor_id FROM event_logs WHERE event_type = 'product.viewed' \
+         UNION SELECT vendor_id FROM order_lines) v WHERE vendor_id IS NOT NULL ORDER BY 1",
+    );
+    assert_eq!(ids, expected);
+}
+
+#[test]
+fn an_order_is_found_by_its_id() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let order = json!({ "orderId": "o/1", "createdAt": "2026-11-20T10:00:00Z",
+        "items": [{ "productId": "p", "vendorId": "v", "price": "2.50", "qty": 2 }] });
+    service.send(&[Message::json("order.created", order)]);
+    service.wait_all_consumed();
+    let api = service.api();
+    let admin = Client::admin(&api.address);
+    let (status, found) = admin.get("/api/orders/o%2F1");
+    assert_eq!((status, &found["status"], &found["batch"]), (200, &json!("counted"), &json!(1)), "{found}");
+    assert_eq!(found["metrics"]["seller_revenue:v"], 500);
+    assert_eq!(found["metrics"]["product_orders:p"], 1);
+    assert_eq!(found["lines"][0]["amount"], 500);
+    assert_eq!(admin.get("/api/orders/o-2").1["code"], "order_not_found");
+}

@@ -192,7 +192,7 @@ impl<'a> Checker<'a> {
             }
         };
         let earlier = event.keys.iter().filter_map(|key| self.known.keys.get(key));
-        // An event may have one identity of each of two earlier ones; a conflict is the one to show.
+        // An event may have one identity of each of two earlier ones; a conflict is shown first.
         let same = earlier.max_by_key(|(digest, _)| *digest != event.digest).map(|(_, id)| *id);
         let same_as = same.and_then(|id| self.counted.get(&id)).copied();
         let result = match self.known.judge(&event) {

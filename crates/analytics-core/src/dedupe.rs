@@ -74,7 +74,7 @@ mod tests {
             user: None,
             time: EventTime::from_micros(1),
             keys,
-            order: None,
+            natural: None,
             digest: Digest(Fingerprint::new("digest").text(content).finish()),
             metadata: String::new(),
             content: Content::Nothing,

@@ -21,8 +21,8 @@ pub struct Event {
     /// The identities that make a second record the same event; empty if only the record's place
     /// identifies it, which the id then contains.
     pub keys: Vec<IdentityKey>,
-    /// The key of `keys` that is the hash of the order's id, for an order.
-    pub order: Option<IdentityKey>,
+    /// The key of `keys` that follows from the content, if the content identifies the event.
+    pub natural: Option<IdentityKey>,
     /// Equal for two records with the same identity if their content is the same.
     pub digest: Digest,
     /// The payload as JSON text, redacted.
@@ -44,7 +44,13 @@ impl Event {
     ) -> Self {
         let digest = Digest(id.0);
         let metadata = String::new();
-        Self { id, event_type, user, time, keys: Vec::new(), order: None, digest, metadata, content }
+        Self { id, event_type, user, time, keys: Vec::new(), natural: None, digest, metadata, content }
+    }
+
+    /// Returns the key of `keys` that is the hash of the order's id, for an order.
+    #[must_use]
+    pub fn order(&self) -> Option<IdentityKey> {
+        self.natural.filter(|_| !self.content.lines().is_empty())
     }
 
     /// Adds the place of the event's record to its identities. Used for a record that was rejected

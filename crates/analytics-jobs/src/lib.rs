@@ -3,6 +3,7 @@
 //! Each prints its results on standard output. [`run`] returns an error if the job failed or if
 //! `verify` found a difference; the binary then exits with 1.
 
+mod check_event;
 mod database;
 mod dead_letters;
 mod migrate;
@@ -50,6 +51,27 @@ pub enum Command {
     /// by user, product and vendor. Neither step blocks ingest. Exits with 1 if a partition could
     /// not be created because the event log was in use all the time; run the job again then.
     Partitions,
+    /// Say how the events in a file would be counted, for the CI of producers
+    ///
+    /// For each record: the event and its identity, its parts, and what it adds to which metrics;
+    /// or why it would be rejected. A second record of the same event is a duplicate, or rejected
+    /// if its content differs. Earlier events are not known: in production, a part without a vendor
+    /// gets the known vendor of its product, and a record may repeat an event of another file.
+    ///
+    /// Needs no database. Use the settings of ingest: KAFKA_TOPICS, KAFKA_EXTRA_TOPICS,
+    /// BASE_CURRENCY, BUSINESS_TIMEZONE, MAX_RECORD_BYTES and REDACT_FIELDS.
+    ///
+    /// Exits with 0 if no record would be rejected, with 1 if one would be (or if a setting is
+    /// invalid), and with 2 if the file cannot be read, has no records, or the topic is unknown.
+    ///
+    /// Example:
+    ///   analytics-jobs check-event --topic order.created orders.ndjson
+    ///   echo '{"productId":"tea"}' | analytics-jobs check-event --topic product.viewed -
+    ///   echo '{"id":"o-1","total":"12,50"}' | analytics-jobs check-event --topic order.created -
+    /// The last one exits with 1 and prints:
+    ///   -:1: rejected, invalid_amount: total "12,50" is not a decimal number
+    #[command(verbatim_doc_comment)]
+    CheckEvent(check_event::CheckEvent),
     /// Print a token for development, signed with JWT_SECRET
     ///
     /// The token is an HS256 JWT for the Authorization header of requests to the API.
@@ -80,6 +102,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::Verify(verify) => verify::run(&verify, settings, shutdown),
         Command::Rebuild(rebuild) => rebuild::run(&rebuild, settings, shutdown),
         Command::Partitions => partitions::run(settings, shutdown),
+        Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
         Command::Token(token) => token::run(&token, settings),
     }
 }

@@ -15,8 +15,8 @@ const GRACE: Duration = Duration::from_secs(6);
 ///
 /// `migrate` creates or upgrades the schema. `verify` recounts all numbers from the event log, and
 /// `rebuild` corrects those that differ. `offsets` and `dead-letters` work on what ingest has
-/// stored. For cron: `verify`, `partitions` and `dead-letters purge`. Every subcommand has its own
-/// --help.
+/// stored. For cron: `verify`, `partitions` and `dead-letters purge`. For the CI of producers:
+/// `check-event`. Every subcommand has its own --help.
 ///
 /// A job exits with 0 if it succeeded. Otherwise it exits with 1 and reports the reason in one line
 /// on standard error. If PostgreSQL cannot be reached, a job waits. On SIGTERM, it stops within 10
@@ -24,8 +24,9 @@ const GRACE: Duration = Duration::from_secs(6);
 ///
 /// Settings are environment variables. Values that are not set there are read from the TOML file
 /// that ANALYTICS_CONFIG names, then from .env in the working directory or its nearest parent that
-/// has one. DATABASE_URL is required, except by `token`, which needs JWT_SECRET. All other settings
-/// should be those of ingest. The README lists them with their defaults.
+/// has one. DATABASE_URL is required, except by `check-event`, and by `token`, which needs
+/// JWT_SECRET. All other settings should be those of ingest. The README lists them with their
+/// defaults.
 ///
 /// Example:
 ///   export DATABASE_URL=postgresql://analytics:password@localhost:5432/analytics

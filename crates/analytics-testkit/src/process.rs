@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -113,6 +114,23 @@ impl Drop for Job {
 #[must_use]
 pub fn run(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Output {
     command(&binary(name), environment).args(arguments).output().expect(name)
+}
+
+/// Runs a binary with this standard input and waits until it ends.
+///
+/// # Panics
+/// If it cannot be started.
+#[must_use]
+pub fn run_with_input(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>, input: &[u8]) -> Output {
+    let mut command = command(&binary(name), environment);
+    let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().expect(name);
+    let mut stdin = child.stdin.take().expect("its standard input");
+    std::thread::scope(|scope| {
+        // It may end before it has read everything.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().expect(name)
+    })
 }
 
 impl Process {

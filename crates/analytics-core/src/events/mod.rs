@@ -107,8 +107,8 @@ impl Decoder {
         let id = identity::event_id(keys.first().copied().unwrap_or(place), time.at);
         let digest = if keys.is_empty() { Digest(id.0) } else { digest(user.as_ref(), time, &compared, &content) };
         let metadata = self.metadata(input);
-        let order = natural.filter(|_| !content.lines().is_empty());
-        Event { id, event_type: input.event_type.clone(), user, time: time.at, keys, order, digest, metadata, content }
+        let event_type = input.event_type.clone();
+        Event { id, event_type, user, time: time.at, keys, natural, digest, metadata, content }
     }
 
     /// Returns the payload without redacted fields, with the type that the envelope declares if it

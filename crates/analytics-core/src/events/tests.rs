@@ -269,11 +269,11 @@ fn explicit_identities_have_two_namespaces() {
 fn an_order_is_found_by_its_id() {
     let id = OrderId::parse("o-1").unwrap();
     let order = decode("order.created", &json!({ "id": "o-1", "total": 1 }));
-    assert_eq!(order.order, Some(order_key(&id, None)));
+    assert_eq!(order.order(), Some(order_key(&id, None)));
     assert!(order.keys.contains(&order_key(&id, None)));
     assert_ne!(order_key(&id, None), order_key(&id, Some("eu")));
     let view = decode("product.viewed", &json!({ "productId": "p" }));
-    assert_eq!(view.order, None);
+    assert_eq!(view.order(), None);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(crate) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claim
         for key in &event.keys {
             wanted.entry(*key).or_insert((event.digest, event.id));
         }
-        orders.extend(event.order);
+        orders.extend(event.order());
     }
     if wanted.is_empty() {
         return Ok(Claims { wanted, granted: HashSet::default() });

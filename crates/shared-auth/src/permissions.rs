@@ -8,9 +8,10 @@ use crate::claims::Role;
 pub enum Permission {
     /// Read what every user may read.
     ReadPublic,
-    /// Read what belongs to the principal.
+    /// Read what belongs to the principal. For support, that is what belongs to any seller, except
+    /// personal data.
     ReadOwn,
-    /// Read everything.
+    /// Read everything, including personal data.
     ReadAll,
     /// Change data.
     Write,
@@ -25,7 +26,7 @@ impl Role {
     pub fn may(&self, permission: Permission) -> bool {
         let granted: &[Permission] = match self {
             Self::Admin => &[ReadPublic, ReadOwn, ReadAll, Write],
-            Self::Vendor(_) => &[ReadPublic, ReadOwn],
+            Self::Support | Self::Vendor(_) => &[ReadPublic, ReadOwn],
             Self::Buyer => &[ReadPublic],
         };
         granted.contains(&permission)

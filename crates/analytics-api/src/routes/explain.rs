@@ -7,11 +7,11 @@ use analytics_core::event::Line;
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_db::DbError;
 use analytics_db::read::explain::{Contribution, Delta, Explanation, explain};
-use analytics_db::read::{AsOf, NotAsOf, metrics};
+use analytics_db::read::{AsOf, NotAsOf, Tenant, metrics};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared_auth::{Principal, Role};
+use shared_auth::Principal;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -161,8 +161,8 @@ struct Cursor {
 /// in `metadata`. All pages show the data as of the first page. If that data cannot be read, a
 /// later page is 409 `number_changed`: request the first page again. This happens if logged events
 /// were given vendors since, if too many batches were counted since, or on a replica that is
-/// behind. Sellers see their own metrics, and their own lines of orders; they see neither buyers
-/// nor payloads. A `/` in a type is written `%2F`.
+/// behind. Sellers see their own metrics, and their own lines of orders; sellers and support see
+/// neither buyers nor payloads. A `/` in a type is written `%2F`.
 #[utoipa::path(
     get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
     params(
@@ -230,7 +230,6 @@ pub(crate) async fn list(
         encode(&json!(cursor).to_string())
     });
     let mut answer = linked(&request, next_cursor.as_deref());
-    let admin = principal.role == Role::Admin;
     let (unit, currency) = unit_and_currency(known.as_ref(), &settings);
     Ok(answer.json(ExplanationPage {
         r#type,
@@ -240,7 +239,7 @@ pub(crate) async fn list(
         metadata,
         as_of,
         as_of_time,
-        items: explanation.contributions.into_iter().map(|contribution| body(contribution, admin)).collect(),
+        items: explanation.contributions.into_iter().map(|contribution| body(contribution, &tenant)).collect(),
         next_cursor,
     }))
 }
@@ -275,7 +274,7 @@ impl Cursor {
     }
 }
 
-fn body(contribution: Contribution, admin: bool) -> ContributionBody {
+fn body(contribution: Contribution, tenant: &Tenant) -> ContributionBody {
     let Contribution { event, ingested_at, delta, lines, replaced, said } = contribution;
     let (product, vendor) = event.content.about();
     let (product, vendor) = (product.map(ToString::to_string), vendor.map(ToString::to_string));
@@ -288,14 +287,14 @@ fn body(contribution: Contribution, admin: bool) -> ContributionBody {
         created_at: event.time.utc(),
         ingested_at,
         delta: delta.into(),
-        user_id: event.user.as_ref().filter(|_| admin).map(ToString::to_string),
+        user_id: event.user.as_ref().filter(|_| tenant.reads_users()).map(ToString::to_string),
         product_id: product,
         vendor_id: vendor,
         lines: lines.iter().map(LineBody::of).collect(),
         stars,
         replaced: replaced.map(ReplacedBody::of),
         reason: text("reason"),
-        actor: text("actor").filter(|_| admin),
+        actor: text("actor").filter(|_| tenant.reads_users()),
     }
 }
 

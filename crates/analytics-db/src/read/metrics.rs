@@ -7,10 +7,11 @@ use uuid::Uuid;
 use super::{MetricRange, ReadableMetric};
 use crate::raw_json::RawJson;
 use crate::schema::metrics;
+use crate::sql::statement;
 use crate::{Connection, DbError};
 
 /// A metric and its current value.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = metrics)]
 pub struct Metric {
     /// The row's id.
@@ -53,27 +54,33 @@ pub fn several(connection: &mut Connection, wanted: &[ReadableMetric]) -> Result
         .load(connection)?)
 }
 
-/// Returns at most `limit` metrics of a range, in the order of their types, after the type `after`.
+/// The metrics of ranges. $1 and $2 are the ranges, each the type that it begins with and the
+/// prefix of all longer ones; $3 is a type, or an empty text, after which to begin, and $4 the
+/// limit.
+///
+/// Types sort by their bytes, and the byte after ':' is ';', so `name;` is the end of all types
+/// that begin with `name:`. The first condition selects the part of the index to read; the second
+/// one excludes types that sort in between. Ranges are read one by one, as their types may sort in
+/// between those of another: `name:a`, `name:a-1`, `name:a:EUR`.
+const RANGES: &str = "SELECT m.* FROM unnest($1, $2) AS r (exactly, prefix) CROSS JOIN LATERAL ( \
+                          SELECT id, type AS metric_type, value, metadata, created_at, updated_at FROM metrics \
+                          WHERE type >= r.exactly AND type < r.exactly || ';' AND type > $3 \
+                          AND (type = r.exactly OR type >= r.prefix) ORDER BY type LIMIT $4 \
+                      ) AS m ORDER BY m.metric_type LIMIT $4";
+
+/// Returns at most `limit` metrics of the ranges, in the order of their types, after the type
+/// `after`.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn range(
+pub fn ranges(
     connection: &mut Connection,
-    range: &MetricRange,
+    ranges: &[MetricRange],
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    // Types sort by their bytes, and the byte after ':' is ';', so `name;` is the end of all types
-    // that begin with `name:`. The first two conditions select the part of the index to read; the
-    // third one excludes types that sort in between.
-    let end = format!("{}{}", range.exactly, ';');
-    let mut query = metrics::table
-        .filter(metrics::metric_type.ge(&range.exactly).and(metrics::metric_type.lt(end)))
-        .filter(metrics::metric_type.eq(&range.exactly).or(metrics::metric_type.ge(&range.prefix)))
-        .select(Metric::as_select())
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(metrics::metric_type.gt(after));
-    }
-    Ok(query.order(metrics::metric_type).limit(limit).load(connection)?)
+    let (exactly, prefixes): (Vec<&str>, Vec<&str>) =
+        ranges.iter().map(|range| (range.exactly.as_str(), range.prefix.as_str())).unzip();
+    let found = statement(RANGES).column(exactly).column(prefixes).value(after.unwrap_or_default()).value(limit);
+    Ok(found.load(connection)?)
 }

@@ -10,7 +10,7 @@ pub struct Token {
     /// The role: admin, super_admin, support, seller, vendor, buyer_seller or buyer
     #[arg(long)]
     role: String,
-    /// The id of a vendor, for sellers; may be repeated. Required for seller, vendor and buyer_seller
+    /// The id of a vendor; may be repeated. Required for seller, vendor and buyer_seller
     #[arg(long)]
     vendor: Vec<String>,
     /// The id of the user

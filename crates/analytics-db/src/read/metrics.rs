@@ -54,19 +54,13 @@ pub fn several(connection: &mut Connection, wanted: &[ReadableMetric]) -> Result
         .load(connection)?)
 }
 
-/// The metrics of ranges. $1 and $2 are the ranges, each the type that it begins with and the
-/// prefix of all longer ones; $3 is a type, or an empty text, after which to begin, and $4 the
-/// limit.
-///
-/// Types sort by their bytes, and the byte after ':' is ';', so `name;` is the end of all types
-/// that begin with `name:`. The first condition selects the part of the index to read; the second
-/// one excludes types that sort in between. Ranges are read one by one, as their types may sort in
-/// between those of another: `name:a`, `name:a-1`, `name:a:EUR`.
-const RANGES: &str = "SELECT m.* FROM unnest($1, $2) AS r (exactly, prefix) CROSS JOIN LATERAL ( \
-                          SELECT id, type AS metric_type, value, metadata, created_at, updated_at FROM metrics \
-                          WHERE type >= r.exactly AND type < r.exactly || ';' AND type > $3 \
-                          AND (type = r.exactly OR type >= r.prefix) ORDER BY type LIMIT $4 \
-                      ) AS m ORDER BY m.metric_type LIMIT $4";
+/// The metrics of stretches of the index. $1 and $2 are the stretches, each the type at which it
+/// begins and the text before which it ends; $3 is the type after which to begin, or an empty text,
+/// and $4 the limit. The stretches are read one by one and merged, as several may be far apart.
+const STRETCHES: &str = "SELECT m.* FROM unnest($1, $2) AS s (first, last) CROSS JOIN LATERAL ( \
+                             SELECT id, type AS metric_type, value, metadata, created_at, updated_at FROM metrics \
+                             WHERE type >= s.first AND type < s.last AND type > $3 ORDER BY type LIMIT $4 \
+                         ) AS m ORDER BY m.metric_type LIMIT $4";
 
 /// Returns at most `limit` metrics of the ranges, in the order of their types, after the type
 /// `after`.
@@ -79,8 +73,18 @@ pub fn ranges(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    let (exactly, prefixes): (Vec<&str>, Vec<&str>) =
-        ranges.iter().map(|range| (range.exactly.as_str(), range.prefix.as_str())).unzip();
-    let found = statement(RANGES).column(exactly).column(prefixes).value(after.unwrap_or_default()).value(limit);
+    let (first, last): (Vec<String>, Vec<String>) = ranges.iter().flat_map(stretches).unzip();
+    let found = statement(STRETCHES).column(first).column(last).value(after.unwrap_or_default()).value(limit);
     Ok(found.load(connection)?)
+}
+
+/// Returns the two stretches of a range: the type that is exactly the name, and all types with the
+/// prefix. Other types, such as those of `seller_views:v-2` for the vendor `v`, sort in between.
+///
+/// Types sort by their bytes. The byte after ':' is ';', so `name;` is the end of all types that
+/// begin with `name:`. No type contains a zero byte, so no other one sorts between `name` and
+/// `name\u{1}`.
+fn stretches(range: &MetricRange) -> [(String, String); 2] {
+    let MetricRange { exactly, prefix } = range;
+    [(exactly.clone(), format!("{exactly}\u{1}")), (prefix.clone(), format!("{exactly};"))]
 }

@@ -6,7 +6,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use shared_auth::{Permission, Principal, Role};
+use shared_auth::{Permission, Principal, Role, Vendors};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Operation;
 
@@ -18,8 +18,10 @@ use crate::settings::{ApiSettings, Mode};
 pub(crate) enum Access {
     /// Every caller with a valid token.
     Everyone,
-    /// Sellers, for their own numbers, and admins.
+    /// Sellers, for their own numbers; support and admins, for all numbers.
     Sellers,
+    /// Support and admins.
+    Staff,
     /// Admins.
     Admins,
     /// Admins, if this process is in read-write mode.
@@ -31,6 +33,7 @@ impl Access {
         match self {
             Self::Everyone => Permission::ReadPublic,
             Self::Sellers => Permission::ReadOwn,
+            Self::Staff => Permission::ReadOthers,
             Self::Admins => Permission::ReadAll,
             Self::Writers => Permission::Write,
         }
@@ -38,8 +41,9 @@ impl Access {
 
     /// Returns the names of the roles that have this access, as the OpenAPI document lists them.
     fn roles(self) -> Vec<&'static str> {
-        let roles = [("admin", Role::Admin), ("seller", Role::Vendor(String::new())), ("buyer", Role::Buyer)];
-        roles.into_iter().filter(|(_, role)| role.may(self.permission())).map(|(name, _)| name).collect()
+        let seller = Vendors::of(["v-1".to_owned()]).map(Role::Vendor);
+        let roles = [Some(Role::Admin), Some(Role::Support), seller, Some(Role::Buyer)];
+        roles.into_iter().flatten().filter(|role| role.may(self.permission())).map(|role| name(&role)).collect()
     }
 
     /// Adds the roles to the documentation of a route: as text in its description, and as a list in
@@ -49,6 +53,16 @@ impl Access {
         let about = operation.description.take().unwrap_or_default();
         operation.description = Some(format!("{about}\n\nRoles: {}.", roles.join(", ")).trim_start().to_owned());
         operation.extensions = Some(ExtensionsBuilder::new().add("x-roles", roles).build());
+    }
+}
+
+/// Returns the name of a role in the OpenAPI document.
+const fn name(role: &Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Support => "support",
+        Role::Vendor(_) => "seller",
+        Role::Buyer => "buyer",
     }
 }
 

@@ -10,12 +10,16 @@ use crate::problem::Problem;
 /// Returns the tenant whose numbers the principal may read.
 ///
 /// # Errors
-/// 403 for roles that have no numbers of their own, and for a token whose vendor is not a valid
-/// vendor id.
+/// 403 for roles that may read no numbers, and for a token with a vendor that is not a valid vendor
+/// id.
 pub(crate) fn tenant(principal: &Principal) -> Result<Tenant, Problem> {
     match &principal.role {
         Role::Admin => Ok(Tenant::Marketplace),
-        Role::Vendor(vendor) => VendorId::parse(vendor).map(Tenant::Seller).map_err(|_| Problem::forbidden()),
+        Role::Support => Ok(Tenant::Support),
+        Role::Vendor(vendors) => {
+            let ids: Result<_, _> = vendors.iter().map(VendorId::parse).collect();
+            ids.map(Tenant::Seller).map_err(|_| Problem::forbidden())
+        }
         Role::Buyer => Err(Problem::forbidden()),
     }
 }

@@ -20,9 +20,12 @@ const MOST: usize = 64;
 /// How many rankings are read at a time, so that they leave the database to other requests.
 const AT_ONCE: usize = 2;
 
+/// A ranking, and when it was read.
+type Kept = (Instant, Arc<Ranking>);
+
 /// The rankings of this process.
 pub(crate) struct Rankings {
-    kept: Mutex<HashMap<Question, Vec<(Instant, Arc<Ranking>)>>>,
+    kept: Mutex<HashMap<Question, Vec<Kept>>>,
     reading: Semaphore,
 }
 

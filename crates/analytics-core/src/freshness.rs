@@ -172,12 +172,31 @@ mod tests {
     /// Creates a report. The first three arguments are ages in seconds.
     fn report(heard: i64, end: Option<i64>, caught_up: Option<i64>, lag_messages: i64) -> PartitionReport {
         let (ends_known_at, caught_up_at) = (end.map(ago), caught_up.map(ago));
-        PartitionReport { heard_at: ago(heard), ends_known_at, caught_up_at, lag_messages }
+        PartitionReport { heard_at: ago(heard), ends_known_at, caught_up_at, lag_messages, last_record_at: None }
     }
 
     fn topic(partitions: i32, reports: Vec<PartitionReport>) -> TopicReport {
         // The time of an event must not matter; this one is in the future.
         TopicReport { topic: "t".into(), partitions, last_event_time: Some(ago(-HOUR)), reports }
+    }
+
+    #[test]
+    fn a_topic_is_counted_past_a_time_if_each_of_its_partitions_is() {
+        let (end, now) = (ago(60), ago(0));
+        let with = |last_record: Option<i64>, report: PartitionReport| PartitionReport {
+            last_record_at: last_record.map(ago),
+            ..report
+        };
+        for (what, topic, is_counted) in [
+            ("a later record is counted", topic(1, vec![with(Some(50), report(300, None, None, 5))]), true),
+            ("an idle partition, which a living worker counted", topic(1, vec![report(3, Some(4), Some(4), 0)]), true),
+            ("what a worker said before it died", topic(1, vec![report(31, Some(31), Some(31), 0)]), false),
+            ("an older record", topic(1, vec![with(Some(70), report(3, Some(4), Some(70), 5))]), false),
+            ("one partition of two", topic(2, vec![report(3, Some(4), Some(4), 0)]), false),
+            ("no topic", topic(0, vec![]), false),
+        ] {
+            assert_eq!(topic.is_counted_past(end, now), is_counted, "{what}");
+        }
     }
 
     #[test]

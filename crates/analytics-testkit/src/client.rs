@@ -23,10 +23,23 @@ impl Client {
         Self::with_token(address, &token("admin", None))
     }
 
+    /// Returns a client with the token of the marketplace's support.
+    #[must_use]
+    pub fn support(address: &str) -> Self {
+        Self::with_token(address, &token("support", None))
+    }
+
     /// Returns a client with the token of a seller.
     #[must_use]
     pub fn seller(address: &str, vendor: &str) -> Self {
         Self::with_token(address, &token("seller", Some(vendor)))
+    }
+
+    /// Returns a client with the token of a seller that acts for several vendors.
+    #[must_use]
+    pub fn seller_of(address: &str, vendors: &[&str]) -> Self {
+        let vendor_ids = vendors.iter().map(ToString::to_string).collect();
+        Self::with_token(address, &minted(Claims { role: vec!["seller".into()], vendor_ids, ..Claims::default() }))
     }
 
     /// Returns a client with the given token.
@@ -133,12 +146,12 @@ fn json(answer: Response<String>) -> (u16, Value) {
 /// If [`SECRET`] is too short, which it is not.
 #[must_use]
 pub fn token(role: &str, vendor: Option<&str>) -> String {
-    let claims = Claims {
-        user_id: Some("tester".into()),
-        role: vec![role.into()],
-        vendor_id: vendor.map(str::to_owned),
-        exp: (chrono::Utc::now().timestamp() + 3600).unsigned_abs(),
-        ..Claims::default()
-    };
+    minted(Claims { role: vec![role.into()], vendor_id: vendor.map(str::to_owned), ..Claims::default() })
+}
+
+/// Returns a token of the user `tester` with these claims, valid for an hour.
+fn minted(claims: Claims) -> String {
+    let exp = (chrono::Utc::now().timestamp() + 3600).unsigned_abs();
+    let claims = Claims { user_id: Some("tester".into()), exp, ..claims };
     mint(SECRET.as_bytes(), &claims).expect("a secret of sufficient length")
 }

@@ -1,9 +1,16 @@
 //! The claims of the marketplace's tokens, and the principal that they describe.
 //!
-//! Several forms are accepted: ids may be numbers, and `role` and `roles` may be a string or a
-//! list.
+//! Several forms are accepted: ids may be numbers, and `role`, `roles` and `vendorIds` may be one
+//! value or a list.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::verifier::Rejected;
+
+/// Maximum number of vendors of a token. Tokens with more are rejected.
+pub(crate) const MOST_VENDORS: usize = 100;
 
 /// The claims of a token that are used; all others are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,25 +31,51 @@ pub struct Claims {
     /// The vendor that the user acts for.
     #[serde(deserialize_with = "text_or_number", skip_serializing_if = "Option::is_none")]
     pub vendor_id: Option<String>,
+    /// More vendors that the user acts for, one id or a list.
+    #[serde(deserialize_with = "one_id_or_several", skip_serializing_if = "Vec::is_empty")]
+    pub vendor_ids: Vec<String>,
     /// When the token expires, in seconds since the Unix epoch.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: u64,
 }
 
-/// Reads an id that is a string or a number; null is no id.
+/// An id that is a string or a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(i64),
+    Large(u64),
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        match id {
+            Id::Text(text) => text,
+            Id::Number(number) => number.to_string(),
+            Id::Large(number) => number.to_string(),
+        }
+    }
+}
+
+/// Reads an id; null is no id.
 fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Id>::deserialize(deserializer)?.map(String::from))
+}
+
+/// Reads an id, a list of ids, or null. Null is no id, also in a list.
+fn one_id_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Id {
-        Text(String),
-        Number(i64),
-        Large(u64),
+    enum Ids {
+        Several(Vec<Option<Id>>),
+        One(Option<Id>),
     }
-    Ok(Option::<Id>::deserialize(deserializer)?.map(|id| match id {
-        Id::Text(text) => text,
-        Id::Number(number) => number.to_string(),
-        Id::Large(number) => number.to_string(),
-    }))
+    let ids = match Ids::deserialize(deserializer)? {
+        Ids::Several(ids) => ids,
+        Ids::One(id) => vec![id],
+    };
+    Ok(ids.into_iter().flatten().map(String::from).collect())
 }
 
 /// Reads a string, a list of strings, or null. Null and blank strings are left out. A value of
@@ -85,13 +118,36 @@ fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
     })
 }
 
+/// The vendors that a seller acts for: at least one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Vendors(BTreeSet<String>);
+
+impl Vendors {
+    /// Creates a set of the ids that are not blank, without the spaces around them. Returns `None`
+    /// if there is no such id.
+    #[must_use]
+    pub fn of(ids: impl IntoIterator<Item = String>) -> Option<Self> {
+        let ids: BTreeSet<String> =
+            ids.into_iter().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect();
+        Some(Self(ids)).filter(|vendors| !vendors.0.is_empty())
+    }
+
+    /// Returns the ids of the vendors.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
 /// The role of a principal, ordered by permissions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// A user without other permissions; also a seller whose token names no vendor.
     Buyer,
-    /// A seller, with the id of the vendor that it acts for.
-    Vendor(String),
+    /// A seller, with the vendors that it acts for.
+    Vendor(Vendors),
+    /// A member of the marketplace's support, who reads what belongs to any seller, but no personal
+    /// data.
+    Support,
     /// A member of the marketplace's staff.
     Admin,
 }
@@ -106,23 +162,29 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Returns the principal that the claims describe. A token with a vendor and no role is a
-    /// vendor's; an unknown role gives the permissions of a buyer.
-    #[must_use]
-    pub fn of(claims: Claims) -> Self {
-        let vendor = claims.vendor_id.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+    /// Returns the principal that the claims describe. A token with vendors and no role is a
+    /// seller's; an unknown role gives the permissions of a buyer.
+    ///
+    /// # Errors
+    /// [`Rejected::TooManyVendors`].
+    pub fn of(claims: Claims) -> Result<Self, Rejected> {
+        let vendors = Vendors::of(claims.vendor_id.into_iter().chain(claims.vendor_ids));
+        if vendors.iter().any(|vendors| vendors.0.len() > MOST_VENDORS) {
+            return Err(Rejected::TooManyVendors);
+        }
         let named: Vec<String> = [claims.role, claims.roles].concat();
-        let role = |name: &String| match (name.trim().to_ascii_lowercase().as_str(), &vendor) {
+        let role = |name: &String| match (name.trim().to_ascii_lowercase().as_str(), &vendors) {
             ("admin" | "super_admin", _) => Role::Admin,
-            ("seller" | "vendor" | "buyer_seller", Some(vendor)) => Role::Vendor(vendor.clone()),
+            ("support", _) => Role::Support,
+            ("seller" | "vendor" | "buyer_seller", Some(vendors)) => Role::Vendor(vendors.clone()),
             _ => Role::Buyer,
         };
-        let role = match (named.iter().map(role).max(), &vendor) {
+        let role = match (named.iter().map(role).max(), &vendors) {
             (Some(role), _) => role,
-            (None, Some(vendor)) => Role::Vendor(vendor.clone()),
+            (None, Some(vendors)) => Role::Vendor(vendors.clone()),
             (None, None) => Role::Buyer,
         };
-        Self { user: claims.user_id.or(claims.sub), role }
+        Ok(Self { user: claims.user_id.or(claims.sub), role })
     }
 }
 
@@ -130,9 +192,17 @@ impl Principal {
 mod tests {
     use super::*;
 
+    fn vendors(ids: &[&str]) -> Role {
+        Role::Vendor(Vendors::of(ids.iter().map(ToString::to_string)).unwrap())
+    }
+
+    fn principal(json: &str) -> Result<Principal, Rejected> {
+        Principal::of(serde_json::from_str(json).unwrap())
+    }
+
     #[test]
     fn claims_give_a_role() {
-        let vendor = || Role::Vendor("v-1".into());
+        let vendor = || vendors(&["v-1"]);
         for (json, expected) in [
             (r#"{"role":"admin"}"#, Role::Admin),
             (r#"{"role":"super_admin"}"#, Role::Admin),
@@ -140,7 +210,7 @@ mod tests {
             (r#"{"role":"vendor","vendorId":"v-1"}"#, vendor()),
             (r#"{"role":"buyer_seller","vendorId":"v-1"}"#, vendor()),
             (r#"{"vendorId":"v-1"}"#, vendor()),
-            (r#"{"vendorId":7}"#, Role::Vendor("7".into())),
+            (r#"{"vendorId":7}"#, vendors(&["7"])),
             (r#"{"roles":["buyer","seller"],"vendorId":"v-1"}"#, vendor()),
             (r#"{"roles":["seller","admin"],"vendorId":"v-1"}"#, Role::Admin),
             (r#"{"roles":["admin",7,null]}"#, Role::Admin),
@@ -148,7 +218,7 @@ mod tests {
             (r#"{"roles":[null," "],"vendorId":"v-1"}"#, vendor()),
             (r#"{"role":3,"vendorId":"v-1"}"#, Role::Buyer),
             (r#"{"role":{"name":"admin"},"vendorId":"v-1"}"#, Role::Buyer),
-            (r#"{"role":"seller","vendorId":9300000000000000000}"#, Role::Vendor("9300000000000000000".into())),
+            (r#"{"role":"seller","vendorId":9300000000000000000}"#, vendors(&["9300000000000000000"])),
             (r#"{"role":["admin"]}"#, Role::Admin),
             (r#"{"role":["buyer","seller"],"vendorId":"v-1"}"#, vendor()),
             (r#"{"roles":"admin"}"#, Role::Admin),
@@ -160,10 +230,62 @@ mod tests {
             (r#"{"role":"seller","vendorId":" "}"#, Role::Buyer),
             (r#"{"role":"auditor","vendorId":"v-1"}"#, Role::Buyer),
             (r#"{}"#, Role::Buyer),
+            (r#"{"role":"support"}"#, Role::Support),
+            (r#"{"role":" Support "}"#, Role::Support),
+            (r#"{"roles":["buyer","support"]}"#, Role::Support),
+            (r#"{"role":"seller","roles":["support"],"vendorId":"v-1"}"#, Role::Support),
+            (r#"{"role":"support","roles":"admin"}"#, Role::Admin),
+            (r#"{"role":"supporter"}"#, Role::Buyer),
         ] {
-            let claims: Claims = serde_json::from_str(json).unwrap();
-            assert_eq!(Principal::of(claims).role, expected, "{json}");
+            assert_eq!(principal(json).unwrap().role, expected, "{json}");
         }
+    }
+
+    #[test]
+    fn a_token_may_have_several_vendors() {
+        for (json, expected) in [
+            (r#"{"role":"seller","vendorIds":["v-2","v-1"]}"#, vendors(&["v-1", "v-2"])),
+            (r#"{"vendorIds":["v-2","v-1"]}"#, vendors(&["v-1", "v-2"])),
+            (r#"{"role":"seller","vendorId":"v-1","vendorIds":["v-2"]}"#, vendors(&["v-1", "v-2"])),
+            (r#"{"role":"seller","vendorId":"v-1","vendorIds":["v-1"," v-1 "]}"#, vendors(&["v-1"])),
+            (r#"{"role":"seller","vendorId":7,"vendorIds":[7,"7",8]}"#, vendors(&["7", "8"])),
+            (r#"{"role":"seller","vendorIds":"v-1"}"#, vendors(&["v-1"])),
+            (r#"{"role":"seller","vendorIds":9300000000000000000}"#, vendors(&["9300000000000000000"])),
+            (r#"{"role":"seller","vendorIds":["",null," ","v-1"]}"#, vendors(&["v-1"])),
+            (r#"{"role":"seller","vendorId":"v-1","vendorIds":null}"#, vendors(&["v-1"])),
+            (r#"{"role":"seller","vendorIds":[""," ",null]}"#, Role::Buyer),
+            (r#"{"vendorIds":[]}"#, Role::Buyer),
+            (r#"{"role":"buyer","vendorIds":["v-1"]}"#, Role::Buyer),
+            (r#"{"role":"support","vendorIds":["v-1"]}"#, Role::Support),
+        ] {
+            assert_eq!(principal(json).unwrap().role, expected, "{json}");
+        }
+        for json in [r#"{"vendorIds":[["v-1"]]}"#, r#"{"vendorIds":{"id":"v-1"}}"#, r#"{"vendorIds":[1.5]}"#] {
+            assert!(serde_json::from_str::<Claims>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_too_many_vendors_is_rejected() {
+        // A blank id, and an id that occurs twice, do not count.
+        let of = |count: usize, role: &str| {
+            let ids = (1..=count).map(|id| id.to_string()).chain(["2".into(), " ".into()]).collect();
+            let claims =
+                Claims { role: vec![role.into()], vendor_id: Some("1".into()), vendor_ids: ids, ..Claims::default() };
+            Principal::of(claims)
+        };
+        assert!(
+            matches!(of(MOST_VENDORS, "seller").unwrap().role, Role::Vendor(vendors) if vendors.iter().count() == 100)
+        );
+        for role in ["seller", "buyer", "admin"] {
+            assert_eq!(of(MOST_VENDORS + 1, role).unwrap_err().to_string(), "more than 100 vendors", "{role}");
+        }
+    }
+
+    #[test]
+    fn roles_are_ordered_by_permissions() {
+        let ordered = [Role::Buyer, vendors(&["v-1"]), Role::Support, Role::Admin];
+        assert!(ordered.is_sorted());
     }
 
     #[test]
@@ -182,7 +304,6 @@ mod tests {
 
     #[test]
     fn user_id_has_precedence_over_sub() {
-        let claims: Claims = serde_json::from_str(r#"{"userId":"a","sub":"b"}"#).unwrap();
-        assert_eq!(Principal::of(claims).user.as_deref(), Some("a"));
+        assert_eq!(principal(r#"{"userId":"a","sub":"b"}"#).unwrap().user.as_deref(), Some("a"));
     }
 }

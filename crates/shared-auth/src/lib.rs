@@ -1,7 +1,7 @@
 //! JWT verification and roles for the services of the marketplace.
 //!
 //! [`Keys`] build a [`Verifier`], which turns a bearer token into a [`Principal`]: the user, the
-//! role and the vendor. [`Role::may`] is the table of what a role may do. The crate knows nothing
+//! role and the vendors. [`Role::may`] is the table of what a role may do. The crate knows nothing
 //! about the data of any service. With the feature `actix`, [`Principal`] is an extractor: requests
 //! without a valid token are answered with 401. With the feature `jwks`, JWKS documents can be
 //! fetched by HTTP.
@@ -15,7 +15,7 @@ mod keys;
 mod permissions;
 mod verifier;
 
-pub use claims::{Claims, Principal, Role};
+pub use claims::{Claims, Principal, Role, Vendors};
 #[cfg(feature = "actix")]
 pub use extractor::Unauthorized;
 pub use keys::InvalidKey;

@@ -8,15 +8,18 @@ use crate::claims::Role;
 pub enum Permission {
     /// Read what every user may read.
     ReadPublic,
-    /// Read what belongs to the principal.
+    /// Read what belongs to the principal. For support, that is what belongs to any seller, except
+    /// personal data.
     ReadOwn,
-    /// Read everything.
+    /// Read what belongs to others, except personal data.
+    ReadOthers,
+    /// Read everything, including personal data.
     ReadAll,
     /// Change data.
     Write,
 }
 
-use Permission::{ReadAll, ReadOwn, ReadPublic, Write};
+use Permission::{ReadAll, ReadOthers, ReadOwn, ReadPublic, Write};
 
 impl Role {
     /// Returns whether the role has the permission. For [`Permission::ReadOwn`], the service has to
@@ -24,7 +27,8 @@ impl Role {
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         let granted: &[Permission] = match self {
-            Self::Admin => &[ReadPublic, ReadOwn, ReadAll, Write],
+            Self::Admin => &[ReadPublic, ReadOwn, ReadOthers, ReadAll, Write],
+            Self::Support => &[ReadPublic, ReadOwn, ReadOthers],
             Self::Vendor(_) => &[ReadPublic, ReadOwn],
             Self::Buyer => &[ReadPublic],
         };

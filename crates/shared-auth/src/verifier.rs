@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{EncodingKey, Header, Validation};
 
 use crate::cache::Cache;
-use crate::claims::{Claims, Principal};
+use crate::claims::{Claims, MOST_VENDORS, Principal};
 use crate::jwks::Jwks;
 use crate::keys::{InvalidKey, Key};
 
@@ -38,6 +38,9 @@ pub enum Rejected {
         /// The `kid` of the token.
         id: Option<String>,
     },
+    /// The token names too many vendors.
+    #[error("more than {MOST_VENDORS} vendors")]
+    TooManyVendors,
     /// The token is malformed, expired or not yet valid, or has the wrong signature, issuer or
     /// audience.
     #[error("{0}")]
@@ -146,7 +149,7 @@ impl Verifier {
         }
         let claims = inner.claims(token, &published)?;
         let until = claims.exp.saturating_add(LEEWAY);
-        let principal = Principal::of(claims);
+        let principal = Principal::of(claims)?;
         inner.cache.put(token, &principal, until, now);
         Ok(principal)
     }

@@ -3,6 +3,7 @@
 use analytics_core::deltas::Rated;
 use analytics_core::event::Line;
 use analytics_core::ratios::{Fraction, Histogram};
+use analytics_db::read::Tenant;
 use analytics_db::read::explain::{Contribution, Delta};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -103,7 +104,7 @@ pub(crate) struct ReplacedBody {
     created_at: DateTime<Utc>,
 }
 
-pub(super) fn body(contribution: Contribution, admin: bool) -> ContributionBody {
+pub(super) fn body(contribution: Contribution, tenant: &Tenant) -> ContributionBody {
     let Contribution { event, ingested_at, delta, lines, replaced, said } = contribution;
     let (product, vendor) = event.content.about();
     let (product, vendor) = (product.map(ToString::to_string), vendor.map(ToString::to_string));
@@ -116,14 +117,14 @@ pub(super) fn body(contribution: Contribution, admin: bool) -> ContributionBody 
         created_at: event.time.utc(),
         ingested_at,
         delta: delta.into(),
-        user_id: event.user.as_ref().filter(|_| admin).map(ToString::to_string),
+        user_id: event.user.as_ref().filter(|_| tenant.reads_users()).map(ToString::to_string),
         product_id: product,
         vendor_id: vendor,
         lines: lines.iter().map(LineBody::of).collect(),
         stars,
         replaced: replaced.map(ReplacedBody::of),
         reason: text("reason"),
-        actor: text("actor").filter(|_| admin),
+        actor: text("actor").filter(|_| tenant.reads_users()),
     }
 }
 

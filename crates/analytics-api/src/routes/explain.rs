@@ -12,7 +12,7 @@ use analytics_db::{Connection, DbError};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared_auth::{Principal, Role};
+use shared_auth::Principal;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -71,8 +71,8 @@ struct Cursor {
 /// in `metadata`. All pages show the data as of the first page. If that data cannot be read, a
 /// later page is 409 `number_changed`: request the first page again. This happens if logged events
 /// were given vendors since, if too many batches were counted since, or on a replica that is
-/// behind. Sellers see their own metrics, and their own lines of orders; they see neither buyers
-/// nor payloads. A `/` in a type is written `%2F`.
+/// behind. Sellers see their own metrics, and their own lines of orders; sellers and support see
+/// neither buyers nor payloads. A `/` in a type is written `%2F`.
 #[utoipa::path(
     get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
     params(
@@ -127,7 +127,6 @@ pub(crate) async fn list(
         encode(&json!(cursor).to_string())
     });
     let mut answer = linked(&request, next_cursor.as_deref());
-    let admin = principal.role == Role::Admin;
     let (unit, currency) = unit_and_currency(known.as_ref(), &settings);
     Ok(answer.json(ExplanationPage {
         r#type,
@@ -137,7 +136,7 @@ pub(crate) async fn list(
         metadata,
         as_of,
         as_of_time,
-        items: explanation.contributions.into_iter().map(|contribution| body(contribution, admin)).collect(),
+        items: explanation.contributions.into_iter().map(|contribution| body(contribution, &tenant)).collect(),
         next_cursor,
     }))
 }

@@ -118,11 +118,12 @@ pub(crate) async fn list(
         (Some(name), []) => {
             let metric = catalogue::Metric::named(name)
                 .ok_or_else(|| Problem::invalid_parameter("name", "is not the name of a metric"))?;
-            let Some(range) = tenant.metrics_named(metric) else {
+            let ranges = tenant.metrics_named(metric);
+            if ranges.is_empty() {
                 return Ok(Page::<MetricBody>::only(Vec::new()).answer(&request));
-            };
+            }
             let more = i64::from(limit) + 1;
-            database.read(move |connection| metrics::range(connection, &range, cursor.as_deref(), more)).await?
+            database.read(move |connection| metrics::ranges(connection, &ranges, cursor.as_deref(), more)).await?
         }
     };
     let item = |metric| shown(metric, &settings);

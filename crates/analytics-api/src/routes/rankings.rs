@@ -158,14 +158,14 @@ async fn answer(
     };
     let first = cursor.map_or(0, |cursor| cursor.position(&ranking, is_first));
     let limit = usize::from(query.limit()?);
-    let is_admin = principal.role.may(Permission::ReadAll);
+    let sees_events = principal.role.may(Permission::ReadOthers);
     let items: Vec<RankBody> = ranking
         .ranks
         .iter()
         .enumerate()
         .skip(first)
         .take(limit)
-        .map(|(index, rank)| asked.body(index, rank, &ranking, is_admin.then_some(range.span), settings))
+        .map(|(index, rank)| asked.body(index, rank, &ranking, sees_events.then_some(range.span), settings))
         .collect();
     let end = first + items.len();
     let next_cursor = ranking.ranks.get(end.saturating_sub(1)).filter(|_| end < ranking.ranks.len()).map(|last| {
@@ -197,10 +197,14 @@ fn by(query: &Query) -> Result<(&'static str, By), Problem> {
 /// Everybody sees how popular products are; money only admins, and sellers for their own products.
 fn may_see(principal: &Principal, by: By, vendor: Option<&VendorId>) -> Result<(), Problem> {
     let is_own = match &principal.role {
-        Role::Vendor(own) => vendor.is_some_and(|vendor| vendor.as_str() == own),
-        Role::Admin | Role::Buyer => false,
+        Role::Vendor(own) => vendor.is_some_and(|vendor| own.iter().any(|id| id == vendor.as_str())),
+        Role::Admin | Role::Support | Role::Buyer => false,
     };
-    if !by.is_money() || is_own || principal.role.may(Permission::ReadAll) { Ok(()) } else { Err(Problem::forbidden()) }
+    if !by.is_money() || is_own || principal.role.may(Permission::ReadOthers) {
+        Ok(())
+    } else {
+        Err(Problem::forbidden())
+    }
 }
 
 /// What is ranked, apart from the days.

@@ -188,7 +188,20 @@ fn a_seller_sees_its_own_lines_and_no_data_of_others() {
         let said = seller.answer(&path(metric), &[]).into_body();
         assert!(!said.contains("secret"), "{metric}: {said}");
     }
-    assert_eq!(admin.get(&path("seller_revenue:ann")).1["items"][1]["userId"], "secret-buyer");
+    let support = Client::support(&api.address);
+    let ((_, full), (_, without)) = (admin.get(&path("seller_revenue:ann")), support.get(&path("seller_revenue:ann")));
+    assert_eq!(full["items"][1]["userId"], "secret-buyer");
+    assert!(full["items"][0]["actor"].is_string() && without["items"][0]["reason"].is_string());
+    for item in without["items"].as_array().unwrap() {
+        assert_eq!((&item["userId"], &item["actor"]), (&Value::Null, &Value::Null), "{item}");
+    }
+    for metric in ["total_revenue", "seller_rating:ann", "product_revenue:tea", "total_orders", "seller_revenue:ann"] {
+        let answer = support.answer(&path(metric), &[]);
+        assert_eq!(answer.status(), 200, "{metric}");
+        let said = answer.into_body();
+        assert!(!said.contains("secret-buyer") && !said.contains("secret-note"), "{metric}: {said}");
+        assert!(!said.contains("secret-comment") && !said.contains("userId"), "{metric}: {said}");
+    }
     for other in ["seller_revenue:secret-vendor", "total_revenue", "product_revenue:tea", "nothing"] {
         assert_eq!(seller.get(&path(other)).0, 404, "{other}");
     }

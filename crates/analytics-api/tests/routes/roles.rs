@@ -5,64 +5,64 @@ use analytics_testkit::client::{Client, token};
 use analytics_testkit::service::Service;
 use serde_json::{Value, json};
 
-/// The statuses for an admin, seller `v-1`, a buyer, and a request without a token.
-type Statuses = [u16; 4];
+/// The statuses for an admin, support, seller `v-1`, a buyer, and a request without a token.
+type Statuses = [u16; 5];
 
 /// Method and path as in the OpenAPI document, whose numbers are requested, the request, and the
 /// expected statuses.
 const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
-    ("get", "/api/metrics/{type}", "own", "/api/metrics/seller_views%3Av-1", [200, 200, 403, 401]),
-    ("get", "/api/metrics/{type}", "other", "/api/metrics/seller_views%3Av-2", [200, 404, 403, 401]),
-    ("get", "/api/metrics/{type}", "none", "/api/metrics/seller_views%3Av-9", [404, 404, 403, 401]),
-    ("get", "/api/metrics/{type}", "all", "/api/metrics/total_views", [200, 404, 403, 401]),
-    ("get", "/api/metrics/{type}/events", "own", "/api/metrics/seller_views%3Av-1/events", [200, 200, 403, 401]),
-    ("get", "/api/metrics/{type}/events", "other", "/api/metrics/seller_views%3Av-2/events", [200, 404, 403, 401]),
-    ("get", "/api/metrics/{type}/events", "none", "/api/metrics/seller_views%3Av-9/events", [404, 404, 403, 401]),
-    ("get", "/api/metrics/{type}/events", "all", "/api/metrics/total_views/events", [200, 404, 403, 401]),
-    ("get", "/api/metrics", "own", "/api/metrics?type=seller_views:v-1", [200, 200, 403, 401]),
-    ("get", "/api/metrics", "other", "/api/metrics?type=seller_views:v-2", [200, 200, 403, 401]),
-    ("get", "/api/metrics", "none", "/api/metrics?type=seller_views:v-9", [200, 200, 403, 401]),
-    ("get", "/api/metrics", "all", "/api/metrics?name=seller_views", [200, 200, 403, 401]),
-    ("get", "/api/metrics/{type}/series", "own", "/api/metrics/seller_views%3Av-1/series", [200, 200, 403, 401]),
-    ("get", "/api/metrics/{type}/series", "other", "/api/metrics/seller_views%3Av-2/series", [200, 404, 403, 401]),
-    ("get", "/api/metrics/{type}/series", "none", "/api/metrics/seller_views%3Av-9/series", [200, 404, 403, 401]),
-    ("get", "/api/metrics/{type}/series", "all", "/api/metrics/total_views/series", [200, 404, 403, 401]),
-    ("get", "/api/metrics/series", "own", "/api/metrics/series?type=seller_views:v-1", [200, 200, 403, 401]),
-    ("get", "/api/metrics/series", "other", "/api/metrics/series?type=seller_views:v-2", [200, 200, 403, 401]),
-    ("get", "/api/rankings/products", "all", "/api/rankings/products", [200, 200, 200, 401]),
-    ("get", "/api/rankings/sellers", "all", "/api/rankings/sellers", [200, 403, 403, 401]),
-    ("get", "/api/sellers", "all", "/api/sellers", [200, 403, 403, 401]),
-    ("get", "/api/sellers/{vendor}/summary", "own", "/api/sellers/v-1/summary", [200, 200, 403, 401]),
-    ("get", "/api/sellers/{vendor}/summary", "other", "/api/sellers/v-2/summary", [200, 404, 403, 401]),
-    ("get", "/api/sellers/{vendor}/summary", "none", "/api/sellers/v-9/summary", [200, 404, 403, 401]),
-    ("get", "/api/sellers/{vendor}/orders/stats", "own", "/api/sellers/v-1/orders/stats", [200, 200, 403, 401]),
-    ("get", "/api/sellers/{vendor}/orders/stats", "other", "/api/sellers/v-2/orders/stats", [200, 404, 403, 401]),
-    ("get", "/api/sellers/{vendor}/orders/stats", "none", "/api/sellers/v-9/orders/stats", [200, 404, 403, 401]),
-    ("get", "/api/overview", "all", "/api/overview", [200, 403, 403, 401]),
-    ("get", "/api/events/stats", "all", "/api/events/stats", [200, 403, 403, 401]),
-    ("get", "/api/orders/{id}", "none", "/api/orders/o-9", [404, 403, 403, 401]),
-    ("post", "/api/metrics/upsert", "own", "seller_views:v-1", [200, 403, 403, 401]),
-    ("post", "/api/metrics/upsert", "other", "seller_views:v-2", [200, 403, 403, 401]),
-    ("post", "/api/metrics/upsert", "none", "newsletters", [200, 403, 403, 401]),
-    ("get", "/api/events", "all", "/api/events?vendorId=v-1", [200, 403, 403, 401]),
-    ("get", "/api/events/{id}", "own", "/api/events/{own}", [200, 403, 403, 401]),
-    ("get", "/api/events/{id}", "other", "/api/events/{other}", [200, 403, 403, 401]),
-    ("get", "/api/events/{id}", "none", "/api/events/00000000-0000-0000-0000-000000000000", [404, 403, 403, 401]),
-    ("get", "/api/dead-letters", "all", "/api/dead-letters", [200, 403, 403, 401]),
-    ("get", "/api/dead-letters/{id}", "own", "/api/dead-letters/{letter}", [200, 403, 403, 401]),
+    ("get", "/api/metrics/{type}", "own", "/api/metrics/seller_views%3Av-1", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics/{type}", "other", "/api/metrics/seller_views%3Av-2", [200, 200, 404, 403, 401]),
+    ("get", "/api/metrics/{type}", "none", "/api/metrics/seller_views%3Av-9", [404, 404, 404, 403, 401]),
+    ("get", "/api/metrics/{type}", "all", "/api/metrics/total_views", [200, 200, 404, 403, 401]),
+    ("get", "/api/metrics/{type}/events", "own", "/api/metrics/seller_views%3Av-1/events", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics/{type}/events", "other", "/api/metrics/seller_views%3Av-2/events", [200, 200, 404, 403, 401]),
+    ("get", "/api/metrics/{type}/events", "none", "/api/metrics/seller_views%3Av-9/events", [404, 404, 404, 403, 401]),
+    ("get", "/api/metrics/{type}/events", "all", "/api/metrics/total_views/events", [200, 200, 404, 403, 401]),
+    ("get", "/api/metrics", "own", "/api/metrics?type=seller_views:v-1", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics", "other", "/api/metrics?type=seller_views:v-2", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics", "none", "/api/metrics?type=seller_views:v-9", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics", "all", "/api/metrics?name=seller_views", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics/{type}/series", "own", "/api/metrics/seller_views%3Av-1/series", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics/{type}/series", "other", "/api/metrics/seller_views%3Av-2/series", [200, 200, 404, 403, 401]),
+    ("get", "/api/metrics/{type}/series", "none", "/api/metrics/seller_views%3Av-9/series", [200, 200, 404, 403, 401]),
+    ("get", "/api/metrics/{type}/series", "all", "/api/metrics/total_views/series", [200, 200, 404, 403, 401]),
+    ("get", "/api/metrics/series", "own", "/api/metrics/series?type=seller_views:v-1", [200, 200, 200, 403, 401]),
+    ("get", "/api/metrics/series", "other", "/api/metrics/series?type=seller_views:v-2", [200, 200, 200, 403, 401]),
+    ("get", "/api/rankings/products", "all", "/api/rankings/products", [200, 200, 200, 200, 401]),
+    ("get", "/api/rankings/sellers", "all", "/api/rankings/sellers", [200, 200, 403, 403, 401]),
+    ("get", "/api/sellers", "all", "/api/sellers", [200, 200, 403, 403, 401]),
+    ("get", "/api/sellers/{vendor}/summary", "own", "/api/sellers/v-1/summary", [200, 200, 200, 403, 401]),
+    ("get", "/api/sellers/{vendor}/summary", "other", "/api/sellers/v-2/summary", [200, 200, 404, 403, 401]),
+    ("get", "/api/sellers/{vendor}/summary", "none", "/api/sellers/v-9/summary", [200, 200, 404, 403, 401]),
+    ("get", "/api/sellers/{vendor}/orders/stats", "own", "/api/sellers/v-1/orders/stats", [200, 200, 200, 403, 401]),
+    ("get", "/api/sellers/{vendor}/orders/stats", "other", "/api/sellers/v-2/orders/stats", [200, 200, 404, 403, 401]),
+    ("get", "/api/sellers/{vendor}/orders/stats", "none", "/api/sellers/v-9/orders/stats", [200, 200, 404, 403, 401]),
+    ("get", "/api/overview", "all", "/api/overview", [200, 200, 403, 403, 401]),
+    ("get", "/api/events/stats", "all", "/api/events/stats", [200, 403, 403, 403, 401]),
+    ("get", "/api/orders/{id}", "none", "/api/orders/o-9", [404, 403, 403, 403, 401]),
+    ("post", "/api/metrics/upsert", "own", "seller_views:v-1", [200, 403, 403, 403, 401]),
+    ("post", "/api/metrics/upsert", "other", "seller_views:v-2", [200, 403, 403, 403, 401]),
+    ("post", "/api/metrics/upsert", "none", "newsletters", [200, 403, 403, 403, 401]),
+    ("get", "/api/events", "all", "/api/events?vendorId=v-1", [200, 403, 403, 403, 401]),
+    ("get", "/api/events/{id}", "own", "/api/events/{own}", [200, 403, 403, 403, 401]),
+    ("get", "/api/events/{id}", "other", "/api/events/{other}", [200, 403, 403, 403, 401]),
+    ("get", "/api/events/{id}", "none", "/api/events/00000000-0000-0000-0000-000000000000", [404, 403, 403, 403, 401]),
+    ("get", "/api/dead-letters", "all", "/api/dead-letters", [200, 403, 403, 403, 401]),
+    ("get", "/api/dead-letters/{id}", "own", "/api/dead-letters/{letter}", [200, 403, 403, 403, 401]),
     (
         "get",
         "/api/dead-letters/{id}",
         "none",
         "/api/dead-letters/00000000-0000-0000-0000-000000000000",
-        [404, 403, 403, 401],
+        [404, 403, 403, 403, 401],
     ),
-    ("post", "/api/dead-letters/replay", "all", "/api/dead-letters/replay", [400, 403, 403, 401]),
-    ("post", "/api/dead-letters/discard", "all", "/api/dead-letters/discard", [400, 403, 403, 401]),
-    ("post", "/api/dead-letters/{id}/replay", "own", "/api/dead-letters/{letter}/replay", [200, 403, 403, 401]),
-    ("delete", "/api/dead-letters/{id}", "own", "/api/dead-letters/{letter}", [200, 403, 403, 401]),
-    ("get", "/api/proofs", "all", "/api/proofs", [200, 403, 403, 401]),
-    ("get", "/api/freshness", "all", "/api/freshness", [200, 200, 200, 401]),
+    ("post", "/api/dead-letters/replay", "all", "/api/dead-letters/replay", [400, 403, 403, 403, 401]),
+    ("post", "/api/dead-letters/discard", "all", "/api/dead-letters/discard", [400, 403, 403, 403, 401]),
+    ("post", "/api/dead-letters/{id}/replay", "own", "/api/dead-letters/{letter}/replay", [200, 403, 403, 403, 401]),
+    ("delete", "/api/dead-letters/{id}", "own", "/api/dead-letters/{letter}", [200, 403, 403, 403, 401]),
+    ("get", "/api/proofs", "all", "/api/proofs", [200, 403, 403, 403, 401]),
+    ("get", "/api/freshness", "all", "/api/freshness", [200, 200, 200, 200, 401]),
 ];
 
 fn service() -> Service {
@@ -85,6 +85,7 @@ fn every_route_answers_every_role_as_the_matrix_says() {
     let api = service.api();
     let clients = [
         Client::admin(&api.address),
+        Client::support(&api.address),
         Client::seller(&api.address, "v-1"),
         Client::with_token(&api.address, &token("buyer", None)),
         Client::nobody(&api.address),
@@ -120,11 +121,18 @@ fn the_matrix_covers_every_route_and_agrees_with_the_document() {
         let operation = &document["paths"][path][method];
         assert!(operation.is_object(), "{method} {path} has a row but is not in the document");
         let roles = operation["x-roles"].as_array().unwrap();
-        for (role, status) in ["admin", "seller", "buyer"].iter().zip(statuses) {
+        for (role, status) in ["admin", "support", "seller", "buyer"].iter().zip(statuses) {
             assert_eq!(roles.contains(&json!(role)), *status != 403, "{method} {path} ({whose}) as {role}");
         }
-        assert_eq!(statuses[3], 401, "{method} {path} without a token");
+        assert_eq!(statuses[4], 401, "{method} {path} without a token");
     }
+}
+
+/// Returns the types of the metrics on a page.
+fn types(client: &Client, query: &str) -> Vec<String> {
+    let (status, body) = client.get(&format!("/api/metrics?{query}"));
+    assert_eq!(status, 200, "{body}");
+    body["items"].as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -134,16 +142,6 @@ fn lists_contain_only_metrics_that_the_caller_may_read() {
     count_views(&service);
     let api = service.api();
     let (admin, seller) = (Client::admin(&api.address), Client::seller(&api.address, "v-1"));
-    let types = |client: &Client, query: &str| {
-        let (status, body) = client.get(&format!("/api/metrics?{query}"));
-        assert_eq!(status, 200, "{body}");
-        body["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| item["type"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
     assert_eq!(types(&admin, "name=seller_views"), ["seller_views:v-1", "seller_views:v-2"]);
     assert_eq!(types(&seller, "name=seller_views"), ["seller_views:v-1"]);
     assert_eq!(types(&seller, "name=product_views"), Vec::<String>::new());
@@ -154,6 +152,48 @@ fn lists_contain_only_metrics_that_the_caller_may_read() {
     let cursor = first["nextCursor"].as_str().unwrap();
     let (_, second) = admin.get(&format!("/api/metrics?name=seller_views&limit=1&cursor={cursor}"));
     assert_eq!((&second["items"][0]["type"], &second["nextCursor"]), (&"seller_views:v-2".into(), &Value::Null));
+    let support = Client::support(&api.address);
+    for query in ["name=seller_views", "name=product_views", three] {
+        assert_eq!(types(&support, query), types(&admin, query), "{query}");
+    }
+}
+
+#[test]
+fn a_seller_with_several_vendors_reads_the_metrics_of_each() {
+    let service = service();
+    let _ingest = service.ingest();
+    // The types of "a" with a currency sort after those of "a-1" and "a-2".
+    let sale = |vendor: &str, currency: &str| {
+        let id = format!("{vendor}-{currency}");
+        Message::json("order.created", json!({"orderId": id, "currency": currency, "vendorId": vendor, "total": "1"}))
+    };
+    service
+        .send(&["a", "a-1", "a-2", "ab"].map(|vendor| ["USD", "EUR"].map(|currency| sale(vendor, currency))).concat());
+    service.wait_all_consumed();
+    let api = service.api();
+    let both = Client::seller_of(&api.address, &["ab", "a", "a-2", "uncounted"]);
+    let own = ["a", "a-2", "a-2:EUR", "a:EUR", "ab", "ab:EUR"].map(|end| format!("seller_revenue:{end}"));
+    assert_eq!(types(&both, "name=seller_revenue"), own);
+    assert_eq!(types(&both, "name=total_revenue"), Vec::<String>::new());
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = both.get(&format!("/api/metrics?name=seller_revenue&limit=1{cursor}"));
+        paged.push(page["items"][0]["type"].as_str().unwrap().to_owned());
+        let Some(next) = page["nextCursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(paged, own);
+    assert_eq!(types(&both, "type=seller_orders:a&type=seller_orders:a-1&type=seller_orders:ab").len(), 2);
+    for (vendor, status) in [("a", 200), ("a-2", 200), ("ab", 200), ("a-1", 404), ("uncounted", 404)] {
+        let path = format!("/api/metrics/seller_orders%3A{vendor}");
+        assert_eq!((both.get(&path).0, both.get(&format!("{path}/events")).0), (status, status), "{vendor}");
+    }
+    assert_eq!(both.get("/api/events").0, 403);
+    let many: Vec<String> = (0..=100).map(|n| format!("v-{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(Client::seller_of(&api.address, &many[1..]).get("/api/metrics?name=seller_views").0, 200);
+    assert_eq!(Client::seller_of(&api.address, &many).get("/api/metrics?name=seller_views").0, 401);
+    assert!(api.log().contains("GET /api/metrics rejected: more than 100 vendors"), "{}", api.log());
 }
 
 #[test]

@@ -67,6 +67,27 @@ fn a_key_that_cannot_verify_tokens_stops_the_start_with_one_sentence() {
 }
 
 #[test]
+fn the_job_prints_tokens_of_every_role() {
+    let service = Service::new(1);
+    let api = service.api();
+    let status = |arguments: &[&str], path: &str| {
+        let token = service.done(&[&["token", "--role"], arguments].concat());
+        let token = token.lines().find(|line| line.starts_with("ey")).unwrap();
+        Client::with_token(&api.address, token).get(path).0
+    };
+    for (arguments, metrics, events) in [
+        (&["admin"][..], 200, 200),
+        (&["support"], 200, 403),
+        (&["seller", "--vendor", "v-1"], 200, 403),
+        (&["seller", "--vendor", "v-1", "--vendor", "v-2"], 200, 403),
+        (&["buyer"], 403, 403),
+    ] {
+        assert_eq!(status(arguments, "/api/metrics?name=seller_views"), metrics, "{arguments:?}");
+        assert_eq!(status(arguments, "/api/events"), events, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_newline_at_the_end_of_a_secret_is_a_warning_and_not_part_of_the_key() {
     let mut service = Service::new(1);
     for end in ["\n", "\r\n"] {

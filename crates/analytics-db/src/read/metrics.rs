@@ -7,10 +7,11 @@ use uuid::Uuid;
 use super::{MetricRange, ReadableMetric};
 use crate::raw_json::RawJson;
 use crate::schema::metrics;
+use crate::sql::statement;
 use crate::{Connection, DbError};
 
 /// A metric and its current value.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = metrics)]
 pub struct Metric {
     /// The row's id.
@@ -53,27 +54,37 @@ pub fn several(connection: &mut Connection, wanted: &[ReadableMetric]) -> Result
         .load(connection)?)
 }
 
-/// Returns at most `limit` metrics of a range, in the order of their types, after the type `after`.
+/// The metrics of stretches of the index. $1 and $2 are the stretches, each the type at which it
+/// begins and the text before which it ends; $3 is the type after which to begin, or an empty text,
+/// and $4 the limit. The stretches are read one by one and merged, as several may be far apart.
+const STRETCHES: &str = "SELECT m.* FROM unnest($1, $2) AS s (first, last) CROSS JOIN LATERAL ( \
+                             SELECT id, type AS metric_type, value, metadata, created_at, updated_at FROM metrics \
+                             WHERE type >= s.first AND type < s.last AND type > $3 ORDER BY type LIMIT $4 \
+                         ) AS m ORDER BY m.metric_type LIMIT $4";
+
+/// Returns at most `limit` metrics of the ranges, in the order of their types, after the type
+/// `after`.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn range(
+pub fn ranges(
     connection: &mut Connection,
-    range: &MetricRange,
+    ranges: &[MetricRange],
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
-    // Types sort by their bytes, and the byte after ':' is ';', so `name;` is the end of all types
-    // that begin with `name:`. The first two conditions select the part of the index to read; the
-    // third one excludes types that sort in between.
-    let end = format!("{}{}", range.exactly, ';');
-    let mut query = metrics::table
-        .filter(metrics::metric_type.ge(&range.exactly).and(metrics::metric_type.lt(end)))
-        .filter(metrics::metric_type.eq(&range.exactly).or(metrics::metric_type.ge(&range.prefix)))
-        .select(Metric::as_select())
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(metrics::metric_type.gt(after));
-    }
-    Ok(query.order(metrics::metric_type).limit(limit).load(connection)?)
+    let (first, last): (Vec<String>, Vec<String>) = ranges.iter().flat_map(stretches).unzip();
+    let found = statement(STRETCHES).column(first).column(last).value(after.unwrap_or_default()).value(limit);
+    Ok(found.load(connection)?)
+}
+
+/// Returns the two stretches of a range: the type that is exactly the name, and all types with the
+/// prefix. Other types, such as those of `seller_views:v-2` for the vendor `v`, sort in between.
+///
+/// Types sort by their bytes. The byte after ':' is ';', so `name;` is the end of all types that
+/// begin with `name:`. No type contains a zero byte, so no other one sorts between `name` and
+/// `name\u{1}`.
+fn stretches(range: &MetricRange) -> [(String, String); 2] {
+    let MetricRange { exactly, prefix } = range;
+    [(exactly.clone(), format!("{exactly}\u{1}")), (prefix.clone(), format!("{exactly};"))]
 }

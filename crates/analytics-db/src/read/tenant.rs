@@ -1,6 +1,8 @@
 //! Tenancy, enforced by types: only a [`Tenant`] can create the values that the queries accept, so
 //! a seller's query cannot be built without its vendor id.
 
+use std::collections::BTreeSet;
+
 use analytics_core::catalogue::{Metric, SubjectKind};
 use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::metric_type::{MetricType, Subject};
@@ -8,10 +10,12 @@ use analytics_core::metric_type::{MetricType, Subject};
 /// Whose numbers a caller may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenant {
-    /// Staff of the marketplace, who may read everything.
+    /// Admins of the marketplace, who may read everything.
     Marketplace,
-    /// A seller, who may read what is about itself.
-    Seller(VendorId),
+    /// Support of the marketplace, who may read every metric, but neither users nor the event log.
+    Support,
+    /// A seller, who may read the metrics of its vendors.
+    Seller(BTreeSet<VendorId>),
 }
 
 /// A metric that the tenant may read.
@@ -21,7 +25,7 @@ pub struct ReadableMetric {
     known: Option<MetricType>,
 }
 
-/// The metrics with one name that the tenant may read: a range of types.
+/// Metrics with one name that the tenant may read: a range of types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricRange {
     /// The type that is exactly the name, or the name and the vendor.
@@ -39,36 +43,59 @@ impl Tenant {
     #[must_use]
     pub fn metric(&self, metric_type: &MetricType) -> Option<ReadableMetric> {
         let own = match self {
-            Self::Marketplace => true,
-            Self::Seller(vendor) => metric_type.vendor() == Some(vendor),
+            Self::Marketplace | Self::Support => true,
+            Self::Seller(vendors) => metric_type.vendor().is_some_and(|vendor| vendors.contains(vendor)),
         };
         own.then(|| ReadableMetric { text: metric_type.to_string(), known: Some(metric_type.clone()) })
     }
 
-    /// Returns a metric that the catalogue does not define, created by an adjustment. Only the
-    /// marketplace may read it.
+    /// Returns a metric that the catalogue does not define, created by an adjustment. Sellers may
+    /// not read it.
     #[must_use]
     pub fn custom_metric(&self, metric_type: &str) -> Option<ReadableMetric> {
-        (*self == Self::Marketplace).then(|| ReadableMetric { text: metric_type.to_owned(), known: None })
+        match self {
+            Self::Marketplace | Self::Support => Some(ReadableMetric { text: metric_type.to_owned(), known: None }),
+            Self::Seller(_) => None,
+        }
     }
 
-    /// Returns the metrics with one name, if the tenant may read any of them.
+    /// Returns the metrics with one name that the tenant may read: for a seller, a range for each
+    /// of its vendors. There is no range if the tenant may read none of them.
     #[must_use]
-    pub fn metrics_named(&self, metric: Metric) -> Option<MetricRange> {
-        let exactly = match self {
-            Self::Marketplace => metric.name().to_owned(),
-            Self::Seller(vendor) if metric.subject() == SubjectKind::Vendor => {
-                format!("{}:{}", metric.name(), Encoded(vendor.as_str()))
+    pub fn metrics_named(&self, metric: Metric) -> Vec<MetricRange> {
+        let name = metric.name();
+        match self {
+            Self::Marketplace | Self::Support => vec![MetricRange::of(name.to_owned())],
+            Self::Seller(vendors) if metric.subject() == SubjectKind::Vendor => {
+                let range = |vendor: &VendorId| MetricRange::of(format!("{name}:{}", Encoded(vendor.as_str())));
+                vendors.iter().map(range).collect()
             }
-            Self::Seller(_) => return None,
-        };
-        Some(MetricRange { prefix: format!("{exactly}:"), exactly })
+            Self::Seller(_) => Vec::new(),
+        }
+    }
+
+    /// Returns whether the tenant may read who users are: buyers, and who adjusted a metric.
+    #[must_use]
+    pub const fn reads_users(&self) -> bool {
+        match self {
+            Self::Marketplace => true,
+            Self::Support | Self::Seller(_) => false,
+        }
     }
 
     /// Returns the right to read the event log, if the tenant has it.
     #[must_use]
     pub fn event_log(&self) -> Option<EventLogAccess> {
-        (*self == Self::Marketplace).then_some(EventLogAccess(()))
+        match self {
+            Self::Marketplace => Some(EventLogAccess(())),
+            Self::Support | Self::Seller(_) => None,
+        }
+    }
+}
+
+impl MetricRange {
+    fn of(exactly: String) -> Self {
+        Self { prefix: format!("{exactly}:"), exactly }
     }
 }
 
@@ -103,9 +130,22 @@ mod tests {
         MetricType::parse(text, NaiveDate::default(), Currency::parse("USD").unwrap()).unwrap()
     }
 
+    fn seller(vendors: &[&str]) -> Tenant {
+        Tenant::Seller(vendors.iter().map(|vendor| VendorId::parse(vendor).unwrap()).collect())
+    }
+
+    /// Returns the types with which the ranges of a metric begin.
+    fn named(tenant: &Tenant, metric: Metric) -> Vec<(String, String)> {
+        tenant.metrics_named(metric).into_iter().map(|range| (range.exactly, range.prefix)).collect()
+    }
+
+    fn range(exactly: &str) -> (String, String) {
+        (exactly.to_owned(), format!("{exactly}:"))
+    }
+
     #[test]
     fn a_seller_gets_what_is_about_it_and_nothing_else() {
-        let seller = Tenant::Seller(VendorId::parse("v:1").unwrap());
+        let seller = seller(&["v:1"]);
         for own in ["seller_views:v%3A1", "seller_revenue:v%3A1:EUR", "conversion_rate:v%3A1", "seller_rating:v%3A1"] {
             assert_eq!(seller.metric(&metric_type(own)).map(|m| m.text).as_deref(), Some(own));
         }
@@ -114,10 +154,41 @@ mod tests {
             assert!(Tenant::Marketplace.metric(&metric_type(other)).is_some());
         }
         assert_eq!(seller.custom_metric("x"), None);
-        assert!(seller.event_log().is_none());
-        let range = seller.metrics_named(Metric::SellerRevenue).unwrap();
-        assert_eq!((range.exactly.as_str(), range.prefix.as_str()), ("seller_revenue:v%3A1", "seller_revenue:v%3A1:"));
-        assert_eq!(seller.metrics_named(Metric::TotalRevenue), None);
-        assert_eq!(seller.metrics_named(Metric::ProductViews), None);
+        assert!(seller.event_log().is_none() && !seller.reads_users());
+        assert_eq!(named(&seller, Metric::SellerRevenue), [range("seller_revenue:v%3A1")]);
+        assert_eq!(named(&seller, Metric::TotalRevenue), []);
+        assert_eq!(named(&seller, Metric::ProductViews), []);
+    }
+
+    #[test]
+    fn a_seller_with_several_vendors_gets_what_is_about_any_of_them() {
+        let both = seller(&["v:1", "v"]);
+        for own in ["seller_views:v%3A1", "seller_views:v", "seller_revenue:v:EUR", "conversion_rate:v%3A1"] {
+            assert_eq!(both.metric(&metric_type(own)).map(|m| m.text).as_deref(), Some(own));
+        }
+        for other in ["seller_views:v-2", "seller_views:v1", "total_revenue", "product_views:v", "daily_signups"] {
+            assert_eq!(both.metric(&metric_type(other)), None, "{other}");
+        }
+        let ranges = [range("seller_revenue:v"), range("seller_revenue:v%3A1")];
+        assert_eq!(named(&both, Metric::SellerRevenue), ranges);
+        assert_eq!(named(&both, Metric::TotalRevenue), []);
+        assert_eq!(both.custom_metric("x"), None);
+        assert!(both.event_log().is_none() && !both.reads_users());
+        let none = seller(&[]);
+        assert_eq!(none.metric(&metric_type("seller_views:v")), None);
+        assert_eq!(named(&none, Metric::SellerViews), []);
+    }
+
+    #[test]
+    fn support_gets_every_metric_but_neither_users_nor_the_event_log() {
+        let (support, admin) = (Tenant::Support, Tenant::Marketplace);
+        for text in ["seller_views:v", "seller_revenue:v:EUR", "total_revenue", "product_views:p", "daily_signups"] {
+            assert_eq!(support.metric(&metric_type(text)), admin.metric(&metric_type(text)));
+            assert!(support.metric(&metric_type(text)).is_some(), "{text}");
+        }
+        assert!(support.custom_metric("x").is_some());
+        assert_eq!(named(&support, Metric::SellerRevenue), [range("seller_revenue")]);
+        assert!(support.event_log().is_none() && !support.reads_users());
+        assert!(admin.event_log().is_some() && admin.reads_users());
     }
 }

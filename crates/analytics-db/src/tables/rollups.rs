@@ -176,11 +176,11 @@ pub(crate) fn sums_by_product_of(
 ) -> Result<Vec<(String, [i64; 2])>, DbError> {
     let [first, second] = measures.map(Measure::column);
     let sql = format!(
-        "SELECT p.subject, coalesce(sum(r.{first}), 0)::bigint AS first, coalesce(sum(r.{second}), 0)::bigint AS second \
+        "SELECT p.subject, coalesce(sum(r.first), 0)::bigint AS first, coalesce(sum(r.second), 0)::bigint AS second \
          FROM (SELECT replace(replace(v.product_id, '%', '%25'), ':', '%3A') AS subject FROM product_vendors v \
                WHERE v.vendor_id = $1) AS p \
          CROSS JOIN unnest($2) AS d (start) \
-         CROSS JOIN LATERAL (SELECT r.{first}, r.{second} FROM rollups r WHERE r.bucket_start = d.start \
+         CROSS JOIN LATERAL (SELECT r.{first} AS first, r.{second} AS second FROM rollups r WHERE r.bucket_start = d.start \
              AND r.granularity = 'd' AND r.scope = 'p' AND r.subject = p.subject AND r.currency = $3 LIMIT 1) AS r \
          GROUP BY p.subject"
     );

@@ -1,7 +1,7 @@
 //! Computes the expected metrics of generated traffic independently: from the payloads, without the
 //! service's rules. Generated events all name their vendors, and none repeats another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ impl Tally {
             Some("USD") => String::new(),
             other => format!(":{}", other.expect("a currency")),
         };
-        let mut vendors = Vec::new();
+        let (mut vendors, mut products) = (BTreeSet::new(), BTreeSet::new());
         for line in payload["items"].as_array().expect("lines") {
             let (product, vendor) = (text(&line["productId"]), text(&line["vendorId"]));
             let units = line["quantity"].as_i64().expect("units");
@@ -68,12 +68,14 @@ impl Tally {
             self.count(format!("seller_revenue:{vendor}{currency}"), cents * units);
             self.count(format!("product_units:{product}"), units);
             self.count(format!("seller_units:{vendor}"), units);
-            vendors.push(vendor);
+            vendors.insert(vendor);
+            products.insert(product);
         }
-        vendors.sort();
-        vendors.dedup();
         for vendor in vendors {
             self.count(format!("seller_orders:{vendor}"), 1);
+        }
+        for product in products {
+            self.count(format!("product_orders:{product}"), 1);
         }
     }
 

@@ -123,6 +123,9 @@ impl Answers {
             self.of_seller("seller_orders", vendor, "", 1, time);
             self.conversions.entry(vendor.to_owned()).or_default().0 += 1;
         }
+        for product in lines.iter().map(|line| line.product.as_str()).collect::<BTreeSet<_>>() {
+            self.of_product("product_orders", product, "", 1, time);
+        }
         for line in lines {
             let currency = if line.currency == "USD" { String::new() } else { format!(":{}", line.currency) };
             self.total("total_units", line.quantity, time);

@@ -22,6 +22,7 @@ use super::rankings::{RankBody, RankingQuery};
 use super::series::Components;
 use crate::caller;
 use crate::database::Database;
+use crate::links::SEGMENT;
 use crate::page::Page;
 use crate::panel::{NumberBody, Panel};
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
@@ -75,7 +76,7 @@ pub(crate) async fn list(
     let found = database.read(move |connection| sellers::list(connection, &prefix, after.as_deref(), more)).await?;
     let item = |seller: Seller| {
         let Seller { vendor, views, orders, units, revenue } = seller;
-        let name = percent_encoding::utf8_percent_encode(&vendor, percent_encoding::NON_ALPHANUMERIC);
+        let name = percent_encoding::utf8_percent_encode(&vendor, SEGMENT);
         let summary = format!("{}/api/sellers/{name}/summary", settings.base_path);
         SellerBody { vendor_id: vendor, views, orders, units, revenue, summary }
     };

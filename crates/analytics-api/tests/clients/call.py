@@ -21,6 +21,16 @@ calls = {
     "listDeadLetters": {"limit": 2},
     "getDeadLetter": [letter],
     "listProofs": [],
+    "getSeries": [metric],
+    "listSeries": {"type_": [metric], "interval": "week"},
+    "rankProducts": {"by": "views", "limit": 2},
+    "rankSellers": {"by": "orders"},
+    "listSellers": {"prefix": "v"},
+    "getSellerSummary": ["v"],
+    "getOrderStats": ["v"],
+    "getOverview": {"period": "7d"},
+    "getEventStats": {"interval": "day"},
+    "getOrder": ["o-1"],
 }
 
 reads = {

@@ -22,6 +22,20 @@ const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; respo
   "/api/dead-letters": () => client.GET("/api/dead-letters", { params: { query: { limit: 2 } } }),
   "/api/dead-letters/{id}": () => client.GET("/api/dead-letters/{id}", { params: { path: { id: letter } } }),
   "/api/proofs": () => client.GET("/api/proofs"),
+  "/api/metrics/{type}/series": () =>
+    client.GET("/api/metrics/{type}/series", { params: { path: { type: metric }, query: { compare: "previous" } } }),
+  "/api/metrics/series": () =>
+    client.GET("/api/metrics/series", { params: { query: { type: [metric], interval: "week" } } }),
+  "/api/rankings/products": () => client.GET("/api/rankings/products", { params: { query: { by: "views" } } }),
+  "/api/rankings/sellers": () => client.GET("/api/rankings/sellers", { params: { query: { by: "orders" } } }),
+  "/api/sellers": () => client.GET("/api/sellers", { params: { query: { prefix: "v" } } }),
+  "/api/sellers/{vendor}/summary": () =>
+    client.GET("/api/sellers/{vendor}/summary", { params: { path: { vendor: "v" } } }),
+  "/api/sellers/{vendor}/orders/stats": () =>
+    client.GET("/api/sellers/{vendor}/orders/stats", { params: { path: { vendor: "v" } } }),
+  "/api/overview": () => client.GET("/api/overview", { params: { query: { period: "7d" } } }),
+  "/api/events/stats": () => client.GET("/api/events/stats", { params: { query: { interval: "day" } } }),
+  "/api/orders/{id}": () => client.GET("/api/orders/{id}", { params: { path: { id: "o-1" } } }),
 };
 
 for (const [path, call] of Object.entries(calls)) {

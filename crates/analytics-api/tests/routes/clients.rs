@@ -74,6 +74,7 @@ fn generated_clients_call_every_route_that_reads() {
     service.send(&[
         Message::json("product.viewed", r#"{"productId":"p/1","vendorId":"v"}"#),
         Message::json("product.viewed", "not json"),
+        Message::json("order.created", r#"{"orderId":"o-1","total":1}"#),
     ]);
     service.wait_all_consumed();
     service.done(&["verify"]);

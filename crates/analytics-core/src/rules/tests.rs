@@ -68,6 +68,7 @@ fn each_family_adds_to_its_metrics() {
             )],
             &[
                 "conversion_rate:v 1/0",
+                "product_orders:p 1",
                 "product_revenue:p 200",
                 "product_units:p 2",
                 "seller_orders:v 1",

@@ -8,6 +8,7 @@ use analytics_core::event::Event;
 use analytics_core::identity::Fingerprint;
 use analytics_core::ratios::Fraction;
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
+use analytics_core::rollup::Scope;
 use analytics_core::seal::seal;
 use base64::Engine;
 use serde_json::Value;
@@ -136,7 +137,10 @@ fn ids_digests_seals_and_rollups_of_the_recorded_stream_stay_as_they_are() {
     let mut rows = Fingerprint::new("pinned");
     for (bucket, measures) in &ledger.rollups {
         let sums = [Measure::Views, Measure::Signups, Measure::Orders, Measure::Units, Measure::Revenue];
-        rows = rows.text(&format!("{bucket:?} {:?}", sums.map(|measure| measures.get(measure))));
+        // Orders of products are counted since later.
+        let is_old = |measure| !(measure == Measure::Orders && matches!(bucket.scope, Scope::Product(_)));
+        let old = sums.map(|measure| measures.get(measure).filter(|_| is_old(measure)));
+        rows = rows.text(&format!("{bucket:?} {old:?}"));
     }
     assert_eq!(
         (ledger.rollups.len(), rows.finish().to_string().as_str()),

@@ -69,6 +69,8 @@ fn every_family_shows_what_it_adds() {
             &[
                 "total_orders 1",
                 "seller_orders:ann 1",
+                "product_orders:cup 1",
+                "product_orders:tea 1",
                 "product_units:cup 1",
                 "product_units:tea 2",
                 "seller_units:ann 2",
@@ -209,6 +211,7 @@ fn the_text_is_readable() {
     let expected = format!(
         "{file}:1: counted
 {event}    metric    total_orders +1
+    metric    product_orders:te\u{fffd}a +1
     metric    product_units:te\u{fffd}a +1
     metric    total_units +1
     metric    product_revenue:te\u{fffd}a +1250 minor units of USD

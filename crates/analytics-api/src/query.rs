@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use actix_web::HttpRequest;
+use analytics_core::money::Currency;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -92,6 +93,12 @@ impl Query {
             length if (1..=longest).contains(&length) && !text.contains('\0') => Ok(text.to_owned()),
             _ => Err(format!("must be text of 1 to {longest} characters")),
         })
+    }
+
+    /// Returns the currency in `currency`, unless it is the base currency.
+    pub(crate) fn foreign_currency(&self, base: Currency) -> Result<Option<Currency>, Problem> {
+        let parse = |code: &str| Currency::parse(code).ok_or("must be a currency code of ISO 4217, such as USD");
+        Ok(self.optional("currency", parse)?.filter(|currency| *currency != base))
     }
 
     /// Returns a parameter that is an RFC 3339 time in the years 1970 to 9999.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::stream::{MAX_RECORD_BYTES, Stream, Traits};
+use super::stream::{MAX_RECORD_BYTES, Stream};
+use super::traits::Traits;
 use analytics_testkit::broker::{self, Message, Sender};
 use analytics_testkit::database::{Database, Server, unique_name};
 use analytics_testkit::kafka::Kafka;

@@ -11,6 +11,8 @@ pub mod check;
 pub mod faults;
 pub mod report;
 pub mod stream;
+pub mod traits;
+mod written;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;

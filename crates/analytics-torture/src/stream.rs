@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::answers::{Answers, Effect, Line};
 use analytics_testkit::broker::Message;
 use analytics_testkit::traffic::Random;
+
+use super::answers::{Answers, Effect, Line};
+use super::traits::Traits;
+use super::written::{decimal, keyed, written};
 
 const PRODUCTS: u64 = 150;
 const VENDORS: u64 = 12;
@@ -24,20 +27,6 @@ pub const MAX_RECORD_BYTES: usize = 32_768;
 
 /// Name of the header with a record's number.
 pub const NUMBER: &str = "torture-number";
-
-/// What a stream contains in addition to ordinary traffic.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Traits {
-    /// Producers' clocks jump: years back, hours back, minutes ahead.
-    pub jumping_clocks: bool,
-    /// Ten times as many bad records: 3 % instead of 0.3 %.
-    pub bad_records: bool,
-    /// Records that the database refuses, because of a CHECK constraint that the run adds.
-    pub refused_records: bool,
-    /// Records made to crash their reader: extreme numbers, deep nesting, headers that are not
-    /// UTF-8.
-    pub hostile_records: bool,
-}
 
 /// An earlier record that may be repeated, contradicted or edited.
 enum Remembered {
@@ -399,24 +388,4 @@ impl Stream {
         let message = Message { timestamp: Some(stamp), ..Message::json("product.viewed", payload) };
         (message, Effect::Rejected("unstorable"))
     }
-}
-
-/// Formats a time as producers do: as text, or as epoch milliseconds for every third record.
-fn written(time: i64, n: u64) -> Value {
-    if n.is_multiple_of(3) {
-        return time.into();
-    }
-    DateTime::from_timestamp_millis(time).expect("a time").to_rfc3339_opts(SecondsFormat::Millis, true).into()
-}
-
-fn decimal(minor: i64, digits: u32) -> String {
-    if digits == 0 {
-        return minor.to_string();
-    }
-    let scale = 10_i64.pow(digits);
-    format!("{}.{:0width$}", minor / scale, minor % scale, width = digits as usize)
-}
-
-fn keyed(topic: &str, key: &str, stamp: i64, payload: &Value) -> Message {
-    Message { key: Some(key.to_owned()), timestamp: Some(stamp), ..Message::json(topic, payload) }
 }

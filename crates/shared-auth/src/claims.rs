@@ -7,10 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::verifier::Rejected;
-
-/// Maximum number of vendors of a token. Tokens with more are rejected.
-pub(crate) const MOST_VENDORS: usize = 100;
+use crate::rejected::{MOST_VENDORS, Rejected};
 
 /// The claims of a token that are used; all others are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ mod extractor;
 mod jwks;
 mod keys;
 mod permissions;
+mod rejected;
 mod verifier;
 
 pub use claims::{Claims, Principal, Role, Vendors};
@@ -20,4 +21,5 @@ pub use claims::{Claims, Principal, Role, Vendors};
 pub use extractor::Unauthorized;
 pub use keys::InvalidKey;
 pub use permissions::Permission;
-pub use verifier::{Keys, Rejected, Verifier, mint};
+pub use rejected::Rejected;
+pub use verifier::{Keys, Verifier, mint};

@@ -12,7 +12,6 @@ use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::sellers::currency;
 use crate::database::Database;
 use crate::panel::{NumberBody, Panel};
 use crate::problem::{Failures, Problem, Unchanged};
@@ -82,7 +81,7 @@ pub(crate) async fn show(
 ) -> Result<Json<OverviewBody>, Problem> {
     let names = [&range::PARAMETERS[..], &["currency"]].concat();
     let query = Query::of(&request, &names, &[])?;
-    let foreign_currency = currency(&query, &settings)?;
+    let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     let (calendar, now) = (settings.business.calendar, database.now());
     let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
     let panel = Panel::of(range, None, now, &settings)?;

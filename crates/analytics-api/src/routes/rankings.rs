@@ -16,7 +16,6 @@ use serde_json::json;
 use shared_auth::{Permission, Principal, Role};
 use utoipa::ToSchema;
 
-use super::sellers::currency;
 use crate::database::Database;
 use crate::links::events_link;
 use crate::page::{encode, linked};
@@ -141,7 +140,7 @@ async fn answer(
     let (name, by) = by(&query)?;
     let vendor = query.optional("vendorId", VendorId::parse)?;
     may_see(principal, by, vendor.as_ref())?;
-    let foreign_currency = currency(&query, settings)?;
+    let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     if !by.is_money() && query.get("currency").is_some() {
         return Err(Problem::invalid_parameter("currency", "must not be given unless by is revenue"));
     }

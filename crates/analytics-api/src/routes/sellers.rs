@@ -157,7 +157,7 @@ pub(crate) async fn summary(
     let names = [&range::PARAMETERS[..], &["currency"]].concat();
     let query = Query::of(&request, &names, &[])?;
     let vendor = vendor(&path)?;
-    let foreign_currency = currency(&query, &settings)?;
+    let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     let (calendar, now) = (settings.business.calendar, database.now());
     let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
     let panel = Panel::of(range, None, now, &settings)?;
@@ -276,7 +276,7 @@ pub(crate) async fn order_stats(
     let tenant = caller::tenant(&principal)?;
     let query = Query::of(&request, &["interval", "period", "from", "to", "currency"], &[])?;
     let vendor = vendor(&path)?;
-    let foreign_currency = currency(&query, &settings)?;
+    let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     let (calendar, now) = (settings.business.calendar, database.now());
     let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
     let panel = Panel::of(range, Some(range::interval(&query, Interval::Day)?), now, &settings)?;
@@ -307,12 +307,6 @@ pub(crate) async fn order_stats(
 
 fn vendor(path: &str) -> Result<VendorId, Problem> {
     VendorId::parse(path).map_err(|why| Problem::invalid_parameter("vendor", why))
-}
-
-/// Reads the currency; `None` is the base currency.
-pub(crate) fn currency(query: &Query, settings: &ApiSettings) -> Result<Option<Currency>, Problem> {
-    let parse = |code: &str| Currency::parse(code).ok_or("must be a currency code of ISO 4217, such as USD");
-    Ok(query.optional("currency", parse)?.filter(|currency| *currency != settings.business.base_currency))
 }
 
 /// A metric of a seller, if the caller may read it; another seller is the same 404 as none.

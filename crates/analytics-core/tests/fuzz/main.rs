@@ -9,6 +9,7 @@
 
 mod check;
 mod generate;
+mod hostile_values;
 mod tree;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

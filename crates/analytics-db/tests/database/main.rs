@@ -8,6 +8,8 @@ mod batches;
 #[path = "../../../analytics-core/tests/fuzz/generate.rs"]
 mod generate;
 mod hostile;
+#[path = "../../../analytics-core/tests/fuzz/hostile_values.rs"]
+mod hostile_values;
 mod limits;
 mod lists;
 mod partitions;

@@ -11,7 +11,7 @@ mod topics;
 mod workers;
 
 use super::arena::Run;
-use super::stream::Traits;
+use super::traits::Traits;
 
 /// One fault.
 pub struct Fault {

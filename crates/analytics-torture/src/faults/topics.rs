@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::arena::{PARTITIONS, Run};
-use crate::stream::{NUMBER, Stream, Traits};
+use crate::stream::{NUMBER, Stream};
+use crate::traits::Traits;
 use analytics_testkit::broker::{self, Sender};
 use analytics_testkit::wait;
 

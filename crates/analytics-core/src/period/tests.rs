@@ -1,0 +1,125 @@
+//! Buckets, periods and comparisons around the changes of clocks.
+
+use super::*;
+use crate::business::Business;
+
+fn calendar(timezone: &str) -> Calendar {
+    Business::parse("USD", timezone).unwrap().calendar
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// The lengths of the buckets of some days, in minutes.
+fn minutes(timezone: &str, interval: Interval, first: &str, last: &str) -> Vec<i64> {
+    let calendar = calendar(timezone);
+    let span = Span::of_days(calendar, day(first), day(last));
+    let buckets = interval.buckets(calendar, Weekday::Mon, span);
+    assert!(buckets.is_sorted_by(|a, b| a.to == b.from), "{buckets:?}");
+    let ends = (buckets.first().map(|bucket| bucket.from), buckets.last().map(|bucket| bucket.to));
+    assert_eq!(ends, (Some(span.from), Some(span.to)));
+    buckets.iter().map(|bucket| (bucket.to - bucket.from).num_minutes()).collect()
+}
+
+#[test]
+fn buckets_leave_nothing_out_whatever_the_clock_does() {
+    const DAY: i64 = 24 * 60;
+    for (timezone, interval, first, last, expected) in [
+        ("UTC", Interval::Day, "2026-02-27", "2026-03-01", vec![DAY; 3]),
+        ("Europe/Berlin", Interval::Day, "2026-03-28", "2026-03-30", vec![DAY, 23 * 60, DAY]),
+        ("Europe/Berlin", Interval::Day, "2026-10-24", "2026-10-26", vec![DAY, 25 * 60, DAY]),
+        ("Europe/Berlin", Interval::Hour, "2026-03-29", "2026-03-29", vec![60; 23]),
+        ("Europe/Berlin", Interval::Hour, "2026-10-25", "2026-10-25", vec![60; 25]),
+        // The clock is put back by half an hour at 2:00: 1:30 to 2:00 comes twice.
+        ("Australia/Lord_Howe", Interval::Day, "2026-04-05", "2026-04-05", vec![DAY + 30]),
+        ("America/Sao_Paulo", Interval::Day, "2018-11-03", "2018-11-05", vec![DAY, 23 * 60, DAY]),
+        // 2011-12-30 never was.
+        ("Pacific/Apia", Interval::Day, "2011-12-29", "2011-12-31", vec![DAY, DAY]),
+        ("Asia/Kolkata", Interval::Hour, "2026-01-01", "2026-01-01", vec![60; 24]),
+        ("UTC", Interval::Week, "2026-11-25", "2026-12-08", vec![5 * DAY, 7 * DAY, 2 * DAY]),
+        ("UTC", Interval::Month, "2028-01-31", "2028-03-01", vec![DAY, 29 * DAY, DAY]),
+        ("UTC", Interval::Year, "2027-12-31", "2028-12-31", vec![DAY, 366 * DAY]),
+    ] {
+        assert_eq!(minutes(timezone, interval, first, last), expected, "{timezone} {interval:?} {first}");
+    }
+    let halves = minutes("Australia/Lord_Howe", Interval::Hour, "2026-04-05", "2026-04-05");
+    assert_eq!(halves.iter().sum::<i64>(), DAY + 30);
+}
+
+#[test]
+fn weeks_start_where_they_are_told_to() {
+    let calendar = calendar("UTC");
+    let span = Span::of_days(calendar, day("2026-11-22"), day("2026-12-05"));
+    let starts = |week_start| -> Vec<String> {
+        let buckets = Interval::Week.buckets(calendar, week_start, span);
+        buckets.iter().map(|bucket| bucket.from.date_naive().to_string()).collect()
+    };
+    assert_eq!(starts(Weekday::Mon), ["2026-11-22", "2026-11-23", "2026-11-30"]);
+    assert_eq!(starts(Weekday::Sun), ["2026-11-22", "2026-11-29"]);
+}
+
+#[test]
+fn periods_are_days_of_the_business() {
+    let today = day("2028-02-29");
+    for (name, first, last) in [
+        ("today", "2028-02-29", "2028-02-29"),
+        ("yesterday", "2028-02-28", "2028-02-28"),
+        ("7d", "2028-02-23", "2028-02-29"),
+        ("30d", "2028-01-31", "2028-02-29"),
+        ("this_month", "2028-02-01", "2028-02-29"),
+        ("last_month", "2028-01-01", "2028-01-31"),
+        ("this_year", "2028-01-01", "2028-12-31"),
+    ] {
+        assert_eq!(Period::named(name).unwrap().days(today), (day(first), day(last)), "{name}");
+    }
+    assert_eq!(Period::named("1d"), None);
+}
+
+#[test]
+fn what_a_range_is_compared_with_is_at_the_same_local_times() {
+    let calendar = calendar("Europe/Berlin");
+    for (comparison, first, last, expected_first, expected_last) in [
+        (Comparison::Previous, "2026-11-27", "2026-11-27", "2026-11-26", "2026-11-26"),
+        (Comparison::Previous, "2026-11-21", "2026-11-27", "2026-11-14", "2026-11-20"),
+        (Comparison::Previous, "2026-03-01", "2026-03-31", "2026-02-01", "2026-02-28"),
+        (Comparison::Previous, "2028-01-01", "2028-12-31", "2027-01-01", "2027-12-31"),
+        (Comparison::PreviousWeek, "2026-10-26", "2026-10-27", "2026-10-19", "2026-10-20"),
+        (Comparison::PreviousYear, "2028-02-29", "2028-02-29", "2027-02-28", "2027-02-28"),
+        (Comparison::PreviousYear, "2026-03-29", "2026-03-29", "2025-03-29", "2025-03-29"),
+    ] {
+        let span = Span::of_days(calendar, day(first), day(last));
+        let earlier = comparison.shift(calendar, span).span_back(calendar, span);
+        let expected = Span::of_days(calendar, day(expected_first), day(expected_last));
+        assert_eq!(earlier, expected, "{comparison:?} {first} to {last}");
+    }
+    // Two o'clock in the afternoon stays two o'clock, also where a clock was changed between.
+    let afternoon = "2026-10-26T13:00:00Z".parse().unwrap();
+    assert_eq!(Shift::Days(7).back(calendar, afternoon).to_rfc3339(), "2026-10-19T12:00:00+00:00");
+    // Half past two on 2026-03-29 never was: the clock went on from two to three.
+    let night = "2026-03-30T00:30:00Z".parse().unwrap();
+    assert_eq!(Shift::Days(1).back(calendar, night).to_rfc3339(), "2026-03-29T01:00:00+00:00");
+}
+
+proptest::proptest! {
+    #[test]
+    fn hours_nest_in_days_and_days_in_weeks(
+        start in 946_684_800_i64..2_000_000_000,
+        days in 1_i64..40,
+        zone in 0..chrono_tz::TZ_VARIANTS.len(),
+    ) {
+        let calendar = Calendar::new(chrono_tz::TZ_VARIANTS[zone]);
+        let first = DateTime::from_timestamp(start, 0).unwrap().date_naive();
+        let span = Span::of_days(calendar, first, first + Days::new(days.unsigned_abs()));
+        let starts = |interval: Interval| -> Vec<_> {
+            let buckets = interval.buckets(calendar, Weekday::Mon, span);
+            buckets.into_iter().map(|bucket| bucket.from).collect()
+        };
+        let (hours, days, weeks) = (starts(Interval::Hour), starts(Interval::Day), starts(Interval::Week));
+        proptest::prop_assert!(days.iter().all(|start| hours.contains(start)));
+        proptest::prop_assert!(weeks.iter().all(|start| days.contains(start)));
+        for hour in &hours {
+            proptest::prop_assert_eq!(calendar.hour_start((*hour).into()), *hour);
+        }
+    }
+}

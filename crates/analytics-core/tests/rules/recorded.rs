@@ -81,7 +81,9 @@ fn the_recorded_stream_gives_the_right_answers() {
     for (metric, should) in expected["metrics"].as_object().unwrap() {
         compare(metric.clone(), counted.remove(metric).flatten(), should);
     }
-    for (metric, is) in counted {
+    // The recorded answers are older than orders of products, which are compared with SQL elsewhere
+    // (analytics-api, series).
+    for (metric, is) in counted.into_iter().filter(|(metric, _)| !metric.starts_with("product_orders:")) {
         compare(format!("{metric} (not expected)"), is, &Value::Null);
     }
     let histograms: BTreeMap<_, _> = ledger.histograms.iter().map(|(t, h)| (t.to_string(), h)).collect();

@@ -133,8 +133,10 @@ fn verify_names_exactly_what_was_changed_by_hand() {
             "UPDATE order_lines SET product_id = 'tea'",
             text(&[
                 &format!("event {order}"),
+                "metric product_orders:tea",
                 "metric product_revenue:tea",
                 "metric product_units:tea",
+                "rollup product_orders:tea day 2026-11-02T00:00:00Z",
                 "rollup product_revenue:tea day 2026-11-02T00:00:00Z",
                 "rollup product_units:tea day 2026-11-02T00:00:00Z",
             ]),

@@ -15,7 +15,7 @@ use analytics_process::shutdown::Shutdown;
 use utoipa_swagger_ui::Config;
 
 use crate::database::Database;
-use crate::middleware::{conditional, fresh, request_id};
+use crate::middleware::{conditional, fresh, request_id, spreadsheet};
 use crate::openapi;
 use crate::problem::Problem;
 use crate::rankings::Rankings;
@@ -70,6 +70,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .service(resource(document).route(read().to(move || ready(Json(openapi.clone())))))
                 .service(
                     scope(base)
+                        .wrap(from_fn(spreadsheet))
                         .wrap(from_fn(conditional))
                         .wrap(from_fn(fresh))
                         .configure(routes::serve)

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 /// The size limit of a response to a read, in bytes; a larger one becomes a 500. The largest page
 /// has about a thousand records of the maximum size.
-const LARGEST: usize = 256 << 20;
+pub(super) const LARGEST: usize = 256 << 20;
 
 pub(crate) async fn conditional<B: MessageBody + 'static>(
     request: ServiceRequest,

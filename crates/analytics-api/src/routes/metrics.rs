@@ -87,6 +87,8 @@ type MetricPage = Page<MetricBody>;
         ("type" = Option<Vec<String>>, Query,
          description = "A metric's type; may be given up to 100 times", max_items = 100),
         ("name" = Option<String>, Query, description = "The name of metrics, such as `seller_revenue`"),
+        ("sort" = Option<String>, Query, description = "With `name`: `type` (the default), or `value`, which leaves out metrics without one"),
+        ("order" = Option<String>, Query, description = "With `sort=value`: `desc` (the default) or `asc`"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -99,8 +101,8 @@ pub(crate) async fn list(
     settings: Data<ApiSettings>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
-    let query = Query::of(&request, &["name", "limit", "cursor"], &["type"])?;
-    let (limit, cursor) = (query.limit()?, query.cursor()?);
+    let query = Query::of(&request, &["name", "sort", "order", "limit", "cursor"], &["type"])?;
+    let (limit, cursor, sort) = (query.limit()?, query.cursor()?, Sort::of(&query)?);
     let types: Vec<&str> = query.all("type").collect();
     let found = match (query.get("name"), types.as_slice()) {
         (None, []) => return Err(Problem::invalid_parameter("type", "must be given, unless name is given")),
@@ -123,16 +125,63 @@ pub(crate) async fn list(
                 return Ok(Page::<MetricBody>::only(Vec::new()).answer(&request));
             }
             let more = i64::from(limit) + 1;
-            database.read(move |connection| metrics::ranges(connection, &ranges, cursor.as_deref(), more)).await?
+            let after = cursor.as_deref().filter(|_| sort != Sort::ByType).map(value_and_type).transpose()?;
+            database
+                .read(move |connection| match sort {
+                    Sort::ByType => metrics::ranges(connection, &ranges, cursor.as_deref(), more),
+                    Sort::ByValue { descending } => metrics::by_value(connection, &ranges, after, descending, more),
+                })
+                .await?
         }
     };
     let item = |metric| shown(metric, &settings);
     let page = match types.as_slice() {
-        [] => Page::of(found, limit, |metric| metric.metric_type.clone(), item),
+        [] => Page::of(found, limit, |metric| sort.key(metric), item),
         // Metrics that were requested by type are on one page.
         [_, ..] => Page::only(found.into_iter().map(item).collect()),
     };
     Ok(page.answer(&request))
+}
+
+/// The order of a list by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    ByType,
+    ByValue { descending: bool },
+}
+
+impl Sort {
+    fn of(query: &Query) -> Result<Self, Problem> {
+        let by_value = query.optional("sort", |sort| match sort {
+            "type" => Ok(false),
+            "value" => Ok(true),
+            _ => Err("must be type or value"),
+        })?;
+        let descending = query.optional("order", |order| match order {
+            "asc" => Ok(false),
+            "desc" => Ok(true),
+            _ => Err("must be asc or desc"),
+        })?;
+        match (by_value, descending) {
+            (Some(true), descending) => Ok(Self::ByValue { descending: descending.unwrap_or(true) }),
+            (_, None | Some(false)) => Ok(Self::ByType),
+            (_, Some(true)) => Err(Problem::invalid_parameter("order", "must be asc unless sort is value")),
+        }
+    }
+
+    /// What the next page begins after.
+    fn key(self, metric: &Metric) -> String {
+        match self {
+            Self::ByType => metric.metric_type.clone(),
+            Self::ByValue { .. } => format!("{} {}", metric.value.unwrap_or(0), metric.metric_type),
+        }
+    }
+}
+
+fn value_and_type(key: &str) -> Result<(i64, String), Problem> {
+    let parts =
+        key.split_once(' ').and_then(|(value, metric_type)| Some((value.parse().ok()?, metric_type.to_owned())));
+    parts.ok_or_else(|| Problem::invalid_parameter("cursor", "must be a cursor from this route, of the same order"))
 }
 
 /// Returns the metric of a type, if the tenant may read it, and the parsed type, if the catalogue

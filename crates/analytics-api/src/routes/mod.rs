@@ -28,6 +28,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Operation;
 
 use crate::access::{Access, check};
+use crate::middleware::describe_csv;
 use crate::problem::Problem;
 
 /// The default size limit of a request body, in bytes.
@@ -157,6 +158,7 @@ pub(crate) fn describe(document: &mut OpenApi) {
         if let Some((_, _, operation)) = route.parts() {
             access.describe(operation);
         }
+        describe_csv(&mut route.document);
         document.merge(route.document);
     }
 }

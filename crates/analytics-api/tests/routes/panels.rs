@@ -224,3 +224,79 @@ fn an_order_is_found_by_its_id() {
     assert_eq!(found["lines"][0]["amount"], 500);
     assert_eq!(admin.get("/api/orders/o-2").1["code"], "order_not_found");
 }
+
+#[test]
+fn csv_says_what_json_says() {
+    let marketplace = Marketplace::open();
+    let admin = Client::admin(&marketplace.api.address);
+    for (path, list, columns) in [
+        ("/api/metrics?name=seller_orders&limit=5", "items", &["type", "value", "unit"][..]),
+        ("/api/metrics/total_views/series?period=7d", "buckets", &["start", "end", "value", "partial", "complete"]),
+        ("/api/metrics/series?type=total_views&period=7d", "items", &["type", "total"]),
+        ("/api/rankings/products?by=orders&limit=5", "items", &["rank", "id", "value"]),
+        ("/api/sellers?limit=3", "items", &["vendorId", "orders", "revenue"]),
+        ("/api/sellers/v-1/orders/stats?period=7d", "buckets", &["start", "orders", "averageOrder"]),
+        ("/api/events/stats?period=7d", "buckets", &["start", "counts.order.created"]),
+        ("/api/events?limit=3", "items", &["id", "eventType", "createdAt"]),
+        ("/api/metrics/total_orders/events?limit=3", "items", &["eventId", "delta"]),
+    ] {
+        let json = marketplace.get(path);
+        let answer = admin.answer(&format!("{path}&format=csv"), &[]);
+        assert_eq!(answer.status(), 200, "{path}");
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/csv"), "{path}");
+        if json["nextCursor"].is_string() {
+            assert!(answer.headers()["link"].to_str().unwrap().contains("format=csv"), "{path}");
+        }
+        let text = answer.into_body();
+        let mut lines = text.split("\r\n");
+        let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+        let rows = json[list].as_array().unwrap();
+        for (line, row) in lines.zip(rows) {
+            let cells: Vec<&str> = line.split(',').collect();
+            for column in columns {
+                let cell = cells[header.iter().position(|name| name == column).expect(column)];
+                let value = column.split_once('.').map_or(&row[*column], |(object, field)| &row[object][field]);
+                let expected = match value {
+                    Value::Null => String::new(),
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                assert_eq!(cell, expected, "{path} {column}");
+            }
+        }
+        assert_eq!(text.matches("\r\n").count(), rows.len() + 1, "{path}: {text}");
+    }
+    let by_header = admin.answer("/api/sellers?limit=3", &[("accept", "text/csv")]);
+    assert!(by_header.into_body().starts_with("vendorId,"));
+    for (path, status) in
+        [("/api/freshness?format=csv", 400), ("/api/sellers?format=xml", 400), ("/api/sellers?format=json", 200)]
+    {
+        assert_eq!(admin.get(path).0, status, "{path}");
+    }
+}
+
+#[test]
+fn metrics_of_a_name_are_ranked_by_value() {
+    let marketplace = Marketplace::open();
+    for (order, sql) in [("desc", "value DESC"), ("asc", "value ASC")] {
+        let expected = marketplace.service.database.lines(&format!(
+            "SELECT type || ' ' || value FROM metrics WHERE type LIKE 'seller\\_orders:%' ORDER BY {sql}, type"
+        ));
+        let (mut got, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page =
+                marketplace.get(&format!("/api/metrics?name=seller_orders&sort=value&order={order}&limit=7{cursor}"));
+            for item in page["items"].as_array().unwrap() {
+                got.push(format!("{} {}", item["type"].as_str().unwrap(), item["value"]));
+            }
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(got, expected, "{order}");
+    }
+    let admin = Client::admin(&marketplace.api.address);
+    assert_eq!(admin.get("/api/metrics?name=seller_orders&sort=price").1["parameter"], "sort");
+    assert_eq!(admin.get("/api/metrics?name=seller_orders&order=desc").1["parameter"], "order");
+}

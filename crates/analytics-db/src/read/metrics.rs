@@ -78,6 +78,32 @@ pub fn ranges(
     Ok(found.load(connection)?)
 }
 
+/// Returns at most `limit` metrics of the ranges in the order of their values, greatest first if
+/// `descending`; of equal values the lesser type comes first. Metrics without a value are left out.
+/// `after` is the value and the type of the metric after which to begin.
+///
+/// # Errors
+/// [`DbError`].
+pub fn by_value(
+    connection: &mut Connection,
+    ranges: &[MetricRange],
+    after: Option<(i64, String)>,
+    descending: bool,
+    limit: i64,
+) -> Result<Vec<Metric>, DbError> {
+    let (first, last): (Vec<String>, Vec<String>) = ranges.iter().flat_map(stretches).unzip();
+    let (beyond, order) = if descending { ("<", "DESC") } else { (">", "ASC") };
+    let sql = format!(
+        "SELECT m.id, m.type AS metric_type, m.value, m.metadata, m.created_at, m.updated_at \
+         FROM unnest($1, $2) AS s (first, last) JOIN metrics m ON m.type >= s.first AND m.type < s.last \
+         WHERE m.value IS NOT NULL AND ($3 IS NULL OR m.value {beyond} $3 OR (m.value = $3 AND m.type > $4)) \
+         ORDER BY m.value {order}, m.type LIMIT $5"
+    );
+    let (value, metric_type) = after.unzip();
+    let query = statement(sql).column(first).column(last).value(value).value(metric_type);
+    Ok(query.value(limit).load(connection)?)
+}
+
 /// Returns the two stretches of a range: the type that is exactly the name, and all types with the
 /// prefix. Other types, such as those of `seller_views:v-2` for the vendor `v`, sort in between.
 ///

@@ -1,0 +1,198 @@
+//! `format=csv`, or `Accept: text/csv`: the items or buckets of an answer as CSV (RFC 4180).
+//!
+//! The rows are made of the JSON that the route answers, so both say the same. Objects become
+//! columns such as `counts.order.created`; payloads and arrays stay JSON, in one cell. Cells that a
+//! spreadsheet would run as a formula begin with an apostrophe.
+
+use actix_web::Error;
+use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorInternalServerError;
+use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LINK};
+use actix_web::http::uri::PathAndQuery;
+use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::middleware::Next;
+use indexmap::{IndexMap, IndexSet};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{ContentBuilder, OpenApi, RefOr};
+
+use super::conditional::LARGEST;
+use crate::problem::Problem;
+
+/// The media type of CSV.
+const CSV: &str = "text/csv";
+
+/// A row of an answer, with its fields in the order of the answer.
+type Row = IndexMap<String, Box<RawValue>>;
+
+/// An answer that is a list.
+#[derive(Deserialize)]
+struct List {
+    #[serde(alias = "buckets")]
+    items: Vec<Row>,
+}
+
+pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let asked = if is_read { take_format(&mut request)? } else { None };
+    let accepted = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let is_accepted = accepted.is_some_and(|accept| accept.trim().eq_ignore_ascii_case(CSV));
+    let is_csv = is_read && asked.unwrap_or(is_accepted);
+    let answer = next.call(request).await?;
+    if !is_csv || answer.status() != StatusCode::OK {
+        return Ok(answer.map_into_boxed_body());
+    }
+    let (request, answer) = answer.into_parts();
+    let (mut head, body) = answer.into_parts();
+    let body = match to_bytes_limited(body, LARGEST).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return Err(ErrorInternalServerError(error.into().to_string())),
+        Err(too_large) => return Err(ErrorInternalServerError(too_large)),
+    };
+    let list: List = serde_json::from_slice(&body)
+        .map_err(|_| Problem::invalid_parameter("format", "must be json: this answer is not a list"))?;
+    let csv = written(&list.items).map_err(|_| Problem::internal_error())?;
+    let headers = head.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"analytics.csv\""));
+    let link =
+        headers.get(LINK).and_then(|link| link.to_str().ok()).map(|link| link.replacen("<?", "<?format=csv&", 1));
+    if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+        headers.insert(LINK, link);
+    }
+    Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(csv))))
+}
+
+/// Takes `format` out of the query, so that routes need not know it. Returns whether it is CSV.
+fn take_format(request: &mut ServiceRequest) -> Result<Option<bool>, Problem> {
+    let query = request.query_string();
+    let (given, kept): (Vec<&str>, Vec<&str>) =
+        query.split('&').partition(|pair| *pair == "format" || pair.starts_with("format="));
+    let is_csv = match given.as_slice() {
+        [] => return Ok(None),
+        ["format=json"] => false,
+        ["format=csv"] => true,
+        _ => return Err(Problem::invalid_parameter("format", "must be json or csv, and given only once")),
+    };
+    let path = match kept.join("&") {
+        rest if rest.is_empty() => request.path().to_owned(),
+        rest => format!("{}?{rest}", request.uri().path()),
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = path.parse::<PathAndQuery>().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        request.head_mut().uri = uri;
+    }
+    Ok(Some(is_csv))
+}
+
+/// Writes rows. The columns are those of all rows, in the order in which they first occur.
+fn written(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
+    let rows: Vec<IndexMap<String, String>> = rows.iter().map(cells).collect();
+    let columns: IndexSet<&str> = rows.iter().flat_map(|row| row.keys().map(String::as_str)).collect();
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    if !columns.is_empty() {
+        writer.write_record(&columns)?;
+    }
+    for row in &rows {
+        writer.write_record(columns.iter().map(|column| row.get(*column).map_or("", String::as_str)))?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// Returns the cells of a row by their columns.
+fn cells(row: &Row) -> IndexMap<String, String> {
+    let mut cells = IndexMap::new();
+    for (name, value) in row {
+        add(&mut cells, name, value);
+    }
+    cells
+}
+
+fn add(cells: &mut IndexMap<String, String>, name: &str, value: &RawValue) {
+    // The payload of an event, and what was set by hand, can be anything.
+    let fields = if name == "metadata" { None } else { serde_json::from_str::<Row>(value.get()).ok() };
+    match fields {
+        Some(fields) => fields.iter().for_each(|(field, value)| add(cells, &format!("{name}.{field}"), value)),
+        None => drop(cells.insert(name.to_owned(), cell(value.get()))),
+    }
+}
+
+/// Returns the cell of a JSON value: text without its quotes, nothing for null, else the JSON.
+fn cell(json: &str) -> String {
+    match serde_json::from_str::<Option<String>>(json) {
+        Ok(None) => String::new(),
+        Ok(Some(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        Ok(Some(text)) => text,
+        Err(_) => json.to_owned(),
+    }
+}
+
+/// Adds the parameter `format` and the media type of CSV to the routes of a document that answer
+/// lists: objects with items or buckets.
+pub(crate) fn describe_csv(document: &mut OpenApi) {
+    let schemas = document.components.as_ref().map(|components| components.schemas.clone()).unwrap_or_default();
+    for item in document.paths.paths.values_mut() {
+        let Some(operation) = item.get.as_mut() else { continue };
+        let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") else { continue };
+        let Some(RefOr::T(json)) = answer.content.get("application/json") else { continue };
+        let Some(RefOr::Ref(named)) = &json.schema else { continue };
+        let name = named.ref_location.rsplit('/').next().unwrap_or_default();
+        if !schemas.get(name).is_some_and(is_list) {
+            continue;
+        }
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let csv = ContentBuilder::new().schema(Some(text())).build();
+        answer.content.insert(CSV.to_owned(), RefOr::T(csv));
+        let format = ParameterBuilder::new()
+            .name("format")
+            .parameter_in(ParameterIn::Query)
+            .description(Some("`json` (the default), or `csv` for the items or buckets alone"))
+            .schema(Some(text().enum_values(Some(["json", "csv"]))))
+            .build();
+        operation.parameters.get_or_insert_default().push(RefOr::T(format));
+    }
+}
+
+fn is_list(schema: &RefOr<Schema>) -> bool {
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            ["items", "buckets"].iter().any(|name| object.properties.contains_key(*name))
+        }
+        RefOr::T(Schema::AllOf(all)) => all.items.iter().any(is_list),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn csv(json: &str) -> String {
+        let list: List = serde_json::from_str(json).unwrap();
+        String::from_utf8(written(&list.items).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn lists_become_rows() {
+        for (json, expected) in [
+            (r#"{"items":[]}"#, ""),
+            (r#"{"items":[{"b":1,"a":"x"},{"a":null,"c":true}]}"#, "b,a,c\r\n1,x,\r\n,,true\r\n"),
+            (r#"{"buckets":[{"start":"s","counts":{"order.created":2}}]}"#, "start,counts.order.created\r\ns,2\r\n"),
+            (r#"{"items":[{"metadata":{"n": 1.10}}]}"#, "metadata\r\n\"{\"\"n\"\": 1.10}\"\r\n"),
+            (r#"{"items":[{"a":"x, \"y\"\r\nz"}]}"#, "a\r\n\"x, \"\"y\"\"\r\nz\"\r\n"),
+            (
+                r#"{"items":[{"a":"=1+1","b":"-2","c":-2,"d":"@x","e":"\t=1","f":"+1"}]}"#,
+                "a,b,c,d,e,f\r\n'=1+1,'-2,-2,'@x,'\t=1,'+1\r\n",
+            ),
+        ] {
+            assert_eq!(csv(json), expected, "{json}");
+        }
+    }
+}

@@ -42,7 +42,7 @@ impl Rows {
     #[must_use]
     pub fn for_our_own(database: &Database) -> Self {
         let columns = "id, event_type, user_id, metadata, created_at, rules_version, product_id, vendor_id, \
-                       vendor_learned, stars, seal";
+                       vendor_learned, stars, seal, batch_id";
         Self::render(database, columns, "id")
     }
 

@@ -10,7 +10,7 @@ use analytics_core::freshness::TopicReport;
 use analytics_db::connection::{Plans, Reading, View, end, test};
 use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::metrics::Metric;
-use analytics_db::read::{ReadableMetric, freshness};
+use analytics_db::read::{ReadableMetric, freshness, watermark};
 use analytics_db::transactions::STATEMENT_SECONDS;
 use analytics_db::verify::proofs;
 use analytics_db::{Connection, DbError, usable};
@@ -22,8 +22,6 @@ use crate::lookups::Lookups;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
 
-/// Pause between two checks of the database.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Time limit of one check.
 const LOOK: Duration = Duration::from_secs(5);
 /// A process whose last successful check is older than this is not ready.
@@ -38,7 +36,8 @@ const PATIENCE: Duration = Duration::from_millis(600);
 #[derive(Clone)]
 pub(crate) struct Database {
     connections: Connections,
-    /// A connection for the checks, so that they do not wait behind requests.
+    /// Connections for the checks, so that they do not wait behind requests: one for those on which
+    /// readiness and live streams depend, one for the [`Vitals`], which may take longer.
     looking: Connections,
     lookups: Lookups,
     reading: Reading,
@@ -50,15 +49,27 @@ struct Seen {
     /// The time of the last successful check. If there was none yet, why the database cannot be
     /// used.
     usable: Result<Instant, String>,
-    reports: Vec<TopicReport>,
+    checked: Checked,
     /// The time by the database's clock, and when it was read by this process's clock.
     clock: Option<(DateTime<Utc>, Instant)>,
     vitals: Vitals,
 }
 
+/// What the last successful check found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Checked {
+    /// The latest reports of ingest.
+    pub(crate) reports: Vec<TopicReport>,
+    /// The number of the last batch that was counted; `None` before the first check.
+    pub(crate) number: Option<i64>,
+    /// Whether no check has failed since.
+    pub(crate) is_last: bool,
+}
+
 impl Seen {
     /// Notes that a check failed. The results of the last successful check stay, and grow older.
     fn failed(&mut self, why: String) {
+        self.checked.is_last = false;
         if self.usable.is_err() {
             self.usable = Err(why);
         } else {
@@ -67,9 +78,9 @@ impl Seen {
     }
 
     /// Stores the results of a successful check.
-    fn looked(&mut self, reports: Vec<TopicReport>, time: DateTime<Utc>) {
+    fn looked(&mut self, (checked, time): (Checked, DateTime<Utc>)) {
         let now = Instant::now();
-        (self.usable, self.reports, self.clock) = (Ok(now), reports, Some((time, now)));
+        (self.usable, self.checked, self.clock) = (Ok(now), checked, Some((time, now)));
     }
 }
 
@@ -103,13 +114,13 @@ impl Database {
         );
         let seen = Seen {
             usable: Err("the database was not checked yet".into()),
-            reports: Vec::new(),
+            checked: Checked::default(),
             clock: None,
             vitals: Vitals::default(),
         };
         Self {
             connections: Connections::new(database_url.clone(), pool_size.saturating_sub(Lookups::CONNECTIONS)),
-            looking: Connections::new(database_url.clone(), 1),
+            looking: Connections::new(database_url.clone(), 2),
             lookups,
             reading: reading(View::OneMoment, Plans::ForValues),
             seen: Arc::new(Mutex::new(seen)),
@@ -124,6 +135,18 @@ impl Database {
         answered(self.read_on(&self.connections, self.reading.statement_timeout + PATIENCE, read).await)
     }
 
+    /// The same, with the number of the last batch that the snapshot includes.
+    pub(crate) async fn read_as_of<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<(T, i64), Problem> {
+        self.read(|connection| {
+            let (number, _) = watermark(connection)?;
+            Ok((read(connection)?, number))
+        })
+        .await
+    }
+
     /// Runs `write`, which begins and commits its own transactions.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
@@ -131,6 +154,18 @@ impl Database {
     ) -> Result<T, Problem> {
         let at_most = Duration::from_secs(STATEMENT_SECONDS) + PATIENCE;
         answered(self.connections.lend(at_most, test, write, |_| {}).await)
+    }
+
+    /// The same, with the number of a batch up to which everything is counted that `write` counted.
+    pub(crate) async fn write_as_of<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<(T, i64), Problem> {
+        self.write(|connection| {
+            let written = write(connection)?;
+            Ok((written, watermark(connection)?.0))
+        })
+        .await
     }
 
     async fn look<T: Send + 'static>(
@@ -152,14 +187,20 @@ impl Database {
         connections.lend(at_most, move |connection| reading.begin(connection), read, end).await
     }
 
-    /// Returns a metric, or `None` if it was never counted.
-    pub(crate) async fn metric(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
+    /// Returns a metric and the number of the last batch that it includes, or `None` if it was never
+    /// counted.
+    pub(crate) async fn metric(&self, metric: ReadableMetric) -> Result<Option<(Metric, i64)>, Problem> {
         self.lookups.one(metric).await
     }
 
     /// Returns the latest reports of ingest, as of the last successful check.
     pub(crate) fn reports(&self) -> Vec<TopicReport> {
-        self.seen().reports.clone()
+        self.seen().checked.reports.clone()
+    }
+
+    /// Returns what the last successful check found.
+    pub(crate) fn checked(&self) -> Checked {
+        self.seen().checked.clone()
     }
 
     /// Returns the time by the database's clock, derived from the last successful check; before the
@@ -180,19 +221,20 @@ impl Database {
         (busy + looking_up, idle + waiting)
     }
 
-    /// Checks the database periodically, for as long as this program can work with it.
+    /// Checks the database again and again, for as long as this program can work with it. `pause` is
+    /// called after each check and returns when the next one is due.
     ///
     /// # Errors
     /// Why it cannot: an incompatible schema, encoding, or settings.
-    pub(crate) async fn watch(&self, settings: &ApiSettings) -> Result<(), String> {
+    pub(crate) async fn watch(&self, settings: &ApiSettings, pause: impl AsyncFn()) -> Result<(), String> {
         let business = settings.business;
         loop {
             match self.look(move |connection| look_at(connection, business)).await {
-                Ok(Ok((reports, time))) => self.seen().looked(reports, time),
+                Ok(Ok(looked)) => self.seen().looked(looked),
                 Ok(Err(unusable)) => return Err(unusable),
                 Err(why) => self.seen().failed(why),
             }
-            sleep(LOOK_EVERY).await;
+            pause().await;
         }
     }
 
@@ -212,16 +254,18 @@ impl Database {
     }
 }
 
-/// The reports on the topics and the database's time; or why this program cannot work with the
-/// database.
-type Look = Result<(Vec<TopicReport>, DateTime<Utc>), String>;
+/// What was found and the database's time; or why this program cannot work with the database.
+type Look = Result<(Checked, DateTime<Utc>), String>;
 
 fn look_at(connection: &mut Connection, business: Business) -> Result<Look, DbError> {
     match usable::check(connection, business) {
-        Ok(()) => freshness::reports(connection).map(Ok),
-        Err(DbError::Unusable(why)) => Ok(Err(why)),
-        Err(error) => Err(error),
+        Ok(()) => {}
+        Err(DbError::Unusable(why)) => return Ok(Err(why)),
+        Err(error) => return Err(error),
     }
+    let (reports, time) = freshness::reports(connection)?;
+    let (number, _) = watermark(connection)?;
+    Ok(Ok((Checked { reports, number: Some(number), is_last: true }, time)))
 }
 
 fn answered<T>(answer: Result<T, Failed>) -> Result<T, Problem> {

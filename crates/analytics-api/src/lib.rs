@@ -9,6 +9,7 @@
 pub mod settings;
 
 mod access;
+mod as_of;
 
 mod caller;
 
@@ -20,6 +21,7 @@ mod connections;
 
 mod database;
 
+mod live;
 mod lookups;
 
 mod problem;

@@ -46,10 +46,13 @@ struct Queue {
     idle: Option<Connection>,
 }
 
+/// A metric and the number of the last batch that it includes; `None` if it was never counted.
+type Found = Option<(Metric, i64)>;
+
 /// A waiting request. If its sender is dropped, the request fails.
 struct Waiting {
     metric: ReadableMetric,
-    answer: oneshot::Sender<Result<Option<Metric>, Failed>>,
+    answer: oneshot::Sender<Result<Found, Failed>>,
 }
 
 impl Lookups {
@@ -67,8 +70,9 @@ impl Lookups {
         (queue.asking.is_some().into(), queue.idle.is_some().into())
     }
 
-    /// Returns the metric, or `None` if it was never counted.
-    pub(crate) async fn one(&self, metric: ReadableMetric) -> Result<Option<Metric>, Problem> {
+    /// Returns the metric and the number of the last batch that it includes, or `None` if it was never
+    /// counted.
+    pub(crate) async fn one(&self, metric: ReadableMetric) -> Result<Found, Problem> {
         match timeout(self.patience, self.ask(metric)).await {
             Ok(Ok(answered)) => answered.map_err(|failed| Problem::of_failure(&failed)),
             // The query could not begin. The task has logged why.
@@ -82,7 +86,7 @@ impl Lookups {
     }
 
     /// Puts a metric into the queue. Returns the receiver of the answer.
-    fn ask(&self, metric: ReadableMetric) -> oneshot::Receiver<Result<Option<Metric>, Failed>> {
+    fn ask(&self, metric: ReadableMetric) -> oneshot::Receiver<Result<Found, Failed>> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.lock();
         queue.waiting.push(Waiting { metric, answer });
@@ -208,8 +212,8 @@ fn ended(mut connection: Connection) -> Connection {
 
 fn answer(connection: &mut Connection, waiting: Vec<Waiting>) -> Result<(), DbError> {
     let (metrics, answers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|w| (w.metric, w.answer)).unzip();
-    let found = match metrics::several(connection, &metrics) {
-        Ok(found) => found,
+    let (found, number) = match metrics::several_as_of(connection, &metrics) {
+        Ok(found) => found.unwrap_or_default(),
         Err(error) => {
             for answer in answers {
                 let _gone = answer.send(Err(Failed::from(&error)));
@@ -220,7 +224,8 @@ fn answer(connection: &mut Connection, waiting: Vec<Waiting>) -> Result<(), DbEr
     for (metric, answer) in metrics.iter().zip(answers) {
         let place = found.binary_search_by(|row| row.metric_type.as_str().cmp(metric.as_str()));
         // Sending fails if the request has given up.
-        let _gone = answer.send(Ok(place.ok().and_then(|place| found.get(place)).cloned()));
+        let metric = place.ok().and_then(|place| found.get(place)).cloned();
+        let _gone = answer.send(Ok(metric.map(|metric| (metric, number))));
     }
     Ok(())
 }

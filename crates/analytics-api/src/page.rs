@@ -10,6 +10,8 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::as_of;
+
 /// A page of a list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,7 +29,8 @@ impl<T: ToSchema> PartialSchema for Page<T> {
         let cursor = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .description(Some("Value of `cursor` for the next page; null on the last page."));
-        ObjectBuilder::new().property("items", items).property("nextCursor", cursor).required("items").into()
+        let page = ObjectBuilder::new().property("asOf", as_of::schema()).required("asOf").property("items", items);
+        page.property("nextCursor", cursor).required("items").into()
     }
 }
 
@@ -61,9 +64,10 @@ impl<T: Serialize> Page<T> {
         Self { items, next_cursor: None }
     }
 
-    /// Returns the response, with a link to the next page.
-    pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
-        linked(request, self.next_cursor.as_deref()).json(self)
+    /// Returns the response, with a link to the next page, and with the number of the last batch that
+    /// the page includes.
+    pub(crate) fn answer(&self, request: &HttpRequest, as_of: i64) -> HttpResponse {
+        as_of::numbered(linked(request, self.next_cursor.as_deref()), as_of, self)
     }
 }
 

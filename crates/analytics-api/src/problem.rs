@@ -4,7 +4,7 @@ use std::fmt;
 
 use actix_web::error::{JsonPayloadError, PathError};
 use actix_web::http::StatusCode;
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, RETRY_AFTER as RETRY_AFTER_HEADER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::connections::Failed;
 
 /// Each code with its status and its meaning. The meaning of a code never changes.
-pub(crate) const CODES: [(&str, StatusCode, &str); 16] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 17] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -52,7 +52,12 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 16] = [
     (
         DATABASE_UNAVAILABLE,
         StatusCode::SERVICE_UNAVAILABLE,
-        "The database is unavailable or did not answer in time; try again",
+        "The database is unavailable or did not answer in time; try again after `Retry-After` seconds",
+    ),
+    (
+        TOO_MANY_STREAMS,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "As many live streams are open as this process serves; poll, or try again after `Retry-After` seconds",
     ),
 ];
 
@@ -72,6 +77,10 @@ const NUMBER_CHANGED: &str = "number_changed";
 const BODY_TOO_LARGE: &str = "body_too_large";
 const INTERNAL_ERROR: &str = "internal_error";
 const DATABASE_UNAVAILABLE: &str = "database_unavailable";
+const TOO_MANY_STREAMS: &str = "too_many_streams";
+
+/// Value of the `Retry-After` header of every 503, in seconds.
+const RETRY_AFTER: u64 = 2;
 
 /// An error, as a response.
 #[derive(Debug)]
@@ -226,6 +235,10 @@ impl Problem {
         Self::new(DATABASE_UNAVAILABLE, "the database is unavailable or did not answer in time; try again")
     }
 
+    pub(crate) fn too_many_streams(most: u32) -> Self {
+        Self::new(TOO_MANY_STREAMS, format!("{most} live streams are open already: poll, or try again"))
+    }
+
     pub(crate) fn internal_error() -> Self {
         Self::new(INTERNAL_ERROR, "the service failed unexpectedly; its log has the cause")
     }
@@ -273,6 +286,9 @@ impl ResponseError for Problem {
         let mut answer = HttpResponse::build(status);
         if let Some(allow) = self.allow.as_deref() {
             answer.insert_header((ALLOW, allow));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.insert_header((RETRY_AFTER_HEADER, RETRY_AFTER));
         }
         answer.content_type("application/problem+json").body(
             serde_json::to_string(&ProblemBody {

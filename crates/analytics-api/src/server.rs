@@ -15,6 +15,7 @@ use analytics_process::shutdown::Shutdown;
 use utoipa_swagger_ui::Config;
 
 use crate::database::Database;
+use crate::live::{Live, LiveState};
 use crate::middleware::{conditional, fresh, request_id, spreadsheet};
 use crate::openapi;
 use crate::problem::Problem;
@@ -39,11 +40,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     shutdown.enforce(ENFORCED)?;
     let database = Database::new(&settings);
-    let telemetry = Telemetry::new(&database)?;
+    let live = Data::new(Live::new(settings.live_connections, LiveState::of(&database)));
+    let telemetry = Telemetry::new(&database, &live)?;
     let (bind, keep_alive) = (settings.bind, settings.keep_alive);
     let rankings = Data::new(Rankings::default());
     rt::System::new().block_on(async move {
-        let (watched, watched_settings) = (database.clone(), settings.clone());
+        let (watched, watched_settings, told) = (database.clone(), settings.clone(), live.clone());
         let app = move || {
             let base = settings.base_path.as_str();
             let document = format!("{base}/api/openapi.json");
@@ -55,6 +57,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(Data::new(database.clone()))
                 .app_data(Data::new(settings.clone()))
                 .app_data(rankings.clone())
+                .app_data(live.clone())
                 .app_data(Data::new(settings.verifier.clone()))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))
@@ -91,14 +94,19 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
             .map_err(|error| anyhow::anyhow!("cannot listen on {bind}: {error}"))?
             .run();
         log::info!("listening on {bind}");
-        stop_when_asked(server.handle(), shutdown.clone())?;
+        stop_when_asked(server.handle(), told.clone(), shutdown.clone())?;
         let (handle, vitals) = (server.handle(), watched.clone());
         rt::spawn(async move { vitals.watch_vitals().await });
         let unusable = Arc::new(OnceLock::new());
         let found = Arc::clone(&unusable);
         rt::spawn(async move {
-            if let Err(why) = watched.watch(&watched_settings).await {
+            let pause = async || {
+                told.tell(LiveState::of(&watched));
+                told.pause().await;
+            };
+            if let Err(why) = watched.watch(&watched_settings, pause).await {
                 drop(found.set(why));
+                told.stop();
                 handle.stop(true).await;
             }
         });
@@ -109,9 +117,11 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
 }
 
 /// Stops the server when the process is told to stop.
-fn stop_when_asked(server: ServerHandle, shutdown: Shutdown) -> io::Result<()> {
+fn stop_when_asked(server: ServerHandle, live: Data<Live>, shutdown: Shutdown) -> io::Result<()> {
     thread::Builder::new().name("stopper".into()).spawn(move || {
         while !shutdown.wait(Duration::from_secs(3600)) {}
+        // The server waits for its responses, and a live stream has no end of its own.
+        live.stop();
         // The server stops even if the returned future is not awaited.
         drop(server.stop(true));
     })?;
@@ -123,7 +133,7 @@ fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "DELETE"])
         .allowed_headers(["authorization", "content-type", "if-none-match", "x-request-id"])
-        .expose_headers(["etag", "link", "data-as-of", "data-lag-seconds", "x-request-id"])
+        .expose_headers(["etag", "link", "as-of", "data-as-of", "data-lag-seconds", "x-request-id"])
         .max_age(3600);
     origins.iter().fold(cors, |cors, origin| match origin.as_str() {
         "*" => cors.allow_any_origin(),

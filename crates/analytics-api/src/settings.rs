@@ -32,6 +32,8 @@ pub struct ApiSettings {
     pub statement_timeout: Duration,
     /// How long an idle connection of a client is kept open.
     pub keep_alive: Duration,
+    /// Maximum number of live streams.
+    pub live_connections: u32,
     /// The address on which the API listens.
     pub bind: SocketAddr,
     /// The prefix of all paths: empty, or a path such as `/analytics`.
@@ -68,6 +70,7 @@ impl ApiSettings {
                 "milliseconds",
             )?),
             keep_alive: Duration::from_secs(settings.number("API_KEEP_ALIVE_SECONDS", 0..=3600, "seconds")?),
+            live_connections: settings.number("API_LIVE_CONNECTIONS", 0..=20_000, "connections")?,
             bind: settings.parse("API_BIND", |bind| {
                 bind.parse().map_err(|_| "must be an address and a port, such as 0.0.0.0:8080")
             })?,

@@ -17,6 +17,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::database::Database;
+use crate::live::Live;
 
 /// The metrics of one process. Clones share them.
 #[derive(Clone)]
@@ -26,7 +27,7 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new(database: &Database) -> prometheus::Result<Self> {
+    pub(crate) fn new(database: &Database, live: &Data<Live>) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let requests = HistogramVec::new(
             HistogramOpts::new("analytics_api_request_seconds", "Duration of requests by route and status, in seconds")
@@ -35,6 +36,7 @@ impl Telemetry {
         )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(PoolCollector::new(database.clone())?))?;
+        registry.register(Box::new(LiveCollector::new(live.clone())?))?;
         registry.register(Box::new(VitalsCollector::new(database.clone())?))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let seconds = TransactionSeconds::register(&registry, "analytics_api_transaction_seconds")?;
@@ -66,6 +68,29 @@ impl Collector for PoolCollector {
         self.connections.with_label_values(&["busy"]).set(busy.into());
         self.connections.with_label_values(&["idle"]).set(idle.into());
         self.connections.collect()
+    }
+}
+
+/// The open live streams, read when Prometheus scrapes them.
+struct LiveCollector {
+    live: Data<Live>,
+    streams: IntGauge,
+}
+
+impl LiveCollector {
+    fn new(live: Data<Live>) -> prometheus::Result<Self> {
+        Ok(Self { live, streams: IntGauge::new("analytics_api_live_streams", "Open streams of /api/live")? })
+    }
+}
+
+impl Collector for LiveCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.streams.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.streams.set(self.live.open().into());
+        self.streams.collect()
     }
 }
 
@@ -131,8 +156,9 @@ impl Collector for VitalsCollector {
     }
 }
 
-/// Measures how long a request takes. The label `route` is the route's pattern, because the number
-/// of different paths is unlimited.
+/// Measures how long a request takes, until the head of its response is made: a live stream counts as
+/// the milliseconds in which it begins. The label `route` is the route's pattern, because the number of
+/// different paths is unlimited.
 pub(crate) fn measure<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

@@ -43,3 +43,12 @@ diesel::table! {
         updated_at -> Timestamptz,
     }
 }
+
+diesel::table! {
+    watermark (only_row) {
+        only_row -> Bool,
+        number -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(metrics, watermark);

@@ -156,6 +156,8 @@ pub struct Principal {
     pub user: Option<String>,
     /// The role.
     pub role: Role,
+    /// When the token expires, in seconds since the Unix epoch.
+    pub expires_at: u64,
 }
 
 impl Principal {
@@ -181,7 +183,7 @@ impl Principal {
             (None, Some(vendors)) => Role::Vendor(vendors.clone()),
             (None, None) => Role::Buyer,
         };
-        Ok(Self { user: claims.user_id.or(claims.sub), role })
+        Ok(Self { user: claims.user_id.or(claims.sub), role, expires_at: claims.exp })
     }
 }
 

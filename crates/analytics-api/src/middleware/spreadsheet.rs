@@ -5,7 +5,7 @@
 //! spreadsheet would run as a formula begin with an apostrophe.
 
 use actix_web::Error;
-use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
+use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LINK};
@@ -47,6 +47,9 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     let answer = next.call(request).await?;
     if !is_csv || answer.status() != StatusCode::OK {
         return Ok(answer.map_into_boxed_body());
+    }
+    if answer.response().body().size() == BodySize::Stream {
+        return Err(Problem::invalid_parameter("format", "must not be given: this answer is a stream").into());
     }
     let (request, answer) = answer.into_parts();
     let (mut head, body) = answer.into_parts();

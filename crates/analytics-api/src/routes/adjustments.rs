@@ -1,7 +1,7 @@
 //! `POST /api/metrics/upsert`: sets a metric by hand, in read-write mode.
 
-use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
+use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::storable_object;
 use analytics_db::DbError;
 use analytics_db::RawJson;
@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use shared_auth::Principal;
 use utoipa::ToSchema;
 
-use super::metrics::{MetricBody, parse, shown};
+use super::metrics::{NumberedMetric, parse, shown};
+use crate::as_of::numbered;
 use crate::caller;
 use crate::connections::Failed;
 use crate::database::Database;
@@ -51,7 +52,7 @@ pub(crate) struct Upsert {
 #[utoipa::path(
     post, path = "/api/metrics/upsert", operation_id = "upsertMetric", tag = "metrics", security(("bearer" = [])),
     request_body = Upsert,
-    responses((status = 200, description = "The metric after the change", body = MetricBody), Failures, TooLarge)
+    responses((status = 200, description = "The metric after the change", body = NumberedMetric), Failures, TooLarge)
 )]
 pub(crate) async fn upsert(
     principal: Principal,
@@ -59,7 +60,7 @@ pub(crate) async fn upsert(
     body: Json<Upsert>,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<MetricBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     Query::of(&request, &[], &[])?;
     let adjustment = adjustment(body.into_inner(), &principal, &settings)?;
     let business = settings.business;
@@ -71,8 +72,8 @@ pub(crate) async fn upsert(
                 Err(WriteError::Refused) => Err(()),
                 Err(error) => return Err(error.into()),
             };
-            let found = metric.map(|metric| metrics::one(connection, &metric)).transpose()?;
-            Ok::<_, DbError>((adjusted, found.flatten()))
+            let found = metrics::several_as_of(connection, metric.as_slice())?;
+            Ok::<_, DbError>((adjusted, found))
         })
         .await?;
     let event =
@@ -83,7 +84,9 @@ pub(crate) async fn upsert(
         failed.log();
         Problem::of_failure(&failed)
     };
-    Ok(Json(shown(found.ok_or_else(gone)?, &settings)))
+    let (found, as_of) = found.ok_or_else(gone)?;
+    let metric = found.into_iter().next().ok_or_else(gone)?;
+    Ok(numbered(HttpResponse::Ok(), as_of, shown(metric, &settings)))
 }
 
 fn adjustment(body: Upsert, principal: &Principal, settings: &ApiSettings) -> Result<Adjustment, Problem> {

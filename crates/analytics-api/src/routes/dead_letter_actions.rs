@@ -1,8 +1,8 @@
 //! Replays and discards dead letters, in read-write mode: a single one, or a selection of open
 //! ones.
 
-use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use analytics_db::DbError;
 use analytics_db::read::dead_letters::{self, LetterFilter};
 use analytics_db::tables::dead_letters::{self as letters, State};
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::dead_letters::{LONGEST_TOPIC, id, reason};
+use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
 use crate::problem::{Failures, NotFound, Problem, TooLarge};
@@ -81,6 +82,10 @@ pub(crate) struct OutcomeBody {
     detail: Option<String>,
 }
 
+/// Aliases for the OpenAPI macro, which does not support generic types.
+type NumberedOutcome = Numbered<OutcomeBody>;
+type NumberedOutcomes = Numbered<Outcomes>;
+
 /// Replay a dead letter
 ///
 /// Decodes and counts the record as if it were read again, with a corrected payload if one is
@@ -89,7 +94,7 @@ pub(crate) struct OutcomeBody {
     post, path = "/api/dead-letters/{id}/replay", operation_id = "replayDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
     request_body = Replay,
-    responses((status = 200, description = "The result", body = OutcomeBody), Failures, NotFound, TooLarge)
+    responses((status = 200, description = "The result", body = NumberedOutcome), Failures, NotFound, TooLarge)
 )]
 pub(crate) async fn replay_one(
     principal: Principal,
@@ -98,15 +103,15 @@ pub(crate) async fn replay_one(
     replay: Json<Replay>,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<OutcomeBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
     let payload = replay.into_inner().payload.map(|payload| payload.get().as_bytes().to_vec());
-    let replayed = replay_all(vec![id], payload, &principal, &database, &settings).await?;
+    let (replayed, as_of) = replay_all(vec![id], payload, &principal, &database, &settings).await?;
     let outcome = replayed.into_iter().next().ok_or_else(Problem::dead_letter_not_found)?;
     match outcome.result {
         Err(replay::NotReplayed::Unknown) => Err(Problem::dead_letter_not_found()),
-        _ => Ok(Json(outcome_body(outcome))),
+        _ => Ok(numbered(HttpResponse::Ok(), as_of, outcome_body(outcome))),
     }
 }
 
@@ -117,19 +122,21 @@ pub(crate) async fn replay_one(
 #[utoipa::path(
     delete, path = "/api/dead-letters/{id}", operation_id = "discardDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
-    responses((status = 200, description = "The result", body = OutcomeBody), Failures, NotFound)
+    responses((status = 200, description = "The result", body = NumberedOutcome), Failures, NotFound)
 )]
 pub(crate) async fn discard_one(
     principal: Principal,
     path: Path<String>,
     request: HttpRequest,
     database: Data<Database>,
-) -> Result<Json<OutcomeBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
     let actor = caller::actor(&principal);
-    let discarded = database.write(move |connection| letters::discard(connection, &[id], &actor)).await?;
-    discarded.first().copied().map(discarded_body).map(Json).ok_or_else(Problem::dead_letter_not_found)
+    let (discarded, as_of) =
+        database.write_as_of(move |connection| letters::discard(connection, &[id], &actor)).await?;
+    let discarded = discarded.first().copied().ok_or_else(Problem::dead_letter_not_found)?;
+    Ok(numbered(HttpResponse::Ok(), as_of, discarded_body(discarded)))
 }
 
 /// Replay many open dead letters
@@ -139,7 +146,7 @@ pub(crate) async fn discard_one(
 #[utoipa::path(
     post, path = "/api/dead-letters/replay", operation_id = "replayDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,
-    responses((status = 200, description = "The result for each", body = Outcomes), Failures, TooLarge)
+    responses((status = 200, description = "The result for each", body = NumberedOutcomes), Failures, TooLarge)
 )]
 pub(crate) async fn replay_many(
     principal: Principal,
@@ -147,11 +154,12 @@ pub(crate) async fn replay_many(
     selection: Json<Selection>,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<Outcomes>, Problem> {
+) -> Result<HttpResponse, Problem> {
     Query::of(&request, &[], &[])?;
     let (ids, next) = select(&principal, selection.into_inner(), &database).await?;
-    let replayed = replay_all(ids, None, &principal, &database, &settings).await?;
-    Ok(Json(Outcomes { items: replayed.into_iter().map(outcome_body).collect(), next }))
+    let (replayed, as_of) = replay_all(ids, None, &principal, &database, &settings).await?;
+    let outcomes = Outcomes { items: replayed.into_iter().map(outcome_body).collect(), next };
+    Ok(numbered(HttpResponse::Ok(), as_of, outcomes))
 }
 
 /// Discard many open dead letters
@@ -161,19 +169,20 @@ pub(crate) async fn replay_many(
 #[utoipa::path(
     post, path = "/api/dead-letters/discard", operation_id = "discardDeadLetters", tag = "dead letters", security(("bearer" = [])),
     request_body = Selection,
-    responses((status = 200, description = "The result for each", body = Outcomes), Failures, TooLarge)
+    responses((status = 200, description = "The result for each", body = NumberedOutcomes), Failures, TooLarge)
 )]
 pub(crate) async fn discard_many(
     principal: Principal,
     request: HttpRequest,
     selection: Json<Selection>,
     database: Data<Database>,
-) -> Result<Json<Outcomes>, Problem> {
+) -> Result<HttpResponse, Problem> {
     Query::of(&request, &[], &[])?;
     let (ids, next) = select(&principal, selection.into_inner(), &database).await?;
     let actor = caller::actor(&principal);
-    let discarded = database.write(move |connection| letters::discard(connection, &ids, &actor)).await?;
-    Ok(Json(Outcomes { items: discarded.into_iter().map(discarded_body).collect(), next }))
+    let (discarded, as_of) = database.write_as_of(move |connection| letters::discard(connection, &ids, &actor)).await?;
+    let outcomes = Outcomes { items: discarded.into_iter().map(discarded_body).collect(), next };
+    Ok(numbered(HttpResponse::Ok(), as_of, outcomes))
 }
 
 /// Returns the ids of the newest open dead letters of a selection, at most [`MOST`], and the value
@@ -217,10 +226,10 @@ async fn replay_all(
     principal: &Principal,
     database: &Database,
     settings: &ApiSettings,
-) -> Result<Vec<Replayed>, Problem> {
+) -> Result<(Vec<Replayed>, i64), Problem> {
     let (decoder, actor) = (settings.decoder.clone(), caller::actor(principal));
     database
-        .write(move |connection| {
+        .write_as_of(move |connection| {
             replay::replay(connection, &ids, payload.as_deref(), &decoder, &actor).map_err(DbError::from)
         })
         .await

@@ -1,6 +1,6 @@
 //! `GET /api/dead-letters` and `GET /api/dead-letters/{id}`: records that could not be counted.
 
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::rejection::Reason;
 use analytics_db::RawJson;
@@ -14,6 +14,7 @@ use shared_auth::Principal;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
 use crate::page::Page;
@@ -91,6 +92,7 @@ pub(crate) struct ActionBody {
 
 /// An alias for the OpenAPI macro, which does not support generic types.
 type DeadLetterPage = Page<DeadLetterBody>;
+type NumberedDeadLetter = Numbered<DeadLetterDetails>;
 
 /// List dead letters
 ///
@@ -129,9 +131,9 @@ pub(crate) async fn list(
         to: query.time("to")?,
     };
     let more = i64::from(limit) + 1;
-    let found =
-        database.read(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
-    Ok(Page::of(found, limit, |letter| letter.id.to_string(), |letter| body(&letter)).answer(&request))
+    let (found, as_of) =
+        database.read_as_of(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
+    Ok(Page::of(found, limit, |letter| letter.id.to_string(), |letter| body(&letter)).answer(&request, as_of))
 }
 
 /// Get a dead letter
@@ -140,20 +142,20 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/api/dead-letters/{id}", operation_id = "getDeadLetter", tag = "dead letters", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The dead letter's id")),
-    responses((status = 200, description = "The dead letter", body = DeadLetterDetails), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "The dead letter", body = NumberedDeadLetter), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
     path: Path<String>,
     request: HttpRequest,
     database: Data<Database>,
-) -> Result<Json<DeadLetterDetails>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
     Query::of(&request, &[], &[])?;
     let id = id(&path)?;
-    let found = database.read(move |connection| dead_letters::one(connection, access, id)).await?;
+    let (found, as_of) = database.read_as_of(move |connection| dead_letters::one(connection, access, id)).await?;
     let (letter, contents, actions) = found.ok_or_else(Problem::dead_letter_not_found)?;
-    Ok(Json(details(&letter, contents, actions)))
+    Ok(numbered(HttpResponse::Ok(), as_of, details(&letter, contents, actions)))
 }
 
 /// Parses a dead letter's id in a path.

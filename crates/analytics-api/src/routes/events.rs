@@ -1,6 +1,6 @@
 //! `GET /api/events` and `GET /api/events/{id}`: the event log, newest first.
 
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
 use analytics_db::RawJson;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::metrics::LONGEST;
+use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
 use crate::page::Page;
@@ -41,6 +42,7 @@ pub(crate) struct EventBody {
 
 /// An alias for the OpenAPI macro, which does not support generic types.
 type EventPage = Page<EventBody>;
+type NumberedEvent = Numbered<EventBody>;
 
 /// List events
 ///
@@ -84,14 +86,14 @@ pub(crate) async fn list(
         to: query.time("to")?,
         before: query.cursor_key()?,
     };
-    let found = database
+    let (found, as_of) = database
         .read(move |connection| {
             let as_of = AsOf::latest(connection)?;
-            events::newest(connection, access, &as_of, &filter, limit.into())
+            Ok((events::newest(connection, access, &as_of, &filter, limit.into())?, as_of.number))
         })
         .await?;
     let next = found.next.map(|id| id.to_string());
-    Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request))
+    Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request, as_of))
 }
 
 /// Get an event
@@ -100,19 +102,19 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/api/events/{id}", operation_id = "getEvent", tag = "events", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The event's id")),
-    responses((status = 200, description = "The event", body = EventBody), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "The event", body = NumberedEvent), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
     path: Path<String>,
     request: HttpRequest,
     database: Data<Database>,
-) -> Result<Json<EventBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
     Query::of(&request, &[], &[])?;
     let id: Uuid = path.parse().map_err(|_| Problem::invalid_parameter("id", "must be a UUID"))?;
-    let found = database.read(move |connection| events::by_id(connection, access, id)).await?;
-    Ok(Json(body(found.ok_or_else(Problem::event_not_found)?)))
+    let (found, as_of) = database.read_as_of(move |connection| events::by_id(connection, access, id)).await?;
+    Ok(numbered(HttpResponse::Ok(), as_of, body(found.ok_or_else(Problem::event_not_found)?)))
 }
 
 fn body(event: LoggedEvent) -> EventBody {

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::contributions::{ContributionBody, body};
 use super::metrics::{readable, unit_and_currency};
 use super::series::{Components, finest, value};
+use crate::as_of;
 use crate::caller;
 use crate::database::Database;
 use crate::page::{encode, linked};
@@ -126,9 +127,9 @@ pub(crate) async fn list(
         let cursor = Cursor { r#type: r#type.clone(), before, as_of, as_of_time, value, metadata };
         encode(&json!(cursor).to_string())
     });
-    let mut answer = linked(&request, next_cursor.as_deref());
+    let response = linked(&request, next_cursor.as_deref());
     let (unit, currency) = unit_and_currency(known.as_ref(), &settings);
-    Ok(answer.json(ExplanationPage {
+    let page = ExplanationPage {
         r#type,
         value,
         unit,
@@ -138,7 +139,8 @@ pub(crate) async fn list(
         as_of_time,
         items: explanation.contributions.into_iter().map(|contribution| body(contribution, &tenant)).collect(),
         next_cursor,
-    }))
+    };
+    Ok(as_of::answer(response, page.as_of, &page))
 }
 
 /// The metric as the first page showed it. All pages show the same.

@@ -1,13 +1,14 @@
 //! `GET /api/freshness`: up to when the numbers are complete. Distinguishes "no sales" from "no
 //! data".
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::freshness::{self, Freshness, TopicReport};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::as_of::answer;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
@@ -17,10 +18,13 @@ use crate::query::Query;
 #[serde(rename_all = "camelCase")]
 #[schema(as = Freshness)]
 pub(crate) struct FreshnessBody {
+    /// The number of the last batch that was counted, as of the last check of the database; null before
+    /// the first one.
+    pub(crate) as_of: Option<i64>,
     /// The worst state of any topic.
-    state: State,
+    pub(crate) state: State,
     /// Why the state is not `live`.
-    reason: Option<&'static str>,
+    pub(crate) reason: Option<&'static str>,
     /// Everything that was in Kafka at this time is counted; null until every partition was counted
     /// completely at least once.
     pub(crate) counted_up_to: Option<DateTime<Utc>>,
@@ -75,9 +79,9 @@ impl From<freshness::State> for State {
 impl FreshnessBody {
     /// Judges the latest reports of ingest, by the database's clock.
     pub(crate) fn of(database: &Database) -> Self {
-        let now = database.now();
-        let judged: Vec<(TopicReport, Freshness)> = database
-            .reports()
+        let (checked, now) = (database.checked(), database.now());
+        let judged: Vec<(TopicReport, Freshness)> = checked
+            .reports
             .into_iter()
             .map(|report| {
                 let freshness = report.judge(now);
@@ -87,7 +91,7 @@ impl FreshnessBody {
         let Freshness { state, reason, counted_up_to, .. } = Freshness::of_all(&judged);
         let lag_seconds = lag_seconds(counted_up_to, now);
         let topics = judged.into_iter().map(|(report, freshness)| TopicBody::of(report, freshness, now)).collect();
-        Self { state: state.into(), reason, counted_up_to, lag_seconds, topics }
+        Self { as_of: checked.number, state: state.into(), reason, counted_up_to, lag_seconds, topics }
     }
 }
 
@@ -114,7 +118,11 @@ fn lag_seconds(counted_up_to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Opti
     get, path = "/api/freshness", operation_id = "getFreshness", tag = "freshness", security(("bearer" = [])),
     responses((status = 200, description = "The freshness of the numbers", body = FreshnessBody), Unchanged, Failures)
 )]
-pub(crate) async fn show(request: HttpRequest, database: Data<Database>) -> Result<Json<FreshnessBody>, Problem> {
+pub(crate) async fn show(request: HttpRequest, database: Data<Database>) -> Result<HttpResponse, Problem> {
     Query::of(&request, &[], &[])?;
-    Ok(Json(FreshnessBody::of(&database)))
+    let body = FreshnessBody::of(&database);
+    Ok(match body.as_of {
+        Some(as_of) => answer(HttpResponse::Ok(), as_of, &body),
+        None => HttpResponse::Ok().json(body),
+    })
 }

@@ -1,6 +1,6 @@
 //! `GET /api/metrics/{type}` and `GET /api/metrics`: one metric, several, or all metrics of a name.
 
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{self, Unit};
 use analytics_core::metric_type::{InvalidType, MetricType};
@@ -14,6 +14,7 @@ use shared_auth::Principal;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
 use crate::page::Page;
@@ -49,6 +50,9 @@ pub(crate) struct MetricBody {
     updated_at: DateTime<Utc>,
 }
 
+/// An alias for the OpenAPI macro, which does not support generic types.
+pub(crate) type NumberedMetric = Numbered<MetricBody>;
+
 /// Get a metric
 ///
 /// `daily_signups` without a day is that of today. Another seller's metric is the same 404 as a
@@ -56,7 +60,7 @@ pub(crate) struct MetricBody {
 #[utoipa::path(
     get, path = "/api/metrics/{type}", operation_id = "getMetric", tag = "metrics", security(("bearer" = [])),
     params(("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views")),
-    responses((status = 200, description = "The metric", body = MetricBody), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "The metric", body = NumberedMetric), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
@@ -64,13 +68,13 @@ pub(crate) async fn one(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<MetricBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
     Query::of(&request, &[], &[])?;
     let (metric, known) = readable(&path.into_inner(), &tenant, &settings)?;
     let metric = metric.ok_or_else(Problem::metric_not_found)?;
-    let found = database.metric(metric).await?;
-    Ok(Json(body(found.ok_or_else(Problem::metric_not_found)?, known.as_ref(), &settings)))
+    let (found, as_of) = database.metric(metric).await?.ok_or_else(Problem::metric_not_found)?;
+    Ok(numbered(HttpResponse::Ok(), as_of, body(found, known.as_ref(), &settings)))
 }
 
 /// An alias for the OpenAPI macro, which does not support generic types.
@@ -104,7 +108,7 @@ pub(crate) async fn list(
     let query = Query::of(&request, &["name", "sort", "order", "limit", "cursor"], &["type"])?;
     let (limit, cursor, sort) = (query.limit()?, query.cursor()?, Sort::of(&query)?);
     let types: Vec<&str> = query.all("type").collect();
-    let found = match (query.get("name"), types.as_slice()) {
+    let (found, as_of) = match (query.get("name"), types.as_slice()) {
         (None, []) => return Err(Problem::invalid_parameter("type", "must be given, unless name is given")),
         (Some(_), [_, ..]) => return Err(Problem::invalid_parameter("name", "must not be given together with type")),
         (None, types) if types.len() > MOST_TYPES => {
@@ -115,19 +119,16 @@ pub(crate) async fn list(
             for text in types {
                 wanted.extend(readable(text, &tenant, &settings)?.0);
             }
-            database.read(move |connection| metrics::several(connection, &wanted)).await?
+            database.read_as_of(move |connection| metrics::several(connection, &wanted)).await?
         }
         (Some(name), []) => {
             let metric = catalogue::Metric::named(name)
                 .ok_or_else(|| Problem::invalid_parameter("name", "is not the name of a metric"))?;
             let ranges = tenant.metrics_named(metric);
-            if ranges.is_empty() {
-                return Ok(Page::<MetricBody>::only(Vec::new()).answer(&request));
-            }
             let more = i64::from(limit) + 1;
             let after = cursor.as_deref().filter(|_| sort != Sort::ByType).map(value_and_type).transpose()?;
             database
-                .read(move |connection| match sort {
+                .read_as_of(move |connection| match sort {
                     Sort::ByType => metrics::ranges(connection, &ranges, cursor.as_deref(), more),
                     Sort::ByValue { descending } => metrics::by_value(connection, &ranges, after, descending, more),
                 })
@@ -140,7 +141,7 @@ pub(crate) async fn list(
         // Metrics that were requested by type are on one page.
         [_, ..] => Page::only(found.into_iter().map(item).collect()),
     };
-    Ok(page.answer(&request))
+    Ok(page.answer(&request, as_of))
 }
 
 /// The order of a list by name.

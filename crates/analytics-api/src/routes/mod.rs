@@ -8,6 +8,7 @@ pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod freshness;
+pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod orders;
 pub(crate) mod overview;
@@ -28,6 +29,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Operation;
 
 use crate::access::{Access, check};
+use crate::as_of::describe_as_of;
 use crate::middleware::describe_csv;
 use crate::problem::Problem;
 
@@ -53,7 +55,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 24] {
+fn table() -> [Route; 25] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
@@ -72,6 +74,7 @@ fn table() -> [Route; 24] {
         route!(Admins, events::list),
         route!(Admins, events::one),
         route!(Everyone, freshness::show),
+        route!(Everyone, live::show),
         route!(Admins, proofs::list),
         route!(Admins, dead_letters::list),
         route!(Admins, dead_letters::one),
@@ -159,6 +162,7 @@ pub(crate) fn describe(document: &mut OpenApi) {
             access.describe(operation);
         }
         describe_csv(&mut route.document);
+        describe_as_of(&mut route.document);
         document.merge(route.document);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::OrderId;
 use analytics_db::read::orders::{self, Order};
 use chrono::{DateTime, Utc};
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::contributions::LineBody;
+use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
@@ -42,6 +43,9 @@ pub(crate) struct OrderBody {
     metrics: BTreeMap<String, serde_json::Value>,
 }
 
+/// An alias for the OpenAPI macro, which does not support generic types.
+type NumberedOrder = Numbered<OrderBody>;
+
 /// Find an order
 ///
 /// By its order id: whether it was counted, with its lines, their vendors, and what it added to which
@@ -49,7 +53,7 @@ pub(crate) struct OrderBody {
 #[utoipa::path(
     get, path = "/api/orders/{id}", operation_id = "getOrder", tag = "events", security(("bearer" = [])),
     params(("id" = String, Path, description = "The order id, URL-encoded")),
-    responses((status = 200, description = "The order", body = OrderBody), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "The order", body = NumberedOrder), Unchanged, Failures, NotFound)
 )]
 pub(crate) async fn one(
     principal: Principal,
@@ -57,7 +61,7 @@ pub(crate) async fn one(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<OrderBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
     Query::of(&request, &[], &[])?;
     let id = OrderId::parse(&path).map_err(|why| Problem::invalid_parameter("id", why))?;
@@ -65,17 +69,15 @@ pub(crate) async fn one(
     let namespaces: Vec<Option<String>> =
         topics.names().map(|topic| topics.namespace(topic).map(str::to_owned)).collect();
     let (wanted, business) = (id.clone(), settings.business);
-    let found = database
-        .read(move |connection| orders::find(connection, access, &wanted, &namespaces, business))
-        .await?
-        .ok_or_else(Problem::order_not_found)?;
-    let Order { event, ingested_at, batch, counters, ratios } = found;
+    let (found, as_of) =
+        database.read_as_of(move |connection| orders::find(connection, access, &wanted, &namespaces, business)).await?;
+    let Order { event, ingested_at, batch, counters, ratios } = found.ok_or_else(Problem::order_not_found)?;
     let counters = counters.into_iter().map(|(metric, sum)| (metric, serde_json::json!(sum)));
     let ratios = ratios.into_iter().map(|(metric, fraction)| {
         let (numerator, denominator) = (fraction.numerator, fraction.denominator);
         (metric, serde_json::json!({ "numerator": numerator, "denominator": denominator }))
     });
-    Ok(Json(OrderBody {
+    let order = OrderBody {
         order_id: id.as_str().to_owned(),
         status: "counted",
         event_id: event.id.0,
@@ -85,5 +87,6 @@ pub(crate) async fn one(
         batch,
         lines: event.content.lines().iter().map(LineBody::of).collect(),
         metrics: counters.chain(ratios).collect(),
-    }))
+    };
+    Ok(numbered(HttpResponse::Ok(), as_of, order))
 }

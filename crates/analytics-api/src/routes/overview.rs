@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::Metric;
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::money::Currency;
@@ -12,6 +12,7 @@ use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::as_of::answer;
 use crate::database::Database;
 use crate::panel::{NumberBody, Panel};
 use crate::problem::{Failures, Problem, Unchanged};
@@ -78,7 +79,7 @@ pub(crate) async fn show(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<OverviewBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let names = [&range::PARAMETERS[..], &["currency"]].concat();
     let query = Query::of(&request, &names, &[])?;
     let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
@@ -118,7 +119,7 @@ pub(crate) async fn show(
     }
     let number = |course| panel.number(course, as_of, &settings);
     let (from, to) = panel.ends(&settings);
-    Ok(Json(OverviewBody {
+    let body = OverviewBody {
         period: range.period,
         from,
         to,
@@ -137,5 +138,6 @@ pub(crate) async fn show(
             unattributed_revenue: number(unattributed),
         },
         revenue_by_currency,
-    }))
+    };
+    Ok(answer(HttpResponse::Ok(), as_of, &body))
 }

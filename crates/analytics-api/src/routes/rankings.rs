@@ -16,6 +16,7 @@ use serde_json::json;
 use shared_auth::{Permission, Principal, Role};
 use utoipa::ToSchema;
 
+use crate::as_of;
 use crate::database::Database;
 use crate::links::events_link;
 use crate::page::{encode, linked};
@@ -172,7 +173,8 @@ async fn answer(
         encode(&json!(cursor).to_string())
     });
     let base = settings.business.base_currency;
-    Ok(linked(request, next_cursor.as_deref()).json(RankingPage {
+    let response = linked(request, next_cursor.as_deref());
+    let page = RankingPage {
         by: name,
         period: range.period,
         from: calendar.shown(range.span.from),
@@ -182,7 +184,8 @@ async fn answer(
         as_of: ranking.as_of,
         items,
         next_cursor,
-    }))
+    };
+    Ok(as_of::answer(response, page.as_of, &page))
 }
 
 fn by(query: &Query) -> Result<(&'static str, By), Problem> {
@@ -230,7 +233,7 @@ impl RankingQuery {
         }
     }
 
-    /// The first ranks.
+    /// The first ranks, and the number of the last batch that they include.
     pub(crate) async fn top(
         &self,
         rankings: &Rankings,
@@ -238,10 +241,11 @@ impl RankingQuery {
         settings: &ApiSettings,
         question: Question,
         count: usize,
-    ) -> Result<Vec<RankBody>, Problem> {
+    ) -> Result<(Vec<RankBody>, i64), Problem> {
         let ranking: Arc<Ranking> = rankings.fresh(&question, database, settings.business.calendar).await?;
         let first = ranking.ranks.iter().enumerate().take(count);
-        Ok(first.map(|(index, rank)| self.body(index, rank, &ranking, None, settings)).collect())
+        let top = first.map(|(index, rank)| self.body(index, rank, &ranking, None, settings)).collect();
+        Ok((top, ranking.as_of))
     }
 
     fn body(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::Metric;
 use analytics_core::ids::{MAX_ENCODED_CHARS, VendorId};
@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 
 use super::rankings::{RankBody, RankingQuery};
 use super::series::Components;
+use crate::as_of::answer;
 use crate::caller;
 use crate::database::Database;
 use crate::links::SEGMENT;
@@ -73,14 +74,15 @@ pub(crate) async fn list(
     let prefix = query.text("prefix", MAX_ENCODED_CHARS)?.unwrap_or_default();
     let (limit, after) = (query.limit()?, query.cursor()?);
     let more = i64::from(limit) + 1;
-    let found = database.read(move |connection| sellers::list(connection, &prefix, after.as_deref(), more)).await?;
+    let (found, as_of) =
+        database.read_as_of(move |connection| sellers::list(connection, &prefix, after.as_deref(), more)).await?;
     let item = |seller: Seller| {
         let Seller { vendor, views, orders, units, revenue } = seller;
         let name = percent_encoding::utf8_percent_encode(&vendor, SEGMENT);
         let summary = format!("{}/api/sellers/{name}/summary", settings.base_path);
         SellerBody { vendor_id: vendor, views, orders, units, revenue, summary }
     };
-    Ok(Page::of(found, limit, |seller| seller.vendor.clone(), item).answer(&request))
+    Ok(Page::of(found, limit, |seller| seller.vendor.clone(), item).answer(&request, as_of))
 }
 
 /// The panel of a seller.
@@ -107,6 +109,8 @@ pub(crate) struct SummaryBody {
     revenue_by_currency: BTreeMap<&'static str, i64>,
     /// Products with most revenue in the currency.
     top_products: Vec<RankBody>,
+    /// The number of the last batch that `topProducts` includes; they are at most a minute old.
+    top_products_as_of: i64,
 }
 
 /// The numbers of a seller's panel.
@@ -152,7 +156,7 @@ pub(crate) async fn summary(
     database: Data<Database>,
     settings: Data<ApiSettings>,
     rankings: Data<Rankings>,
-) -> Result<Json<SummaryBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
     let names = [&range::PARAMETERS[..], &["currency"]].concat();
     let query = Query::of(&request, &names, &[])?;
@@ -205,9 +209,9 @@ pub(crate) async fn summary(
     let question =
         RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
     let days = question.days(range.span, calendar, &settings);
-    let top_products = question.top(&rankings, &database, &settings, days, TOP).await?;
+    let (top_products, top_products_as_of) = question.top(&rankings, &database, &settings, days, TOP).await?;
     let (from, to) = panel.ends(&settings);
-    Ok(Json(SummaryBody {
+    let body = SummaryBody {
         vendor_id: vendor.as_str().to_owned(),
         name: None,
         period: range.period,
@@ -220,7 +224,9 @@ pub(crate) async fn summary(
         metrics,
         revenue_by_currency,
         top_products,
-    }))
+        top_products_as_of,
+    };
+    Ok(answer(HttpResponse::Ok(), as_of, &body))
 }
 
 /// The orders of a seller over time.
@@ -272,7 +278,7 @@ pub(crate) async fn order_stats(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<OrderStatsBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
     let query = Query::of(&request, &["interval", "period", "from", "to", "currency"], &[])?;
     let vendor = vendor(&path)?;
@@ -295,14 +301,15 @@ pub(crate) async fn order_stats(
         let (start, end) = (calendar.shown(span.from), calendar.shown(span.to));
         OrderBucket { start, end, orders, units, revenue, average_order: at(&averages, index) }
     };
-    Ok(Json(OrderStatsBody {
+    let body = OrderStatsBody {
         vendor_id: vendor.as_str().to_owned(),
         interval: panel.interval.name(),
         timezone: calendar.name(),
         currency: foreign_currency.unwrap_or(settings.business.base_currency).code(),
         as_of,
         buckets: panel.buckets.iter().enumerate().map(bucket).collect(),
-    }))
+    };
+    Ok(answer(HttpResponse::Ok(), as_of, &body))
 }
 
 fn vendor(path: &str) -> Result<VendorId, Problem> {

@@ -1,6 +1,6 @@
 //! `GET /api/metrics/{type}/series` and `GET /api/metrics/series`: metrics over time.
 
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{Definition, ScopeKind};
 use analytics_core::metric_type::MetricType;
@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::contributions::HistogramBody;
 use super::metrics::{readable, unit_and_currency};
+use crate::as_of;
 use crate::caller;
 use crate::completeness::Completeness;
 use crate::database::Database;
@@ -146,14 +147,16 @@ pub(crate) async fn one(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<SeriesBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
     let names = [&range::PARAMETERS[..], &["interval"]].concat();
     let query = Query::of(&request, &names, &[])?;
     let (metric, _) = readable(&path.into_inner(), &tenant, &settings)?;
     let wanted = metric.filter(|metric| metric.known().is_some()).ok_or_else(Problem::metric_not_found)?;
-    let asked = Asked::of(&query, &wanted, &database, &settings)?;
-    Ok(Json(asked.read(&database, &settings).await?))
+    let asked = vec![Asked::of(&query, &wanted, &database, &settings)?];
+    let (series, as_of) = Asked::read(asked, &database, &settings).await?;
+    let body = series.into_iter().next().ok_or_else(Problem::internal_error)?;
+    Ok(as_of::answer(HttpResponse::Ok(), as_of, &body))
 }
 
 type SeriesPage = Page<SeriesBody>;
@@ -186,14 +189,15 @@ pub(crate) async fn several(
     if types.is_empty() || types.len() > MOST_TYPES {
         return Err(Problem::invalid_parameter("type", format!("must be given 1 to {MOST_TYPES} times")));
     }
-    let mut items = Vec::new();
+    let mut asked = Vec::new();
     for text in types {
         let (metric, _) = readable(text, &tenant, &settings)?;
         if let Some(metric) = metric.filter(|metric| metric.known().is_some()) {
-            items.push(Asked::of(&query, &metric, &database, &settings)?.read(&database, &settings).await?);
+            asked.push(Asked::of(&query, &metric, &database, &settings)?);
         }
     }
-    Ok(Page::only(items).answer(&request))
+    let (items, as_of) = Asked::read(asked, &database, &settings).await?;
+    Ok(Page::only(items).answer(&request, as_of))
 }
 
 /// A series that somebody asks for.
@@ -226,22 +230,38 @@ impl Asked {
         Ok(Self { metric: of_all_days(metric), interval, buckets, compared, now })
     }
 
-    /// Reads all buckets in one statement for each measure.
-    async fn read(self, database: &Database, settings: &ApiSettings) -> Result<SeriesBody, Problem> {
-        let (metric, calendar) = (self.metric.clone(), settings.business.calendar);
+    /// Reads series as of one batch, whose number is returned too: all buckets in one statement for each
+    /// measure.
+    async fn read(
+        asked: Vec<Self>,
+        database: &Database,
+        settings: &ApiSettings,
+    ) -> Result<(Vec<SeriesBody>, i64), Problem> {
+        let calendar = settings.business.calendar;
+        let wanted: Vec<(ReadableMetric, Vec<Span>)> =
+            asked.iter().map(|asked| (asked.metric.clone(), asked.ranges())).collect();
+        let (read, as_of) = database
+            .read(move |connection| {
+                let as_of = AsOf::latest(connection)?;
+                let mut read = Vec::with_capacity(wanted.len());
+                for (metric, ranges) in &wanted {
+                    read.push(series(connection, metric, &as_of, calendar, ranges)?);
+                }
+                Ok::<_, DbError>((read, as_of.number))
+            })
+            .await?;
+        let body = |(asked, amounts): (Self, Vec<Delta>)| asked.body(&amounts, as_of, database, settings);
+        Ok((asked.into_iter().zip(read).map(body).collect(), as_of))
+    }
+
+    /// Returns the buckets, those of the earlier range, and what is compared as a whole.
+    fn ranges(&self) -> Vec<Span> {
         let mut ranges = self.buckets.clone();
         if let Some((both, earlier)) = &self.compared {
             ranges.extend(earlier);
             ranges.extend([both.current, both.previous]);
         }
-        let (amounts, as_of) = database
-            .read(move |connection| {
-                let as_of = AsOf::latest(connection)?;
-                let amounts = series(connection, &metric, &as_of, calendar, &ranges)?;
-                Ok::<_, DbError>((amounts, as_of.number))
-            })
-            .await?;
-        Ok(self.body(&amounts, as_of, database, settings))
+        ranges
     }
 
     fn body(self, amounts: &[Delta], as_of: i64, database: &Database, settings: &ApiSettings) -> SeriesBody {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::period::Interval;
 use analytics_db::read::usage;
 use chrono::{DateTime, FixedOffset};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::metrics::LONGEST;
+use crate::as_of::answer;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
@@ -25,6 +26,8 @@ pub(crate) struct EventStatsBody {
     /// `day`, `week`, `month` or `year`.
     interval: &'static str,
     timezone: &'static str,
+    /// The number of the last batch that the counts include.
+    as_of: i64,
     buckets: Vec<EventBucket>,
 }
 
@@ -55,7 +58,7 @@ pub(crate) async fn show(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
-) -> Result<Json<EventStatsBody>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["interval", "type", "period", "from", "to"], &[])?;
     let (calendar, now) = (settings.business.calendar, database.now());
     let event_type = query.text("type", LONGEST)?;
@@ -67,7 +70,8 @@ pub(crate) async fn show(
     let buckets = range.buckets(calendar, settings.week_start, interval)?;
     let first = calendar.day(range.span.from.into());
     let last = calendar.day((range.span.to - chrono::Duration::seconds(1)).into());
-    let rows = database.read(move |connection| usage::by_day(connection, first, last, event_type.as_deref())).await?;
+    let (rows, as_of) =
+        database.read_as_of(move |connection| usage::by_day(connection, first, last, event_type.as_deref())).await?;
     let none: BTreeMap<String, i64> = rows.iter().map(|row| (row.event_type.clone(), 0)).collect();
     let mut counts = vec![none; buckets.len()];
     for row in rows {
@@ -83,5 +87,6 @@ pub(crate) async fn show(
         counts,
     };
     let buckets = buckets.iter().zip(counts).map(bucket).collect();
-    Ok(Json(EventStatsBody { interval: interval.name(), timezone: calendar.name(), buckets }))
+    let body = EventStatsBody { interval: interval.name(), timezone: calendar.name(), as_of, buckets };
+    Ok(answer(HttpResponse::Ok(), as_of, &body))
 }

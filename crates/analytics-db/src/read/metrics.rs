@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{MetricRange, ReadableMetric};
 use crate::raw_json::RawJson;
-use crate::schema::metrics;
+use crate::schema::{metrics, watermark};
 use crate::sql::statement;
 use crate::{Connection, DbError};
 
@@ -52,6 +52,26 @@ pub fn several(connection: &mut Connection, wanted: &[ReadableMetric]) -> Result
         .select(Metric::as_select())
         .order(metrics::metric_type)
         .load(connection)?)
+}
+
+/// Returns those of the metrics that were ever counted, in the order of their types, and the number of
+/// the last batch that they include. One statement, so both are of one moment. Without any metric there
+/// is no number.
+///
+/// # Errors
+/// [`DbError`].
+pub fn several_as_of(
+    connection: &mut Connection,
+    wanted: &[ReadableMetric],
+) -> Result<Option<(Vec<Metric>, i64)>, DbError> {
+    let types: Vec<&str> = wanted.iter().map(ReadableMetric::as_str).collect();
+    let rows: Vec<(Metric, Option<i64>)> = metrics::table
+        .filter(metrics::metric_type.eq_any(types))
+        .select((Metric::as_select(), watermark::table.select(watermark::number).single_value()))
+        .order(metrics::metric_type)
+        .load(connection)?;
+    let number = rows.first().and_then(|(_, number)| *number);
+    Ok(number.map(|number| (rows.into_iter().map(|(metric, _)| metric).collect(), number)))
 }
 
 /// The metrics of stretches of the index. $1 and $2 are the stretches, each the type at which it

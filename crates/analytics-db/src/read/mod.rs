@@ -13,5 +13,5 @@ mod tenant;
 pub mod usage;
 mod windows;
 
-pub use crate::tables::batches::{AsOf, NotAsOf};
+pub use crate::tables::batches::{AsOf, NotAsOf, watermark};
 pub use tenant::{EventLogAccess, MetricRange, ReadableMetric, Tenant};

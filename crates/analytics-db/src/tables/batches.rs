@@ -158,7 +158,10 @@ impl AsOf {
 }
 
 /// Returns the number of the last counted batch, and the time of the database's clock.
-fn watermark(connection: &mut Connection) -> Result<(i64, DateTime<Utc>), DbError> {
+///
+/// # Errors
+/// [`DbError`].
+pub fn watermark(connection: &mut Connection) -> Result<(i64, DateTime<Utc>), DbError> {
     row! {
         struct Row {
             number: i64,

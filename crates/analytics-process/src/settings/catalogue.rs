@@ -91,12 +91,17 @@ pub const SETTINGS: &[Setting] = &[
         "API_POOL_SIZE",
         Some("8"),
         "the maximum number of connections to PostgreSQL for the requests of one API process, at least 2: one is for \
-         single metrics. One more checks the state of the database",
+         single metrics. Two more check the state of the database",
     ),
     setting(
         "API_KEEP_ALIVE_SECONDS",
         Some("75"),
         "how long an idle connection is kept open; should be longer than the idle timeout of a load balancer in front",
+    ),
+    setting(
+        "API_LIVE_CONNECTIONS",
+        Some("500"),
+        "the maximum number of open streams of /api/live per API process; each is a connection of a client",
     ),
     setting("API_STATEMENT_TIMEOUT_MS", Some("10000"), "how long a statement may take before the response is a 503"),
     secret("JWT_SECRET", "the HS256 key of the marketplace's tokens, 32 bytes or more"),

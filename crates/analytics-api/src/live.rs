@@ -199,3 +199,73 @@ impl MessageBody for Stream {
         Poll::Ready(piece.map(Ok))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    fn state(as_of: i64) -> LiveState {
+        LiveState { as_of: Some(as_of), state: "live", reason: None, counted_up_to: None, lag_seconds: Some(1) }
+    }
+
+    /// Returns what the stream has ready.
+    async fn ready(stream: &mut Stream) -> Poll<Option<String>> {
+        poll_fn(|context| {
+            let polled = Pin::new(&mut *stream).poll_next(context);
+            let text = |piece: Result<Bytes, Infallible>| String::from_utf8_lossy(&piece.unwrap()).into_owned();
+            Poll::Ready(polled.map(|piece| piece.map(text)))
+        })
+        .await
+    }
+
+    async fn text(stream: &mut Stream) -> String {
+        match ready(stream).await {
+            Poll::Ready(Some(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_slow_reader_gets_the_latest_state_only() {
+        let live = Live::new(1, state(1));
+        let mut stream = live.join(None).unwrap();
+        assert!(text(&mut stream).await.starts_with("id: 1\ndata: {\"asOf\":1,"));
+        for number in 2..1000 {
+            live.tell(state(number));
+        }
+        assert!(text(&mut stream).await.starts_with("id: 999\n"));
+        assert_eq!(ready(&mut stream).await, Poll::Pending);
+    }
+
+    #[actix_web::test]
+    async fn time_alone_is_no_news_but_a_new_stream_gets_the_present() {
+        let live = Live::new(2, state(1));
+        let mut first = live.join(None).unwrap();
+        text(&mut first).await;
+        live.tell(LiveState { lag_seconds: Some(30), ..state(1) });
+        assert_eq!(ready(&mut first).await, Poll::Pending);
+        assert!(text(&mut live.join(None).unwrap()).await.contains("\"lagSeconds\":30"));
+        live.tell(LiveState { state: "delayed", ..state(1) });
+        assert!(text(&mut first).await.contains("delayed"));
+    }
+
+    #[actix_web::test]
+    async fn places_are_free_again_when_streams_are_dropped() {
+        let live = Live::new(1, state(1));
+        let first = live.join(None).unwrap();
+        assert!(live.join(None).is_none() && live.open() == 1);
+        drop(first);
+        assert!(live.open() == 0 && live.join(None).is_some());
+    }
+
+    #[actix_web::test]
+    async fn a_stream_that_is_opened_while_the_process_stops_ends_at_once() {
+        let live = Live::new(1, state(1));
+        live.stop();
+        let mut stream = live.join(None).unwrap();
+        assert_eq!(text(&mut stream).await, "event: end\ndata: {\"reason\":\"shutdown\"}\n\n");
+        assert_eq!(ready(&mut stream).await, Poll::Ready(None));
+    }
+}

@@ -33,10 +33,13 @@ calls = {
     "getOrder": ["o-1"],
 }
 
+# A stream, which the generated client would read to its end.
+streams = {"getLive": "/api/live"}
+
 reads = {
     operations["get"]["operationId"]: operations["get"]["tags"][0]
     for operations in document["paths"].values()
-    if "get" in operations
+    if "get" in operations and operations["get"]["operationId"] not in streams
 }
 assert reads.keys() == calls.keys(), f"not called: {reads.keys() ^ calls.keys()}"
 
@@ -50,3 +53,9 @@ for operation, tag in reads.items():
     # The client has parsed the response into the types of the document.
     assert type(answer.parsed).__module__.startswith("marketplace_analytics_client.models."), f"{operation}: {answer.parsed!r}"
     print(operation, type(answer.parsed).__name__)
+
+for operation, path in streams.items():
+    with client.get_httpx_client().stream("GET", path) as answer:
+        assert answer.headers["content-type"] == "text/event-stream", answer.headers
+        data = next(line for line in answer.iter_lines() if line.startswith("data: "))
+        print(operation, json.loads(data.removeprefix("data: "))["asOf"])

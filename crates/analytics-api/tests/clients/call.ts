@@ -10,6 +10,17 @@ const client = createClient<paths>({ baseUrl: base, headers: { Authorization: `B
 
 type Read = { [Path in keyof paths]: paths[Path] extends { get: object } ? Path : never }[keyof paths];
 
+// Reads the first event of the stream.
+async function firstEvent(): Promise<{ data?: unknown; error?: unknown; response: Response }> {
+  const { data, error, response } = await client.GET("/api/live", { parseAs: "stream" });
+  if (!data) return { error, response };
+  const reader = data.getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  const line = new TextDecoder().decode(value).split("\n").find((line) => line.startsWith("data: "));
+  return { data: line && JSON.parse(line.slice("data: ".length)), response };
+}
+
 // This does not compile if a GET route is missing here.
 const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; response: Response }>> = {
   "/api/metrics/{type}": () => client.GET("/api/metrics/{type}", { params: { path: { type: metric } } }),
@@ -19,6 +30,7 @@ const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; respo
   "/api/events": () => client.GET("/api/events", { params: { query: { limit: 2 } } }),
   "/api/events/{id}": () => client.GET("/api/events/{id}", { params: { path: { id: event } } }),
   "/api/freshness": () => client.GET("/api/freshness"),
+  "/api/live": firstEvent,
   "/api/dead-letters": () => client.GET("/api/dead-letters", { params: { query: { limit: 2 } } }),
   "/api/dead-letters/{id}": () => client.GET("/api/dead-letters/{id}", { params: { path: { id: letter } } }),
   "/api/proofs": () => client.GET("/api/proofs"),

@@ -96,5 +96,5 @@ fn generated_clients_call_every_route_that_reads() {
     workshop.run("node_modules/.bin/tsc", &options.split(' ').collect::<Vec<_>>());
     let called = ["call.mjs", &base, &admin, "product_views:p/1", &event, &letter];
     let typescript = workshop.run("/usr/bin/env", &[&["node"][..], &called].concat());
-    assert!(typescript.contains("/api/proofs items,nextCursor"), "{typescript}");
+    assert!(typescript.contains("/api/proofs asOf,items,nextCursor"), "{typescript}");
 }

@@ -11,11 +11,13 @@
 )]
 
 mod adjustments;
+mod as_of;
 mod clients;
 mod every_answer;
 mod explain;
 mod freshness;
 mod http;
+mod live;
 mod lookups;
 mod panels;
 mod reads;

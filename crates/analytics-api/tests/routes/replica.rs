@@ -1,6 +1,8 @@
 //! Tests of an API on a hot standby: metrics and their explanations, while the primary continues to
 //! count.
 
+use std::io::{BufRead as _, BufReader};
+
 use analytics_db::locks::Lock;
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
@@ -147,4 +149,22 @@ fn a_cursor_from_the_primary_works_on_a_replica_that_has_caught_up() {
     }
     assert_eq!(items, 5);
     drop(standby.replica);
+}
+
+#[test]
+fn a_live_stream_follows_the_replica() {
+    let standby = Standby::start();
+    let client = Client::admin(&standby.api.address);
+    let body = client.open("/api/live", &[]).into_body();
+    let mut lines = BufReader::new(body.into_reader()).lines().map(Result::unwrap);
+    let mut next = || -> Value {
+        let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).unwrap();
+        serde_json::from_str(&data).unwrap()
+    };
+    let before = next();
+    standby.views(5);
+    let after = std::iter::repeat_with(next).find(|event| event["asOf"].as_i64() > before["asOf"].as_i64()).unwrap();
+    let answer = client.answer("/api/metrics/total_views", &[]);
+    let number: i64 = answer.headers()["as-of"].to_str().unwrap().parse().unwrap();
+    assert!(Some(number) >= after["asOf"].as_i64(), "{number} {after}");
 }

@@ -204,6 +204,8 @@ impl MessageBody for Stream {
 mod tests {
     use std::future::poll_fn;
 
+    use actix_web::rt::System;
+
     use super::*;
 
     fn state(as_of: i64) -> LiveState {
@@ -227,45 +229,53 @@ mod tests {
         }
     }
 
-    #[actix_web::test]
-    async fn a_slow_reader_gets_the_latest_state_only() {
-        let live = Live::new(1, state(1));
-        let mut stream = live.join(None).unwrap();
-        assert!(text(&mut stream).await.starts_with("id: 1\ndata: {\"asOf\":1,"));
-        for number in 2..1000 {
-            live.tell(state(number));
-        }
-        assert!(text(&mut stream).await.starts_with("id: 999\n"));
-        assert_eq!(ready(&mut stream).await, Poll::Pending);
+    #[test]
+    fn a_slow_reader_gets_the_latest_state_only() {
+        System::new().block_on(async {
+            let live = Live::new(1, state(1));
+            let mut stream = live.join(None).unwrap();
+            assert!(text(&mut stream).await.starts_with("id: 1\ndata: {\"asOf\":1,"));
+            for number in 2..1000 {
+                live.tell(state(number));
+            }
+            assert!(text(&mut stream).await.starts_with("id: 999\n"));
+            assert_eq!(ready(&mut stream).await, Poll::Pending);
+        });
     }
 
-    #[actix_web::test]
-    async fn time_alone_is_no_news_but_a_new_stream_gets_the_present() {
-        let live = Live::new(2, state(1));
-        let mut first = live.join(None).unwrap();
-        text(&mut first).await;
-        live.tell(LiveState { lag_seconds: Some(30), ..state(1) });
-        assert_eq!(ready(&mut first).await, Poll::Pending);
-        assert!(text(&mut live.join(None).unwrap()).await.contains("\"lagSeconds\":30"));
-        live.tell(LiveState { state: "delayed", ..state(1) });
-        assert!(text(&mut first).await.contains("delayed"));
+    #[test]
+    fn time_alone_is_no_news_but_a_new_stream_gets_the_present() {
+        System::new().block_on(async {
+            let live = Live::new(2, state(1));
+            let mut first = live.join(None).unwrap();
+            text(&mut first).await;
+            live.tell(LiveState { lag_seconds: Some(30), ..state(1) });
+            assert_eq!(ready(&mut first).await, Poll::Pending);
+            assert!(text(&mut live.join(None).unwrap()).await.contains("\"lagSeconds\":30"));
+            live.tell(LiveState { state: "delayed", ..state(1) });
+            assert!(text(&mut first).await.contains("delayed"));
+        });
     }
 
-    #[actix_web::test]
-    async fn places_are_free_again_when_streams_are_dropped() {
-        let live = Live::new(1, state(1));
-        let first = live.join(None).unwrap();
-        assert!(live.join(None).is_none() && live.open() == 1);
-        drop(first);
-        assert!(live.open() == 0 && live.join(None).is_some());
+    #[test]
+    fn places_are_free_again_when_streams_are_dropped() {
+        System::new().block_on(async {
+            let live = Live::new(1, state(1));
+            let first = live.join(None).unwrap();
+            assert!(live.join(None).is_none() && live.open() == 1);
+            drop(first);
+            assert!(live.open() == 0 && live.join(None).is_some());
+        });
     }
 
-    #[actix_web::test]
-    async fn a_stream_that_is_opened_while_the_process_stops_ends_at_once() {
-        let live = Live::new(1, state(1));
-        live.stop();
-        let mut stream = live.join(None).unwrap();
-        assert_eq!(text(&mut stream).await, "event: end\ndata: {\"reason\":\"shutdown\"}\n\n");
-        assert_eq!(ready(&mut stream).await, Poll::Ready(None));
+    #[test]
+    fn a_stream_that_is_opened_while_the_process_stops_ends_at_once() {
+        System::new().block_on(async {
+            let live = Live::new(1, state(1));
+            live.stop();
+            let mut stream = live.join(None).unwrap();
+            assert_eq!(text(&mut stream).await, "event: end\ndata: {\"reason\":\"shutdown\"}\n\n");
+            assert_eq!(ready(&mut stream).await, Poll::Ready(None));
+        });
     }
 }

@@ -11,7 +11,9 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Operation;
 
 use crate::problem::Problem;
+use crate::rates::Rates;
 use crate::settings::{ApiSettings, Mode};
+use crate::telemetry::Telemetry;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +68,18 @@ const fn name(role: &Role) -> &'static str {
     }
 }
 
-/// Rejects a request with 403 before its handler is called, if the caller may not use the route.
+/// Rejects a request before its handler is called: with 429 if the caller sends too many, with 403 if
+/// the caller may not use the route.
 pub(crate) async fn check(
     access: Access,
     principal: Principal,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if let Some(Err(seconds)) = request.app_data::<Data<Rates>>().map(|rates| rates.count(&principal)) {
+        request.app_data::<Data<Telemetry>>().inspect(|telemetry| telemetry.rate_limited.inc());
+        return Err(Problem::rate_limited(seconds).into());
+    }
     if !principal.role.may(access.permission()) {
         return Err(Problem::forbidden().into());
     }

@@ -15,6 +15,7 @@ mod caller;
 mod query;
 mod range;
 mod rankings;
+mod rates;
 
 mod connections;
 
@@ -29,6 +30,7 @@ mod middleware;
 mod routes;
 
 mod completeness;
+mod lines;
 mod links;
 mod openapi;
 mod page;

@@ -1,7 +1,7 @@
 //! `ETag` and `If-None-Match`: a client that already has the response gets 304 without a body.
 
 use actix_web::Error;
-use actix_web::body::{BoxBody, MessageBody, to_bytes_limited};
+use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch, VARY};
@@ -21,7 +21,8 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     let read = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = IfNoneMatch::parse(&request);
     let answer = next.call(request).await?;
-    if !read || answer.status() != StatusCode::OK {
+    // A stream is not held in memory for a tag.
+    if !read || answer.status() != StatusCode::OK || answer.response().body().size() == BodySize::Stream {
         return Ok(answer.map_into_boxed_body());
     }
     let (request, answer) = answer.into_parts();

@@ -129,8 +129,9 @@ pub(crate) async fn list(
         to: query.time("to")?,
     };
     let more = i64::from(limit) + 1;
-    let found =
-        database.read(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
+    let found = database
+        .read_expensive(move |connection| dead_letters::newest(connection, access, &filter, before, more))
+        .await?;
     Ok(Page::of(found, limit, |letter| letter.id.to_string(), |letter| body(&letter)).answer(&request))
 }
 

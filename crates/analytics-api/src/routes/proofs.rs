@@ -71,7 +71,7 @@ pub(crate) async fn list(request: HttpRequest, database: Data<Database>) -> Resu
     let limit = query.limit()?;
     let before: Option<i64> = query.cursor_key()?;
     let more = i64::from(limit) + 1;
-    let found = database.read(move |connection| proofs::newest(connection, before, more)).await?;
+    let found = database.read_expensive(move |connection| proofs::newest(connection, before, more)).await?;
     Ok(Page::of(found, limit, |proof| proof.id.to_string(), body).answer(&request))
 }
 

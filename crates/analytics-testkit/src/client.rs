@@ -61,6 +61,20 @@ impl Client {
     /// If there is no answer.
     #[must_use]
     pub fn answer(&self, path: &str, headers: &[(&str, &str)]) -> Response<String> {
+        text(self.request(path, headers).call(), path)
+    }
+
+    /// Sends a GET with additional headers and returns the answer as soon as its head is there. Its
+    /// body is read by the caller.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[must_use]
+    pub fn open(&self, path: &str, headers: &[(&str, &str)]) -> Response<ureq::Body> {
+        self.request(path, headers).call().expect(path)
+    }
+
+    fn request(&self, path: &str, headers: &[(&str, &str)]) -> ureq::RequestBuilder<ureq::typestate::WithoutBody> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
@@ -68,7 +82,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        text(request.call(), path)
+        request
     }
 
     /// Sends a GET and returns the status and the body.

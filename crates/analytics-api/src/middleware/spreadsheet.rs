@@ -12,7 +12,7 @@ use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderV
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, ResponseError};
 use indexmap::{IndexMap, IndexSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -74,7 +74,7 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
         return if is_made {
             Ok(answer.map_into_boxed_body())
         } else {
-            Err(Problem::invalid_parameter("format", why).into())
+            Ok(answer.into_response(Problem::invalid_parameter("format", why).error_response()))
         };
     }
     let (request, answer) = answer.into_parts();

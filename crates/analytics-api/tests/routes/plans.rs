@@ -308,7 +308,7 @@ fn the_test_finds_faults(server: &Server, database: &Database, tables: &Tables) 
 
 /// The scans of a plan.
 fn brief(node: &Value, depth: usize) -> String {
-    let part = |name: &str| node[name].as_str().unwrap_or_default().to_owned();
+    let part = |name: &str| node[name].as_str().unwrap_or_default().chars().take(200).collect::<String>();
     let inner: String = node["Plans"].as_array().into_iter().flatten().map(|node| brief(node, depth + 1)).collect();
     format!(
         "{}{} {} {} rows {} loops {} removed {} {}\n{inner}",

@@ -2,7 +2,7 @@
 //! [tenant](crate::caller::tenant).
 
 use actix_web::Error;
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -11,7 +11,9 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Operation;
 
 use crate::problem::Problem;
+use crate::rates::Rates;
 use crate::settings::{ApiSettings, Mode};
+use crate::telemetry::Telemetry;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +68,25 @@ const fn name(role: &Role) -> &'static str {
     }
 }
 
-/// Rejects a request with 403 before its handler is called, if the caller may not use the route.
+/// Rejects a request before its handler is called: with 429 if the caller sends too many, with 403 if
+/// the caller may not use the route.
 pub(crate) async fn check(
     access: Access,
     principal: Principal,
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    // Responses, not errors: they pass through the other middleware, which adds headers and measures.
+    if let Some(Err(seconds)) = request.app_data::<Data<Rates>>().map(|rates| rates.count(&principal)) {
+        request.app_data::<Data<Telemetry>>().inspect(|telemetry| telemetry.rate_limited.inc());
+        return Ok(request.error_response(Problem::rate_limited(seconds)));
+    }
     if !principal.role.may(access.permission()) {
-        return Err(Problem::forbidden().into());
+        return Ok(request.error_response(Problem::forbidden()));
     }
     let read_only = request.app_data::<Data<ApiSettings>>().is_none_or(|settings| settings.mode == Mode::ReadOnly);
     if access == Access::Writers && read_only {
-        return Err(Problem::read_only_mode().into());
+        return Ok(request.error_response(Problem::read_only_mode()));
     }
-    next.call(request).await
+    Ok(next.call(request).await?.map_into_boxed_body())
 }

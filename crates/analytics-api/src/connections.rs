@@ -22,6 +22,8 @@ pub(crate) const APPLICATION: &str = "analytics-api";
 pub(crate) enum Failed {
     /// The database is unavailable or did not answer in time. A later attempt may succeed.
     Unavailable(String),
+    /// All slots for expensive reads were taken. A later attempt may succeed.
+    Busy(String),
     /// A failure that should not happen. Trying again does not help.
     Unexpected(String),
 }
@@ -36,19 +38,28 @@ impl Failed {
     /// Logs the failure. Called once per failure, even if several requests fail because of it.
     pub(crate) fn log(&self) {
         match self {
-            Self::Unavailable(why) => log::warn!("requests failed: {why}"),
+            Self::Unavailable(why) | Self::Busy(why) => log::warn!("requests failed: {why}"),
             Self::Unexpected(why) => log::error!("requests failed: {why}"),
         }
     }
 }
 
-/// A share of the pool's limit, held until the work ends or is abandoned.
-struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+/// The right to run one expensive read: one that may take seconds, such as a list over the event
+/// log. At most half of the connections serve such reads at a time, so that the others stay free for
+/// the panels.
+pub(crate) struct Slot(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit);
+
+/// What work holds of the pool: a connection and, if it is an expensive read, its slot.
+type Held = (OwnedSemaphorePermit, Option<Slot>);
+
+/// A share of the pool's limits, held until the work ends or is abandoned. A client that goes away
+/// does not free it: the statement may still run.
+struct Place(Arc<Mutex<Option<Held>>>);
 
 impl Place {
-    /// Takes the permit out, or returns `None` if it was taken out before. Dropping the permit
-    /// frees the place for others.
-    fn give_up(&self) -> Option<OwnedSemaphorePermit> {
+    /// Takes the share out, or returns `None` if it was taken out before. Dropping it frees the
+    /// place for others.
+    fn give_up(&self) -> Option<Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -59,18 +70,31 @@ pub(crate) struct Connections {
     url: DatabaseUrl,
     most: u32,
     free: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     /// A stack: the connection that was used most recently is used next.
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Connections {
     pub(crate) fn new(url: DatabaseUrl, most: u32) -> Self {
-        let free = Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS));
-        Self { url, most, free: Arc::new(free), idle: Arc::default() }
+        let permits = |count| Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { url, most, free: permits(most), slots: permits((most / 2).max(1)), idle: Arc::default() }
+    }
+
+    /// Waits for a slot for an expensive read. The requests that wait get theirs in the order of
+    /// their arrival.
+    ///
+    /// # Errors
+    /// [`Failed::Busy`] if no slot becomes free within `at_most`.
+    pub(crate) async fn slot(&self, at_most: Duration) -> Result<Slot, Failed> {
+        match timeout(at_most, Arc::clone(&self.slots).acquire_owned()).await {
+            Ok(slot) => slot.map(Slot).map_err(|error| Failed::Unexpected(error.to_string())),
+            Err(_) => Err(Failed::Busy(format!("other expensive reads took all slots for {at_most:?}"))),
+        }
     }
 
     /// Runs `work` with a connection, on a thread that may block, and returns its result. Waits at
-    /// most `at_most`, including the wait for a free connection.
+    /// most `at_most`, including the wait for a free connection. An expensive read needs a `slot`.
     ///
     /// `begin` is called with the connection before `work`, and `end` after `work` has succeeded.
     /// If `begin` finds an idle connection broken, another connection is used.
@@ -80,6 +104,7 @@ impl Connections {
     pub(crate) async fn lend<T: Send + 'static>(
         &self,
         at_most: Duration,
+        slot: Option<Slot>,
         begin: impl Fn(&mut Connection) -> Result<(), DbError> + Send + 'static,
         work: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
         end: impl FnOnce(&mut Connection) + Send + 'static,
@@ -87,7 +112,8 @@ impl Connections {
         let late = || Failed::Unavailable(format!("the database did not answer within {at_most:?}"));
         let until = Instant::now() + at_most;
         let Ok(place) = timeout(at_most, Arc::clone(&self.free).acquire_owned()).await else { return Err(late()) };
-        let place = Place(Arc::new(Mutex::new(Some(place.map_err(|error| Failed::Unexpected(error.to_string()))?))));
+        let held = (place.map_err(|error| Failed::Unexpected(error.to_string()))?, slot);
+        let place = Place(Arc::new(Mutex::new(Some(held))));
         let (lent, kept) = (self.clone(), Place(Arc::clone(&place.0)));
         let blocking = spawn_blocking(move || {
             let begun = lent.begun(begin);

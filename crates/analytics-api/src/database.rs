@@ -17,7 +17,7 @@ use analytics_db::{Connection, DbError, usable};
 use analytics_process::probes::Readiness;
 use chrono::{DateTime, Utc};
 
-use crate::connections::{Connections, Failed};
+use crate::connections::{Connections, Failed, Slot};
 use crate::lookups::Lookups;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
@@ -132,19 +132,47 @@ impl Database {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, Problem> {
-        answered(self.read_on(&self.connections, self.reading.statement_timeout + PATIENCE, read).await)
+        answered(self.read_on(&self.connections, self.reading.statement_timeout + PATIENCE, None, read).await)
     }
 
-    /// The same, with the number of the last batch that the snapshot includes.
+    /// Waits for a slot for an expensive read, at most as long as a statement may take.
+    pub(crate) async fn slot(&self) -> Result<Slot, Problem> {
+        answered(self.connections.slot(self.reading.statement_timeout).await)
+    }
+
+    /// Runs a `read` that may take seconds. The same as [`Self::read`], with a slot.
+    pub(crate) async fn read_in<T: Send + 'static>(
+        &self,
+        slot: Slot,
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let at_most = self.reading.statement_timeout + PATIENCE;
+        answered(self.read_on(&self.connections, at_most, Some(slot), read).await)
+    }
+
+    /// Waits for a slot and runs a `read` that may take seconds.
+    pub(crate) async fn read_expensive<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let slot = self.slot().await?;
+        self.read_in(slot, read).await
+    }
+
+    /// Runs a `read`, and returns the number of the last batch that its snapshot includes as well.
     pub(crate) async fn read_as_of<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<(T, i64), Problem> {
-        self.read(|connection| {
-            let (number, _) = watermark(connection)?;
-            Ok((read(connection)?, number))
-        })
-        .await
+        self.read(|connection| with_number(connection, read)).await
+    }
+
+    /// The same for an expensive read.
+    pub(crate) async fn read_expensive_as_of<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<(T, i64), Problem> {
+        self.read_expensive(|connection| with_number(connection, read)).await
     }
 
     /// Runs `write`, which begins and commits its own transactions.
@@ -153,7 +181,7 @@ impl Database {
         write: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, Problem> {
         let at_most = Duration::from_secs(STATEMENT_SECONDS) + PATIENCE;
-        answered(self.connections.lend(at_most, test, write, |_| {}).await)
+        answered(self.connections.lend(at_most, None, test, write, |_| {}).await)
     }
 
     /// The same, with the number of a batch up to which everything is counted that `write` counted.
@@ -172,8 +200,8 @@ impl Database {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, String> {
-        self.read_on(&self.looking, LOOK, read).await.map_err(|failed| match failed {
-            Failed::Unavailable(why) | Failed::Unexpected(why) => why,
+        self.read_on(&self.looking, LOOK, None, read).await.map_err(|failed| match failed {
+            Failed::Unavailable(why) | Failed::Busy(why) | Failed::Unexpected(why) => why,
         })
     }
 
@@ -181,10 +209,11 @@ impl Database {
         &self,
         connections: &Connections,
         at_most: Duration,
+        slot: Option<Slot>,
         read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, Failed> {
         let reading = self.reading;
-        connections.lend(at_most, move |connection| reading.begin(connection), read, end).await
+        connections.lend(at_most, slot, move |connection| reading.begin(connection), read, end).await
     }
 
     /// Returns a metric and the number of the last batch that it includes, or `None` if it was never
@@ -266,6 +295,15 @@ fn look_at(connection: &mut Connection, business: Business) -> Result<Look, DbEr
     let (reports, time) = freshness::reports(connection)?;
     let (number, _) = watermark(connection)?;
     Ok(Ok((Checked { reports, number: Some(number), is_last: true }, time)))
+}
+
+/// Runs `read`, and returns the number of the last batch that its snapshot includes as well.
+fn with_number<T>(
+    connection: &mut Connection,
+    read: impl FnOnce(&mut Connection) -> Result<T, DbError>,
+) -> Result<(T, i64), DbError> {
+    let (number, _) = watermark(connection)?;
+    Ok((read(connection)?, number))
 }
 
 fn answered<T>(answer: Result<T, Failed>) -> Result<T, Problem> {

@@ -16,6 +16,7 @@ mod caller;
 mod query;
 mod range;
 mod rankings;
+mod rates;
 
 mod connections;
 
@@ -31,6 +32,7 @@ mod middleware;
 mod routes;
 
 mod completeness;
+mod lines;
 mod links;
 mod openapi;
 mod page;

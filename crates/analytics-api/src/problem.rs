@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::connections::Failed;
 
 /// Each code with its status and its meaning. The meaning of a code never changes.
-pub(crate) const CODES: [(&str, StatusCode, &str); 17] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 19] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -45,6 +45,11 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 17] = [
         "The body is larger than 64 KiB, or than 4 MiB in a replay of one dead letter",
     ),
     (
+        RATE_LIMITED,
+        StatusCode::TOO_MANY_REQUESTS,
+        "The user of the token has sent too many requests; try again after `Retry-After` seconds",
+    ),
+    (
         INTERNAL_ERROR,
         StatusCode::INTERNAL_SERVER_ERROR,
         "A failure that should not happen; the log of the service has the cause",
@@ -58,6 +63,11 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 17] = [
         TOO_MANY_STREAMS,
         StatusCode::SERVICE_UNAVAILABLE,
         "As many live streams are open as this process serves; poll, or try again after `Retry-After` seconds",
+    ),
+    (
+        BUSY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many expensive reads or streams are running; try again after `Retry-After` seconds",
     ),
 ];
 
@@ -75,9 +85,11 @@ const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const NUMBER_CHANGED: &str = "number_changed";
 const BODY_TOO_LARGE: &str = "body_too_large";
+const RATE_LIMITED: &str = "rate_limited";
 const INTERNAL_ERROR: &str = "internal_error";
 const DATABASE_UNAVAILABLE: &str = "database_unavailable";
 const TOO_MANY_STREAMS: &str = "too_many_streams";
+const BUSY: &str = "busy";
 
 /// Value of the `Retry-After` header of every 503, in seconds.
 const RETRY_AFTER: u64 = 2;
@@ -90,6 +102,8 @@ pub(crate) struct Problem {
     parameter: Option<String>,
     /// Value of the `Allow` header.
     allow: Option<String>,
+    /// Value of the `Retry-After` header, in seconds, of a 429.
+    retry_after: Option<u64>,
 }
 
 /// Details of an error (RFC 9457).
@@ -124,11 +138,22 @@ pub(crate) enum Failures {
     /// The role of the caller does not permit this, or this process is in read-only mode
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(ProblemBody),
+    /// The user of the token has sent too many requests
+    #[response(
+        status = 429,
+        content_type = "application/problem+json",
+        headers(("Retry-After" = u64, description = "Seconds after which to try again"))
+    )]
+    RateLimited(ProblemBody),
     /// A failure that should not happen
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(ProblemBody),
-    /// The database is unavailable or did not answer in time
-    #[response(status = 503, content_type = "application/problem+json")]
+    /// The database is unavailable or did not answer in time, or too many expensive reads are running
+    #[response(
+        status = 503,
+        content_type = "application/problem+json",
+        headers(("Retry-After" = u64, description = "Seconds after which to try again"))
+    )]
     Unavailable(ProblemBody),
 }
 
@@ -165,7 +190,7 @@ pub(crate) struct Unchanged;
 
 impl Problem {
     fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), parameter: None, allow: None }
+        Self { code, detail: detail.into(), parameter: None, allow: None, retry_after: None }
     }
 
     /// An invalid parameter. `detail` says what it must be.
@@ -239,6 +264,17 @@ impl Problem {
         Self::new(TOO_MANY_STREAMS, format!("{most} live streams are open already: poll, or try again"))
     }
 
+    /// A caller that sends too many requests, and after how many seconds it may send another one.
+    pub(crate) fn rate_limited(retry_after: u64) -> Self {
+        let problem = Self::new(RATE_LIMITED, format!("too many requests: try again after {retry_after} s"));
+        Self { retry_after: Some(retry_after), ..problem }
+    }
+
+    /// An expensive read or a stream, while too many others are running.
+    pub(crate) fn busy() -> Self {
+        Self::new(BUSY, "too many expensive reads are running; try again")
+    }
+
     pub(crate) fn internal_error() -> Self {
         Self::new(INTERNAL_ERROR, "the service failed unexpectedly; its log has the cause")
     }
@@ -247,6 +283,7 @@ impl Problem {
     pub(crate) fn of_failure(failed: &Failed) -> Self {
         match failed {
             Failed::Unavailable(_) => Self::database_unavailable(),
+            Failed::Busy(_) => Self::busy(),
             Failed::Unexpected(_) => Self::internal_error(),
         }
     }
@@ -287,8 +324,9 @@ impl ResponseError for Problem {
         if let Some(allow) = self.allow.as_deref() {
             answer.insert_header((ALLOW, allow));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.insert_header((RETRY_AFTER_HEADER, RETRY_AFTER));
+        let retry_after = if status == StatusCode::SERVICE_UNAVAILABLE { Some(RETRY_AFTER) } else { self.retry_after };
+        if let Some(seconds) = retry_after {
+            answer.insert_header((RETRY_AFTER_HEADER, seconds));
         }
         answer.content_type("application/problem+json").body(
             serde_json::to_string(&ProblemBody {

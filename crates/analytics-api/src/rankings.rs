@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use analytics_core::calendar::Calendar;
+use analytics_db::Connection;
 use analytics_db::read::rankings::{Question, Ranking, ranking};
-use tokio::sync::Semaphore;
 
 use crate::database::Database;
 use crate::problem::Problem;
@@ -17,22 +17,14 @@ const FRESH: Duration = Duration::from_secs(20);
 const KEPT: Duration = Duration::from_secs(300);
 /// The most rankings that are kept.
 const MOST: usize = 64;
-/// How many rankings are read at a time, so that they leave the database to other requests.
-const AT_ONCE: usize = 2;
 
 /// A ranking, and when it was read.
 type Kept = (Instant, Arc<Ranking>);
 
 /// The rankings of this process.
+#[derive(Default)]
 pub(crate) struct Rankings {
     kept: Mutex<HashMap<Question, Vec<Kept>>>,
-    reading: Semaphore,
-}
-
-impl Default for Rankings {
-    fn default() -> Self {
-        Self { kept: Mutex::default(), reading: Semaphore::new(AT_ONCE) }
-    }
 }
 
 impl Rankings {
@@ -46,13 +38,19 @@ impl Rankings {
         if let Some(kept) = self.kept(question, |read, _| read.elapsed() < FRESH) {
             return Ok(kept);
         }
-        let _turn = self.reading.acquire().await.map_err(|_| Problem::internal_error())?;
-        // Another request may have read it meanwhile.
-        if let Some(kept) = self.kept(question, |read, _| read.elapsed() < FRESH) {
-            return Ok(kept);
-        }
         let asked = question.clone();
-        let read = Arc::new(database.read(move |connection| ranking(connection, &asked, calendar)).await?);
+        let read = move |connection: &mut Connection| ranking(connection, &asked, calendar);
+        let read = if question.is_of_one_vendor() {
+            database.read(read).await?
+        } else {
+            let slot = database.slot().await?;
+            // Another request may have read it meanwhile.
+            if let Some(kept) = self.kept(question, |read, _| read.elapsed() < FRESH) {
+                return Ok(kept);
+            }
+            database.read_in(slot, read).await?
+        };
+        let read = Arc::new(read);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, rankings| {
             rankings.retain(|(read, _)| read.elapsed() < KEPT);

@@ -15,11 +15,13 @@ use analytics_process::shutdown::Shutdown;
 use utoipa_swagger_ui::Config;
 
 use crate::database::Database;
+use crate::lines::Streams;
 use crate::live::{Live, LiveState};
 use crate::middleware::{conditional, fresh, request_id, spreadsheet};
 use crate::openapi;
 use crate::problem::Problem;
 use crate::rankings::Rankings;
+use crate::rates::Rates;
 use crate::routes::{self, nowhere};
 use crate::settings::ApiSettings;
 use crate::telemetry::{Telemetry, measure};
@@ -43,7 +45,9 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let live = Data::new(Live::new(settings.live_connections, LiveState::of(&database)));
     let telemetry = Telemetry::new(&database, &live)?;
     let (bind, keep_alive) = (settings.bind, settings.keep_alive);
-    let rankings = Data::new(Rankings::default());
+    let (rankings, rates) = (Data::new(Rankings::default()), Data::new(Rates::new(settings.rate_limit)));
+    let streams = Streams::default();
+    let running_streams = streams.clone();
     rt::System::new().block_on(async move {
         let (watched, watched_settings, told) = (database.clone(), settings.clone(), live.clone());
         let app = move || {
@@ -58,6 +62,8 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(Data::new(settings.clone()))
                 .app_data(rankings.clone())
                 .app_data(live.clone())
+                .app_data(rates.clone())
+                .app_data(Data::new(streams.clone()))
                 .app_data(Data::new(settings.verifier.clone()))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))
@@ -94,7 +100,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
             .map_err(|error| anyhow::anyhow!("cannot listen on {bind}: {error}"))?
             .run();
         log::info!("listening on {bind}");
-        stop_when_asked(server.handle(), told.clone(), shutdown.clone())?;
+        stop_when_asked(server.handle(), told.clone(), running_streams, shutdown.clone())?;
         let (handle, vitals) = (server.handle(), watched.clone());
         rt::spawn(async move { vitals.watch_vitals().await });
         let unusable = Arc::new(OnceLock::new());
@@ -117,11 +123,13 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
 }
 
 /// Stops the server when the process is told to stop.
-fn stop_when_asked(server: ServerHandle, live: Data<Live>, shutdown: Shutdown) -> io::Result<()> {
+fn stop_when_asked(server: ServerHandle, live: Data<Live>, streams: Streams, shutdown: Shutdown) -> io::Result<()> {
     thread::Builder::new().name("stopper".into()).spawn(move || {
         while !shutdown.wait(Duration::from_secs(3600)) {}
-        // The server waits for its responses, and a live stream has no end of its own.
+        // The server waits for its responses: a live stream has no end of its own, and a list may take
+        // any time.
         live.stop();
+        streams.stop();
         // The server stops even if the returned future is not awaited.
         drop(server.stop(true));
     })?;
@@ -133,7 +141,7 @@ fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "HEAD", "POST", "DELETE"])
         .allowed_headers(["authorization", "content-type", "if-none-match", "x-request-id"])
-        .expose_headers(["etag", "link", "as-of", "data-as-of", "data-lag-seconds", "x-request-id"])
+        .expose_headers(["as-of", "etag", "link", "data-as-of", "data-lag-seconds", "retry-after", "x-request-id"])
         .max_age(3600);
     origins.iter().fold(cors, |cors, origin| match origin.as_str() {
         "*" => cors.allow_any_origin(),

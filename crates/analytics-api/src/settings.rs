@@ -1,6 +1,7 @@
 //! The validated settings of the API.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use analytics_core::business::Business;
@@ -19,6 +20,15 @@ pub enum Mode {
     ReadWrite,
 }
 
+/// How many requests a caller may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many requests it earns in a minute.
+    pub per_minute: NonZeroU32,
+    /// How many it may save up, and then send at once.
+    pub burst: NonZeroU32,
+}
+
 /// The settings of the API.
 #[derive(Clone)]
 pub struct ApiSettings {
@@ -30,6 +40,8 @@ pub struct ApiSettings {
     pub pool_size: u32,
     /// How long a statement may take.
     pub statement_timeout: Duration,
+    /// How many requests each caller may send; `None` for any number.
+    pub rate_limit: Option<RateLimit>,
     /// How long an idle connection of a client is kept open.
     pub keep_alive: Duration,
     /// Maximum number of live streams.
@@ -69,6 +81,7 @@ impl ApiSettings {
                 1..=600_000,
                 "milliseconds",
             )?),
+            rate_limit: rate_limit(settings)?,
             keep_alive: Duration::from_secs(settings.number("API_KEEP_ALIVE_SECONDS", 0..=3600, "seconds")?),
             live_connections: settings.number("API_LIVE_CONNECTIONS", 0..=20_000, "connections")?,
             bind: settings.parse("API_BIND", |bind| {
@@ -87,6 +100,13 @@ impl ApiSettings {
             decoder: settings.decoder()?,
         })
     }
+}
+
+fn rate_limit(settings: &Settings) -> Result<Option<RateLimit>, SettingsError> {
+    let per_minute = settings.number("API_RATE_LIMIT", 0..=1_000_000, "requests per minute")?;
+    let burst = settings.number("API_RATE_BURST", 1..=1_000_000, "requests")?;
+    let limit = NonZeroU32::new(per_minute).zip(NonZeroU32::new(burst));
+    Ok(limit.map(|(per_minute, burst)| RateLimit { per_minute, burst }))
 }
 
 fn list(text: &str) -> Vec<String> {

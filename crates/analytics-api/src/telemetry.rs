@@ -14,7 +14,7 @@ use analytics_process::transactions::TransactionSeconds;
 use chrono::{DateTime, Utc};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::database::Database;
 use crate::live::Live;
@@ -24,6 +24,8 @@ use crate::live::Live;
 pub(crate) struct Telemetry {
     pub(crate) registry: Registry,
     requests: HistogramVec,
+    /// Requests that were refused because their caller had sent too many.
+    pub(crate) rate_limited: IntCounter,
 }
 
 impl Telemetry {
@@ -35,13 +37,18 @@ impl Telemetry {
             &["route", "status"],
         )?;
         registry.register(Box::new(requests.clone()))?;
+        let rate_limited = IntCounter::new(
+            "analytics_api_rate_limited_total",
+            "Requests that were refused because their caller had sent more than API_RATE_LIMIT",
+        )?;
+        registry.register(Box::new(rate_limited.clone()))?;
         registry.register(Box::new(PoolCollector::new(database.clone())?))?;
         registry.register(Box::new(LiveCollector::new(live.clone())?))?;
         registry.register(Box::new(VitalsCollector::new(database.clone())?))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let seconds = TransactionSeconds::register(&registry, "analytics_api_transaction_seconds")?;
         transactions::observe(move |over| seconds.observe(over.name, over.outcome.name(), over.took));
-        Ok(Self { registry, requests })
+        Ok(Self { registry, requests, rate_limited })
     }
 }
 

@@ -291,6 +291,13 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Returns what it has logged since its last start.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.directory.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Stops it by SIGQUIT, like a crash: nothing is flushed and every connection breaks.
     ///
     /// # Panics

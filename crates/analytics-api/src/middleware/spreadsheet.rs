@@ -1,10 +1,10 @@
-//! `format=csv`, or `Accept: text/csv`: the items or buckets of an answer as CSV (RFC 4180).
+//! `format=csv`, or `Accept: text/csv`: the items or buckets of an answer as CSV (RFC 4180). For
+//! `format=ndjson`, or `Accept: application/x-ndjson`, see [`lines`](crate::lines).
 //!
 //! The rows are made of the JSON that the route answers, so both say the same. Objects become
 //! columns such as `counts.order.created`; payloads and arrays stay JSON, in one cell. Cells that a
 //! spreadsheet would run as a formula begin with an apostrophe.
 
-use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes_limited};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
@@ -12,6 +12,7 @@ use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderV
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, ResponseError};
 use indexmap::{IndexMap, IndexSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,10 +21,21 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, OpenApi, RefOr};
 
 use super::conditional::LARGEST;
+use crate::lines::{AsLines, NDJSON};
 use crate::problem::Problem;
 
 /// The media type of CSV.
 const CSV: &str = "text/csv";
+/// The values of `format`.
+const FORMATS: [&str; 3] = ["json", "csv", "ndjson"];
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Csv,
+    Lines,
+}
 
 /// A row of an answer, with its fields in the order of the answer.
 type Row = IndexMap<String, Box<RawValue>>;
@@ -42,11 +54,28 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let asked = if is_read { take_format(&mut request)? } else { None };
     let accepted = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let is_accepted = accepted.is_some_and(|accept| accept.trim().eq_ignore_ascii_case(CSV));
-    let is_csv = is_read && asked.unwrap_or(is_accepted);
+    let accepts = |media: &str| is_read && accepted.is_some_and(|accept| accept.trim().eq_ignore_ascii_case(media));
+    let format = match asked {
+        Some(format) => format,
+        None if accepts(CSV) => Format::Csv,
+        None if accepts(NDJSON) => Format::Lines,
+        None => Format::Json,
+    };
+    if format == Format::Lines {
+        request.extensions_mut().insert(AsLines);
+    }
     let answer = next.call(request).await?;
-    if !is_csv || answer.status() != StatusCode::OK {
+    if format == Format::Json || answer.status() != StatusCode::OK {
         return Ok(answer.map_into_boxed_body());
+    }
+    if format == Format::Lines {
+        let is_made = answer.headers().get(CONTENT_TYPE).is_some_and(|made| made == NDJSON);
+        let why = "must be json or csv: this answer is not available as NDJSON";
+        return if is_made {
+            Ok(answer.map_into_boxed_body())
+        } else {
+            Ok(answer.into_response(Problem::invalid_parameter("format", why).error_response()))
+        };
     }
     if answer.response().body().size() == BodySize::Stream {
         return Err(Problem::invalid_parameter("format", "must not be given: this answer is a stream").into());
@@ -72,16 +101,17 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(csv))))
 }
 
-/// Takes `format` out of the query, so that routes need not know it. Returns whether it is CSV.
-fn take_format(request: &mut ServiceRequest) -> Result<Option<bool>, Problem> {
+/// Takes `format` out of the query, so that routes need not know it.
+fn take_format(request: &mut ServiceRequest) -> Result<Option<Format>, Problem> {
     let query = request.query_string();
     let (given, kept): (Vec<&str>, Vec<&str>) =
         query.split('&').partition(|pair| *pair == "format" || pair.starts_with("format="));
-    let is_csv = match given.as_slice() {
+    let format = match given.as_slice() {
         [] => return Ok(None),
-        ["format=json"] => false,
-        ["format=csv"] => true,
-        _ => return Err(Problem::invalid_parameter("format", "must be json or csv, and given only once")),
+        ["format=json"] => Format::Json,
+        ["format=csv"] => Format::Csv,
+        ["format=ndjson"] => Format::Lines,
+        _ => return Err(Problem::invalid_parameter("format", "must be json, csv or ndjson, and given only once")),
     };
     let path = match kept.join("&") {
         rest if rest.is_empty() => request.path().to_owned(),
@@ -92,7 +122,7 @@ fn take_format(request: &mut ServiceRequest) -> Result<Option<bool>, Problem> {
     if let Ok(uri) = Uri::from_parts(parts) {
         request.head_mut().uri = uri;
     }
-    Ok(Some(is_csv))
+    Ok(Some(format))
 }
 
 /// Writes rows. The columns are those of all rows, in the order in which they first occur.
@@ -152,12 +182,19 @@ pub(crate) fn describe_csv(document: &mut OpenApi) {
         }
         let text = || ObjectBuilder::new().schema_type(Type::String);
         let csv = ContentBuilder::new().schema(Some(text())).build();
+        let has_lines = answer.content.contains_key(NDJSON);
         answer.content.insert(CSV.to_owned(), RefOr::T(csv));
         let format = ParameterBuilder::new()
             .name("format")
             .parameter_in(ParameterIn::Query)
-            .description(Some("`json` (the default), or `csv` for the items or buckets alone"))
-            .schema(Some(text().enum_values(Some(["json", "csv"]))))
+            .description(Some(if has_lines {
+                "`json` (the default), `csv` for the items of a page, or `ndjson` for all items, one per line"
+            } else {
+                "`json` (the default), or `csv` for the items or buckets alone"
+            }))
+            .schema(Some(
+                text().enum_values(Some(FORMATS.into_iter().filter(|format| has_lines || *format != "ndjson"))),
+            ))
             .build();
         operation.parameters.get_or_insert_default().push(RefOr::T(format));
     }

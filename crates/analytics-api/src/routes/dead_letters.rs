@@ -131,8 +131,9 @@ pub(crate) async fn list(
         to: query.time("to")?,
     };
     let more = i64::from(limit) + 1;
-    let (found, as_of) =
-        database.read_as_of(move |connection| dead_letters::newest(connection, access, &filter, before, more)).await?;
+    let (found, as_of) = database
+        .read_expensive_as_of(move |connection| dead_letters::newest(connection, access, &filter, before, more))
+        .await?;
     Ok(Page::of(found, limit, |letter| letter.id.to_string(), |letter| body(&letter)).answer(&request, as_of))
 }
 

@@ -3,9 +3,9 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
-use analytics_db::RawJson;
-use analytics_db::read::AsOf;
-use analytics_db::read::events::{self, EventFilter, LoggedEvent};
+use analytics_db::read::events::{self, EventFilter, EventPage as Found, LoggedEvent};
+use analytics_db::read::{AsOf, EventLogAccess, NotAsOf};
+use analytics_db::{Connection, DbError, RawJson};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_auth::Principal;
@@ -16,8 +16,9 @@ use super::metrics::LONGEST;
 use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
+use crate::lines::{self, Lines, Source, Start, Streams, not_as_of};
 use crate::page::Page;
-use crate::problem::{Failures, NotFound, Problem, Unchanged};
+use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 
 /// A logged event.
@@ -48,6 +49,10 @@ type NumberedEvent = Numbered<EventBody>;
 ///
 /// In descending order of event time. Pages are consistent while new events arrive: no event is on
 /// two pages, and no event is missing that was logged when the first page was read.
+///
+/// As NDJSON, all matching events are streamed, one per line, as of the number in the header `As-Of`.
+/// A response that is cut off continues with the id of its last whole line as `cursor`, and that
+/// number as `asOf`.
 #[utoipa::path(
     get, path = "/api/events", operation_id = "listEvents", tag = "events", security(("bearer" = [])),
     params(
@@ -63,37 +68,80 @@ type NumberedEvent = Numbered<EventBody>;
          min_length = 1, max_length = 64),
         ("from" = Option<DateTime<Utc>>, Query, description = "Only events that happened at this time or later"),
         ("to" = Option<DateTime<Utc>>, Query, description = "Only events that happened before this time"),
+        ("asOf" = Option<i64>, Query, description = "`asOf` of an answer: only events that it includes", minimum = 0),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
+        ("cursor" = Option<String>, Query,
+         description = "`nextCursor` of the previous page; for NDJSON the id of the last line"),
     ),
-    responses((status = 200, description = "A page of events", body = EventPage), Unchanged, Failures)
+    responses(
+        (status = 200, description = "A page of events", content((EventPage = "application/json"), (String = "application/x-ndjson"))),
+        Unchanged, Failures, Changed
+    )
 )]
 pub(crate) async fn list(
     principal: Principal,
     request: HttpRequest,
     database: Data<Database>,
+    streams: Data<Streams>,
 ) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
-    let names = ["type", "userId", "productId", "vendorId", "from", "to", "limit", "cursor"];
+    let names = ["type", "userId", "productId", "vendorId", "from", "to", "asOf", "limit", "cursor"];
     let query = Query::of(&request, &names, &[])?;
-    let limit = query.limit()?;
-    let filter = EventFilter {
+    let mut filter = EventFilter {
         event_type: query.text("type", LONGEST)?,
         user: query.text("userId", MAX_PLAIN_CHARS)?,
         product: query.text("productId", MAX_ENCODED_CHARS)?,
         vendor: query.text("vendorId", MAX_ENCODED_CHARS)?,
         from: query.time("from")?,
         to: query.time("to")?,
-        before: query.cursor_key()?,
+        before: None,
     };
-    let (found, as_of) = database
-        .read(move |connection| {
-            let as_of = AsOf::latest(connection)?;
-            Ok((events::newest(connection, access, &as_of, &filter, limit.into())?, as_of.number))
-        })
-        .await?;
+    if lines::asked(&request) {
+        let start = Start::of(&query)?;
+        return streams.answer(&request, start, Log { database, access, filter }).await;
+    }
+    filter.before = query.cursor_key()?;
+    let (limit, as_of) = (query.limit()?, query.optional("asOf", lines::number)?);
+    let found =
+        database.read_expensive(move |connection| page(connection, access, &filter, as_of, limit.into())).await?;
+    let (as_of, found) = found.map_err(not_as_of)?;
     let next = found.next.map(|id| id.to_string());
     Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request, as_of))
+}
+
+/// Reads a page as of a batch, without one as of the last. Returns the batch's number as well.
+fn page(
+    connection: &mut Connection,
+    access: EventLogAccess,
+    filter: &EventFilter,
+    as_of: Option<i64>,
+    limit: usize,
+) -> Result<Result<(i64, Found), NotAsOf>, DbError> {
+    let as_of = match as_of {
+        Some(number) => AsOf::at(connection, number)?,
+        None => Ok(AsOf::latest(connection)?),
+    };
+    let as_of = match as_of {
+        Ok(as_of) => as_of,
+        Err(why) => return Ok(Err(why)),
+    };
+    Ok(Ok((as_of.number, events::newest(connection, access, &as_of, filter, limit)?)))
+}
+
+/// The event log as a list to stream.
+struct Log {
+    database: Data<Database>,
+    access: EventLogAccess,
+    filter: EventFilter,
+}
+
+impl Source for Log {
+    async fn page(&self, start: Start, limit: usize) -> Result<(i64, Lines), Problem> {
+        let (access, filter) = (self.access, EventFilter { before: start.after, ..self.filter.clone() });
+        let read = move |connection: &mut Connection| page(connection, access, &filter, start.as_of, limit);
+        let (as_of, found) = self.database.read_expensive(read).await?.map_err(not_as_of)?;
+        Ok((as_of, Lines::of(found.events.into_iter().map(body), found.next)?))
+    }
 }
 
 /// Get an event

@@ -6,7 +6,7 @@ use analytics_core::business::Business;
 use analytics_core::period::Span;
 use analytics_db::read::explain::{Explanation, Selection, explain};
 use analytics_db::read::series::{of_all_days, series};
-use analytics_db::read::{AsOf, NotAsOf, ReadableMetric, metrics};
+use analytics_db::read::{AsOf, NotAsOf, ReadableMetric, Tenant, metrics};
 use analytics_db::tables::batches::number_at;
 use analytics_db::{Connection, DbError};
 use chrono::{DateTime, Utc};
@@ -22,6 +22,7 @@ use super::series::{Components, finest, value};
 use crate::as_of;
 use crate::caller;
 use crate::database::Database;
+use crate::lines::{self, Lines, Source, Start, Streams, not_as_of};
 use crate::page::{encode, linked};
 use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
@@ -72,7 +73,9 @@ struct Cursor {
 /// in `metadata`. All pages show the data as of the first page. If that data cannot be read, a
 /// later page is 409 `number_changed`: request the first page again. This happens if logged events
 /// were given vendors since, if too many batches were counted since, or on a replica that is
-/// behind. Sellers see their own metrics, and their own lines of orders; sellers and support see
+/// behind. As NDJSON, for admins, all events are streamed, one per line, as of the number in the
+/// header `As-Of`; a response that is cut off continues with the id of its last whole line as
+/// `cursor`, and that number as `asOf`. Sellers see their own metrics, and their own lines of orders; sellers and support see
 /// neither buyers nor payloads. A `/` in a type is written `%2F`.
 #[utoipa::path(
     get, path = "/api/metrics/{type}/events", operation_id = "explainMetric", tag = "metrics", security(("bearer" = [])),
@@ -83,9 +86,13 @@ struct Cursor {
         ("asOf" = Option<i64>, Query, description = "`asOf` of an answer: only events that it includes", minimum = 0),
         ("countedAfter" = Option<String>, Query, description = "Only events that were counted after this number or time"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
+        ("cursor" = Option<String>, Query,
+         description = "`nextCursor` of the previous page; for NDJSON the id of the last line"),
     ),
-    responses((status = 200, description = "A page of events", body = ExplanationPage), Unchanged, Failures, NotFound, Changed)
+    responses(
+        (status = 200, description = "A page of events", content((ExplanationPage = "application/json"), (String = "application/x-ndjson"))),
+        Unchanged, Failures, NotFound, Changed
+    )
 )]
 pub(crate) async fn list(
     principal: Principal,
@@ -93,9 +100,14 @@ pub(crate) async fn list(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
+    streams: Data<Streams>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
     let query = Query::of(&request, &["from", "to", "asOf", "countedAfter", "limit", "cursor"], &[])?;
+    if lines::asked(&request) {
+        let source = Events::of(&query, &path, tenant, database, settings)?;
+        return streams.answer(&request, Start::of(&query)?, source).await;
+    }
     let (limit, cursor) = (query.limit()?, query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?);
     let mut named = path.into_inner();
     if let Some(cursor) = &cursor
@@ -108,20 +120,10 @@ pub(crate) async fn list(
     if cursor.as_ref().is_some_and(|cursor| cursor.r#type != metric.as_str()) {
         return Err(Problem::invalid_parameter("cursor", "must be a cursor for this metric"));
     }
-    let asked = Asked {
-        span: range::span(&query, settings.business.calendar, database.now(), finest(&metric))?,
-        as_of: query.optional("asOf", number)?,
-        counted_after: query.optional("countedAfter", moment)?,
-        limit: limit.into(),
-    };
+    let asked = Asked::of(&query, &metric, &database, &settings, limit.into())?;
     let (r#type, business) = (metric.as_str().to_owned(), settings.business);
-    let found = database.read(move |connection| asked.read(connection, &metric, business, cursor)).await?;
-    let (explanation, First { as_of, as_of_time, value, metadata }) = match found {
-        Read::Page(page) => *page,
-        Read::Nothing => return Err(Problem::metric_not_found()),
-        Read::NotAsOf(NotAsOf::Changed) => return Err(Problem::number_changed()),
-        Read::NotAsOf(NotAsOf::Ahead) => return Err(Problem::replica_behind()),
-    };
+    let found = database.read_expensive(move |connection| asked.read(connection, &metric, business, cursor)).await?;
+    let (explanation, First { as_of, as_of_time, value, metadata }) = found.page()?;
     let next_cursor = explanation.next.map(|before| {
         let metadata = metadata.clone();
         let cursor = Cursor { r#type: r#type.clone(), before, as_of, as_of_time, value, metadata };
@@ -143,8 +145,58 @@ pub(crate) async fn list(
     Ok(as_of::answer(response, page.as_of, &page))
 }
 
-/// The metric as the first page showed it. All pages show the same.
+/// The events behind a metric as a list to stream.
+struct Events {
+    metric: ReadableMetric,
+    asked: Asked,
+    tenant: Tenant,
+    business: Business,
+    database: Data<Database>,
+}
+
+impl Events {
+    fn of(
+        query: &Query,
+        named: &str,
+        tenant: Tenant,
+        database: Data<Database>,
+        settings: Data<ApiSettings>,
+    ) -> Result<Self, Problem> {
+        if tenant.event_log().is_none() {
+            return Err(Problem::forbidden());
+        }
+        let metric = readable(named, &tenant, &settings)?.0.ok_or_else(Problem::metric_not_found)?;
+        if named.split(':').next() == Some(named) && metric.as_str() != named {
+            // Continued tomorrow, it would be another metric.
+            let why = format!("must name its day for NDJSON, such as {}", metric.as_str());
+            return Err(Problem::invalid_parameter("type", why));
+        }
+        let asked = Asked::of(query, &metric, &database, &settings, 0)?;
+        Ok(Self { metric, asked, tenant, business: settings.business, database })
+    }
+}
+
+impl Source for Events {
+    async fn page(&self, start: Start, limit: usize) -> Result<(i64, Lines), Problem> {
+        let (metric, business) = (self.metric.clone(), self.business);
+        let asked = Asked { limit, ..self.asked.clone() };
+        let cursor = start.after.zip(start.as_of).map(|(before, as_of)| Cursor {
+            r#type: metric.as_str().to_owned(),
+            before,
+            as_of,
+            as_of_time: self.database.now(),
+            value: None,
+            metadata: None,
+        });
+        let read = move |connection: &mut Connection| asked.read(connection, &metric, business, cursor);
+        let (explanation, first) = self.database.read_expensive(read).await?.page()?;
+        let items = explanation.contributions.into_iter().map(|contribution| body(contribution, &self.tenant));
+        Ok((first.as_of, Lines::of(items, explanation.next)?))
+    }
+}
+
 /// Which events somebody asks for.
+#[derive(Clone)]
 struct Asked {
     span: Option<Span>,
     as_of: Option<i64>,
@@ -153,12 +205,28 @@ struct Asked {
 }
 
 /// After what events were counted.
+#[derive(Clone, Copy)]
 enum CountedAfter {
     Number(i64),
     Time(DateTime<Utc>),
 }
 
 impl Asked {
+    fn of(
+        query: &Query,
+        metric: &ReadableMetric,
+        database: &Database,
+        settings: &ApiSettings,
+        limit: usize,
+    ) -> Result<Self, Problem> {
+        Ok(Self {
+            span: range::span(query, settings.business.calendar, database.now(), finest(metric))?,
+            as_of: query.optional("asOf", lines::number)?,
+            counted_after: query.optional("countedAfter", moment)?,
+            limit,
+        })
+    }
+
     fn read(
         &self,
         connection: &mut Connection,
@@ -230,13 +298,9 @@ impl Asked {
     }
 }
 
-fn number(text: &str) -> Result<i64, &'static str> {
-    text.parse().ok().filter(|number| *number >= 0).ok_or("must be a number, 0 or more")
-}
-
 fn moment(text: &str) -> Result<CountedAfter, &'static str> {
     let time = || DateTime::parse_from_rfc3339(text).ok().map(|time| CountedAfter::Time(time.to_utc()));
-    let moment = number(text).ok().map(CountedAfter::Number).or_else(time);
+    let moment = lines::number(text).ok().map(CountedAfter::Number).or_else(time);
     moment.ok_or("must be a number, 0 or more, or an RFC 3339 time such as 2026-11-01T00:00:00Z")
 }
 
@@ -262,6 +326,16 @@ enum Read {
     Nothing,
     /// The events cannot be read as of the first page.
     NotAsOf(NotAsOf),
+}
+
+impl Read {
+    fn page(self) -> Result<(Explanation, First), Problem> {
+        match self {
+            Self::Page(page) => Ok(*page),
+            Self::Nothing => Err(Problem::metric_not_found()),
+            Self::NotAsOf(why) => Err(not_as_of(why)),
+        }
+    }
 }
 
 impl Cursor {

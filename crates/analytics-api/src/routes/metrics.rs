@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{self, Unit};
 use analytics_core::metric_type::{InvalidType, MetricType};
 use analytics_core::money::Currency;
-use analytics_db::RawJson;
 use analytics_db::read::metrics::{self, Metric};
 use analytics_db::read::{ReadableMetric, Tenant};
+use analytics_db::{Connection, RawJson};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_auth::Principal;
@@ -127,12 +127,19 @@ pub(crate) async fn list(
             let ranges = tenant.metrics_named(metric);
             let more = i64::from(limit) + 1;
             let after = cursor.as_deref().filter(|_| sort != Sort::ByType).map(value_and_type).transpose()?;
-            database
-                .read_as_of(move |connection| match sort {
-                    Sort::ByType => metrics::ranges(connection, &ranges, cursor.as_deref(), more),
-                    Sort::ByValue { descending } => metrics::by_value(connection, &ranges, after, descending, more),
-                })
-                .await?
+            match sort {
+                Sort::ByType => {
+                    database
+                        .read_as_of(move |connection| metrics::ranges(connection, &ranges, cursor.as_deref(), more))
+                        .await?
+                }
+                Sort::ByValue { descending } => {
+                    let by_value = move |connection: &mut Connection| {
+                        metrics::by_value(connection, &ranges, after, descending, more)
+                    };
+                    database.read_expensive_as_of(by_value).await?
+                }
+            }
         }
     };
     let item = |metric| shown(metric, &settings);

@@ -71,7 +71,8 @@ pub(crate) async fn list(request: HttpRequest, database: Data<Database>) -> Resu
     let limit = query.limit()?;
     let before: Option<i64> = query.cursor_key()?;
     let more = i64::from(limit) + 1;
-    let (found, as_of) = database.read_as_of(move |connection| proofs::newest(connection, before, more)).await?;
+    let (found, as_of) =
+        database.read_expensive_as_of(move |connection| proofs::newest(connection, before, more)).await?;
     Ok(Page::of(found, limit, |proof| proof.id.to_string(), body).answer(&request, as_of))
 }
 

@@ -150,6 +150,15 @@ pub struct Question {
     pub vendor: Option<String>,
 }
 
+impl Question {
+    /// Whether only the numbers of one vendor's products have to be read. Ratings are compared with
+    /// those of all products.
+    #[must_use]
+    pub fn is_of_one_vendor(&self) -> bool {
+        self.vendor.is_some() && self.by.measures().is_some()
+    }
+}
+
 /// Reads a ranking.
 ///
 /// # Errors

@@ -104,6 +104,12 @@ pub const SETTINGS: &[Setting] = &[
         "the maximum number of open streams of /api/live per API process; each is a connection of a client",
     ),
     setting("API_STATEMENT_TIMEOUT_MS", Some("10000"), "how long a statement may take before the response is a 503"),
+    setting(
+        "API_RATE_LIMIT",
+        Some("0"),
+        "how many requests per minute each user may send; further ones get 429; 0 is no limit",
+    ),
+    setting("API_RATE_BURST", Some("60"), "how many of these requests a user may send at once"),
     secret("JWT_SECRET", "the HS256 key of the marketplace's tokens, 32 bytes or more"),
     setting("JWT_PUBLIC_KEY", None, "a PEM public key for RS256, ES256 or EdDSA tokens, or @file"),
     setting("JWT_JWKS", None, "a JWKS document with rotating keys: a file, or an http(s) URL"),

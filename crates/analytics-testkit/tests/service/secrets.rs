@@ -88,6 +88,8 @@ fn settings() -> Vec<(&'static str, String)> {
         ("API_BASE_PATH", SECRET.to_owned()),
         ("API_KEEP_ALIVE_SECONDS", SECRET.to_owned()),
         ("API_LIVE_CONNECTIONS", SECRET.to_owned()),
+        ("API_RATE_LIMIT", SECRET.to_owned()),
+        ("API_RATE_BURST", SECRET.to_owned()),
         ("JWT_SECRET", SECRET[..31].to_owned()),
         ("JWT_PUBLIC_KEY", SECRET.to_owned()),
         ("JWT_PUBLIC_KEY", pem.clone()),

@@ -105,13 +105,16 @@ mod tests {
             assert!(rates.callers.lock().unwrap().len() <= MOST_CALLERS);
         }
         assert_eq!(rates.count_at(limit(1, 1), 249_999, start), Err(60));
-        // Those who have their whole allowance again are forgotten first.
-        let later = start + Duration::from_secs(59);
-        (0..50_001).for_each(|caller| assert_eq!(rates.count_at(limit(1, 1), caller, later), Ok(())));
-        let later = later + Duration::from_secs(2);
-        assert_eq!(rates.count_at(limit(1, 1), 1_000_000, later), Ok(()));
-        assert_eq!(rates.count_at(limit(1, 1), 50_000, later), Err(58));
-        assert_eq!(rates.callers.lock().unwrap().len(), 50_002);
+    }
+
+    #[test]
+    fn those_who_have_their_whole_allowance_again_are_forgotten_first() {
+        let (rates, start) = (Rates::new(None), Instant::now());
+        let at = |seconds: u64, caller: u64| rates.count_at(limit(1, 1), caller, start + Duration::from_secs(seconds));
+        (0..50_000).for_each(|caller| assert_eq!(at(0, caller), Ok(())));
+        (50_000..100_000).for_each(|caller| assert_eq!(at(30, caller), Ok(())));
+        assert_eq!(at(61, 100_000), Ok(()));
+        assert_eq!((at(61, 50_000), rates.callers.lock().unwrap().len()), (Err(29), 50_001));
     }
 
     #[test]

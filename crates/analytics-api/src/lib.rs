@@ -12,6 +12,7 @@ mod access;
 
 mod caller;
 
+mod conditions;
 mod query;
 mod range;
 mod rankings;

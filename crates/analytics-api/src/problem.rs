@@ -4,7 +4,7 @@ use std::fmt;
 
 use actix_web::error::{JsonPayloadError, PathError};
 use actix_web::http::StatusCode;
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::connections::Failed;
 
 /// Each code with its status and its meaning. The meaning of a code never changes.
-pub(crate) const CODES: [(&str, StatusCode, &str); 16] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 15] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -26,7 +26,6 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 16] = [
     (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "No event has this id"),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "No dead letter has this id, or it is no longer open"),
     (SELLER_NOT_FOUND, StatusCode::NOT_FOUND, "The seller does not exist, or the caller may not see it"),
-    (ORDER_NOT_FOUND, StatusCode::NOT_FOUND, "No order of this id was counted, or its identity is no longer kept"),
     (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "No route has this path"),
     (
         METHOD_NOT_ALLOWED,
@@ -65,13 +64,15 @@ const METRIC_NOT_FOUND: &str = "metric_not_found";
 const EVENT_NOT_FOUND: &str = "event_not_found";
 const DEAD_LETTER_NOT_FOUND: &str = "dead_letter_not_found";
 const SELLER_NOT_FOUND: &str = "seller_not_found";
-const ORDER_NOT_FOUND: &str = "order_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const NUMBER_CHANGED: &str = "number_changed";
 const BODY_TOO_LARGE: &str = "body_too_large";
 const INTERNAL_ERROR: &str = "internal_error";
 const DATABASE_UNAVAILABLE: &str = "database_unavailable";
+
+/// After how many seconds to repeat a request that the database did not answer in time.
+const RETRY_SECONDS: &str = "5";
 
 /// An error, as a response.
 #[derive(Debug)]
@@ -210,10 +211,6 @@ impl Problem {
         Self::new(SELLER_NOT_FOUND, "there is no such seller")
     }
 
-    pub(crate) fn order_not_found() -> Self {
-        Self::new(ORDER_NOT_FOUND, "no order of this id was counted")
-    }
-
     pub(crate) fn forbidden() -> Self {
         Self::new(FORBIDDEN, "your role does not permit this")
     }
@@ -273,6 +270,9 @@ impl ResponseError for Problem {
         let mut answer = HttpResponse::build(status);
         if let Some(allow) = self.allow.as_deref() {
             answer.insert_header((ALLOW, allow));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.insert_header((RETRY_AFTER, RETRY_SECONDS));
         }
         answer.content_type("application/problem+json").body(
             serde_json::to_string(&ProblemBody {

@@ -3,9 +3,10 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
-use analytics_db::RawJson;
 use analytics_db::read::AsOf;
 use analytics_db::read::events::{self, EventFilter, LoggedEvent};
+use analytics_db::tables::metadata_indexes;
+use analytics_db::{Connection, DbError, RawJson};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_auth::Principal;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use super::metrics::LONGEST;
 use crate::caller;
+use crate::conditions;
 use crate::database::Database;
 use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
@@ -61,6 +63,12 @@ type EventPage = Page<EventBody>;
          min_length = 1, max_length = 64),
         ("from" = Option<DateTime<Utc>>, Query, description = "Only events that happened at this time or later"),
         ("to" = Option<DateTime<Utc>>, Query, description = "Only events that happened before this time"),
+        ("where" = Option<Vec<String>>, Query,
+         description = "Only events with this value in their payload, as in `metadata.source=search`: a path of names \
+                        with dots, and a value that is compared as text; `null` is no value, and `\"null\"` that text. \
+                        May be given up to 5 times; all must hold. Then `from` must be at most 31 days before `to`, or \
+                        366 days if one of the fields has an index (`analytics-jobs metadata-index`)",
+         max_items = 5),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -73,8 +81,9 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
     let names = ["type", "userId", "productId", "vendorId", "from", "to", "limit", "cursor"];
-    let query = Query::of(&request, &names, &[])?;
+    let query = Query::of(&request, &names, &["where"])?;
     let limit = query.limit()?;
+    let now = database.now();
     let filter = EventFilter {
         event_type: query.text("type", LONGEST)?,
         user: query.text("userId", MAX_PLAIN_CHARS)?,
@@ -82,16 +91,34 @@ pub(crate) async fn list(
         vendor: query.text("vendorId", MAX_ENCODED_CHARS)?,
         from: query.time("from")?,
         to: query.time("to")?,
+        conditions: conditions::conditions(&query)?,
         before: query.cursor_key()?,
     };
     let found = database
         .read(move |connection| {
+            if let Err(problem) = check(connection, &filter, now)? {
+                return Ok(Err(problem));
+            }
             let as_of = AsOf::latest(connection)?;
-            events::newest(connection, access, &as_of, &filter, limit.into())
+            events::newest(connection, access, &as_of, &filter, limit.into()).map(Ok)
         })
-        .await?;
+        .await??;
     let next = found.next.map(|id| id.to_string());
     Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request))
+}
+
+/// Checks that a list with conditions on payloads is of a range that is not too long.
+fn check(
+    connection: &mut Connection,
+    filter: &EventFilter,
+    now: DateTime<Utc>,
+) -> Result<Result<(), Problem>, DbError> {
+    if filter.conditions.is_empty() {
+        return Ok(Ok(()));
+    }
+    let indexes = metadata_indexes::all(connection)?;
+    let (to, event_type) = (filter.to.unwrap_or(now), filter.event_type.as_deref());
+    Ok(conditions::check_range(filter.from, to, &filter.conditions, event_type, &indexes))
 }
 
 /// Get an event

@@ -1,6 +1,7 @@
 //! The table of routes: for each route its handler, its documentation, and who may use it.
 
 pub(crate) mod adjustments;
+pub(crate) mod arrivals;
 mod contributions;
 pub(crate) mod dead_letter_actions;
 pub(crate) mod dead_letters;
@@ -53,7 +54,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 24] {
+fn table() -> [Route; 25] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
@@ -67,6 +68,7 @@ fn table() -> [Route; 24] {
         route!(Sellers, sellers::order_stats),
         route!(Staff, overview::show),
         route!(Admins, usage::show),
+        route!(Admins, arrivals::show),
         route!(Admins, orders::one),
         route!(Writers, adjustments::upsert),
         route!(Admins, events::list),

@@ -12,6 +12,7 @@ mod hostile;
 mod hostile_values;
 mod limits;
 mod lists;
+mod metadata;
 mod partitions;
 mod rollups;
 mod time_limits;

@@ -24,3 +24,4 @@ mod roles;
 mod schema;
 mod series;
 mod tokens;
+mod usage;

@@ -48,20 +48,15 @@ pub(crate) struct EventBucket {
     end: DateTime<FixedOffset>,
     /// The number of events by type. Every type that the range has is in every bucket.
     counts: BTreeMap<String, i64>,
-    /// The same events by the values of the field in `by`.
-    #[serde(flatten)]
-    values: Option<BucketValues>,
-}
-
-/// The events of one bucket by the values of a field.
-#[derive(Clone, Default, Serialize, ToSchema)]
-pub(crate) struct BucketValues {
-    /// The number of events with each of the most frequent values of the range.
-    values: BTreeMap<String, i64>,
-    /// The number of events with another value.
-    other: i64,
-    /// The number of events without a value: the field is absent or null.
-    missing: i64,
+    /// The number of events with each of the most frequent values of the range; with `by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<BTreeMap<String, i64>>,
+    /// The number of events with another value; with `by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<i64>,
+    /// The number of events without a value: the field is absent or null; with `by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<i64>,
 }
 
 /// Events by the values of a field.
@@ -182,36 +177,39 @@ fn answer(
     by: Option<MetadataPath>,
     shown: impl Fn(DateTime<Utc>) -> DateTime<FixedOffset>,
 ) -> (Vec<EventBucket>, Option<ValuesBody>) {
-    let (mut counts, mut all) = (BTreeMap::new(), BucketValues::default());
+    let mut types = BTreeMap::new();
+    let (mut values, mut other, mut missing) = (BTreeMap::new(), 0, 0);
     for (_, group, events) in &groups {
         match group {
-            Group::Type(name) => drop(counts.insert(name.clone(), 0)),
-            Group::Value(value) => *all.values.entry(value.clone()).or_default() += events,
-            Group::Other => all.other += events,
-            Group::Missing => all.missing += events,
+            Group::Type(name) => drop(types.insert(name.clone(), 0)),
+            Group::Value(value) => *values.entry(value.clone()).or_default() += events,
+            Group::Other => other += events,
+            Group::Missing => missing += events,
         }
     }
-    let none =
-        BucketValues { values: all.values.keys().map(|value| (value.clone(), 0)).collect(), ..Default::default() };
+    let no_values: BTreeMap<String, i64> = values.keys().map(|value| (value.clone(), 0)).collect();
     let bucket = |span: &Span| EventBucket {
         start: shown(span.from),
         end: shown(span.to),
-        counts: counts.clone(),
-        values: by.as_ref().map(|_| none.clone()),
+        counts: types.clone(),
+        values: by.as_ref().map(|_| no_values.clone()),
+        other: by.as_ref().map(|_| 0),
+        missing: by.as_ref().map(|_| 0),
     };
     let mut buckets: Vec<EventBucket> = spans.iter().map(bucket).collect();
     for (number, group, events) in groups {
-        let Some(EventBucket { counts, values, .. }) = buckets.get_mut(number) else { continue };
-        match (group, values) {
-            (Group::Type(name), _) => *counts.entry(name).or_default() += events,
-            (Group::Value(value), Some(values)) => *values.values.entry(value).or_default() += events,
-            (Group::Other, Some(values)) => values.other += events,
-            (Group::Missing, Some(values)) => values.missing += events,
-            (Group::Value(_) | Group::Other | Group::Missing, None) => {}
+        let Some(bucket) = buckets.get_mut(number) else { continue };
+        let count = match group {
+            Group::Type(name) => bucket.counts.get_mut(&name),
+            Group::Value(value) => bucket.values.as_mut().and_then(|values| values.get_mut(&value)),
+            Group::Other => bucket.other.as_mut(),
+            Group::Missing => bucket.missing.as_mut(),
+        };
+        if let Some(count) = count {
+            *count += events;
         }
     }
     let by = by.map(|path| {
-        let BucketValues { values, other, missing } = all;
         let mut values: Vec<ValueBody> =
             values.into_iter().map(|(value, events)| ValueBody { value, events }).collect();
         // Sorted by value before, and so among values of the same number.

@@ -219,7 +219,7 @@ fn csv_says_what_json_says() {
         ("/api/sellers/v-1/orders/stats?period=7d", "buckets", &["start", "orders", "averageOrder"]),
         ("/api/events/stats?period=7d", "buckets", &["start", "counts.order.created"]),
         ("/api/events/stats?interval=hour&by=metadata.quantity", "buckets", &["start", "other", "missing"]),
-        ("/api/arrivals/stats", "buckets", &["start", "end"]),
+        ("/api/arrivals/stats?period=7d", "buckets", &["start", "end"]),
         ("/api/events?limit=3", "items", &["id", "eventType", "createdAt"]),
         ("/api/metrics/total_orders/events?limit=3", "items", &["eventId", "delta"]),
     ] {

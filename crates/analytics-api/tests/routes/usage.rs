@@ -140,7 +140,7 @@ fn counts_by_hour_and_by_value_are_those_of_the_log() {
         assert_eq!(buckets.len(), 7);
         let whole = json!({ "start": buckets[0]["start"], "end": buckets[6]["end"] });
         let top = "SELECT metadata ->> 'source', count(*) FROM event_logs WHERE $in AND length(metadata ->> 'source') <= 100 \
-                   GROUP BY 1 ORDER BY 2 DESC, 1 COLLATE \"C\" LIMIT 50";
+                   GROUP BY 1 ORDER BY 2 DESC, (metadata ->> 'source') COLLATE \"C\" LIMIT 50";
         let (most, all) = (marketplace.expected(&whole, top), "SELECT 'all', count(*) FROM event_logs WHERE $in AND ");
         let values = stats["by"]["values"].as_array().unwrap();
         let listed =

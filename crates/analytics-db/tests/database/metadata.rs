@@ -227,3 +227,35 @@ fn values_of_any_size_are_logged_and_counted_with_an_index() {
     assert_eq!(of(&Group::Value("5".into())), Some(2));
     assert_eq!(of(&Group::Value("null".into())), Some(1));
 }
+
+#[test]
+fn ingest_writes_into_partitions_while_they_are_indexed_and_while_indexes_are_dropped() {
+    let database = Database::migrated();
+    let writes = std::sync::atomic::AtomicI64::new(0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(relaxed) {
+                let n = writes.fetch_add(1, relaxed);
+                let payload = format!(r#"{{"productId":"p","source":"s-{}"}}"#, n % 2);
+                write(&database, &mut batch(&[("product.viewed", n, &payload)]), Reread::Unlikely).unwrap();
+            }
+        });
+        while writes.load(relaxed) < 30 {
+            let connection = &mut database.connect();
+            metadata_indexes::add(connection, &path("source"), None).unwrap().unwrap();
+            assert!(index(&database, Utc::now()).unwrap() > 25);
+            let retired = metadata_indexes::retire(connection, &path("source"), None).unwrap().unwrap();
+            assert!(partitions::drop_metadata(connection, &database.address(), &retired).unwrap().unwrap() > 25);
+        }
+        metadata_indexes::add(&mut database.connect(), &path("source"), None).unwrap().unwrap();
+        index(&database, Utc::now()).unwrap();
+        done.store(true, relaxed);
+    });
+    let at: DateTime<Utc> = DateTime::from_timestamp_millis(1_793_491_200_000).unwrap();
+    let span = Span { from: at, to: at + Duration::hours(1) };
+    let written = writes.load(relaxed);
+    let counted = ["metadata.source=s-0", "metadata.source=s-1"].map(|condition| count(&database, span, &[condition]));
+    assert_eq!(counted, [(written + 1) / 2, written / 2]);
+}

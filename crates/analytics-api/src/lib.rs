@@ -13,6 +13,7 @@ mod as_of;
 
 mod caller;
 
+mod conditions;
 mod query;
 mod range;
 mod rankings;

@@ -26,7 +26,6 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 19] = [
     (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "No event has this id"),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "No dead letter has this id, or it is no longer open"),
     (SELLER_NOT_FOUND, StatusCode::NOT_FOUND, "The seller does not exist, or the caller may not see it"),
-    (ORDER_NOT_FOUND, StatusCode::NOT_FOUND, "No order of this id was counted, or its identity is no longer kept"),
     (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "No route has this path"),
     (
         METHOD_NOT_ALLOWED,
@@ -80,7 +79,6 @@ const METRIC_NOT_FOUND: &str = "metric_not_found";
 const EVENT_NOT_FOUND: &str = "event_not_found";
 const DEAD_LETTER_NOT_FOUND: &str = "dead_letter_not_found";
 const SELLER_NOT_FOUND: &str = "seller_not_found";
-const ORDER_NOT_FOUND: &str = "order_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const NUMBER_CHANGED: &str = "number_changed";
@@ -242,10 +240,6 @@ impl Problem {
 
     pub(crate) fn seller_not_found() -> Self {
         Self::new(SELLER_NOT_FOUND, "there is no such seller")
-    }
-
-    pub(crate) fn order_not_found() -> Self {
-        Self::new(ORDER_NOT_FOUND, "no order of this id was counted")
     }
 
     pub(crate) fn forbidden() -> Self {

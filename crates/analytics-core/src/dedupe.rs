@@ -36,10 +36,8 @@ impl Known {
         let mut earlier = None;
         for (digest, id) in event.keys.iter().filter_map(|key| self.keys.get(key)) {
             if *digest != event.digest {
-                return Verdict::Conflict(Rejection::new(
-                    Reason::IdentityConflict,
-                    format!("the record is the same event as {id}, which was counted with other content"),
-                ));
+                let detail = format!("the record is the same event as {id}, which was counted with other content");
+                return Verdict::Conflict(Rejection::new(Reason::IdentityConflict, detail).about(event.order()));
             }
             earlier = Some(*id);
         }

@@ -10,7 +10,7 @@
 //! [`deltas::Deltas`].
 //!
 //! What these modules share comes first: the tables of families and metrics (`family`,
-//! `catalogue`), then ids, money, times and metric types.
+//! `catalogue`), then ids, money, times, metric types and paths in payloads.
 
 mod table;
 
@@ -21,6 +21,7 @@ pub mod business;
 pub mod calendar;
 mod excerpt;
 pub mod ids;
+pub mod metadata;
 pub mod metric_type;
 pub mod money;
 pub mod rejection;

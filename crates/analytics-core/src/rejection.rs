@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::identity::IdentityKey;
+
 /// The reason why a record was rejected. The variants are in the order of checking: if a record has
 /// several faults, the one that comes first in this list is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +89,8 @@ pub struct Rejection {
     pub reason: Reason,
     /// A message that names the field and says what is wrong with it.
     pub detail: String,
+    /// The identity of the order that the record is about, if its order id could be read.
+    pub order: Option<IdentityKey>,
     /// The field whose value the detail quotes, if it quotes one.
     quoted: Option<&'static str>,
 }
@@ -94,7 +98,13 @@ pub struct Rejection {
 impl Rejection {
     /// Creates a rejection.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), quoted: None }
+        Self { reason, detail: detail.into(), order: None, quoted: None }
+    }
+
+    /// Says which order the record is about.
+    #[must_use]
+    pub fn about(self, order: Option<IdentityKey>) -> Self {
+        Self { order, ..self }
     }
 
     /// Marks the detail as quoting the value of this field.
@@ -113,7 +123,7 @@ impl Rejection {
             Some(field) if is_redacted(field) => {
                 // The text before the field's name is the name of the part of the record.
                 let part = self.detail.find(field).and_then(|at| self.detail.get(..at)).unwrap_or_default();
-                Self::new(self.reason, format!("{part}{field} cannot be used; its value is redacted"))
+                Self::new(self.reason, format!("{part}{field} cannot be used; its value is redacted")).about(self.order)
             }
             _ => self,
         }

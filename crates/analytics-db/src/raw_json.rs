@@ -27,6 +27,11 @@ impl From<Box<RawValue>> for RawJson {
 }
 
 impl RawJson {
+    /// Returns the text.
+    pub(crate) fn text(&self) -> &str {
+        self.0.get()
+    }
+
     /// Parses the text, for callers that have to inspect it.
     #[must_use]
     pub fn to_value(&self) -> serde_json::Value {

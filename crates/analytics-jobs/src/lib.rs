@@ -6,6 +6,7 @@
 mod check_event;
 mod database;
 mod dead_letters;
+mod metadata_index;
 mod migrate;
 mod offsets;
 mod partitions;
@@ -51,6 +52,19 @@ pub enum Command {
     /// by user, product and vendor. Neither step blocks ingest. Exits with 1 if a partition could
     /// not be created because the event log was in use all the time; run the job again then.
     Partitions,
+    /// Index the event log by a field of the payload, for `where` in the API
+    ///
+    /// With an index, `where=metadata.source=search` may be asked of a whole year, because only the
+    /// matching events are read. Partitions get the index one by one, without blocking ingest, once
+    /// their days are over; `partitions` gives it to later ones. A run that was interrupted is
+    /// continued by the next one. There may be 8 indexes. Each takes about 50 bytes per event.
+    ///
+    /// Example:
+    ///   analytics-jobs metadata-index --path source --type product.viewed
+    ///   analytics-jobs metadata-index --list
+    ///   analytics-jobs metadata-index --path source --type product.viewed --drop
+    #[command(verbatim_doc_comment)]
+    MetadataIndex(metadata_index::MetadataIndex),
     /// Say how the events in a file would be counted, for the CI of producers
     ///
     /// For each record: the event and its identity, its parts, and what it adds to which metrics;
@@ -102,6 +116,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::Verify(verify) => verify::run(&verify, settings, shutdown),
         Command::Rebuild(rebuild) => rebuild::run(&rebuild, settings, shutdown),
         Command::Partitions => partitions::run(settings, shutdown),
+        Command::MetadataIndex(index) => metadata_index::run(&index, settings, shutdown),
         Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
         Command::Token(token) => token::run(&token, settings),
     }

@@ -4,7 +4,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
 use analytics_db::read::events::{self, EventFilter, EventPage as Found, LoggedEvent};
-use analytics_db::read::{AsOf, EventLogAccess, NotAsOf};
+use analytics_db::read::{AsOf, EventLogAccess};
+use analytics_db::tables::metadata_indexes;
 use analytics_db::{Connection, DbError, RawJson};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use super::metrics::LONGEST;
 use crate::as_of::{Numbered, numbered};
 use crate::caller;
+use crate::conditions;
 use crate::database::Database;
 use crate::lines::{self, Lines, Source, Start, Streams, not_as_of};
 use crate::page::Page;
@@ -69,6 +71,12 @@ type NumberedEvent = Numbered<EventBody>;
         ("from" = Option<DateTime<Utc>>, Query, description = "Only events that happened at this time or later"),
         ("to" = Option<DateTime<Utc>>, Query, description = "Only events that happened before this time"),
         ("asOf" = Option<i64>, Query, description = "`asOf` of an answer: only events that it includes", minimum = 0),
+        ("where" = Option<Vec<String>>, Query,
+         description = "Only events with this value in their payload, as in `metadata.source=search`: a path of names \
+                        with dots, and a value that is compared as text; `null` is no value, and `\"null\"` that text. \
+                        May be given up to 5 times; all must hold. Then `from` must be at most 31 days before `to`, or \
+                        366 days if one of the fields has an index (`analytics-jobs metadata-index`)",
+         max_items = 5),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query,
          description = "`nextCursor` of the previous page; for NDJSON the id of the last line"),
@@ -86,7 +94,8 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
     let names = ["type", "userId", "productId", "vendorId", "from", "to", "asOf", "limit", "cursor"];
-    let query = Query::of(&request, &names, &[])?;
+    let query = Query::of(&request, &names, &["where"])?;
+    let now = database.now();
     let mut filter = EventFilter {
         event_type: query.text("type", LONGEST)?,
         user: query.text("userId", MAX_PLAIN_CHARS)?,
@@ -94,17 +103,18 @@ pub(crate) async fn list(
         vendor: query.text("vendorId", MAX_ENCODED_CHARS)?,
         from: query.time("from")?,
         to: query.time("to")?,
+        conditions: conditions::conditions(&query)?,
         before: None,
     };
     if lines::asked(&request) {
         let start = Start::of(&query)?;
-        return streams.answer(&request, start, Log { database, access, filter }).await;
+        return streams.answer(&request, start, Log { database, access, filter, now }).await;
     }
     filter.before = query.cursor_key()?;
     let (limit, as_of) = (query.limit()?, query.optional("asOf", lines::number)?);
-    let found =
-        database.read_expensive(move |connection| page(connection, access, &filter, as_of, limit.into())).await?;
-    let (as_of, found) = found.map_err(not_as_of)?;
+    let (as_of, found) = database
+        .read_expensive(move |connection| page(connection, access, &filter, now, as_of, limit.into()))
+        .await??;
     let next = found.next.map(|id| id.to_string());
     Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request, as_of))
 }
@@ -114,16 +124,20 @@ fn page(
     connection: &mut Connection,
     access: EventLogAccess,
     filter: &EventFilter,
+    now: DateTime<Utc>,
     as_of: Option<i64>,
     limit: usize,
-) -> Result<Result<(i64, Found), NotAsOf>, DbError> {
+) -> Result<Result<(i64, Found), Problem>, DbError> {
+    if let Err(problem) = check(connection, filter, now)? {
+        return Ok(Err(problem));
+    }
     let as_of = match as_of {
         Some(number) => AsOf::at(connection, number)?,
         None => Ok(AsOf::latest(connection)?),
     };
     let as_of = match as_of {
         Ok(as_of) => as_of,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return Ok(Err(not_as_of(why))),
     };
     Ok(Ok((as_of.number, events::newest(connection, access, &as_of, filter, limit)?)))
 }
@@ -133,15 +147,32 @@ struct Log {
     database: Data<Database>,
     access: EventLogAccess,
     filter: EventFilter,
+    /// When the stream began: the end of the range that has none.
+    now: DateTime<Utc>,
 }
 
 impl Source for Log {
     async fn page(&self, start: Start, limit: usize) -> Result<(i64, Lines), Problem> {
-        let (access, filter) = (self.access, EventFilter { before: start.after, ..self.filter.clone() });
-        let read = move |connection: &mut Connection| page(connection, access, &filter, start.as_of, limit);
-        let (as_of, found) = self.database.read_expensive(read).await?.map_err(not_as_of)?;
+        let (access, now) = (self.access, self.now);
+        let filter = EventFilter { before: start.after, ..self.filter.clone() };
+        let read = move |connection: &mut Connection| page(connection, access, &filter, now, start.as_of, limit);
+        let (as_of, found) = self.database.read_expensive(read).await??;
         Ok((as_of, Lines::of(found.events.into_iter().map(body), found.next)?))
     }
+}
+
+/// Checks that a list with conditions on payloads is of a range that is not too long.
+fn check(
+    connection: &mut Connection,
+    filter: &EventFilter,
+    now: DateTime<Utc>,
+) -> Result<Result<(), Problem>, DbError> {
+    if filter.conditions.is_empty() {
+        return Ok(Ok(()));
+    }
+    let indexes = metadata_indexes::all(connection)?;
+    let (to, event_type) = (filter.to.unwrap_or(now), filter.event_type.as_deref());
+    Ok(conditions::check_range(filter.from, to, &filter.conditions, event_type, &indexes))
 }
 
 /// Get an event

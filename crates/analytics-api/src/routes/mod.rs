@@ -1,6 +1,7 @@
 //! The table of routes: for each route its handler, its documentation, and who may use it.
 
 pub(crate) mod adjustments;
+pub(crate) mod arrivals;
 mod contributions;
 pub(crate) mod dead_letter_actions;
 pub(crate) mod dead_letters;
@@ -69,6 +70,7 @@ fn table() -> [Route; 25] {
         route!(Sellers, sellers::order_stats),
         route!(Staff, overview::show),
         route!(Admins, usage::show),
+        route!(Admins, arrivals::show),
         route!(Admins, orders::one),
         route!(Writers, adjustments::upsert),
         route!(Admins, events::list),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::event::Line;
 use analytics_core::ids::OrderId;
-use analytics_db::read::orders::{self, Order};
+use analytics_db::read::orders::{self, Order, RejectedOrder};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_auth::Principal;
@@ -16,7 +17,7 @@ use super::contributions::LineBody;
 use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
-use crate::problem::{Failures, NotFound, Problem, Unchanged};
+use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
 use crate::settings::ApiSettings;
 
@@ -26,21 +27,88 @@ use crate::settings::ApiSettings;
 #[schema(as = Order)]
 pub(crate) struct OrderBody {
     order_id: String,
-    /// `counted`.
-    status: &'static str,
-    event_id: Uuid,
+    state: OrderState,
+    /// The event that it was counted as; this and the following are null unless it is counted.
+    event_id: Option<Uuid>,
     user_id: Option<String>,
     /// When it happened.
-    created_at: DateTime<Utc>,
+    created_at: Option<DateTime<Utc>>,
     /// When it was counted.
-    ingested_at: DateTime<Utc>,
+    ingested_at: Option<DateTime<Utc>>,
     /// The number of the batch that counted it.
     batch: Option<i64>,
+    /// How many more records had the same content and were ignored, including those that were read
+    /// again.
+    repeats: i32,
+    /// When the last of them arrived.
+    repeated_at: Option<DateTime<Utc>>,
     /// Its lines, with the vendor to which each was attributed.
-    lines: Vec<LineBody>,
+    lines: Vec<OrderLineBody>,
     /// What it added to which metric: a number, or `{numerator, denominator}` for a rate.
     #[schema(value_type = Object)]
     metrics: BTreeMap<String, serde_json::Value>,
+    /// The records about the order that were rejected, newest first, at most 100: also those that
+    /// repeated a counted order with other content.
+    dead_letters: Vec<RejectedBody>,
+}
+
+/// What became of an order.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OrderState {
+    /// It is counted.
+    Counted,
+    /// It is not counted, and its records were rejected.
+    Rejected,
+    /// No record of it was counted or rejected; or the record was so damaged that its id could not
+    /// be read; or it is so long ago that its identity or its dead letter is not kept any more.
+    NeverSeen,
+}
+
+/// A line of a counted order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AttributedLine)]
+pub(crate) struct OrderLineBody {
+    #[serde(flatten)]
+    line: LineBody,
+    attribution: Attribution,
+}
+
+/// How the vendor of a line is known.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Attribution {
+    /// The line names it.
+    Line,
+    /// The order names it.
+    Order,
+    /// The event named it, in a field that `REDACT_FIELDS` removed from the payload.
+    Event,
+    /// From other events, which named the vendor of the product.
+    Learned,
+    /// It is not known.
+    Unattributed,
+}
+
+/// A record about an order that was rejected.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = RejectedOrder)]
+pub(crate) struct RejectedBody {
+    /// The id of the dead letter.
+    id: Uuid,
+    /// `open`, `replayed` or `discarded`.
+    state: String,
+    reason: String,
+    /// A sentence that names the field.
+    detail: String,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// When it was rejected.
+    created_at: DateTime<Utc>,
+    /// The event that it was counted as, once it was replayed.
+    event_id: Option<Uuid>,
 }
 
 /// An alias for the OpenAPI macro, which does not support generic types.
@@ -48,12 +116,14 @@ type NumberedOrder = Numbered<OrderBody>;
 
 /// Find an order
 ///
-/// By its order id: whether it was counted, with its lines, their vendors, and what it added to which
-/// metrics. An order that was never counted, or whose identity is not kept any more, is 404.
+/// By its order id: whether it was counted, rejected, repeated, or never seen. A counted one with its
+/// lines, their vendors and how each is known, and what it added to which metrics; a rejected one
+/// with the reason. Rejected records are found if their order id could be read, as long as their
+/// dead letters are kept.
 #[utoipa::path(
     get, path = "/api/orders/{id}", operation_id = "getOrder", tag = "events", security(("bearer" = [])),
     params(("id" = String, Path, description = "The order id, URL-encoded")),
-    responses((status = 200, description = "The order", body = NumberedOrder), Unchanged, Failures, NotFound)
+    responses((status = 200, description = "What became of the order", body = NumberedOrder), Unchanged, Failures)
 )]
 pub(crate) async fn one(
     principal: Principal,
@@ -69,24 +139,79 @@ pub(crate) async fn one(
     let namespaces: Vec<Option<String>> =
         topics.names().map(|topic| topics.namespace(topic).map(str::to_owned)).collect();
     let (wanted, business) = (id.clone(), settings.business);
-    let (found, as_of) =
-        database.read_as_of(move |connection| orders::find(connection, access, &wanted, &namespaces, business)).await?;
-    let Order { event, ingested_at, batch, counters, ratios } = found.ok_or_else(Problem::order_not_found)?;
-    let counters = counters.into_iter().map(|(metric, sum)| (metric, serde_json::json!(sum)));
-    let ratios = ratios.into_iter().map(|(metric, fraction)| {
-        let (numerator, denominator) = (fraction.numerator, fraction.denominator);
-        (metric, serde_json::json!({ "numerator": numerator, "denominator": denominator }))
-    });
-    let order = OrderBody {
-        order_id: id.as_str().to_owned(),
-        status: "counted",
-        event_id: event.id.0,
-        user_id: event.user.as_ref().map(ToString::to_string),
-        created_at: event.time.utc(),
-        ingested_at,
-        batch,
-        lines: event.content.lines().iter().map(LineBody::of).collect(),
-        metrics: counters.chain(ratios).collect(),
-    };
-    Ok(numbered(HttpResponse::Ok(), as_of, order))
+    let ((counted, rejected), as_of) = database
+        .read_as_of(move |connection| {
+            let counted = orders::find(connection, access, &wanted, &namespaces, business)?;
+            Ok((counted, orders::rejected(connection, access, &wanted, &namespaces)?))
+        })
+        .await?;
+    Ok(numbered(HttpResponse::Ok(), as_of, OrderBody::of(&id, counted, rejected)))
+}
+
+impl OrderBody {
+    fn of(id: &OrderId, counted: Option<Order>, rejected: Vec<RejectedOrder>) -> Self {
+        let none = Self {
+            order_id: id.as_str().to_owned(),
+            state: if rejected.is_empty() { OrderState::NeverSeen } else { OrderState::Rejected },
+            event_id: None,
+            user_id: None,
+            created_at: None,
+            ingested_at: None,
+            batch: None,
+            repeats: 0,
+            repeated_at: None,
+            lines: Vec::new(),
+            metrics: BTreeMap::new(),
+            dead_letters: rejected.into_iter().map(RejectedBody::of).collect(),
+        };
+        let Some(order) = counted else { return none };
+        let Order { event, ingested_at, batch, repeats: (repeats, repeated_at), named, counters, ratios } = order;
+        let named = named.into_iter().chain(std::iter::repeat(None));
+        let counters = counters.into_iter().map(|(metric, sum)| (metric, serde_json::json!(sum)));
+        let ratios = ratios.into_iter().map(|(metric, fraction)| {
+            let (numerator, denominator) = (fraction.numerator, fraction.denominator);
+            (metric, serde_json::json!({ "numerator": numerator, "denominator": denominator }))
+        });
+        Self {
+            state: OrderState::Counted,
+            event_id: Some(event.id.0),
+            user_id: event.user.as_ref().map(ToString::to_string),
+            created_at: Some(event.time.utc()),
+            ingested_at: Some(ingested_at),
+            batch,
+            repeats,
+            repeated_at,
+            lines: event
+                .content
+                .lines()
+                .iter()
+                .zip(named)
+                .map(|(line, named)| OrderLineBody::of(line, named))
+                .collect(),
+            metrics: counters.chain(ratios).collect(),
+            ..none
+        }
+    }
+}
+
+impl OrderLineBody {
+    /// `named` is how the payload names the line's vendor: by the line or by the order.
+    fn of(line: &Line, named: Option<bool>) -> Self {
+        let vendor = &line.part.vendor;
+        let attribution = match named {
+            _ if vendor.id().is_none() => Attribution::Unattributed,
+            _ if vendor.is_learned() => Attribution::Learned,
+            Some(true) => Attribution::Line,
+            Some(false) => Attribution::Order,
+            None => Attribution::Event,
+        };
+        Self { line: LineBody::of(line), attribution }
+    }
+}
+
+impl RejectedBody {
+    fn of(rejected: RejectedOrder) -> Self {
+        let RejectedOrder { id, topic, partition, offset, reason, detail, state, created_at, event_id } = rejected;
+        Self { id, state, reason, detail, topic, partition, offset, created_at, event_id }
+    }
 }

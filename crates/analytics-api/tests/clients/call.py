@@ -30,6 +30,7 @@ calls = {
     "getOrderStats": ["v"],
     "getOverview": {"period": "7d"},
     "getEventStats": {"interval": "day"},
+    "getArrivalStats": {"interval": "day"},
     "getOrder": ["o-1"],
 }
 

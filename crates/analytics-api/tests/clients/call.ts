@@ -47,6 +47,7 @@ const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; respo
     client.GET("/api/sellers/{vendor}/orders/stats", { params: { path: { vendor: "v" } } }),
   "/api/overview": () => client.GET("/api/overview", { params: { query: { period: "7d" } } }),
   "/api/events/stats": () => client.GET("/api/events/stats", { params: { query: { interval: "day" } } }),
+  "/api/arrivals/stats": () => client.GET("/api/arrivals/stats", { params: { query: { interval: "day" } } }),
   "/api/orders/{id}": () => client.GET("/api/orders/{id}", { params: { path: { id: "o-1" } } }),
 };
 

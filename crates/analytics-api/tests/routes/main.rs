@@ -29,3 +29,4 @@ mod schema;
 mod series;
 mod streams;
 mod tokens;
+mod usage;

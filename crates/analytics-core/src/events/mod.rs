@@ -124,6 +124,14 @@ impl Decoder {
     }
 }
 
+/// Returns, for each line of a logged order, how its payload names the line's vendor: `Some(true)` by
+/// the line itself, `Some(false)` by the order, `None` not at all, or in a field that was redacted.
+#[must_use]
+pub fn vendors_named_in(payload: &str) -> Vec<Option<bool>> {
+    let Some((lines, by_order)) = order_created::named_vendors(payload) else { return Vec::new() };
+    lines.into_iter().map(|by_line| (by_line || by_order).then_some(by_line)).collect()
+}
+
 /// The key in the metadata for a type that the envelope declares if it differs from the topic's.
 const DECLARED_TYPE: &str = "_declaredType";
 

@@ -2,15 +2,16 @@
 
 use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
+use analytics_core::metadata::Condition;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::windows::{Window, newest_first};
-use super::{AsOf, EventLogAccess};
+use super::{AsOf, EventLogAccess, metadata};
 use crate::raw_json::RawJson;
 use crate::schema::event_logs;
-use crate::sql::statement;
+use crate::sql::{Statement, statement};
 use crate::{Connection, DbError};
 
 /// A logged event.
@@ -57,6 +58,8 @@ pub struct EventFilter {
     pub from: Option<DateTime<Utc>>,
     /// With an event time before this.
     pub to: Option<DateTime<Utc>>,
+    /// With these values in the payload.
+    pub conditions: Vec<Condition>,
     /// Before the event with this id, in the order of ids.
     pub before: Option<Uuid>,
 }
@@ -76,7 +79,7 @@ pub fn newest(
     let more = limit.saturating_add(1);
     let mut events: Vec<LoggedEvent> =
         newest_first(connection, as_of.time, filter.range(), more, |connection, window, limit| {
-            let rows = statement(&sql)
+            let query = statement(&sql)
                 .value(&filter.event_type)
                 .value(&filter.user)
                 .value(filter.from)
@@ -85,9 +88,13 @@ pub fn newest(
                 .value(window.to)
                 .value(i64::try_from(limit).unwrap_or(i64::MAX))
                 .value(&filter.product)
-                .value(&filter.vendor)
-                .load(connection)?;
-            Ok(rows)
+                .value(&filter.vendor);
+            Ok(filter
+                .conditions
+                .iter()
+                .filter_map(|condition| condition.value.as_deref())
+                .fold(query, Statement::value)
+                .load(connection)?)
         })?;
     let is_last = events.len() <= limit;
     events.truncate(limit);
@@ -99,7 +106,7 @@ pub fn newest(
 impl EventFilter {
     /// Returns SQL with only the conditions that are given, so that PostgreSQL plans for these.
     /// `None` if no event can match. $1 is the type, $2 the user, $3 and $4 the times, $5 and $6 a
-    /// window of ids, $7 the limit, $8 the product, $9 the vendor.
+    /// window of ids, $7 the limit, $8 the product, $9 the vendor; values in the payload follow.
     fn sql(&self) -> Option<String> {
         const COLUMNS: &str = "e.id, e.event_type, e.user_id, e.metadata, e.created_at, e.ingested_at, e.batch_id";
         const WINDOW: &str = "e.id >= $5 AND e.id < $6";
@@ -144,7 +151,11 @@ impl EventFilter {
                  ORDER BY o.id DESC LIMIT $7"
             );
         }
-        let order = if self.from.or(self.to).is_some() { "JOIN event_logs e ON e.id = l.event_id" } else { "" };
+        let order = if self.from.or(self.to).is_some() || !self.conditions.is_empty() {
+            "JOIN event_logs e ON e.id = l.event_id"
+        } else {
+            ""
+        };
         format!(
             "SELECT DISTINCT l.event_id FROM order_lines l {order} WHERE {WINDOW} AND {about_line} AND {about_event} \
              ORDER BY l.event_id DESC LIMIT $7"
@@ -157,6 +168,7 @@ impl EventFilter {
             (self.user.is_some(), "e.user_id = $2"),
             (self.from.is_some(), "e.created_at >= $3"),
             (self.to.is_some(), "e.created_at < $4"),
+            (!self.conditions.is_empty(), &metadata::all_hold(&self.conditions, 10)),
         ])
     }
 

@@ -1,9 +1,11 @@
 //! The queries of the API, and the types that restrict a seller to its own numbers.
 
+pub mod arrivals;
 pub mod dead_letters;
 pub mod events;
 pub mod explain;
 pub mod freshness;
+mod metadata;
 pub mod metrics;
 pub mod orders;
 pub mod rankings;

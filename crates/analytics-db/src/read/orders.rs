@@ -1,19 +1,23 @@
-//! What became of an order, by its order id.
+//! What became of an order, by its order id: counted, or rejected.
 
 use std::collections::BTreeSet;
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
-use analytics_core::identity::order_key;
+use analytics_core::events::vendors_named_in;
+use analytics_core::identity::{EventId, IdentityKey, order_key};
 use analytics_core::ids::OrderId;
 use analytics_core::ratios::Fraction;
 use analytics_core::rules;
 use chrono::{DateTime, Utc};
 
+use uuid::Uuid;
+
 use super::{AsOf, EventLogAccess};
+use crate::sql::{row, statement};
 use crate::tables::{event_keys, logged_events};
-use crate::{Connection, DbError};
+use crate::{Connection, DbError, RawJson};
 
 /// An order that was counted.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub struct Order {
     pub ingested_at: DateTime<Utc>,
     /// The number of the batch that counted it.
     pub batch: Option<i64>,
+    /// How many records repeated it and were ignored, and when the last of them arrived.
+    pub repeats: (i32, Option<DateTime<Utc>>),
+    /// For each line, how the payload names its vendor, as far as it says.
+    pub named: Vec<Option<bool>>,
     /// What it added to counters, by metric type.
     pub counters: Vec<(String, i64)>,
     /// What it added to the components of rates, by metric type.
@@ -42,11 +50,9 @@ pub fn find(
     business: Business,
 ) -> Result<Option<Order>, DbError> {
     let as_of = AsOf::latest(connection)?;
-    let namespaces: BTreeSet<&Option<String>> = namespaces.iter().collect();
-    for namespace in namespaces {
-        let key = order_key(id, namespace.as_deref());
-        let Some(event) = event_keys::order(connection, key)? else { continue };
-        let Some(logged) = logged_events::by_ids(connection, &as_of, &[event.0])?.pop() else { continue };
+    for key in keys(id, namespaces) {
+        let Some(found) = event_keys::order(connection, key)? else { continue };
+        let Some(logged) = logged_events::by_ids(connection, &as_of, &[found.event_id])?.pop() else { continue };
         let (version, ingested_at) = (logged.rules_version, logged.ingested_at);
         let event =
             logged.event.map_err(|problem| DbError::Unusable(format!("the order cannot be read: {problem}")))?;
@@ -54,6 +60,8 @@ pub fn find(
         rules::recount(version, &event, business, &mut deltas).map_err(|why| DbError::Unusable(why.to_string()))?;
         let number = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
         return Ok(Some(Order {
+            repeats: (found.repeats, found.repeated_at),
+            named: payload(connection, event.id)?.map(|payload| vendors_named_in(payload.text())).unwrap_or_default(),
             batch: logged_events::batch_number(connection, event.id)?,
             counters: deltas.counters.iter().map(|(metric, sum)| (metric.to_string(), number(*sum))).collect(),
             ratios: deltas.ratios.iter().map(|(metric, fraction)| (metric.to_string(), *fraction)).collect(),
@@ -62,4 +70,68 @@ pub fn find(
         }));
     }
     Ok(None)
+}
+
+/// Returns the keys that the order has in each of the namespaces.
+fn keys(id: &OrderId, namespaces: &[Option<String>]) -> BTreeSet<IdentityKey> {
+    namespaces.iter().map(|namespace| order_key(id, namespace.as_deref())).collect()
+}
+
+fn payload(connection: &mut Connection, event: EventId) -> Result<Option<RawJson>, DbError> {
+    row! {
+        struct Row {
+            metadata: Option<RawJson>,
+        }
+    }
+    let row: Row = statement("SELECT metadata FROM event_logs WHERE id = $1").value(event.0).get_result(connection)?;
+    Ok(row.metadata)
+}
+
+/// Greatest number of dead letters of one order that are returned.
+const MOST_LETTERS: i64 = 100;
+
+row! {
+    /// A record about an order that was rejected.
+    #[derive(Debug)]
+    pub struct RejectedOrder {
+        /// The dead letter.
+        pub id: Uuid,
+        /// The topic.
+        pub topic: String,
+        /// The partition.
+        pub partition: i32,
+        /// The offset.
+        pub offset: i64,
+        /// The code of the reason.
+        pub reason: String,
+        /// A sentence that names the field.
+        pub detail: String,
+        /// `open`, `replayed` or `discarded`.
+        pub state: String,
+        /// When it was rejected.
+        pub created_at: DateTime<Utc>,
+        /// The event that it was counted as, once it was replayed.
+        pub event_id: Option<Uuid>,
+    }
+}
+
+/// Returns the records about an order that were rejected, the latest 100, newest first.
+///
+/// # Errors
+/// [`DbError`].
+pub fn rejected(
+    connection: &mut Connection,
+    _: EventLogAccess,
+    id: &OrderId,
+    namespaces: &[Option<String>],
+) -> Result<Vec<RejectedOrder>, DbError> {
+    Ok(statement(
+        "SELECT d.id, d.topic, d.partition, d.\"offset\", d.reason, d.detail, d.state, d.created_at, \
+         (SELECT a.event_id FROM dead_letter_actions a WHERE a.dead_letter_id = d.id AND a.event_id IS NOT NULL \
+          ORDER BY a.id DESC LIMIT 1) AS event_id \
+         FROM dead_letters d WHERE d.order_key = ANY($1) ORDER BY d.created_at DESC, d.id LIMIT $2",
+    )
+    .column(keys(id, namespaces).iter().map(|key| key.0))
+    .value(MOST_LETTERS)
+    .load(connection)?)
 }

@@ -161,6 +161,7 @@ fn keep(connection: &mut Connection, letters: &[Letter<'_>]) -> Result<(), Write
         .column(letters.iter().map(|letter| letter.why.reason.code()))
         .column(letters.iter().map(|letter| storable(&letter.why.detail)))
         .column(letters.iter().map(|letter| letter.redacted))
+        .column(letters.iter().map(|letter| letter.why.order.map(|order| order.0)))
         .execute(connection)?;
     all_taken("dead_letters", rows, letters.len())
 }

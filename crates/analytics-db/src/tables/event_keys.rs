@@ -6,12 +6,14 @@ use analytics_core::dedupe::Known;
 use analytics_core::identity::EventId;
 use analytics_core::identity::{Digest, IdentityKey};
 use analytics_core::maps::HashSet;
+use chrono::{DateTime, Utc};
 use diesel::OptionalExtension;
 use diesel::result::Error;
 use uuid::Uuid;
 
 use crate::batch::Item;
 use crate::error::WriteError;
+use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
@@ -114,15 +116,46 @@ pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Know
     Ok(())
 }
 
+/// Counts the records that repeated orders.
+pub(crate) fn note_repeats(
+    connection: &mut Connection,
+    _: &CountingLock,
+    repeated: &BTreeMap<IdentityKey, i32>,
+) -> Result<(), WriteError> {
+    if repeated.is_empty() {
+        return Ok(());
+    }
+    // An order whose key is not stored any more was recognised by its id in the log.
+    statement(
+        "UPDATE event_keys k SET repeats = k.repeats + r.repeats, repeated_at = now() \
+         FROM unnest($1, $2) AS r (key, repeats) WHERE k.key = r.key",
+    )
+    .column(repeated.keys().map(|key| key.0))
+    .column(repeated.values().copied())
+    .execute(connection)?;
+    Ok(())
+}
+
+row! {
+    /// The event of an order, and the records that repeated it.
+    #[derive(Debug, Clone, Copy)]
+    pub struct OrderEvent {
+        /// The id of the event.
+        pub event_id: Uuid,
+        /// How many records repeated it.
+        pub repeats: i32,
+        /// When the last of them arrived.
+        pub repeated_at: Option<DateTime<Utc>>,
+    }
+}
+
 /// Returns the event of the order that has this [key](analytics_core::identity::order_key), if one
 /// was counted and its identity is still stored.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn order(connection: &mut Connection, key: IdentityKey) -> Result<Option<EventId>, DbError> {
-    let row: Option<KeyRow> = statement("SELECT key, digest, event_id FROM event_keys WHERE key = $1 AND names_order")
-        .value(key.0)
-        .get_result(connection)
-        .optional()?;
-    Ok(row.map(|row| EventId(row.event_id)))
+pub fn order(connection: &mut Connection, key: IdentityKey) -> Result<Option<OrderEvent>, DbError> {
+    let row =
+        statement("SELECT event_id, repeats, repeated_at FROM event_keys WHERE key = $1 AND names_order").value(key.0);
+    Ok(row.get_result(connection).optional()?)
 }

@@ -4,6 +4,7 @@
 //! A function that adds to the numbers takes a `CountingLock`: only a transaction that holds it may
 //! do so.
 
+pub(crate) mod arrivals;
 pub mod batches;
 pub mod dead_letters;
 pub(crate) mod event_days;
@@ -12,6 +13,7 @@ pub(crate) mod event_log;
 pub mod ingest_offsets;
 pub mod ingest_topics;
 pub mod logged_events;
+pub mod metadata_indexes;
 pub(crate) mod metrics;
 pub mod partitions;
 pub(crate) mod product_vendors;

@@ -15,6 +15,7 @@ use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use uuid::Uuid;
 
+use super::metadata_indexes::{self, MetadataIndex};
 use crate::locks::{Guard, Lock};
 use crate::sql::{row, statement};
 use crate::{Connection, DatabaseUrl, DbError};
@@ -46,22 +47,26 @@ struct Partitioned {
     quiet_indexes: &'static [(&'static str, &'static str)],
 }
 
-const TABLES: [Partitioned; 2] = [
-    Partitioned {
-        name: "event_logs",
-        subjects: &["user_id", "product_id", "vendor_id"],
-        quiet_indexes: &[("by_user", "user_id, id"), ("by_product", "product_id, id"), ("by_vendor", "vendor_id, id")],
-    },
-    Partitioned {
-        name: "order_lines",
-        subjects: &["product_id", "vendor_id"],
-        quiet_indexes: &[
-            ("by_product", "product_id, event_id"),
-            ("by_vendor", "vendor_id, event_id"),
-            ("by_currency", "currency, event_id"),
-        ],
-    },
-];
+const TABLES: [Partitioned; 2] = [EVENT_LOGS, ORDER_LINES];
+
+const EVENT_LOGS: Partitioned = Partitioned {
+    name: "event_logs",
+    subjects: &["user_id", "product_id", "vendor_id"],
+    quiet_indexes: &[("by_user", "user_id, id"), ("by_product", "product_id, id"), ("by_vendor", "vendor_id, id")],
+};
+
+const ORDER_LINES: Partitioned = Partitioned {
+    name: "order_lines",
+    subjects: &["product_id", "vendor_id"],
+    quiet_indexes: &[
+        ("by_product", "product_id, event_id"),
+        ("by_vendor", "vendor_id, event_id"),
+        ("by_currency", "currency, event_id"),
+    ],
+};
+
+/// The partition of the event log for events outside the ranges of all others.
+const DEFAULT: &str = "event_logs_default";
 
 /// A range of ids: `from` is included, `to` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,14 +256,86 @@ fn index_each(connection: &mut Connection, now: DateTime<Utc>, tell: impl Fn(&st
         for partition in existing(connection, table)?.iter().filter(|partition| partition.to <= over) {
             let before = made;
             for (end, columns) in table.quiet_indexes {
-                made += usize::from(index(connection, &partition.name, end, columns, &tell)?);
+                made += usize::from(index(connection, &partition.name, end, &format!("({columns})"), &tell)?);
             }
             if made > before {
                 connection.batch_execute(&format!("VACUUM (ANALYZE) {}", partition.name))?;
             }
         }
     }
+    Ok(made + metadata_each(connection, now, &tell)?)
+}
+
+/// Builds the indexes by fields of payloads on the quiet partitions that lack them; those are found
+/// in [`metadata_indexes`]. Returns how many were created; `None` if another process is doing so.
+///
+/// # Errors
+/// [`DbError`] of the statements.
+pub fn index_metadata(
+    connection: &mut Connection,
+    url: &DatabaseUrl,
+    now: DateTime<Utc>,
+    tell: impl Fn(&str),
+) -> Result<Option<usize>, DbError> {
+    let Some(_guard) = Guard::at_once(url, Lock::Indexing)? else { return Ok(None) };
+    metadata_each(connection, now, &tell).map(Some)
+}
+
+fn metadata_each(connection: &mut Connection, now: DateTime<Utc>, tell: &impl Fn(&str)) -> Result<usize, DbError> {
+    let indexes: Vec<MetadataIndex> =
+        metadata_indexes::all(connection)?.into_iter().filter(MetadataIndex::is_wanted).collect();
+    if indexes.is_empty() {
+        return Ok(0);
+    }
+    let over = EventId::lowest_at((now - QUIET_AFTER).into()).0;
+    let quiet = existing(connection, &EVENT_LOGS)?.into_iter().filter(|partition| partition.to <= over);
+    let mut made = 0;
+    for partition in quiet.map(|partition| partition.name).chain([DEFAULT.to_owned()]) {
+        let before = made;
+        for metadata in &indexes {
+            made += usize::from(index(connection, &partition, &metadata.end(), &metadata.definition()?, tell)?);
+        }
+        if made > before {
+            // The planner needs statistics of the indexed values.
+            connection.batch_execute(&format!("ANALYZE {partition}"))?;
+        }
+    }
+    for metadata in &indexes {
+        metadata_indexes::built(connection, metadata)?;
+    }
     Ok(made)
+}
+
+/// Drops an index by a field of payloads that was [retired](metadata_indexes::retire), without a
+/// lock that ingest would wait for. Returns from how many partitions; `None` if another process is
+/// creating or dropping indexes. The next run continues where one was interrupted.
+///
+/// # Errors
+/// [`DbError`] of the statements.
+pub fn drop_metadata(
+    connection: &mut Connection,
+    url: &DatabaseUrl,
+    metadata: &MetadataIndex,
+) -> Result<Option<usize>, DbError> {
+    row! {
+        struct Row {
+            name: String,
+        }
+    }
+    let Some(_guard) = Guard::at_once(url, Lock::Indexing)? else { return Ok(None) };
+    // Also from partitions that an operator has detached.
+    let indexes: Vec<Row> = statement(
+        "SELECT i.indexrelid::regclass::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+         WHERE c.relname ~ ('^event_logs_.*_' || $1 || '$') \
+         AND c.relnamespace = (SELECT l.relnamespace FROM pg_class l WHERE l.oid = 'event_logs'::regclass) ORDER BY 1",
+    )
+    .value(metadata.end())
+    .load(connection)?;
+    for index in &indexes {
+        connection.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name))?;
+    }
+    metadata_indexes::forget(connection, metadata)?;
+    Ok(Some(indexes.len()))
 }
 
 /// Creates an index, unless it exists. Returns whether it was created.
@@ -266,7 +343,7 @@ fn index(
     connection: &mut Connection,
     partition: &str,
     end: &str,
-    columns: &str,
+    definition: &str,
     tell: impl Fn(&str),
 ) -> Result<bool, DbError> {
     let name = format!("{partition}_{end}");
@@ -276,7 +353,7 @@ fn index(
         None => {}
     }
     tell(&name);
-    connection.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} ON {partition} ({columns})"))?;
+    connection.batch_execute(&format!("CREATE INDEX CONCURRENTLY {name} ON {partition} {definition}"))?;
     Ok(true)
 }
 

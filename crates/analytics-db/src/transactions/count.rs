@@ -12,7 +12,7 @@ use analytics_core::business::Business;
 use analytics_core::dedupe::Verdict;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
-use analytics_core::identity::record_id;
+use analytics_core::identity::{IdentityKey, record_id};
 use analytics_core::maps::HashSet;
 use analytics_core::record::{Record, TopicPartition};
 use analytics_core::rejection::Rejection;
@@ -26,7 +26,8 @@ use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::tables::batches::{self, BatchId, Kind};
 use crate::tables::{
-    dead_letters, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors, ratings, rollups,
+    arrivals, dead_letters, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors, ratings,
+    rollups,
 };
 
 /// Counts a batch. On success everything in it is committed, on an error nothing is. If the answer
@@ -51,6 +52,8 @@ pub fn count(
 
         let lock = CountingLock::take(connection)?;
         ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
+        arrivals::add(connection, &judged.tallies, &judged.rejected)?;
+        event_keys::note_repeats(connection, &lock, &judged.repeated)?;
         written.overflowed = dead_letters::insert(connection, &lock, &judged.rejected, &batch.keeping)?;
         counting.add(connection, &lock, Kind::Ingest)?;
         settle_reread(connection, &refused_before, &judged.outcomes)?;
@@ -135,6 +138,8 @@ impl Counting {
 pub(super) struct Judged<'a> {
     pub(super) events: Vec<&'a mut Event>,
     rejected: Vec<(&'a Record, Rejection)>,
+    /// For each order that is known already: how many records repeated it.
+    repeated: BTreeMap<IdentityKey, i32>,
     tallies: BTreeMap<TopicPartition, Tally>,
     written: Written,
     /// The result for each item.
@@ -156,6 +161,7 @@ pub(super) fn judge<'a>(
     let mut judged = Judged {
         events: Vec::with_capacity(items.len()),
         rejected: Vec::new(),
+        repeated: BTreeMap::new(),
         tallies: BTreeMap::new(),
         written: Written::default(),
         outcomes: Vec::with_capacity(items.len()),
@@ -181,6 +187,9 @@ pub(super) fn judge<'a>(
             Ok((event, _)) => {
                 tally.duplicates += 1;
                 written.duplicates += 1;
+                if let Some(order) = event.order() {
+                    *judged.repeated.entry(order).or_default() += 1;
+                }
                 written.reread += u64::from(logged_before.contains(&event.id));
                 judged.outcomes.push(Outcome::Duplicate(event.id));
             }

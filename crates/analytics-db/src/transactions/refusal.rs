@@ -53,7 +53,9 @@ pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: 
         let Some(why) = refusal(connection, &events)? else { continue };
         match group {
             [only] => {
-                **only = Err(Rejection::new(Reason::Unstorable, format!("the database refuses it: {why}")));
+                let order = only.as_ref().ok().and_then(Event::order);
+                let why = Rejection::new(Reason::Unstorable, format!("the database refuses it: {why}"));
+                **only = Err(why.about(order));
                 refused += 1;
             }
             several => {
@@ -220,7 +222,7 @@ fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: 
             }
         } else {
             let detail = "its amounts do not fit into a metric any more";
-            *decoded = Err(Rejection::new(Reason::Unstorable, detail));
+            *decoded = Err(Rejection::new(Reason::Unstorable, detail).about(event.order()));
             rejected += 1;
         }
     }

@@ -123,7 +123,7 @@ fn an_order_is_found_by_its_id() {
     write(&database, &mut batch(&[("order.created", 0, order)]), Reread::Unlikely).unwrap();
     let find = |id: &str| {
         let key = order_key(&OrderId::parse(id).unwrap(), None);
-        event_keys::order(&mut database.connect(), key).unwrap().map(|event| event.to_string())
+        event_keys::order(&mut database.connect(), key).unwrap().map(|event| event.event_id.to_string())
     };
     assert_eq!(find("o-1"), Some(database.lines("SELECT id::text FROM event_logs").remove(0)));
     assert_eq!(find("o-2"), None);

@@ -106,7 +106,16 @@ fn every_filter_gives_the_same_as_filtering_the_whole_log() {
                         {
                             let (event_type, user, product, vendor) =
                                 (event_type.clone(), user.clone(), product.clone(), vendor.clone());
-                            let filter = EventFilter { event_type, user, product, vendor, from, to, before: None };
+                            let filter = EventFilter {
+                                event_type,
+                                user,
+                                product,
+                                vendor,
+                                from,
+                                to,
+                                before: None,
+                                conditions: Vec::new(),
+                            };
                             let expected: Vec<_> =
                                 all.iter().filter(|event| matches(&filter, event)).map(|event| event.id).collect();
                             let listed: Vec<_> = pages(&database, &filter, 7).iter().map(|event| event.id).collect();

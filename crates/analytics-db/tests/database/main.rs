@@ -12,6 +12,8 @@ mod hostile;
 mod hostile_values;
 mod limits;
 mod lists;
+mod metadata;
+mod orders;
 mod partitions;
 mod rollups;
 mod time_limits;

@@ -29,6 +29,7 @@ fn everything(database: &Database) -> Vec<String> {
         "product_vendors",
         "dead_letters",
         "ingest_offsets",
+        "arrivals",
     ]
     .iter()
     .flat_map(|table| database.lines(&format!("SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1")))

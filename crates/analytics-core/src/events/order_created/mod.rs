@@ -1,8 +1,9 @@
 //! Decodes `order.created`: an order of one or more lines. Its natural identity is the order id.
 
 use crate::event::{Content, Line, Part, Sale, Vendor};
+use crate::identity::IdentityKey;
 use crate::ids::{OrderId, ProductId, UserId, VendorId};
-use crate::json::{Object, Value};
+use crate::json::{self, Object, Value};
 use crate::money::{Amount, Currency, Minor, Quantity};
 use crate::rejection::{Faults, Reason, Rejection};
 
@@ -43,14 +44,30 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
         None => None,
     };
     let time = faults.keep(fields::event_time(input, &fields::TIME));
+    let natural = |order: &OrderId| input.natural().text(order.as_str());
+    let key = order.as_ref().map(|order| IdentityKey(natural(order).finish()));
     let decoded = order.zip(lines).zip(time).map(|((order, lines), time)| Decoded {
-        natural: Some(input.natural().text(order.as_str())),
+        natural: Some(natural(&order)),
         user,
         time,
         compared: vec![Some(order.to_string())],
         content: Content::Lines(lines),
     });
-    faults.finish(decoded)
+    faults.finish(decoded).map_err(|rejection| rejection.about(key))
+}
+
+/// Which of the lines of a logged order name their vendor themselves, and whether the order does:
+/// read from its payload.
+pub(crate) fn named_vendors(payload: &str) -> Option<(Vec<bool>, bool)> {
+    let payload = json::object(payload).ok()?;
+    let names_vendor = |object: &Object<'_>| object.first(&fields::VENDOR).is_some();
+    let lines = match payload.first(&ITEMS).and_then(|(_, items)| items.items()) {
+        Some(items) if !items.is_empty() => {
+            items.iter().map(|item| item.object().as_ref().is_some_and(names_vendor)).collect()
+        }
+        _ => vec![false],
+    };
+    Some((lines, names_vendor(&payload)))
 }
 
 /// Reads the order's items; empty if it lists none.

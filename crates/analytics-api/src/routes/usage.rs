@@ -18,8 +18,6 @@ use utoipa::ToSchema;
 
 use super::metrics::LONGEST;
 use crate::as_of::answer;
-use crate::caller;
-use crate::conditions;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;

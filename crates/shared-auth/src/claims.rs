@@ -138,6 +138,9 @@ impl Vendors {
 /// The role of a principal, ordered by permissions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// A page of one vendor, embedded in another site. Only [tokens of such
+    /// pages](crate::EmbedKey) give this role.
+    Embed(String),
     /// A user without other permissions; also a seller whose token names no vendor.
     Buyer,
     /// A seller, with the vendors that it acts for.
@@ -156,6 +159,8 @@ pub struct Principal {
     pub user: Option<String>,
     /// The role.
     pub role: Role,
+    /// When the token expires, in seconds since the Unix epoch.
+    pub expires_at: u64,
 }
 
 impl Principal {
@@ -181,7 +186,7 @@ impl Principal {
             (None, Some(vendors)) => Role::Vendor(vendors.clone()),
             (None, None) => Role::Buyer,
         };
-        Ok(Self { user: claims.user_id.or(claims.sub), role })
+        Ok(Self { user: claims.user_id.or(claims.sub), role, expires_at: claims.exp })
     }
 }
 
@@ -281,7 +286,7 @@ mod tests {
 
     #[test]
     fn roles_are_ordered_by_permissions() {
-        let ordered = [Role::Buyer, vendors(&["v-1"]), Role::Support, Role::Admin];
+        let ordered = [Role::Embed("v-1".into()), Role::Buyer, vendors(&["v-1"]), Role::Support, Role::Admin];
         assert!(ordered.is_sorted());
     }
 

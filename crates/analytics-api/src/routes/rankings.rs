@@ -193,10 +193,15 @@ fn by(query: &Query) -> Result<(&'static str, By), Problem> {
     Ok(query.optional("by", named)?.unwrap_or(("views", By::Views)))
 }
 
-/// Everybody sees how popular products are; money only admins, and sellers for their own products.
+/// Everybody sees how popular products are; money only admins, and sellers for their own products. A
+/// page in another site sees its vendor's products only.
 fn may_see(principal: &Principal, by: By, vendor: Option<&VendorId>) -> Result<(), Problem> {
     let is_own = match &principal.role {
         Role::Vendor(own) => vendor.is_some_and(|vendor| own.iter().any(|id| id == vendor.as_str())),
+        Role::Embed(own) => {
+            let is_own = vendor.is_some_and(|vendor| vendor.as_str() == own);
+            return if is_own { Ok(()) } else { Err(Problem::forbidden()) };
+        }
         Role::Admin | Role::Support | Role::Buyer => false,
     };
     if !by.is_money() || is_own || principal.role.may(Permission::ReadOthers) {

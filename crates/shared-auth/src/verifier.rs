@@ -130,6 +130,12 @@ impl Verifier {
             return Ok(principal);
         }
         let header = jsonwebtoken::decode_header(token)?;
+        if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
+            return Err(Rejected::OwnKey);
+        }
+        if header.crit.is_some() {
+            return Err(Rejected::Critical);
+        }
         let principal = match (is_embed(&header), &inner.embed) {
             (true, Some(embed)) => embed.verify(token, &header)?,
             // A token that says what it is for is never a login, whoever signed it.
@@ -155,12 +161,6 @@ impl Inner {
     }
 
     fn claims(&self, token: &str, header: Header, published: &[Key]) -> Result<Claims, Rejected> {
-        if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
-            return Err(Rejected::OwnKey);
-        }
-        if header.crit.is_some() {
-            return Err(Rejected::Critical);
-        }
         let named = |key: &&Key| match (&key.id, &header.kid) {
             (Some(own), Some(wanted)) => own == wanted,
             _ => true,

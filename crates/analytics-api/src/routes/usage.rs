@@ -14,7 +14,7 @@ use super::metrics::LONGEST;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
-use crate::range::{self, Finest, Range};
+use crate::range::{Finest, Range};
 use crate::settings::ApiSettings;
 
 /// Events by type over time.
@@ -45,7 +45,7 @@ pub(crate) struct EventBucket {
     params(
         ("interval" = Option<String>, Query, description = "`day` (the default), `week`, `month` or `year`"),
         ("type" = Option<String>, Query, description = "Only events of this type"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
     ),
@@ -57,13 +57,13 @@ pub(crate) async fn show(
     settings: Data<ApiSettings>,
 ) -> Result<Json<EventStatsBody>, Problem> {
     let query = Query::of(&request, &["interval", "type", "period", "from", "to"], &[])?;
-    let (calendar, now) = (settings.business.calendar, database.now());
+    let calendar = settings.business.calendar;
     let event_type = query.text("type", LONGEST)?;
-    let interval = range::interval(&query, Interval::Day)?;
+    let range = Range::of(&query, &database, &settings, Finest::Day).await?;
+    let interval = range.interval(&query)?;
     if interval == Interval::Hour {
         return Err(Problem::invalid_parameter("interval", "must be day or longer: events are counted by day"));
     }
-    let range = Range::of(&query, calendar, now, "30d", Finest::Day)?;
     let buckets = range.buckets(calendar, settings.week_start, interval)?;
     let first = calendar.day(range.span.from.into());
     let last = calendar.day((range.span.to - chrono::Duration::seconds(1)).into());

@@ -70,15 +70,12 @@ fn gateway(settings: &Settings) -> Result<Option<Gateway>, SettingsError> {
 }
 
 /// Parses a list of origins.
-fn origins(text: &str) -> Result<Vec<String>, String> {
+fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
-    origins.map(|text| origin(text).ok_or_else(|| invalid(text))).collect()
-}
-
-fn invalid(origin: &str) -> String {
-    format!(
+    let parsed: Option<_> = origins.map(origin).collect();
+    parsed.ok_or(
         "must be https origins such as https://portal.example.com, comma separated, without a path or *; \
-         http only of localhost and 127.0.0.1, got {origin:?}"
+         http only of localhost and 127.0.0.1",
     )
 }
 
@@ -174,7 +171,6 @@ mod tests {
             ),
             (&[("EMBED_SIGNING_KEY", "short")], "EMBED_SIGNING_KEY: must have 32 bytes or more"),
             (&[("EMBED_ORIGINS", "https://a.example,*")], "EMBED_ORIGINS: must be https origins"),
-            (&[("EMBED_ORIGINS", "https://a.example,*")], "got \"*\""),
         ] {
             let said = settings(values).err().unwrap_or_default();
             assert!(said.contains(says), "{values:?}: {said}");

@@ -12,9 +12,12 @@
 
 mod adjustments;
 mod clients;
+mod dashboard;
+mod embedding;
 mod every_answer;
 mod explain;
 mod freshness;
+mod gateway;
 mod http;
 mod lookups;
 mod panels;

@@ -41,30 +41,38 @@ impl Access {
         }
     }
 
+    /// Whether a role has this access. A page in another site has none to routes that are not for it.
+    fn permits(self, role: &Role, is_embedded: bool) -> bool {
+        role.may(self.permission()) || (is_embedded && role.may(Permission::ReadEmbedded))
+    }
+
     /// Returns the names of the roles that have this access, as the OpenAPI document lists them.
-    fn roles(self) -> Vec<&'static str> {
+    fn roles(self, is_embedded: bool) -> Vec<&'static str> {
         let seller = Vendors::of(["v-1".to_owned()]).map(Role::Vendor);
-        let roles = [Some(Role::Admin), Some(Role::Support), seller, Some(Role::Buyer)];
-        roles.into_iter().flatten().filter(|role| role.may(self.permission())).map(|role| name(&role)).collect()
+        let embed = Some(Role::Embed("v-1".to_owned()));
+        let roles = [Some(Role::Admin), Some(Role::Support), seller, Some(Role::Buyer), embed];
+        let permitted = roles.into_iter().flatten().filter(|role| self.permits(role, is_embedded));
+        permitted.map(|role| name(&role)).collect()
     }
 
     /// Adds the roles to the documentation of a route: as text in its description, and as a list in
     /// the extension `x-roles`.
-    pub(crate) fn describe(self, operation: &mut Operation) {
-        let roles = self.roles();
+    pub(crate) fn describe(self, is_embedded: bool, operation: &mut Operation) {
+        let roles = self.roles(is_embedded);
         let about = operation.description.take().unwrap_or_default();
         operation.description = Some(format!("{about}\n\nRoles: {}.", roles.join(", ")).trim_start().to_owned());
         operation.extensions = Some(ExtensionsBuilder::new().add("x-roles", roles).build());
     }
 }
 
-/// Returns the name of a role in the OpenAPI document.
-const fn name(role: &Role) -> &'static str {
+/// Returns the name of a role in answers and in the OpenAPI document.
+pub(crate) const fn name(role: &Role) -> &'static str {
     match role {
         Role::Admin => "admin",
         Role::Support => "support",
         Role::Vendor(_) => "seller",
         Role::Buyer => "buyer",
+        Role::Embed(_) => "embed",
     }
 }
 
@@ -72,6 +80,7 @@ const fn name(role: &Role) -> &'static str {
 /// the caller may not use the route.
 pub(crate) async fn check(
     access: Access,
+    is_embedded: bool,
     principal: Principal,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -81,7 +90,7 @@ pub(crate) async fn check(
         request.app_data::<Data<Telemetry>>().inspect(|telemetry| telemetry.rate_limited.inc());
         return Ok(request.error_response(Problem::rate_limited(seconds)));
     }
-    if !principal.role.may(access.permission()) {
+    if !access.permits(&principal.role, is_embedded) {
         return Ok(request.error_response(Problem::forbidden()));
     }
     let read_only = request.app_data::<Data<ApiSettings>>().is_none_or(|settings| settings.mode == Mode::ReadOnly);

@@ -20,6 +20,10 @@ pub(crate) fn tenant(principal: &Principal) -> Result<Tenant, Problem> {
             let ids: Result<_, _> = vendors.iter().map(VendorId::parse).collect();
             ids.map(Tenant::Seller).map_err(|_| Problem::forbidden())
         }
+        Role::Embed(vendor) => {
+            let id = VendorId::parse(vendor).map_err(|_| Problem::forbidden())?;
+            Ok(Tenant::Seller([id].into()))
+        }
         Role::Buyer => Err(Problem::forbidden()),
     }
 }

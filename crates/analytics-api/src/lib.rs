@@ -4,7 +4,7 @@
 //! a check of the caller's role (`access`) to a handler in `routes`. The handler determines whose
 //! numbers the caller may read (`caller`), parses the parameters (`query`), reads from `database`
 //! and returns JSON. `problem` defines every error that a client can see, `openapi` generates the
-//! OpenAPI document, and `server` assembles the application.
+//! OpenAPI document, `dashboard` serves the pages for browsers, and `server` assembles the application.
 
 pub mod settings;
 
@@ -40,6 +40,8 @@ mod page;
 mod panel;
 
 mod telemetry;
+
+mod dashboard;
 
 mod server;
 

@@ -21,6 +21,7 @@ use crate::routes;
         (name = "rankings", description = "Products and sellers in order"),
         (name = "events", description = "The log of all events"),
         (name = "freshness", description = "Up to when the numbers are complete"),
+        (name = "access", description = "Callers and their tokens"),
         (name = "dead letters", description = "Records that could not be counted"),
         (name = "proofs", description = "Results of recounting the metrics from the event log"),
     ),

@@ -6,15 +6,15 @@ use analytics_db::DbError;
 use analytics_db::read::explain::Delta;
 use analytics_db::read::series::series;
 use analytics_db::read::{AsOf, ReadableMetric};
-use chrono::{DateTime, Duration, FixedOffset, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::database::Database;
 use crate::links::events_link;
 use crate::problem::Problem;
-use crate::range::{Compared, Finest, Range};
-use crate::routes::series::{change, value};
+use crate::range::{Compared, Finest, Range, fitting};
+use crate::routes::series::{NO_EARLIER_RANGE, change, value};
 use crate::settings::ApiSettings;
 
 /// A number of a panel.
@@ -32,7 +32,7 @@ pub(crate) struct NumberBody {
     previous: Option<i64>,
     /// From `previous` to `current` in basis points; null if `previous` is 0 or null.
     change: Option<i64>,
-    /// Why there is no change: `no_base`.
+    /// Why there is no change: `no_base`, or `no_earlier_range` for `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// The values of the buckets.
@@ -66,8 +66,7 @@ pub(crate) struct Course {
 }
 
 impl Panel {
-    /// The panel of a range: by the hour for up to two days, by the day for up to a year, else by the
-    /// month, unless the interval is given.
+    /// The panel of a range, by the interval that fits it unless one is given.
     pub(crate) fn of(
         range: Range,
         interval: Option<Interval>,
@@ -75,12 +74,7 @@ impl Panel {
         settings: &ApiSettings,
     ) -> Result<Self, Problem> {
         let calendar = settings.business.calendar;
-        let length = range.span.to - range.span.from;
-        let interval = interval.unwrap_or(match length {
-            length if length <= Duration::hours(50) => Interval::Hour,
-            length if length <= Duration::days(370) => Interval::Day,
-            _ => Interval::Month,
-        });
+        let interval = interval.unwrap_or_else(|| fitting(range.span, Finest::Hour));
         let buckets = range.buckets(calendar, settings.week_start, interval)?;
         let compared = range.with_previous(calendar, now, Finest::Hour);
         Ok(Self { range, interval, buckets, compared })
@@ -127,16 +121,18 @@ impl Panel {
         let of = |amount: Delta| value(amount, known);
         let unit = known.map_or("", |known| known.metric.unit().name());
         let events = events_link(settings, course.metric.as_str(), Some(self.range.span), as_of);
-        number(
-            unit,
-            [course.whole, course.current, course.previous].map(of),
-            course.buckets.iter().map(|b| of(*b)),
-            events,
-        )
+        let values = [course.whole, course.current, course.previous].map(of);
+        self.compared(number(unit, values, course.buckets.iter().map(|b| of(*b)), events))
     }
 
     /// The number that one counter divided by another makes, with 1 written as `scale`.
-    pub(crate) fn quotient(numerator: &Course, denominator: &Course, scale: i64, unit: &'static str) -> NumberBody {
+    pub(crate) fn quotient(
+        &self,
+        numerator: &Course,
+        denominator: &Course,
+        scale: i64,
+        unit: &'static str,
+    ) -> NumberBody {
         let of = |(numerator, denominator): (Delta, Delta)| match (numerator, denominator) {
             (Delta::Counter(numerator), Delta::Counter(denominator)) => {
                 Fraction { numerator, denominator }.value(scale)
@@ -149,7 +145,15 @@ impl Panel {
             (numerator.previous, denominator.previous),
         ];
         let buckets = numerator.buckets.iter().copied().zip(denominator.buckets.iter().copied()).map(of);
-        NumberBody { events: None, ..number(unit, values.map(of), buckets, String::new()) }
+        self.compared(NumberBody { events: None, ..number(unit, values.map(of), buckets, String::new()) })
+    }
+
+    /// A number without what it was in the range before, if there is none.
+    fn compared(&self, number: NumberBody) -> NumberBody {
+        if !self.range.is_all() {
+            return number;
+        }
+        NumberBody { current: None, previous: None, change: None, reason: Some(NO_EARLIER_RANGE), ..number }
     }
 }
 

@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::connections::Failed;
 
 /// Each code with its status and its meaning. The meaning of a code never changes.
-pub(crate) const CODES: [(&str, StatusCode, &str); 19] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 20] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -21,6 +21,11 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 19] = [
     (INVALID_BODY, StatusCode::BAD_REQUEST, "The body is not the JSON that the route expects"),
     (UNAUTHORIZED, StatusCode::UNAUTHORIZED, "The request has no valid bearer token"),
     (FORBIDDEN, StatusCode::FORBIDDEN, "The role of the caller does not permit this"),
+    (
+        CROSS_SITE_REQUEST,
+        StatusCode::FORBIDDEN,
+        "A token that a gateway added came with a request of another site's page, or without X-Requested-With",
+    ),
     (READ_ONLY_MODE, StatusCode::FORBIDDEN, "This process is in read-only mode; send the request to the admin API"),
     (METRIC_NOT_FOUND, StatusCode::NOT_FOUND, "The metric was never counted, or the caller may not read it"),
     (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "No event has this id"),
@@ -38,6 +43,7 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 19] = [
         "Since the first page was read, logged events were changed or too many batches were counted; \
          or this replica is behind the one that answered it. Start again without a cursor",
     ),
+    (EMBEDDING_DISABLED, StatusCode::CONFLICT, "This process has no key for embed tokens"),
     (
         BODY_TOO_LARGE,
         StatusCode::PAYLOAD_TOO_LARGE,
@@ -74,6 +80,7 @@ const INVALID_PARAMETER: &str = "invalid_parameter";
 const INVALID_BODY: &str = "invalid_body";
 const UNAUTHORIZED: &str = "unauthorized";
 const FORBIDDEN: &str = "forbidden";
+const CROSS_SITE_REQUEST: &str = "cross_site_request";
 const READ_ONLY_MODE: &str = "read_only_mode";
 const METRIC_NOT_FOUND: &str = "metric_not_found";
 const EVENT_NOT_FOUND: &str = "event_not_found";
@@ -82,6 +89,7 @@ const SELLER_NOT_FOUND: &str = "seller_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const NUMBER_CHANGED: &str = "number_changed";
+const EMBEDDING_DISABLED: &str = "embedding_disabled";
 const BODY_TOO_LARGE: &str = "body_too_large";
 const RATE_LIMITED: &str = "rate_limited";
 const INTERNAL_ERROR: &str = "internal_error";
@@ -171,6 +179,16 @@ pub(crate) struct NotFound(ProblemBody);
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct Changed(ProblemBody);
 
+/// The 409 of embed tokens.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    content_type = "application/problem+json",
+    description = "This process has no key for embed tokens"
+)]
+#[expect(dead_code, reason = "only its description is used")]
+pub(crate) struct Disabled(ProblemBody);
+
 /// The 413 of routes with a body.
 #[derive(IntoResponses)]
 #[response(
@@ -236,6 +254,10 @@ impl Problem {
             NUMBER_CHANGED,
             "this replica is behind the one that answered the first page: repeat the request, or start again",
         )
+    }
+
+    pub(crate) fn embedding_disabled() -> Self {
+        Self::new(EMBEDDING_DISABLED, "there are no embed tokens: EMBED_SIGNING_KEY is not set")
     }
 
     pub(crate) fn seller_not_found() -> Self {

@@ -2,17 +2,24 @@
 
 use analytics_core::calendar::Calendar;
 use analytics_core::period::{Comparison, Interval, Period, Shift, Span};
-use chrono::{DateTime, Days, NaiveDate, Utc, Weekday};
+use analytics_db::read::usage;
+use chrono::{DateTime, Days, Duration, NaiveDate, Utc, Weekday};
 
+use crate::database::Database;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::settings::ApiSettings;
 
 /// The parameters that a range is read from.
 pub(crate) const PARAMETERS: [&str; 4] = ["period", "from", "to", "compare"];
 
 /// The most buckets in one answer.
 const MOST_BUCKETS: usize = 1_000;
-/// The most days in one range: ten years.
+/// The period that begins with the first day of which anything was counted.
+const ALL: &str = "all";
+/// The period of requests that name no range.
+const DEFAULT: &str = "30d";
+/// The most days in one range, except for `all`: ten years.
 const MOST_DAYS: i64 = 3_660;
 
 /// The finest division of time that a metric is kept by.
@@ -41,13 +48,71 @@ pub(crate) struct Compared {
     pub(crate) previous: Span,
 }
 
+/// The first day of `period=all`, for requests that ask for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin(Option<NaiveDate>);
+
+impl Origin {
+    /// Reads the first day, if the request needs it.
+    pub(crate) async fn of(query: &Query, database: &Database, calendar: Calendar) -> Result<Self, Problem> {
+        if query.get("period") != Some(ALL) {
+            return Ok(Self(None));
+        }
+        let today = calendar.day(database.now().into());
+        let first = database.read(usage::first_day).await?;
+        Ok(Self(Some(first.map_or(today, |first| first.min(today)))))
+    }
+}
+
 impl Range {
-    /// Reads the range; without any parameter it is `default`.
-    pub(crate) fn of(
+    /// Reads the range; without any parameter it is the last 30 days.
+    pub(crate) async fn of(
+        query: &Query,
+        database: &Database,
+        settings: &ApiSettings,
+        finest: Finest,
+    ) -> Result<Self, Problem> {
+        Self::of_or(DEFAULT, query, database, settings, finest).await
+    }
+
+    /// Reads the range; without any parameter it is the `default` period.
+    pub(crate) async fn of_or(
+        default: &str,
+        query: &Query,
+        database: &Database,
+        settings: &ApiSettings,
+        finest: Finest,
+    ) -> Result<Self, Problem> {
+        let calendar = settings.business.calendar;
+        let origin = Origin::of(query, database, calendar).await?;
+        Self::checked(Self::parse(origin, default, query, calendar, database.now(), finest)?)
+    }
+
+    /// The same, with the first day of `period=all`.
+    pub(crate) fn since(
+        origin: Origin,
         query: &Query,
         calendar: Calendar,
         now: DateTime<Utc>,
+        finest: Finest,
+    ) -> Result<Self, Problem> {
+        Self::checked(Self::parse(origin, DEFAULT, query, calendar, now, finest)?)
+    }
+
+    /// Checks that the range is not too long.
+    fn checked(range: Self) -> Result<Self, Problem> {
+        if !range.is_all() && (range.span.to - range.span.from).num_days() > MOST_DAYS {
+            return Err(Problem::invalid_parameter("from", format!("must be at most {MOST_DAYS} days before to")));
+        }
+        Ok(range)
+    }
+
+    fn parse(
+        Origin(origin): Origin,
         default: &str,
+        query: &Query,
+        calendar: Calendar,
+        now: DateTime<Utc>,
         finest: Finest,
     ) -> Result<Self, Problem> {
         let today = calendar.day(now.into());
@@ -63,8 +128,10 @@ impl Range {
             (name, None, None) => {
                 let name = name.unwrap_or(default);
                 let known = Period::ALL.into_iter().find(|(own, _)| *own == name);
-                let (name, period) = known.ok_or_else(|| Problem::invalid_parameter("period", periods()))?;
-                let (first, last) = period.days(today);
+                let known = known.map(|(name, period)| (name, period.days(today)));
+                let all = origin.filter(|_| name == ALL).map(|first| (ALL, (first, today)));
+                let (name, (first, last)) =
+                    known.or(all).ok_or_else(|| Problem::invalid_parameter("period", periods()))?;
                 (Some(name), Span::of_days(calendar, first, last))
             }
         };
@@ -79,10 +146,24 @@ impl Range {
             };
             return Err(Problem::invalid_parameter("from", whole));
         }
-        if (span.to - span.from).num_days() > MOST_DAYS {
-            return Err(Problem::invalid_parameter("from", format!("must be at most {MOST_DAYS} days before to")));
-        }
         Ok(Self { period, span, comparison: comparison.flatten() })
+    }
+
+    /// Whether it contains everything that was counted, so that there is no range before it.
+    pub(crate) fn is_all(&self) -> bool {
+        self.period == Some(ALL)
+    }
+
+    /// Whether a comparison was asked for, but there is nothing to compare with.
+    pub(crate) fn lacks_comparison(&self) -> bool {
+        self.is_all() && self.comparison.is_some()
+    }
+
+    /// Reads the interval. By default it is a day, and of `all` what divides it into a readable number
+    /// of buckets.
+    pub(crate) fn interval(&self, query: &Query) -> Result<Interval, Problem> {
+        let default = if self.is_all() { fitting(self.span, Finest::Day) } else { Interval::Day };
+        interval(query, default)
     }
 
     /// Divides the range into buckets.
@@ -100,29 +181,60 @@ impl Range {
         Ok(buckets)
     }
 
-    /// Returns the two sides of the comparison that was asked for.
+    /// Returns the two sides of the comparison that was asked for, unless there is no range before.
     pub(crate) fn compared(&self, calendar: Calendar, now: DateTime<Utc>, finest: Finest) -> Option<Compared> {
-        let shift = self.comparison?.shift(calendar, self.span);
+        let shift = self.comparison.filter(|_| !self.is_all())?.shift(calendar, self.span);
         Some(self.shifted(shift, calendar, now, finest))
     }
 
-    /// Returns the two sides of the comparison with the range before.
+    /// Returns the two sides of the comparison with the range before; if there is none, the earlier
+    /// side is empty.
     pub(crate) fn with_previous(&self, calendar: Calendar, now: DateTime<Utc>, finest: Finest) -> Compared {
+        if self.is_all() {
+            return Compared {
+                current: self.until_full(calendar, now, finest),
+                previous: self.span.until(self.span.from),
+            };
+        }
         let comparison = self.comparison.unwrap_or(Comparison::Previous);
         self.shifted(comparison.shift(calendar, self.span), calendar, now, finest)
     }
 
+    /// Returns the range before, all of which is over; it is empty if there is none.
+    pub(crate) fn before(&self, calendar: Calendar) -> Span {
+        if self.is_all() {
+            return self.span.until(self.span.from);
+        }
+        Comparison::Previous.shift(calendar, self.span).span_back(calendar, self.span)
+    }
+
     fn shifted(&self, shift: Shift, calendar: Calendar, now: DateTime<Utc>, finest: Finest) -> Compared {
-        let full = match finest {
+        let current = self.until_full(calendar, now, finest);
+        Compared { current, previous: shift.span_back(calendar, current) }
+    }
+
+    /// Returns the range until the last full hour or day.
+    fn until_full(&self, calendar: Calendar, now: DateTime<Utc>, finest: Finest) -> Span {
+        self.span.until(match finest {
             Finest::Hour => calendar.hour_start(now.into()),
             Finest::Day => calendar.day_start(calendar.day(now.into())),
-        };
-        let current = self.span.until(full);
-        Compared { current, previous: shift.span_back(calendar, current) }
+        })
     }
 }
 
-/// Reads the range of `from` and `to`, if it is given.
+/// Returns the interval that divides a range into a readable number of buckets: hours for up to two
+/// days, days for up to a year, then months, and years after sixty of them.
+pub(crate) fn fitting(span: Span, finest: Finest) -> Interval {
+    match span.to - span.from {
+        length if finest == Finest::Hour && length <= Duration::hours(50) => Interval::Hour,
+        length if length <= Duration::days(370) => Interval::Day,
+        length if length <= Duration::days(60 * 366) => Interval::Month,
+        _ => Interval::Year,
+    }
+}
+
+/// Reads the range of `from` and `to`, if it is given, however long it is: also `period=all` has links
+/// to its events.
 pub(crate) fn span(
     query: &Query,
     calendar: Calendar,
@@ -132,11 +244,11 @@ pub(crate) fn span(
     if query.get("from").or(query.get("to")).is_none() {
         return Ok(None);
     }
-    Ok(Some(Range::of(query, calendar, now, "30d", finest)?.span))
+    Ok(Some(Range::parse(Origin(None), DEFAULT, query, calendar, now, finest)?.span))
 }
 
 /// Reads the interval, which is `default` if it is not given.
-pub(crate) fn interval(query: &Query, default: Interval) -> Result<Interval, Problem> {
+fn interval(query: &Query, default: Interval) -> Result<Interval, Problem> {
     let named = |name: &str| {
         let known = Interval::ALL.into_iter().find(|interval| interval.name() == name);
         known.ok_or("must be hour, day, week, month or year")
@@ -145,7 +257,7 @@ pub(crate) fn interval(query: &Query, default: Interval) -> Result<Interval, Pro
 }
 
 fn periods() -> String {
-    let names: Vec<&str> = Period::ALL.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = Period::ALL.iter().map(|(name, _)| *name).chain([ALL]).collect();
     format!("must be one of {}", names.join(", "))
 }
 

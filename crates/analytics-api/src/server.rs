@@ -7,13 +7,15 @@ use std::{io, thread};
 
 use actix_cors::Cors;
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::{Compress, Condition, from_fn};
+use actix_web::http::header::X_CONTENT_TYPE_OPTIONS;
+use actix_web::middleware::{Compress, Condition, DefaultHeaders, from_fn};
 use actix_web::web::{Data, Json, PathConfig, redirect, resource, scope, to};
 use actix_web::{App, HttpServer, rt};
 use analytics_process::probes::{self, read};
 use analytics_process::shutdown::Shutdown;
 use utoipa_swagger_ui::Config;
 
+use crate::dashboard::{self, Dashboard};
 use crate::database::Database;
 use crate::lines::Streams;
 use crate::live::{Live, LiveState};
@@ -44,6 +46,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let database = Database::new(&settings);
     let live = Data::new(Live::new(settings.live_connections, LiveState::of(&database)));
     let telemetry = Telemetry::new(&database, &live)?;
+    let dashboard = Dashboard::new(&settings)?;
     let (bind, keep_alive) = (settings.bind, settings.keep_alive);
     let (rankings, rates) = (Data::new(Rankings::default()), Data::new(Rates::new(settings.rate_limit)));
     let streams = Streams::default();
@@ -55,7 +58,6 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
             let document = format!("{base}/api/openapi.json");
             let docs = Data::new(Arc::new(Config::from(document.clone())));
             let openapi = openapi::document(base);
-            let to_docs = |from: String| redirect(from, format!("{base}/api/docs/"));
             App::new()
                 .app_data(Data::new(telemetry.clone()))
                 .app_data(Data::new(database.clone()))
@@ -67,10 +69,8 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(Data::new(settings.verifier.clone()))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))
-                .service(to_docs("/".into()))
-                .service(to_docs(if base.is_empty() { "/" } else { base }.into()))
-                .service(to_docs(format!("{base}/")))
-                .service(to_docs(format!("{base}/api/docs")))
+                .configure(|config| dashboard::serve(config, dashboard.as_ref(), &settings))
+                .service(redirect(format!("{base}/api/docs"), format!("{base}/api/docs/")))
                 .service(
                     resource(format!("{base}/api/docs/{{file:.*}}"))
                         .app_data(docs)
@@ -86,6 +86,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                         .default_service(to(nowhere)),
                 )
                 .default_service(to(nowhere))
+                .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
                 .wrap(Compress::default())
                 .wrap(Condition::new(!settings.cors_origins.is_empty(), cors(&settings.cors_origins)))
                 .wrap(from_fn(request_id))

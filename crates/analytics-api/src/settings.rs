@@ -11,6 +11,8 @@ use analytics_process::settings::{Settings, SettingsError};
 use chrono::Weekday;
 use shared_auth::{Keys, Verifier};
 
+use crate::dashboard::settings::DashboardSettings;
+
 /// Whether the process serves the writing routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -54,6 +56,8 @@ pub struct ApiSettings {
     pub cors_origins: Vec<String>,
     /// Verifies tokens.
     pub verifier: Verifier,
+    /// The dashboard, and the tokens of its embedded pages.
+    pub dashboard: DashboardSettings,
     /// The currency of amounts without a currency, and the calendar that determines "today".
     pub business: Business,
     /// The first day of a week.
@@ -68,6 +72,7 @@ impl ApiSettings {
     /// # Errors
     /// [`SettingsError`] that names the first setting that is missing or invalid.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
+        let dashboard = DashboardSettings::from_settings(settings)?;
         Ok(Self {
             database_url: settings.parse("DATABASE_URL", DatabaseUrl::parse)?,
             mode: settings.parse("API_MODE", |mode| match mode {
@@ -89,7 +94,8 @@ impl ApiSettings {
             })?,
             base_path: settings.parse("API_BASE_PATH", base_path)?,
             cors_origins: list(settings.get("API_CORS_ORIGINS").unwrap_or_default()),
-            verifier: verifier(settings)?,
+            verifier: verifier(settings, &dashboard)?,
+            dashboard,
             business: settings.business()?,
             week_start: settings.parse("WEEK_START", |day| match day {
                 "monday" => Ok(Weekday::Mon),
@@ -119,8 +125,9 @@ fn base_path(path: &str) -> Result<String, &'static str> {
     if valid && path.bytes().all(allowed) { Ok(path.to_owned()) } else { Err("must be a path such as /analytics") }
 }
 
-/// Creates the verifier of tokens from at least one of secret, PEM key and JWKS document.
-fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
+/// Creates the verifier of tokens from at least one of secret, PEM key and JWKS document, and the key
+/// of embed tokens.
+fn verifier(settings: &Settings, dashboard: &DashboardSettings) -> Result<Verifier, SettingsError> {
     let mut keys = Keys::default();
     if settings.get("JWT_SECRET").is_some() {
         keys = settings.parse("JWT_SECRET", |secret| keys.secret(secret.as_bytes()))?;
@@ -141,6 +148,9 @@ fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
     if let Some(source) = settings.get("JWT_JWKS") {
         keys = keys.jwks(source);
     }
+    if let Some(key) = dashboard.embed_key.clone() {
+        keys = keys.embed(key);
+    }
     if let Some(issuer) = settings.get("JWT_ISSUER") {
         keys = keys.issuer(issuer);
     }
@@ -151,6 +161,7 @@ fn verifier(settings: &Settings) -> Result<Verifier, SettingsError> {
         shared_auth::InvalidKey::None => SettingsError::Sentence(
             "one of JWT_SECRET, JWT_PUBLIC_KEY and JWT_JWKS must be set: without them no token is valid".into(),
         ),
+        shared_auth::InvalidKey::Shared => SettingsError::invalid("EMBED_SIGNING_KEY", "must differ from JWT_SECRET"),
         error => SettingsError::invalid("JWT_JWKS", error),
     })
 }

@@ -138,6 +138,9 @@ impl Vendors {
 /// The role of a principal, ordered by permissions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// A page of one vendor, embedded in another site. Only [tokens of such
+    /// pages](crate::EmbedKey) give this role.
+    Embed(String),
     /// A user without other permissions; also a seller whose token names no vendor.
     Buyer,
     /// A seller, with the vendors that it acts for.
@@ -283,7 +286,7 @@ mod tests {
 
     #[test]
     fn roles_are_ordered_by_permissions() {
-        let ordered = [Role::Buyer, vendors(&["v-1"]), Role::Support, Role::Admin];
+        let ordered = [Role::Embed("v-1".into()), Role::Buyer, vendors(&["v-1"]), Role::Support, Role::Admin];
         assert!(ordered.is_sorted());
     }
 

@@ -35,6 +35,9 @@ pub enum InvalidKey {
     /// Not a usable JWKS document, with the reason.
     #[error("must be a JWKS document: {0}")]
     Jwks(&'static str),
+    /// The key of embedded pages is also one of logins.
+    #[error("must not be the key of any other token")]
+    Shared,
     /// No key at all.
     #[error("no key is configured")]
     None,

@@ -17,9 +17,12 @@ pub enum Permission {
     ReadAll,
     /// Change data.
     Write,
+    /// Read what a page of one vendor shows that is embedded in another site. The service has to
+    /// check in addition that the data belongs to the vendor.
+    ReadEmbedded,
 }
 
-use Permission::{ReadAll, ReadOthers, ReadOwn, ReadPublic, Write};
+use Permission::{ReadAll, ReadEmbedded, ReadOthers, ReadOwn, ReadPublic, Write};
 
 impl Role {
     /// Returns whether the role has the permission. For [`Permission::ReadOwn`], the service has to
@@ -31,6 +34,7 @@ impl Role {
             Self::Support => &[ReadPublic, ReadOwn, ReadOthers],
             Self::Vendor(_) => &[ReadPublic, ReadOwn],
             Self::Buyer => &[ReadPublic],
+            Self::Embed(_) => &[ReadEmbedded],
         };
         granted.contains(&permission)
     }

@@ -31,6 +31,18 @@ pub enum Rejected {
     /// The token names too many vendors.
     #[error("more than {MOST_VENDORS} vendors")]
     TooManyVendors,
+    /// There are several tokens in the place where a gateway puts one.
+    #[error("several tokens")]
+    Ambiguous,
+    /// A gateway's token came with a request that a page of another site made.
+    #[error("the request does not come from a page of this service")]
+    CrossSite,
+    /// The type in the token's header (`typ`) is that of tokens for another purpose.
+    #[error("the token is of another type")]
+    Type,
+    /// A token of an embedded page without a vendor, or valid for too long.
+    #[error("a token of an embedded page must have a vendor, and be valid for an hour at most")]
+    Embed,
     /// The token is malformed, expired or not yet valid, or has the wrong signature, issuer or
     /// audience.
     #[error("{0}")]

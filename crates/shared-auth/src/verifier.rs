@@ -7,18 +7,20 @@ use jsonwebtoken::{EncodingKey, Header, Validation};
 
 use crate::cache::Cache;
 use crate::claims::{Claims, Principal};
+use crate::embed::{EmbedKey, is_embed};
 use crate::jwks::Jwks;
 use crate::keys::{InvalidKey, Key};
 use crate::rejected::{LONGEST_TOKEN, Rejected};
 
 /// How far clocks may differ, in seconds, when `exp` and `nbf` are checked.
-const LEEWAY: u64 = 30;
+pub(crate) const LEEWAY: u64 = 30;
 
 /// Builds a [`Verifier`] from at least one key, and the issuer and audience that are required.
 #[derive(Default)]
 pub struct Keys {
     fixed: Vec<Key>,
     published: Option<String>,
+    embed: Option<EmbedKey>,
     issuer: Option<String>,
     audience: Option<String>,
 }
@@ -50,14 +52,21 @@ impl Keys {
         self
     }
 
-    /// Requires this issuer (`iss`).
+    /// Also accepts tokens of embedded pages, signed with this key.
+    #[must_use]
+    pub fn embed(mut self, key: EmbedKey) -> Self {
+        self.embed = Some(key);
+        self
+    }
+
+    /// Requires this issuer (`iss`) of logins.
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
         self
     }
 
-    /// Requires this audience (`aud`).
+    /// Requires this audience (`aud`) of logins.
     #[must_use]
     pub fn audience(mut self, audience: &str) -> Self {
         self.audience = Some(audience.to_owned());
@@ -68,14 +77,19 @@ impl Keys {
     /// reading it.
     ///
     /// # Errors
-    /// [`InvalidKey::None`] without any key, and [`InvalidKey::Jwks`] if the source of published
-    /// keys can be read but is not a JWKS document.
+    /// [`InvalidKey::None`] without any key for logins, [`InvalidKey::Shared`] if one of them is also
+    /// the key of embedded pages, and [`InvalidKey::Jwks`] if the source of published keys can be read
+    /// but is not a JWKS document.
     pub fn verifier(self) -> Result<Verifier, InvalidKey> {
         if self.fixed.is_empty() && self.published.is_none() {
             return Err(InvalidKey::None);
         }
+        if self.embed.as_ref().is_some_and(|embed| self.fixed.iter().any(|key| embed.is_verified_by(key))) {
+            return Err(InvalidKey::Shared);
+        }
         Ok(Verifier(Arc::new(Inner {
             fixed: self.fixed,
+            embed: self.embed,
             published: self.published.map(Jwks::watch).transpose()?,
             seen: Mutex::default(),
             issuer: self.issuer,
@@ -91,6 +105,7 @@ pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     fixed: Vec<Key>,
+    embed: Option<EmbedKey>,
     published: Option<Arc<Jwks>>,
     /// The published keys with which the cached tokens were verified.
     seen: Mutex<Arc<Vec<Key>>>,
@@ -114,10 +129,20 @@ impl Verifier {
         if let Some(principal) = inner.cache.get(token, now) {
             return Ok(principal);
         }
-        let claims = inner.claims(token, &published)?;
-        let until = claims.exp.saturating_add(LEEWAY);
-        let principal = Principal::of(claims)?;
-        inner.cache.put(token, &principal, until, now);
+        let header = jsonwebtoken::decode_header(token)?;
+        if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
+            return Err(Rejected::OwnKey);
+        }
+        if header.crit.is_some() {
+            return Err(Rejected::Critical);
+        }
+        let principal = match (is_embed(&header), &inner.embed) {
+            (true, Some(embed)) => embed.verify(token, &header)?,
+            // A token that says what it is for is never a login, whoever signed it.
+            (true, None) => return Err(Rejected::Type),
+            (false, _) => Principal::of(inner.claims(token, header, &published)?)?,
+        };
+        inner.cache.put(token, &principal, principal.expires_at.saturating_add(LEEWAY), now);
         Ok(principal)
     }
 }
@@ -135,14 +160,7 @@ impl Inner {
         keys
     }
 
-    fn claims(&self, token: &str, published: &[Key]) -> Result<Claims, Rejected> {
-        let header = jsonwebtoken::decode_header(token)?;
-        if header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some() || header.x5c.is_some() {
-            return Err(Rejected::OwnKey);
-        }
-        if header.crit.is_some() {
-            return Err(Rejected::Critical);
-        }
+    fn claims(&self, token: &str, header: Header, published: &[Key]) -> Result<Claims, Rejected> {
         let named = |key: &&Key| match (&key.id, &header.kid) {
             (Some(own), Some(wanted)) => own == wanted,
             _ => true,
@@ -184,7 +202,7 @@ impl Inner {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

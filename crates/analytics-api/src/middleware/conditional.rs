@@ -44,7 +44,9 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     head.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     // Numbers are private and change at any time: clients may store them, but have to revalidate
     // them before each use.
-    head.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if !head.headers().contains_key(CACHE_CONTROL) {
+        head.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
     let unchanged = match known {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),

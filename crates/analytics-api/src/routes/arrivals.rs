@@ -14,7 +14,7 @@ use crate::as_of::answer;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
-use crate::range::{self, Finest, Range};
+use crate::range::{Finest, Range};
 use crate::settings::ApiSettings;
 
 /// Greatest length of the name of a topic, in characters.
@@ -71,7 +71,7 @@ pub(crate) struct ArrivedBody {
     params(
         ("interval" = Option<String>, Query, description = "`hour` (at most 31 days), `day` (the default), `week`, `month` or `year`"),
         ("topic" = Option<String>, Query, description = "Only records of this topic", min_length = 1, max_length = 249),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d` (the default), `30d`, `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d` (the default), `30d`, `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or a time at a full hour, at most 366 days before `to`"),
         ("to" = Option<String>, Query, description = "A date, which is included, or a time; default today"),
     ),
@@ -83,10 +83,10 @@ pub(crate) async fn show(
     settings: Data<ApiSettings>,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["interval", "topic", "period", "from", "to"], &[])?;
-    let (calendar, now) = (settings.business.calendar, database.now());
+    let calendar = settings.business.calendar;
     let topic = query.text("topic", LONGEST_TOPIC)?;
-    let interval = range::interval(&query, Interval::Day)?;
-    let range = Range::of(&query, calendar, now, "7d", Finest::Hour)?;
+    let range = Range::of_or("7d", &query, &database, &settings, Finest::Hour).await?;
+    let interval = range.interval(&query)?;
     let (most, with) =
         if interval == Interval::Hour { (MOST_DAYS_OF_HOURS, " if interval is hour") } else { (MOST_DAYS, "") };
     // A day in which the clock is changed may be longer.

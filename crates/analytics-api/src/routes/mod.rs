@@ -6,10 +6,12 @@ mod contributions;
 pub(crate) mod dead_letter_actions;
 pub(crate) mod dead_letters;
 pub(crate) mod docs;
+pub(crate) mod embed_tokens;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod freshness;
 pub(crate) mod live;
+pub(crate) mod me;
 pub(crate) mod metrics;
 pub(crate) mod orders;
 pub(crate) mod overview;
@@ -48,6 +50,7 @@ macro_rules! route {
         struct Document;
         Route {
             access: Access::$access,
+            is_embedded: false,
             largest_body: $largest_body,
             document: Document::openapi(),
             handler: |route| route.to($module::$handler),
@@ -56,18 +59,18 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 25] {
+fn table() -> [Route; 29] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
-        route!(Sellers, series::one),
-        route!(Sellers, series::several),
-        route!(Sellers, explain::list),
-        route!(Everyone, rankings::products),
+        route!(Sellers, series::one).embedded(),
+        route!(Sellers, series::several).embedded(),
+        route!(Sellers, explain::list).embedded(),
+        route!(Everyone, rankings::products).embedded(),
         route!(Staff, rankings::sellers),
         route!(Staff, sellers::list),
-        route!(Sellers, sellers::summary),
-        route!(Sellers, sellers::order_stats),
+        route!(Sellers, sellers::summary).embedded(),
+        route!(Sellers, sellers::order_stats).embedded(),
         route!(Staff, overview::show),
         route!(Admins, usage::show),
         route!(Admins, arrivals::show),
@@ -75,8 +78,10 @@ fn table() -> [Route; 25] {
         route!(Writers, adjustments::upsert),
         route!(Admins, events::list),
         route!(Admins, events::one),
-        route!(Everyone, freshness::show),
-        route!(Everyone, live::show),
+        route!(Everyone, freshness::show).embedded(),
+        route!(Everyone, live::show).embedded(),
+        route!(Everyone, me::show).embedded(),
+        route!(Admins, embed_tokens::create),
         route!(Admins, proofs::list),
         route!(Admins, dead_letters::list),
         route!(Admins, dead_letters::one),
@@ -89,6 +94,8 @@ fn table() -> [Route; 25] {
 
 struct Route {
     access: Access,
+    /// Whether a page of a vendor in another site may use it, too.
+    is_embedded: bool,
     /// The size limit of a request body, in bytes.
     largest_body: usize,
     /// The OpenAPI document of this route and the schemas that it uses.
@@ -124,6 +131,12 @@ impl Method {
 }
 
 impl Route {
+    /// Opens a read to pages of a vendor in another site. It must show nothing but the tenant's own
+    /// numbers.
+    fn embedded(self) -> Self {
+        Self { is_embedded: true, ..self }
+    }
+
     /// Returns the route's path, method and documentation. Its document has exactly one of each.
     fn parts(&mut self) -> Option<(String, Method, &mut Operation)> {
         let (path, item) = self.document.paths.paths.iter_mut().next()?;
@@ -148,8 +161,8 @@ pub(crate) fn serve(config: &mut ServiceConfig) {
         let largest_body = routes.iter().map(|(_, route)| route.largest_body).max().unwrap_or(LARGEST_BODY);
         let json = JsonConfig::default().limit(largest_body).error_handler(Problem::of_json);
         let mut served = only(allow.join(", "), resource(&path)).app_data(json);
-        for (method, Route { access, handler, .. }) in routes {
-            let checked = from_fn(move |principal, request, next| check(access, principal, request, next));
+        for (method, Route { access, is_embedded, handler, .. }) in routes {
+            let checked = from_fn(move |principal, request, next| check(access, is_embedded, principal, request, next));
             served = served.route(handler(method.route()).wrap(checked));
         }
         config.service(served);
@@ -159,9 +172,9 @@ pub(crate) fn serve(config: &mut ServiceConfig) {
 /// Adds every route of the table to the OpenAPI document, with the roles that may use it.
 pub(crate) fn describe(document: &mut OpenApi) {
     for mut route in table() {
-        let access = route.access;
+        let (access, is_embedded) = (route.access, route.is_embedded);
         if let Some((_, _, operation)) = route.parts() {
-            access.describe(operation);
+            access.describe(is_embedded, operation);
         }
         describe_csv(&mut route.document);
         describe_as_of(&mut route.document);
@@ -170,7 +183,7 @@ pub(crate) fn describe(document: &mut OpenApi) {
 }
 
 /// Makes a resource answer 405 to all methods that it does not have.
-fn only(allow: String, resource: Resource) -> Resource {
+pub(crate) fn only(allow: String, resource: Resource) -> Resource {
     let refuse = move || {
         let allow = allow.clone();
         async move { Err::<&str, Problem>(Problem::method_not_allowed(allow)) }

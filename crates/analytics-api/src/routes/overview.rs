@@ -67,7 +67,7 @@ pub(crate) struct OverviewMetrics {
 #[utoipa::path(
     get, path = "/api/overview", operation_id = "getOverview", tag = "metrics", security(("bearer" = [])),
     params(
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
         ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
         ("compare" = Option<String>, Query, description = "`previous` (the default), `previous_week` or `previous_year`"),
@@ -84,7 +84,7 @@ pub(crate) async fn show(
     let query = Query::of(&request, &names, &[])?;
     let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     let (calendar, now) = (settings.business.calendar, database.now());
-    let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
+    let range = Range::of(&query, &database, &settings, Finest::Hour).await?;
     let panel = Panel::of(range, None, now, &settings)?;
     let mut others = database.read(|connection| sellers::foreign_currencies(connection, None)).await?;
     others.retain(|currency| Some(*currency) != foreign_currency);
@@ -128,8 +128,8 @@ pub(crate) async fn show(
         as_of,
         interval: panel.interval.name(),
         metrics: OverviewMetrics {
-            conversion: Panel::quotient(orders, views, 10_000, "basis_points"),
-            average_order: Panel::quotient(revenue, orders, 1, "minor_units"),
+            conversion: panel.quotient(orders, views, 10_000, "basis_points"),
+            average_order: panel.quotient(revenue, orders, 1, "minor_units"),
             views: number(views),
             signups: number(signups),
             orders: number(orders),

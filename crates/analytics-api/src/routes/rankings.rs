@@ -79,7 +79,7 @@ pub(crate) struct RankBody {
     get, path = "/api/rankings/products", operation_id = "rankProducts", tag = "rankings", security(("bearer" = [])),
     params(
         ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `rating` or `conversion`"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
         ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
@@ -106,7 +106,7 @@ pub(crate) async fn products(
     get, path = "/api/rankings/sellers", operation_id = "rankSellers", tag = "rankings", security(("bearer" = [])),
     params(
         ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `rating` or `conversion`"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
         ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
@@ -146,9 +146,9 @@ async fn answer(
         return Err(Problem::invalid_parameter("currency", "must not be given unless by is revenue"));
     }
     let calendar = settings.business.calendar;
-    let range = Range::of(&query, calendar, database.now(), "30d", Finest::Day)?;
+    let range = Range::of(&query, database, settings, Finest::Day).await?;
     let asked = RankingQuery { ranked, by, foreign_currency, vendor };
-    let question = asked.days(range.span, calendar, settings);
+    let question = asked.days(&range, calendar, settings);
     let cursor = query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?;
     let kept = cursor.as_ref().and_then(|cursor| rankings.as_of(&question, cursor.as_of));
     let is_first = kept.is_some();
@@ -196,10 +196,15 @@ fn by(query: &Query) -> Result<(&'static str, By), Problem> {
     Ok(query.optional("by", named)?.unwrap_or(("views", By::Views)))
 }
 
-/// Everybody sees how popular products are; money only admins, and sellers for their own products.
+/// Everybody sees how popular products are; money only admins, and sellers for their own products. A
+/// page in another site sees its vendor's products only.
 fn may_see(principal: &Principal, by: By, vendor: Option<&VendorId>) -> Result<(), Problem> {
     let is_own = match &principal.role {
         Role::Vendor(own) => vendor.is_some_and(|vendor| own.iter().any(|id| id == vendor.as_str())),
+        Role::Embed(own) => {
+            let is_own = vendor.is_some_and(|vendor| vendor.as_str() == own);
+            return if is_own { Ok(()) } else { Err(Problem::forbidden()) };
+        }
         Role::Admin | Role::Support | Role::Buyer => false,
     };
     if !by.is_money() || is_own || principal.role.may(Permission::ReadOthers) {
@@ -219,16 +224,14 @@ pub(crate) struct RankingQuery {
 
 impl RankingQuery {
     /// The question about some days, and those before them.
-    pub(crate) fn days(&self, span: Span, calendar: Calendar, _: &ApiSettings) -> Question {
-        let shift = analytics_core::period::Comparison::Previous.shift(calendar, span);
-        let previous = shift.span_back(calendar, span);
+    pub(crate) fn days(&self, range: &Range, calendar: Calendar, _: &ApiSettings) -> Question {
         let seconds = |span: Span| (span.from.timestamp(), span.to.timestamp());
         Question {
             ranked: self.ranked,
             by: self.by,
             foreign_currency: self.foreign_currency,
-            days: seconds(span),
-            previous: seconds(previous),
+            days: seconds(range.span),
+            previous: seconds(range.before(calendar)),
             vendor: self.vendor.as_ref().map(|vendor| vendor.as_str().to_owned()),
         }
     }

@@ -9,7 +9,6 @@ use analytics_core::catalogue::Metric;
 use analytics_core::ids::{MAX_ENCODED_CHARS, VendorId};
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::money::Currency;
-use analytics_core::period::Interval;
 use analytics_db::read::rankings::{By, Ranked};
 use analytics_db::read::sellers::{self, Seller};
 use analytics_db::read::{ReadableMetric, Tenant};
@@ -141,7 +140,7 @@ pub(crate) struct SummaryMetrics {
     get, path = "/api/sellers/{vendor}/summary", operation_id = "getSellerSummary", tag = "sellers", security(("bearer" = [])),
     params(
         ("vendor" = String, Path, description = "The seller's id, URL-encoded"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
         ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
         ("compare" = Option<String>, Query, description = "`previous` (the default), `previous_week` or `previous_year`"),
@@ -163,7 +162,7 @@ pub(crate) async fn summary(
     let vendor = vendor(&path)?;
     let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     let (calendar, now) = (settings.business.calendar, database.now());
-    let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
+    let range = Range::of(&query, &database, &settings, Finest::Hour).await?;
     let panel = Panel::of(range, None, now, &settings)?;
     let other = vendor.clone();
     let mut currencies = database.read(move |connection| sellers::foreign_currencies(connection, Some(&other))).await?;
@@ -197,7 +196,7 @@ pub(crate) async fn summary(
     }
     let number = |course| panel.number(course, as_of, &settings);
     let metrics = SummaryMetrics {
-        average_order: Panel::quotient(revenue, orders, 1, "minor_units"),
+        average_order: panel.quotient(revenue, orders, 1, "minor_units"),
         revenue: number(revenue),
         orders: number(orders),
         units: number(units),
@@ -208,7 +207,7 @@ pub(crate) async fn summary(
     };
     let question =
         RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
-    let days = question.days(range.span, calendar, &settings);
+    let days = question.days(&range, calendar, &settings);
     let (top_products, top_products_as_of) = question.top(&rankings, &database, &settings, days, TOP).await?;
     let (from, to) = panel.ends(&settings);
     let body = SummaryBody {
@@ -265,7 +264,7 @@ pub(crate) struct OrderBucket {
     params(
         ("vendor" = String, Path, description = "The seller's id, URL-encoded"),
         ("interval" = Option<String>, Query, description = "`hour`, `day` (the default), `week`, `month` or `year`"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
         ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
         ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
@@ -284,8 +283,8 @@ pub(crate) async fn order_stats(
     let vendor = vendor(&path)?;
     let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     let (calendar, now) = (settings.business.calendar, database.now());
-    let range = Range::of(&query, calendar, now, "30d", Finest::Hour)?;
-    let panel = Panel::of(range, Some(range::interval(&query, Interval::Day)?), now, &settings)?;
+    let range = Range::of(&query, &database, &settings, Finest::Hour).await?;
+    let panel = Panel::of(range, Some(range.interval(&query)?), now, &settings)?;
     let metrics = vec![
         metric_of(&tenant, Metric::SellerOrders, &vendor, None)?,
         metric_of(&tenant, Metric::SellerUnits, &vendor, None)?,
@@ -293,7 +292,7 @@ pub(crate) async fn order_stats(
     ];
     let (courses, as_of) = panel.read(&database, &settings, metrics).await?;
     let [orders, units, revenue] = courses.as_slice() else { return Err(Problem::internal_error()) };
-    let averages = Panel::quotient(revenue, orders, 1, "minor_units").values();
+    let averages = panel.quotient(revenue, orders, 1, "minor_units").values();
     let columns = [orders, units, revenue].map(|course| course.values().1);
     let at = |column: &[Option<i64>], index: usize| column.get(index).copied().flatten();
     let bucket = |(index, span): (usize, &analytics_core::period::Span)| {

@@ -26,8 +26,11 @@ use crate::links::events_link;
 use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
-use crate::range::{self, Compared, Finest, Range};
+use crate::range::{self, Compared, Finest, Origin, Range};
 use crate::settings::ApiSettings;
+
+/// Why a range of everything has no change.
+pub(crate) const NO_EARLIER_RANGE: &str = "no_earlier_range";
 
 /// The most metrics in one request.
 const MOST_TYPES: usize = 20;
@@ -51,7 +54,7 @@ pub(crate) struct SeriesBody {
     as_of: i64,
     /// Every bucket of the range, whether or not anything was counted in it.
     buckets: Vec<BucketBody>,
-    /// What the range is compared with; null without `compare`.
+    /// What the range is compared with; null without `compare`, and for `all`.
     comparison: Option<ComparisonBody>,
     /// The value over all buckets: for a counter their sum.
     total: Option<i64>,
@@ -60,7 +63,8 @@ pub(crate) struct SeriesBody {
     /// The change of the compared total in basis points (2500 is +25 %); null without `compare`, and
     /// if there is nothing to compare with.
     change: Option<i64>,
-    /// Why there is no change: `no_base` if the earlier value is 0 or there is none.
+    /// Why there is no change: `no_base` if the earlier value is 0 or there is none, and
+    /// `no_earlier_range` for `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }
@@ -134,7 +138,7 @@ pub(crate) struct ComparisonBody {
     params(
         ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
         ("interval" = Option<String>, Query, description = "`hour`, `day` (the default), `week`, `month` or `year`"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
         ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
         ("compare" = Option<String>, Query, description = "`none` (the default), `previous`, `previous_week` or `previous_year`"),
@@ -153,7 +157,8 @@ pub(crate) async fn one(
     let query = Query::of(&request, &names, &[])?;
     let (metric, _) = readable(&path.into_inner(), &tenant, &settings)?;
     let wanted = metric.filter(|metric| metric.known().is_some()).ok_or_else(Problem::metric_not_found)?;
-    let asked = vec![Asked::of(&query, &wanted, &database, &settings)?];
+    let origin = Origin::of(&query, &database, settings.business.calendar).await?;
+    let asked = vec![Asked::of(&query, &wanted, origin, &database, &settings)?];
     let (series, as_of) = Asked::read(asked, &database, &settings).await?;
     let body = series.into_iter().next().ok_or_else(Problem::internal_error)?;
     Ok(as_of::answer(HttpResponse::Ok(), as_of, &body))
@@ -169,7 +174,7 @@ type SeriesPage = Page<SeriesBody>;
     params(
         ("type" = Vec<String>, Query, description = "A metric's type; may be given up to 20 times", max_items = 20),
         ("interval" = Option<String>, Query, description = "`hour`, `day` (the default), `week`, `month` or `year`"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
         ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
         ("compare" = Option<String>, Query, description = "`none` (the default), `previous`, `previous_week` or `previous_year`"),
@@ -189,11 +194,12 @@ pub(crate) async fn several(
     if types.is_empty() || types.len() > MOST_TYPES {
         return Err(Problem::invalid_parameter("type", format!("must be given 1 to {MOST_TYPES} times")));
     }
+    let origin = Origin::of(&query, &database, settings.business.calendar).await?;
     let mut asked = Vec::new();
     for text in types {
         let (metric, _) = readable(text, &tenant, &settings)?;
         if let Some(metric) = metric.filter(|metric| metric.known().is_some()) {
-            asked.push(Asked::of(&query, &metric, &database, &settings)?);
+            asked.push(Asked::of(&query, &metric, origin, &database, &settings)?);
         }
     }
     let (items, as_of) = Asked::read(asked, &database, &settings).await?;
@@ -206,6 +212,7 @@ struct Asked {
     interval: Interval,
     buckets: Vec<Span>,
     compared: Option<(Compared, Vec<Span>)>,
+    lacks_comparison: bool,
     now: DateTime<Utc>,
 }
 
@@ -213,21 +220,23 @@ impl Asked {
     fn of(
         query: &Query,
         metric: &ReadableMetric,
+        origin: Origin,
         database: &Database,
         settings: &ApiSettings,
     ) -> Result<Self, Problem> {
         let (calendar, now) = (settings.business.calendar, database.now());
         let finest = finest(metric);
-        let interval = range::interval(query, Interval::Day)?;
+        let range = Range::since(origin, query, calendar, now, finest)?;
+        let interval = range.interval(query)?;
         if finest == Finest::Day && interval == Interval::Hour {
             let why = "must be day or longer for metrics of products, which are kept by day";
             return Err(Problem::invalid_parameter("interval", why));
         }
-        let range = Range::of(query, calendar, now, "30d", finest)?;
         let buckets = range.buckets(calendar, settings.week_start, interval)?;
         let earlier = |span| interval.buckets(calendar, settings.week_start, span);
         let compared = range.compared(calendar, now, finest).map(|both| (both, earlier(both.previous)));
-        Ok(Self { metric: of_all_days(metric), interval, buckets, compared, now })
+        let lacks_comparison = range.lacks_comparison();
+        Ok(Self { metric: of_all_days(metric), interval, buckets, compared, lacks_comparison, now })
     }
 
     /// Reads series as of one batch, whose number is returned too: all buckets in one statement for each
@@ -291,7 +300,7 @@ impl Asked {
         });
         let (change, reason) = match &comparison {
             Some(ComparisonBody { current, previous, .. }) => change(*current, *previous),
-            None => (None, None),
+            None => (None, self.lacks_comparison.then_some(NO_EARLIER_RANGE)),
         };
         let sum = own.iter().copied().reduce(add).unwrap_or(Delta::Counter(0));
         let (unit, currency) = unit_and_currency(known, settings);

@@ -21,7 +21,7 @@ use crate::as_of::answer;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
-use crate::range::{self, Finest, Range};
+use crate::range::{Finest, Range};
 use crate::settings::ApiSettings;
 use crate::{caller, conditions};
 
@@ -105,7 +105,7 @@ pub(crate) struct ValueBody {
         ("by" = Option<String>, Query,
          description = "Also count by the values of this field of the payload, as in `metadata.source`: the 50 most \
                         frequent ones, all others, and the events without a value"),
-        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d` (the default for hours), `30d` (the default), `90d`, `this_month`, `last_month` or `this_year`"),
+        ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d` (the default for hours), `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts; for hours, `where` and `by` any full hour"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
     ),
@@ -116,18 +116,18 @@ pub(crate) async fn show(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
--> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
     let query = Query::of(&request, &["interval", "type", "by", "period", "from", "to"], &["where"])?;
-    let (calendar, now) = (settings.business.calendar, database.now());
+    let calendar = settings.business.calendar;
     let event_type = query.text("type", LONGEST)?;
     let (conditions, by) = (conditions::conditions(&query)?, conditions::by(&query)?);
-    let interval = range::interval(&query, Interval::Day)?;
-    let is_by_hour = interval == Interval::Hour;
+    let is_by_hour = query.get("interval") == Some(Interval::Hour.name());
     let is_of_log = is_by_hour || !conditions.is_empty() || by.is_some();
     let (default, finest) = if is_by_hour { ("7d", Finest::Hour) } else { ("30d", Finest::Day) };
     let finest = if is_of_log { Finest::Hour } else { finest };
-    let range = Range::of(&query, calendar, now, default, finest)?;
+    let range = Range::of_or(default, &query, &database, &settings, finest).await?;
+    let interval = range.interval(&query)?;
     let span = range.span;
     if is_by_hour && span.to - span.from > Duration::days(MOST_DAYS_OF_HOURS) + Duration::hours(2) {
         let why = format!("must be at most {MOST_DAYS_OF_HOURS} days before to if interval is hour");

@@ -18,6 +18,7 @@ calls = {
     "listEvents": {"limit": 2},
     "getEvent": [event],
     "getFreshness": [],
+    "getMe": [],
     "listDeadLetters": {"limit": 2},
     "getDeadLetter": [letter],
     "listProofs": [],

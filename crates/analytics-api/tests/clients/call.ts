@@ -29,6 +29,7 @@ const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; respo
     client.GET("/api/metrics/{type}/events", { params: { path: { type: metric } } }),
   "/api/events": () => client.GET("/api/events", { params: { query: { limit: 2 } } }),
   "/api/events/{id}": () => client.GET("/api/events/{id}", { params: { path: { id: event } } }),
+  "/api/me": () => client.GET("/api/me"),
   "/api/freshness": () => client.GET("/api/freshness"),
   "/api/live": firstEvent,
   "/api/dead-letters": () => client.GET("/api/dead-letters", { params: { query: { limit: 2 } } }),

@@ -13,21 +13,22 @@ use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::wait;
 
 /// A response as it was received.
-struct Answer {
-    status: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Sends a request as an admin, on a connection that the server closes afterwards.
-fn ask(address: &str, method: &str, path: &str, headers: &str) -> Answer {
+pub(crate) fn ask(address: &str, method: &str, path: &str, headers: &str) -> Answer {
+    send(address, method, path, &format!("Authorization: Bearer {}\r\n{headers}", token("admin", None)), "")
+}
+
+/// Sends a request with these headers only.
+pub(crate) fn send(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
-    let admin = token("admin", None);
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {admin}\r\nConnection: close\r\n{headers}\r\n"
-    )
-    .unwrap();
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{length}{headers}\r\n{body}").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
@@ -71,6 +72,10 @@ fn head_is_get_without_the_body_on_every_route() {
         &letter,
         "/api/proofs",
         "/api/freshness",
+        "/api/me",
+        "/",
+        "/sellers/v",
+        "/embed/seller",
         "/api/openapi.json",
         "/api/docs/",
     ];
@@ -164,10 +169,11 @@ fn an_idle_connection_is_closed_after_the_configured_time() {
 }
 
 #[test]
-fn the_root_redirects_to_the_documentation() {
+fn without_a_dashboard_the_root_redirects_to_the_documentation() {
     for base in ["", "/analytics"] {
         let mut service = Service::new(1);
         service.set("API_BASE_PATH", base);
+        service.set("DASHBOARD", "off");
         let api = service.api();
         let docs = format!("{base}/api/docs/");
         for from in ["/".to_owned(), format!("{base}/"), format!("{base}/api/docs"), base.to_owned()] {
@@ -177,6 +183,10 @@ fn the_root_redirects_to_the_documentation() {
             let answer = ask(&api.address, "GET", &from, "");
             assert!(answer.status.starts_with("307"), "{from}: {}", answer.status);
             assert_eq!(answer.headers["location"], docs, "{from}");
+        }
+        for page in ["/events", "/proofs", "/sellers/v-1", "/embed/seller"] {
+            let answer = ask(&api.address, "GET", &format!("{base}{page}"), "");
+            assert_eq!(answer.status, "404 Not Found", "{base}{page}");
         }
         let page = ask(&api.address, "GET", &docs, "");
         assert_eq!(page.status, "200 OK");

@@ -13,9 +13,12 @@
 mod adjustments;
 mod as_of;
 mod clients;
+mod dashboard;
+mod embedding;
 mod every_answer;
 mod explain;
 mod freshness;
+mod gateway;
 mod http;
 mod live;
 mod lookups;

@@ -283,3 +283,64 @@ fn metrics_of_a_name_are_ranked_by_value() {
     assert_eq!(admin.get("/api/metrics?name=seller_orders&sort=price").1["parameter"], "sort");
     assert_eq!(admin.get("/api/metrics?name=seller_orders&order=desc").1["parameter"], "order");
 }
+
+#[test]
+fn all_begins_with_the_first_day_that_has_events() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let api = service.api();
+    let admin = Client::admin(&api.address);
+    let get = |path: &str| {
+        let (status, answer) = admin.get(path);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    };
+    let today = chrono::Utc::now().format("%Y-%m-%dT00:00:00Z").to_string();
+    let starts = |answer: &Value, at: &str| {
+        let time = |text: &Value| chrono::DateTime::parse_from_rfc3339(text.as_str().unwrap()).unwrap();
+        assert_eq!(time(&answer["from"]), chrono::DateTime::parse_from_rfc3339(at).unwrap(), "{answer}");
+    };
+    let nothing = get("/api/overview?period=all");
+    starts(&nothing, &today);
+    assert_eq!(nothing["metrics"]["views"]["value"], 0);
+    let view = |time: &str| json!({ "productId": "p", "vendorId": "v", "viewedAt": time });
+    let order = json!({ "orderId": "o", "createdAt": "2003-05-06T10:00:00Z",
+        "items": [{ "productId": "p", "vendorId": "v", "price": "2.50", "qty": 2 }] });
+    service.send(&[
+        Message::json("product.viewed", view("2026-01-02T03:00:00Z")),
+        Message::json("product.viewed", view("2003-05-06T07:00:00Z")),
+        Message::json("order.created", order),
+    ]);
+    service.wait_all_consumed();
+    for path in ["/api/overview?period=all", "/api/sellers/v/summary?period=all&compare=previous_year"] {
+        let panel = get(path);
+        starts(&panel, "2003-05-06T00:00:00Z");
+        assert_eq!((&panel["period"], &panel["interval"]), (&json!("all"), &json!("month")), "{path}");
+        for (name, value) in [("views", 2), ("orders", 1), ("revenue", 500), ("conversion", 5000)] {
+            let number = &panel["metrics"][name];
+            assert_eq!(number["value"], value, "{path} {name}: {number}");
+            let compared = (&number["previous"], &number["change"], &number["reason"]);
+            assert_eq!(compared, (&Value::Null, &Value::Null, &json!("no_earlier_range")), "{path} {name}");
+        }
+        // More than ten years, also for its events.
+        let events = get(panel["metrics"]["views"]["events"].as_str().unwrap());
+        assert_eq!((&events["value"], events["items"].as_array().unwrap().len()), (&json!(2), 2));
+    }
+    let series = get("/api/metrics/seller_views:v/series?period=all&compare=previous");
+    assert_eq!((&series["interval"], &series["total"]), (&json!("month"), &json!(2)));
+    assert_eq!((&series["comparison"], &series["reason"]), (&Value::Null, &json!("no_earlier_range")));
+    assert!(get("/api/metrics/seller_views:v/series?period=all")["reason"].is_null());
+    assert_eq!(get("/api/metrics/series?period=all&type=total_views&type=product_views:p")["items"][1]["total"], 2);
+    let ranking = get("/api/rankings/products?by=views&period=all");
+    starts(&ranking, "2003-05-06T00:00:00Z");
+    assert_eq!((&ranking["items"][0]["value"], &ranking["items"][0]["previousRank"]), (&json!(2), &Value::Null));
+    assert_eq!(get("/api/events/stats?period=all")["buckets"][0]["counts"]["product.viewed"], 1);
+    let stats = get("/api/sellers/v/orders/stats?period=all&interval=year");
+    assert_eq!((&stats["buckets"][0]["orders"], &stats["interval"]), (&json!(1), &json!("year")));
+    let (status, answer) = admin.get("/api/metrics/total_views/series?period=all&interval=day");
+    assert_eq!((status, &answer["parameter"]), (400, &json!("interval")), "{answer}");
+    let (status, answer) = admin.get("/api/metrics/total_views/series?from=2003-05-06&interval=year");
+    assert_eq!((status, &answer["parameter"]), (400, &json!("from")), "{answer}");
+    let short = admin.get("/api/overview?period=ever").1;
+    assert!(short["detail"].as_str().unwrap().ends_with("this_year, all"), "{short}");
+}

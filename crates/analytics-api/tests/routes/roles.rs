@@ -5,6 +5,8 @@ use analytics_testkit::client::{Client, token};
 use analytics_testkit::service::Service;
 use serde_json::{Value, json};
 
+use crate::embedding::{EMBED_KEY, embed_token};
+
 /// The statuses for an admin, support, seller `v-1`, a buyer, and a request without a token.
 type Statuses = [u16; 5];
 
@@ -30,6 +32,13 @@ const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
     ("get", "/api/metrics/series", "own", "/api/metrics/series?type=seller_views:v-1", [200, 200, 200, 403, 401]),
     ("get", "/api/metrics/series", "other", "/api/metrics/series?type=seller_views:v-2", [200, 200, 200, 403, 401]),
     ("get", "/api/rankings/products", "all", "/api/rankings/products", [200, 200, 200, 200, 401]),
+    (
+        "get",
+        "/api/rankings/products",
+        "own",
+        "/api/rankings/products?by=revenue&vendorId=v-1",
+        [200, 200, 200, 403, 401],
+    ),
     ("get", "/api/rankings/sellers", "all", "/api/rankings/sellers", [200, 200, 403, 403, 401]),
     ("get", "/api/sellers", "all", "/api/sellers", [200, 200, 403, 403, 401]),
     ("get", "/api/sellers/{vendor}/summary", "own", "/api/sellers/v-1/summary", [200, 200, 200, 403, 401]),
@@ -65,10 +74,32 @@ const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
     ("get", "/api/proofs", "all", "/api/proofs", [200, 403, 403, 403, 401]),
     ("get", "/api/freshness", "all", "/api/freshness", [200, 200, 200, 200, 401]),
     ("get", "/api/live", "all", "/api/live", [200, 200, 200, 200, 401]),
+    ("get", "/api/me", "own", "/api/me", [200, 200, 200, 200, 401]),
+    ("post", "/api/embed-tokens", "all", "/api/embed-tokens", [400, 403, 403, 403, 401]),
 ];
+
+/// The paths that a page of vendor `v-1` in another site may GET. It is answered as a seller is.
+const EMBEDDED: &[&str] = &[
+    "/api/metrics/{type}/events",
+    "/api/metrics/{type}/series",
+    "/api/metrics/series",
+    "/api/rankings/products",
+    "/api/sellers/{vendor}/summary",
+    "/api/sellers/{vendor}/orders/stats",
+    "/api/freshness",
+    "/api/live",
+    "/api/me",
+];
+
+/// Returns the expected status for a page of vendor `v-1` in another site.
+fn embed_status((method, path, _, request, statuses): (&str, &str, &str, &str, Statuses)) -> u16 {
+    let foreign_products = path == "/api/rankings/products" && !request.contains("vendorId=v-1");
+    if method == "get" && EMBEDDED.contains(&path) && !foreign_products { statuses[2] } else { 403 }
+}
 
 fn service() -> Service {
     let mut service = Service::new(1);
+    service.set("EMBED_SIGNING_KEY", EMBED_KEY);
     service.set("API_MODE", "read-write");
     service
 }
@@ -92,6 +123,7 @@ fn every_route_answers_every_role_as_the_matrix_says() {
         Client::with_token(&api.address, &token("buyer", None)),
         Client::nobody(&api.address),
     ];
+    let embedded = Client::with_token(&api.address, &embed_token("v-1"));
     let event = |vendor: &str| {
         service.database.lines(&format!("SELECT id::text FROM event_logs WHERE vendor_id = '{vendor}'")).remove(0)
     };
@@ -99,14 +131,16 @@ fn every_route_answers_every_role_as_the_matrix_says() {
     let letter = service.database.lines("SELECT id::text FROM dead_letters").remove(0);
     for (method, path, whose, request, expected) in MATRIX {
         let request = request.replace("{own}", &own).replace("{other}", &other).replace("{letter}", &letter);
-        let got = clients.each_ref().map(|client| match *method {
+        let status = |client: &Client| match *method {
             "post" if request.starts_with('/') => client.post(&request, &json!({})).0,
             "post" => client.post(path, &json!({ "type": request, "value": 5 })).0,
             "delete" => client.delete(&request).0,
             // A live stream has no end.
             _ => client.open(&request, &[]).status().as_u16(),
-        });
-        assert_eq!(got, *expected, "{method} {path} ({whose})");
+        };
+        let row = (*method, *path, *whose, request.as_str(), *expected);
+        assert_eq!(status(&embedded), embed_status(row), "{method} {path} ({whose}) as an embedded page");
+        assert_eq!(clients.each_ref().map(status), *expected, "{method} {path} ({whose})");
     }
 }
 
@@ -120,12 +154,16 @@ fn the_matrix_covers_every_route_and_agrees_with_the_document() {
             assert!(MATRIX.iter().any(|row| row.0 == method && row.1 == path), "{method} {path} has no row");
         }
     }
-    for (method, path, whose, _, statuses) in MATRIX {
+    for (method, path, whose, request, statuses) in MATRIX {
         let operation = &document["paths"][path][method];
         assert!(operation.is_object(), "{method} {path} has a row but is not in the document");
         let roles = operation["x-roles"].as_array().unwrap();
+        let is_embedded = *method == "get" && EMBEDDED.contains(path);
+        assert_eq!(roles.contains(&json!("embed")), is_embedded, "{method} {path} as an embedded page");
         for (role, status) in ["admin", "support", "seller", "buyer"].iter().zip(statuses) {
-            assert_eq!(roles.contains(&json!(role)), *status != 403, "{method} {path} ({whose}) as {role}");
+            // Money of products is for their sellers.
+            let is_money = request.contains("by=revenue");
+            assert_eq!(roles.contains(&json!(role)), *status != 403 || is_money, "{method} {path} ({whose}) as {role}");
         }
         assert_eq!(statuses[4], 401, "{method} {path} without a token");
     }

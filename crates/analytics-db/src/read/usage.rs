@@ -24,6 +24,20 @@ row! {
     }
 }
 
+/// Returns the first business day of which events were counted, if there is one.
+///
+/// # Errors
+/// [`DbError`].
+pub fn first_day(connection: &mut Connection) -> Result<Option<NaiveDate>, DbError> {
+    row! {
+        struct First {
+            day: Option<NaiveDate>,
+        }
+    }
+    let first: First = statement("SELECT min(day) AS day FROM event_days").get_result(connection)?;
+    Ok(first.day)
+}
+
 /// Returns the counts of the days from `first` to `last`, both included; of one type, if it is given.
 ///
 /// # Errors

@@ -110,6 +110,27 @@ pub const SETTINGS: &[Setting] = &[
         "how many requests per minute each user may send; further ones get 429; 0 is no limit",
     ),
     setting("API_RATE_BURST", Some("60"), "how many of these requests a user may send at once"),
+    setting("DASHBOARD", Some("on"), "on, or off for an API without the pages"),
+    setting(
+        "DASHBOARD_AUTH",
+        Some("token"),
+        "token: pages send the token that they were given; gateway: a gateway adds it to their requests",
+    ),
+    setting(
+        "DASHBOARD_TOKEN_HEADER",
+        Some("X-Forwarded-Access-Token"),
+        "the header in which a gateway puts the token, or none",
+    ),
+    setting("DASHBOARD_TOKEN_COOKIE", Some("analytics_token"), "the cookie in which a gateway puts the token, or none"),
+    setting(
+        "EMBED_ORIGINS",
+        Some(""),
+        "the https origins whose pages may embed the panels of sellers, comma separated",
+    ),
+    secret(
+        "EMBED_SIGNING_KEY",
+        "the key of embed tokens, 32 bytes or more, other than JWT_SECRET; without it there are none",
+    ),
     secret("JWT_SECRET", "the HS256 key of the marketplace's tokens, 32 bytes or more"),
     setting("JWT_PUBLIC_KEY", None, "a PEM public key for RS256, ES256 or EdDSA tokens, or @file"),
     setting("JWT_JWKS", None, "a JWKS document with rotating keys: a file, or an http(s) URL"),

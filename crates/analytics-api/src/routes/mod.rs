@@ -59,7 +59,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 29] {
+fn table() -> [Route; 28] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),

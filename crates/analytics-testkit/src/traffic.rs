@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::broker::Message;
 
+pub mod demo;
+pub mod rhythm;
+
 /// Number of products.
 pub const PRODUCTS: usize = 5_000;
 /// Number of sellers.
@@ -54,12 +57,6 @@ impl Generator {
         self.product_weights.partition_point(|weight| *weight < point) + 1
     }
 
-    /// Returns the number of a product's seller, which depends on the product only.
-    fn seller(product: usize) -> u64 {
-        let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        spread % SELLERS * (spread / SELLERS % SELLERS + 1) / SELLERS + 1
-    }
-
     fn user(&mut self) -> String {
         format!("u-{}", self.random.below(USERS))
     }
@@ -68,7 +65,7 @@ impl Generator {
         let product = self.product();
         let payload = json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", Self::seller(product)),
+            "vendorId": format!("v-{}", seller(product)),
             "userId": self.user(),
             "viewedAt": time,
             "source": "search",
@@ -83,7 +80,7 @@ impl Generator {
             let cents = 100 + generator.random.below(50_000);
             json!({
                 "productId": format!("p-{product}"),
-                "vendorId": format!("v-{}", Self::seller(product)),
+                "vendorId": format!("v-{}", seller(product)),
                 "quantity": 1 + generator.random.below(3),
                 "unitPrice": format!("{}.{:02}", cents / 100, cents % 100),
             })
@@ -104,7 +101,7 @@ impl Generator {
             "ratingId": format!("r-{}-{}", self.run, self.made),
             "userId": self.user(),
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", Self::seller(product)),
+            "vendorId": format!("v-{}", seller(product)),
             "rating": 1 + self.random.below(5),
             "updatedAt": time,
         });
@@ -138,6 +135,13 @@ impl Iterator for Generator {
     }
 }
 
+/// Returns the number of a product's seller, which depends on the product only.
+#[must_use]
+pub const fn seller(product: usize) -> u64 {
+    let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+    spread % SELLERS * (spread / SELLERS % SELLERS + 1) / SELLERS + 1
+}
+
 fn keyed(topic: &str, key: String, payload: &serde_json::Value) -> Message {
     Message { key: Some(key), ..Message::json(topic, payload) }
 }
@@ -160,7 +164,8 @@ impl Random {
         self.next() % end
     }
 
-    fn fraction(&mut self) -> f64 {
+    /// Returns a number from 0 to 1, without 1.
+    pub fn fraction(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
         let numerator = (self.next() >> 11) as f64;
         numerator / (1_u64 << 53) as f64

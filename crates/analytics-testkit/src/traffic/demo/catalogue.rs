@@ -75,7 +75,7 @@ impl Catalogue {
             0..40 => 5 + random.below(15),
             40..75 => 20 + random.below(40),
             75..95 => 60 + random.below(90),
-            _ => 150 + random.below(450),
+            _ => 150 + random.below(150),
         };
         let rate = RATES.iter().find(|(code, _)| *code == currency.code()).map_or(100, |(_, rate)| *rate);
         match usize::try_from(currency.minor_digits()).unwrap_or_default() {

@@ -1,7 +1,11 @@
-//! Tests of the sample marketplace: its events are decoded as ingest decodes them.
+//! Tests of the sample marketplace.
 
 use std::collections::BTreeMap;
 
+use analytics_core::business::Business;
+use analytics_core::events::{Decoder, Redaction};
+use analytics_core::record::{Offset, Place, Record, TopicPartition};
+use analytics_core::topics::Topics;
 use serde_json::Value;
 
 use super::*;
@@ -18,7 +22,7 @@ fn payload(message: &Message) -> Value {
     serde_json::from_slice(message.payload.as_deref().unwrap_or_default()).unwrap_or_default()
 }
 
-/// How many of the events are of a topic, and in which currencies its orders are.
+/// How many of the messages have each key.
 fn counts(messages: &[Message], key: impl Fn(&Message) -> String) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for message in messages {
@@ -101,4 +105,35 @@ fn buyers_have_viewed_what_they_buy() {
     for order in orders.iter().map(payload) {
         assert!(viewed.contains(&(order["userId"].clone(), order["items"][0]["productId"].clone())), "{order}");
     }
+}
+
+#[test]
+fn only_every_ten_thousandth_event_cannot_be_counted() {
+    let business = Business::parse("EUR", "Europe/Berlin").expect("a business");
+    let decoder =
+        Decoder { topics: Topics::default(), business, redaction: Redaction::default(), max_record_bytes: 1 << 20 };
+    let now = "2026-11-27T00:00:00Z".parse().expect("a time");
+    let mut reasons = Vec::new();
+    for (number, message) in (1..).zip(events(1, "EUR", 6 * BROKEN_EVERY)) {
+        let partition = TopicPartition { topic: message.topic.as_str().into(), partition: 0 };
+        let place = Place { partition, offset: Offset(0), timestamp: None };
+        let decoded = decoder.decode(&Record { place, key: None, headers: vec![], payload: message.payload }, now);
+        if let Err(rejection) = decoded {
+            reasons.push((number, rejection.reason.code()));
+        }
+    }
+    // The fifth is an order with other content: it is decoded, and found to be a conflict.
+    let expected =
+        [(1, "invalid_amount"), (2, "invalid_rating"), (3, "missing_field"), (4, "invalid_timestamp"), (6, "not_json")];
+    assert_eq!(reasons, expected.map(|(times, reason)| (times * BROKEN_EVERY, reason)));
+}
+
+#[test]
+fn one_order_of_all_is_sent_again_with_other_content() {
+    let orders = orders(&events(1, "EUR", 6 * BROKEN_EVERY));
+    let ids = counts(&orders, |order| payload(order)["orderId"].to_string());
+    let repeated: Vec<_> = ids.iter().filter(|(_, times)| **times > 1).collect();
+    let [(id, 2)] = repeated[..] else { panic!("{repeated:?}") };
+    let sent: Vec<Value> = orders.iter().map(payload).filter(|order| order["orderId"].to_string() == *id).collect();
+    assert_ne!(sent[0], sent[1]);
 }

@@ -28,10 +28,10 @@ const USERS: u64 = 9_000;
 /// How many views and purchases are remembered, to be followed by orders and ratings.
 const REMEMBERED: usize = 200;
 
-/// What people come from to a product.
+/// Where people come from when they view a product.
 const SOURCES: [&str; 5] = ["search", "category", "home", "newsletter", "ad"];
 
-/// Of this many events one row of the table below says what happens.
+/// How many of this many events are orders, ratings and signups; the others are views.
 const CHANCES: u64 = 1_000;
 const ORDERS: u64 = 27;
 const RATINGS: u64 = 12;
@@ -41,7 +41,8 @@ const SIGNUPS: u64 = 14;
 pub struct Demo {
     random: Random,
     catalogue: Catalogue,
-    /// Distinguishes the ids of this marketplace from those of one with another seed.
+    /// The seed. It is part of ids, so that marketplaces with different seeds share no orders,
+    /// ratings or new users.
     run: u64,
     made: u64,
     signed_up: u64,
@@ -50,7 +51,7 @@ pub struct Demo {
     last_order: Option<serde_json::Value>,
 }
 
-/// A person at a product.
+/// Somebody who viewed or bought a product.
 #[derive(Clone)]
 struct Visit {
     user: String,

@@ -11,8 +11,8 @@ pub const DEMO_PRODUCTS: usize = 600;
 /// Currencies besides the base currency; the first two that differ from it are used.
 const FOREIGN: [&str; 3] = ["EUR", "USD", "JPY"];
 
-/// How many hundredths of a currency one dollar is worth; those of other currencies count like
-/// dollars.
+/// What a dollar is worth, in hundredths of each currency. Prices in other currencies have the
+/// numbers of those in dollars.
 const RATES: [(&str, u64); 5] = [("USD", 100), ("EUR", 90), ("GBP", 80), ("CHF", 90), ("JPY", 15_000)];
 
 /// Of 100 ratings, how many have 1 to 5 stars: for good products and for those that disappoint.

@@ -2,7 +2,7 @@
 //! what they viewed, new ones sign up. The same seed and times give the same events.
 //!
 //! Of 100 views about 3 become orders. Products are drawn by Zipf's law from a small catalogue with
-//! fixed prices; their sellers are those of [`seller`]. Three of four people pay in the base
+//! fixed prices; their sellers are those of [`Marketplace::SMALL`]. Three of four people pay in the base
 //! currency. Every [`BROKEN_EVERY`]th event is one that cannot be counted.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use analytics_core::money::Currency;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::{Random, keyed, seller};
+use super::{Marketplace, Random, keyed};
 use crate::broker::Message;
 use catalogue::Catalogue;
 
@@ -123,7 +123,7 @@ impl Demo {
         let source = SOURCES[usize::try_from(self.random.below(SOURCES.len() as u64)).unwrap_or_default()];
         let payload = json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", seller(product)),
+            "vendorId": format!("v-{}", Marketplace::SMALL.seller(product)),
             "userId": user,
             "viewedAt": time,
             "source": source,
@@ -163,7 +163,7 @@ impl Demo {
         };
         json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", seller(product)),
+            "vendorId": format!("v-{}", Marketplace::SMALL.seller(product)),
             "quantity": quantity,
             "unitPrice": self.catalogue.price(product, currency),
         })
@@ -176,7 +176,7 @@ impl Demo {
             "ratingId": format!("r-{:x}-{}", self.run, self.made),
             "userId": visit.user,
             "productId": format!("p-{}", visit.product),
-            "vendorId": format!("v-{}", seller(visit.product)),
+            "vendorId": format!("v-{}", Marketplace::SMALL.seller(visit.product)),
             "rating": self.catalogue.stars(visit.product, &mut self.random),
             "updatedAt": time,
         });

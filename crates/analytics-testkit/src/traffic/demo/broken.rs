@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use super::{BROKEN_EVERY, Demo};
 use crate::broker::Message;
-use crate::traffic::{keyed, seller};
+use crate::traffic::{Marketplace, keyed};
 
 impl Demo {
     /// Returns the next event that cannot be counted; six kinds take turns.
     pub(super) fn broken(&mut self, time: &str) -> Message {
         let product = self.catalogue.product(&mut self.random);
         let ((user, currency), number) = (self.user(), self.made);
-        let (name, vendor) = (format!("p-{product}"), format!("v-{}", seller(product)));
+        let (name, vendor) = (format!("p-{product}"), format!("v-{}", Marketplace::SMALL.seller(product)));
         let order = format!("o-{:x}-{number}", self.run);
         match self.made / BROKEN_EVERY % 6 {
             // A price as people write it.

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::broker::Message;
 
+pub mod demo;
+pub mod rhythm;
+
 /// The size of a marketplace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marketplace {
@@ -24,6 +27,14 @@ impl Marketplace {
     pub const SMALL: Self = Self { products: 5_000, sellers: 200, users: 50_000 };
     /// A large marketplace, for which the service is built.
     pub const LARGE: Self = Self { products: 100_000, sellers: 5_000, users: 1_000_000 };
+
+    /// Returns the number of a product's seller, which depends on the product only.
+    #[must_use]
+    pub const fn seller(self, product: usize) -> u64 {
+        let sellers = self.sellers;
+        let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        spread % sellers * (spread / sellers % sellers + 1) / sellers + 1
+    }
 }
 
 impl From<Marketplace> for Value {
@@ -78,13 +89,6 @@ impl Generator {
         self.product_weights.partition_point(|weight| *weight < point) + 1
     }
 
-    /// Returns the number of a product's seller, which depends on the product only.
-    const fn seller(&self, product: usize) -> u64 {
-        let sellers = self.marketplace.sellers;
-        let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        spread % sellers * (spread / sellers % sellers + 1) / sellers + 1
-    }
-
     fn user(&mut self) -> String {
         format!("u-{}", self.random.below(self.marketplace.users))
     }
@@ -93,7 +97,7 @@ impl Generator {
         let product = self.product();
         let payload = json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", self.seller(product)),
+            "vendorId": format!("v-{}", self.marketplace.seller(product)),
             "userId": self.user(),
             "viewedAt": time,
             "source": "search",
@@ -108,7 +112,7 @@ impl Generator {
             let cents = 100 + generator.random.below(50_000);
             json!({
                 "productId": format!("p-{product}"),
-                "vendorId": format!("v-{}", generator.seller(product)),
+                "vendorId": format!("v-{}", generator.marketplace.seller(product)),
                 "quantity": 1 + generator.random.below(3),
                 "unitPrice": format!("{}.{:02}", cents / 100, cents % 100),
             })
@@ -129,7 +133,7 @@ impl Generator {
             "ratingId": format!("r-{}-{}", self.run, self.made),
             "userId": self.user(),
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", self.seller(product)),
+            "vendorId": format!("v-{}", self.marketplace.seller(product)),
             "rating": 1 + self.random.below(5),
             "updatedAt": time,
         });
@@ -185,7 +189,8 @@ impl Random {
         self.next() % end
     }
 
-    fn fraction(&mut self) -> f64 {
+    /// Returns a number from 0 to 1, without 1.
+    pub fn fraction(&mut self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
         let numerator = (self.next() >> 11) as f64;
         numerator / (1_u64 << 53) as f64

@@ -19,6 +19,9 @@ enum Answer {
     CrossSite,
 }
 
+/// A method, headers, and what is answered.
+type Case<'a> = (Method, &'a [(&'a str, &'a str)], Answer);
+
 use Answer::{CrossSite, Unauthorized, User};
 
 fn gateway() -> Gateway {
@@ -45,7 +48,7 @@ fn ask(gateway: Option<Gateway>, method: Method, headers: &[(&str, &str)]) -> Re
         .map(|principal| principal.user.unwrap())
 }
 
-fn check(cases: &[(Method, &[(&str, &str)], Answer)], gateway: fn() -> Option<Gateway>) {
+fn check(cases: &[Case<'_>], gateway: fn() -> Option<Gateway>) {
     for (method, headers, expected) in cases {
         let got = ask(gateway(), method.clone(), headers);
         let expected = match expected {
@@ -59,7 +62,7 @@ fn check(cases: &[(Method, &[(&str, &str)], Answer)], gateway: fn() -> Option<Ga
 
 #[test]
 fn the_first_place_with_a_token_counts() {
-    let cases: &[(Method, &[(&str, &str)], Answer)] = &[
+    let cases: &[Case<'_>] = &[
         (Method::GET, &[("authorization", "Bearer {a}")], User("a")),
         (Method::GET, &[("x-token", "{b}")], User("b")),
         (Method::GET, &[("cookie", "session={c}")], User("c")),
@@ -89,7 +92,7 @@ fn the_first_place_with_a_token_counts() {
 
 #[test]
 fn without_a_gateway_only_authorization_counts() {
-    let cases: &[(Method, &[(&str, &str)], Answer)] = &[
+    let cases: &[Case<'_>] = &[
         (Method::GET, &[("authorization", "Bearer {a}"), ("cookie", "session={c}")], User("a")),
         (Method::GET, &[("x-token", "{b}"), ("cookie", "session={c}")], Unauthorized),
         (Method::POST, &[("cookie", "session={c}"), ("x-requested-with", "dashboard")], Unauthorized),
@@ -109,7 +112,7 @@ fn a_gateways_token_counts_only_for_requests_of_own_pages() {
     let asked = ("x-requested-with", "dashboard");
     let site = |site: &'static str| ("sec-fetch-site", site);
     for token in [("cookie", "session={a}"), ("x-token", "{a}")] {
-        let cases: &[(Method, &[(&str, &str)], Answer)] = &[
+        let cases: &[Case<'_>] = &[
             // What changes something needs the header and, where a browser says so, the own origin.
             (Method::POST, &[token, asked], User("a")),
             (Method::POST, &[token, asked, site("same-origin")], User("a")),

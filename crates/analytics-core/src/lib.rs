@@ -7,7 +7,7 @@
 //! identity) → `events` (decodes the fields into an [`event::Event`]) → `dedupe` (finds out whether
 //! it was counted before) → `attribution` (decides the vendor of parts that name none) → `seal` (a
 //! checksum over what was decided) → `rules` (what the event adds to which measure) →
-//! [`deltas::Deltas`].
+//! [`deltas::Deltas`]. Events that name things end in `directory`.
 //!
 //! What these modules share comes first: the tables of families and metrics (`family`,
 //! `catalogue`), then ids, money, times and metric types.
@@ -23,6 +23,7 @@ mod excerpt;
 pub mod ids;
 pub mod metric_type;
 pub mod money;
+pub mod name;
 pub mod rejection;
 pub mod time;
 pub mod topics;
@@ -44,6 +45,8 @@ pub mod event;
 pub mod dedupe;
 
 pub mod attribution;
+
+pub mod directory;
 
 pub mod seal;
 

@@ -26,6 +26,8 @@ pub enum Reason {
     InvalidAmount,
     /// The stars are not an integer from 1 to 5.
     InvalidRating,
+    /// A name is not text, shows nothing, or is too long.
+    InvalidName,
     /// A time is not in an accepted format, or is out of range.
     InvalidTimestamp,
     /// The same event was already counted with other content.
@@ -34,7 +36,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of checking.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotJson,
@@ -44,6 +46,7 @@ impl Reason {
         Self::InvalidIdentifier,
         Self::InvalidAmount,
         Self::InvalidRating,
+        Self::InvalidName,
         Self::InvalidTimestamp,
         Self::IdentityConflict,
     ];
@@ -67,6 +70,7 @@ impl Reason {
             Self::InvalidIdentifier => "invalid_identifier",
             Self::InvalidAmount => "invalid_amount",
             Self::InvalidRating => "invalid_rating",
+            Self::InvalidName => "invalid_name",
             Self::InvalidTimestamp => "invalid_timestamp",
             Self::IdentityConflict => "identity_conflict",
         }

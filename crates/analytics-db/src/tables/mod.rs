@@ -6,6 +6,7 @@
 
 pub mod batches;
 pub mod dead_letters;
+pub mod directory;
 pub(crate) mod event_days;
 pub mod event_keys;
 pub(crate) mod event_log;

@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
+use super::backlog::Backlog;
 use super::ingest;
 use super::report::{Bar, median, object, rounded};
 use super::requests;
@@ -15,6 +18,7 @@ use super::watched::idle_percent;
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::database::{Database, unique_name};
 use analytics_testkit::process::Process;
+use analytics_testkit::traffic::Marketplace;
 
 /// Number of concurrent connections of wrk and of pgbench.
 const CONNECTIONS: &str = "16";
@@ -22,8 +26,14 @@ const CONNECTIONS: &str = "16";
 /// Parameters of the benchmark.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The size of the marketplace.
+    pub marketplace: Marketplace,
     /// Number of events in the event log.
     pub events: u64,
+    /// The number of days that the events are spread over.
+    pub days: i64,
+    /// Number of events per second that arrive while the list routes are measured.
+    pub arriving: u32,
     /// Number of metrics that are requested.
     pub metrics: u64,
     /// Number of rounds; each measures the API and pgbench once.
@@ -45,9 +55,14 @@ pub struct Plan {
 /// If a process fails or a request is refused.
 #[must_use]
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
-    let database = match &plan.filled {
-        Some(url) => Database::at(url),
-        None => ingest::held(plan.events, Utc::now(), &tell).database,
+    let (database, backlog) = match &plan.filled {
+        Some(url) => {
+            (Database::at(url), Backlog::of(plan.marketplace, 0, 2, Utc::now(), chrono::Duration::days(plan.days)))
+        }
+        None => {
+            let held = ingest::held(plan.marketplace, plan.events, plan.days, Utc::now(), &tell);
+            (held.database, held.backlog)
+        }
     };
     // Metrics of products without views, so that all requested metrics exist.
     database.execute(&format!(
@@ -79,8 +94,17 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
         requests.push((answered, cpu));
         selects.push(selected);
     }
-    tell("the list routes, one request at a time");
-    let lists = requests::measure(&Client::admin(&api.address), &database, plan);
+    tell(&format!("every other route, one request at a time, while {} events per second arrive", plan.arriving));
+    let mut ingest = Process::start("analytics-ingest", "INGEST_BIND", &backlog.settings(&database.url));
+    ingest.wait_ready();
+    let stop = AtomicBool::new(false);
+    let lists = thread::scope(|scope| {
+        scope.spawn(|| backlog.extend(plan.arriving, &stop));
+        let lists = requests::measure(&Client::admin(&api.address), &database, plan);
+        stop.store(true, Ordering::Relaxed);
+        lists
+    });
+    drop(ingest);
     for list in &lists {
         tell(&format!("{:<58} p50 {:>7.1} ms, p99 {:>7.1} ms", list.name, list.p50, list.p99));
     }
@@ -108,7 +132,9 @@ fn report(
         .collect();
     let measured = json!({
         "bench": "api",
+        "marketplace": Value::from(plan.marketplace),
         "events": plan.events,
+        "days": plan.days,
         "metrics": plan.metrics,
         "rounds": plan.rounds,
         "oneMetric": {

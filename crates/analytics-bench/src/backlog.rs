@@ -1,6 +1,9 @@
 //! A backlog in Kafka: separate topics with events of the traffic generator.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration as StdDuration, Instant};
 
 use analytics_core::family::Family;
 use chrono::{DateTime, Duration, Utc};
@@ -8,7 +11,7 @@ use chrono::{DateTime, Duration, Utc};
 use analytics_testkit::broker::{self, Sender};
 use analytics_testkit::client::SECRET;
 use analytics_testkit::database::unique_name;
-use analytics_testkit::traffic::Generator;
+use analytics_testkit::traffic::{Generator, Marketplace};
 
 /// Number of partitions of each of the four topics.
 const PARTITIONS: i32 = 4;
@@ -17,6 +20,7 @@ const PARTITIONS: i32 = 4;
 pub struct Backlog {
     /// Number of events.
     pub events: u64,
+    marketplace: Marketplace,
     broker: String,
     prefix: String,
 }
@@ -28,21 +32,43 @@ impl Backlog {
     /// # Panics
     /// If there is no broker; `scripts/bench` starts one.
     #[must_use]
-    pub fn of(events: u64, seed: u64, end: DateTime<Utc>, span: Duration) -> Self {
+    pub fn of(marketplace: Marketplace, events: u64, seed: u64, end: DateTime<Utc>, span: Duration) -> Self {
         let broker =
             std::env::var("TEST_KAFKA_BROKER").expect("TEST_KAFKA_BROKER; scripts/bench starts one and sets it");
         let prefix = format!("{}.", unique_name());
         broker::create_topics(&broker, &broker::family_topics(&prefix), PARTITIONS);
         let step = span / i32::try_from(events).unwrap_or(i32::MAX).max(1);
         let sender = Sender::new(&broker, &prefix);
-        let mut generator = Generator::new(seed, end - span, step);
+        let mut generator = Generator::of(marketplace, seed, end - span, step);
         for _ in 0..events {
             if let Some(message) = generator.next() {
                 sender.queue(&message);
             }
         }
         sender.flush();
-        Self { events, broker, prefix }
+        Self { events, marketplace, broker, prefix }
+    }
+
+    /// Produces `rate` more events per second, which happen now, until `stop` is set.
+    ///
+    /// # Panics
+    /// If the broker refuses them.
+    pub fn extend(&self, rate: u32, stop: &AtomicBool) {
+        let sender = Sender::new(&self.broker, &self.prefix);
+        let mut generator = Generator::of(self.marketplace, 3, Utc::now(), Duration::zero());
+        let began = Instant::now();
+        for sent in 1_u32.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            generator.at(Utc::now());
+            if let Some(message) = generator.next() {
+                sender.queue(&message);
+            }
+            let due = began + StdDuration::from_secs(1) * sent / rate;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        sender.flush();
     }
 
     /// Returns settings of processes that count the backlog into this database, in a new consumer

@@ -15,14 +15,19 @@ use chrono::{DateTime, Utc};
 
 use analytics_testkit::database::{Database, number};
 use analytics_testkit::process::Process;
+use analytics_testkit::traffic::Marketplace;
 use analytics_testkit::wait;
 
+/// How many days the events of a database that holds some already are spread over.
+const MONTH: i64 = 30;
 /// Maximum duration of a run.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Parameters of the benchmark.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The size of the marketplace.
+    pub marketplace: Marketplace,
     /// Number of events of each run.
     pub events: u64,
     /// Number of rounds; each measures everything once.
@@ -55,9 +60,13 @@ struct Run {
 /// If a process fails, or a run results in other metrics than the first one.
 #[must_use]
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
-    tell(&format!("filling Kafka with {} events", plan.events));
-    let backlog = Backlog::of(plan.events, 1, Utc::now(), chrono::Duration::hours(1));
-    let held = plan.onto.map(|events| held(events, Utc::now(), &tell));
+    let Marketplace { products, sellers, users } = plan.marketplace;
+    tell(&format!(
+        "filling Kafka with {} events of {products} products, {sellers} sellers and {users} users",
+        plan.events
+    ));
+    let backlog = Backlog::of(plan.marketplace, plan.events, 1, Utc::now(), chrono::Duration::hours(1));
+    let held = plan.onto.map(|events| held(plan.marketplace, events, MONTH, Utc::now(), &tell));
     tell("one run in advance, for the rows to copy");
     let source = Database::migrated();
     let numbers = count(&backlog, &source, 1, Duration::ZERO).numbers;
@@ -95,27 +104,29 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
 pub struct Held {
     /// The database.
     pub database: Database,
-    /// Peak memory of ingest while it counted a backlog of 30 days, in MiB.
+    /// Peak memory of ingest while it counted the backlog, in MiB.
     pub peak_mib: f64,
+    /// The backlog that ingest counted.
+    pub backlog: Backlog,
 }
 
-/// Creates a database with `events` events of the 30 days before `end`, in the state of a service
+/// Creates a database with `events` events of the `days` before `end`, in the state of a service
 /// that has been running for a while: quiet partitions are indexed, and all hint bits are set.
 ///
 /// # Panics
 /// If a process fails.
 #[must_use]
-pub fn held(events: u64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Held {
-    tell(&format!("filling a database with {events} events of 30 days"));
+pub fn held(marketplace: Marketplace, events: u64, days: i64, end: DateTime<Utc>, tell: &impl Fn(&str)) -> Held {
+    tell(&format!("filling a database with {events} events of {days} days"));
     let database = Database::migrated();
-    let backlog = Backlog::of(events, 2, end, chrono::Duration::days(30));
+    let backlog = Backlog::of(marketplace, events, 2, end, chrono::Duration::days(days));
     let run = count(&backlog, &database, 1, Duration::ZERO);
     tell(&format!("filled in {:.0} s with {:.0} MiB; indexing the quiet partitions", run.seconds, run.peak_mib));
     let began = Instant::now();
     partitions::index_quiet(&mut database.connect(), &database.address(), end, |_| {}).expect("indexes");
     database.execute("VACUUM ANALYZE");
     tell(&format!("indexed in {:.0} s", began.elapsed().as_secs_f64()));
-    Held { database, peak_mib: run.peak_mib }
+    Held { database, peak_mib: run.peak_mib, backlog }
 }
 
 /// Measures how `workers` processes count the backlog into a database. Measures an idle process for
@@ -190,6 +201,7 @@ fn report(
     let mut measured = Map::new();
     let mut note = |name: &str, value: Value| measured.insert(name.to_owned(), value);
     note("bench", json!("ingest"));
+    note("marketplace", plan.marketplace.into());
     note("events", json!(plan.events));
     note("rounds", json!(plan.rounds));
     let mut rates = json!({

@@ -4,16 +4,19 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use analytics_bench::{api, ingest};
-use clap::{Parser, Subcommand};
+use analytics_testkit::traffic::Marketplace;
+use clap::{Args, Parser, Subcommand};
 
 /// Measures the service and PostgreSQL alone, alternately in the same run. Compare ratios rather
 /// than absolute figures, since machines are noisy. Prints one JSON object to stdout and progress
 /// to stderr. The exit code is 1 if a figure misses its bar by more than half.
 ///
 /// Examples:
-///   scripts/bench ingest                        1,000,000 events, three rounds: 5 minutes
+///   scripts/bench ingest                        1,000,000 events, three rounds, of a large and of a
+///                                               small marketplace: 15 minutes
+///   scripts/bench ingest --products 20000       of a marketplace of another size
 ///   scripts/bench ingest --onto 20000000        also into a database with 20 million other events
-///   scripts/bench api                           10 million events: 10 minutes
+///   scripts/bench api                           10 million events of a year: 20 minutes
 ///   scripts/bench micro                         decoding, rules, metric types, tokens, with Criterion
 ///   scripts/bench short                         a short form of both, which scripts/test runs
 #[derive(Parser)]
@@ -21,6 +24,39 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     what: What,
+}
+
+/// The size of the marketplace whose events are generated.
+#[derive(Args)]
+struct Size {
+    /// Number of products [default: 100000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    products: Option<u64>,
+    /// Number of sellers [default: 5000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    sellers: Option<u64>,
+    /// Number of users [default: 1000000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    users: Option<u64>,
+}
+
+impl Size {
+    fn marketplace(&self) -> Marketplace {
+        Marketplace {
+            products: self.products.unwrap_or(Marketplace::LARGE.products),
+            sellers: self.sellers.unwrap_or(Marketplace::LARGE.sellers),
+            users: self.users.unwrap_or(Marketplace::LARGE.users),
+        }
+    }
+
+    /// Returns the marketplaces that ingest is measured with: a large and a small one, unless a size
+    /// is given.
+    fn marketplaces(&self) -> Vec<Marketplace> {
+        match self {
+            Self { products: None, sellers: None, users: None } => vec![Marketplace::LARGE, Marketplace::SMALL],
+            _ => vec![self.marketplace()],
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -36,6 +72,8 @@ enum What {
         /// Also measures counting into a database that already holds this many other events
         #[arg(long)]
         onto: Option<u64>,
+        #[command(flatten)]
+        size: Size,
     },
     /// Measures reading one metric, compared with pgbench's prepared SELECTs, then every list route
     Api {
@@ -52,6 +90,8 @@ enum What {
         /// one
         #[arg(long)]
         filled: Option<String>,
+        #[command(flatten)]
+        size: Size,
     },
     /// Measures both with few events, for every test run
     Short,
@@ -61,20 +101,29 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let tell = |what: &str| eprintln!("{:>5.0} s  {what}", began.elapsed().as_secs_f64());
     let runs = match Arguments::parse().what {
-        What::Ingest { events, rounds, onto } => {
-            let plan = ingest::Plan { events, rounds: rounds.into(), onto, idle: Duration::from_secs(20) };
-            vec![ingest::run(&plan, tell)]
-        }
-        What::Api { events, metrics, rounds, filled } => {
-            let (rounds, seconds, requests) = (rounds.into(), 10, 300);
-            let plan = api::Plan { events, metrics, rounds, seconds, requests, idle: Duration::from_secs(20), filled };
+        What::Ingest { events, rounds, onto, size } => size
+            .marketplaces()
+            .into_iter()
+            .map(|marketplace| {
+                let idle = Duration::from_secs(20);
+                ingest::run(&ingest::Plan { marketplace, events, rounds: rounds.into(), onto, idle }, tell)
+            })
+            .collect(),
+        What::Api { events, metrics, rounds, filled, size } => {
+            let (marketplace, days, rounds, idle) = (size.marketplace(), 365, rounds.into(), Duration::from_secs(20));
+            let (seconds, requests, arriving) = (10, 300, 1_000);
+            let plan =
+                api::Plan { marketplace, events, days, arriving, metrics, rounds, seconds, requests, idle, filled };
             vec![api::run(&plan, tell)]
         }
         What::Short => {
-            let plan = ingest::Plan { events: 200_000, rounds: 1, onto: None, idle: Duration::ZERO };
+            let (marketplace, rounds, filled) = (Marketplace::SMALL, 1, None);
+            let plan = ingest::Plan { marketplace, events: 200_000, rounds, onto: None, idle: Duration::ZERO };
             let ingest = ingest::run(&plan, tell);
-            let (events, metrics, idle) = (100_000, 10_000, Duration::from_secs(3));
-            let plan = api::Plan { events, metrics, rounds: 1, seconds: 3, requests: 20, idle, filled: None };
+            let (events, days, metrics, idle) = (100_000, 30, 10_000, Duration::from_secs(3));
+            let (seconds, requests, arriving) = (3, 20, 100);
+            let plan =
+                api::Plan { marketplace, events, days, arriving, metrics, rounds, seconds, requests, idle, filled };
             vec![ingest, api::run(&plan, tell)]
         }
     };

@@ -8,7 +8,7 @@ use super::api::Plan;
 use super::report::percentile;
 use analytics_testkit::client::Client;
 use analytics_testkit::database::Database;
-use analytics_testkit::traffic::{PRODUCTS, Random, SELLERS, USERS};
+use analytics_testkit::traffic::{Marketplace, Random};
 
 /// Latencies of one kind of request.
 #[derive(Debug, Clone)]
@@ -26,7 +26,12 @@ pub struct Latency {
 /// Sends `plan.requests` requests of each kind, one at a time, with random parameters.
 #[must_use]
 pub fn measure(client: &Client, database: &Database, plan: &Plan) -> Vec<Latency> {
-    let mut chance = Chance { random: Random(4), newest: newest(database) };
+    let marketplace = plan.marketplace;
+    let orders = database.lines(
+        "SELECT metadata ->> 'orderId' FROM event_logs WHERE event_type = 'order.created' ORDER BY id LIMIT 10000",
+    );
+    let random = Random(4);
+    let mut chance = Chance { random, marketplace, newest: newest(database), days: plan.days, orders };
     kinds().into_iter().map(|kind| kind.measure(client, &mut chance, plan.requests)).collect()
 }
 
@@ -34,10 +39,10 @@ pub fn measure(client: &Client, database: &Database, plan: &Plan) -> Vec<Latency
 struct Kind(&'static str, f64, fn(&mut Chance) -> String);
 
 const LIST: f64 = 50.0;
-const FIRST_PAGE_OF_AN_EXPLANATION: f64 = 100.0;
+/// Of the first page of an explanation, and of a ranking that is not cached.
+const FIRST: f64 = 100.0;
 
 fn kinds() -> Vec<Kind> {
-    const EXPLAIN: f64 = FIRST_PAGE_OF_AN_EXPLANATION;
     vec![
         Kind("/api/events", LIST, |_| "/api/events".into()),
         Kind("/api/events, 1000 on a page", LIST, |_| "/api/events?limit=1000".into()),
@@ -68,20 +73,56 @@ fn kinds() -> Vec<Kind> {
             let types: Vec<String> = (0..50).map(|_| format!("type=product_views%3Ap-{}", c.product())).collect();
             format!("/api/metrics?{}", types.join("&"))
         }),
+        Kind("/api/metrics by name, by value", LIST, |c| format!("/api/metrics?sort=value&name={}", c.name())),
+        Kind("series of a product, a month by day", LIST, |c| {
+            format!("/api/metrics/product_views%3Ap-{}/series?period=30d&compare=previous", c.product())
+        }),
+        Kind("series of a seller, a week by hour", LIST, |c| {
+            format!("/api/metrics/seller_revenue%3Av-{}/series?period=7d&interval=hour&compare=previous", c.vendor())
+        }),
+        Kind("series of total_revenue, a year by day", LIST, |_| {
+            "/api/metrics/total_revenue/series?period=this_year&interval=day&compare=previous_year".into()
+        }),
+        Kind("series of conversion_rate, a year by month", LIST, |c| {
+            format!("/api/metrics/conversion_rate%3Av-{}/series?period=this_year&interval=month", c.vendor())
+        }),
+        Kind("series of product_rating, a month by day", LIST, |c| {
+            format!("/api/metrics/product_rating%3Ap-{}/series?period=30d", c.product())
+        }),
+        Kind("product rankings of a month, first request", FIRST, |c| {
+            format!("/api/rankings/products?by={}&{}", c.product_rank(), c.month())
+        }),
+        Kind("product rankings of 30 days, later requests", LIST, |c| {
+            format!("/api/rankings/products?period=30d&by={}", c.product_rank())
+        }),
+        Kind("seller rankings of a month, first request", FIRST, |c| {
+            format!("/api/rankings/sellers?by={}&{}", c.product_rank(), c.month())
+        }),
+        Kind("seller rankings of 30 days, later requests", LIST, |c| {
+            format!("/api/rankings/sellers?period=30d&by={}", c.product_rank())
+        }),
+        Kind("summary of a seller, 30 days", LIST, |c| {
+            format!("/api/sellers/v-{}/summary?period=30d&compare=previous", c.vendor())
+        }),
+        Kind("order stats of a seller, 30 days", LIST, |c| {
+            format!("/api/sellers/v-{}/orders/stats?period=30d", c.vendor())
+        }),
+        Kind("/api/sellers", LIST, |c| format!("/api/sellers?prefix=v-{}", 1 + c.random.below(9))),
+        Kind("/api/overview, 30 days", LIST, |_| "/api/overview?period=30d&compare=previous".into()),
+        Kind("/api/events/stats, 30 days", LIST, |_| "/api/events/stats?period=30d".into()),
+        Kind("/api/orders/{id}", LIST, |c| format!("/api/orders/{}", c.order())),
         Kind("/api/dead-letters", LIST, |_| "/api/dead-letters".into()),
         Kind("/api/proofs", LIST, |_| "/api/proofs".into()),
         Kind("/api/freshness", LIST, |_| "/api/freshness".into()),
-        Kind("explain total_revenue", EXPLAIN, |_| "/api/metrics/total_revenue/events".into()),
-        Kind("explain total_views", EXPLAIN, |_| "/api/metrics/total_views/events".into()),
-        Kind("explain product_views", EXPLAIN, |c| format!("/api/metrics/product_views%3Ap-{}/events", c.product())),
-        Kind("explain product_revenue", EXPLAIN, |c| {
-            format!("/api/metrics/product_revenue%3Ap-{}/events", c.product())
-        }),
-        Kind("explain product_rating", EXPLAIN, |c| format!("/api/metrics/product_rating%3Ap-{}/events", c.product())),
-        Kind("explain seller_revenue", EXPLAIN, |c| format!("/api/metrics/seller_revenue%3Av-{}/events", c.vendor())),
-        Kind("explain seller_orders", EXPLAIN, |c| format!("/api/metrics/seller_orders%3Av-{}/events", c.vendor())),
-        Kind("explain conversion_rate", EXPLAIN, |c| format!("/api/metrics/conversion_rate%3Av-{}/events", c.vendor())),
-        Kind("explain seller_rating", EXPLAIN, |c| format!("/api/metrics/seller_rating%3Av-{}/events", c.vendor())),
+        Kind("explain total_revenue", FIRST, |_| "/api/metrics/total_revenue/events".into()),
+        Kind("explain total_views", FIRST, |_| "/api/metrics/total_views/events".into()),
+        Kind("explain product_views", FIRST, |c| format!("/api/metrics/product_views%3Ap-{}/events", c.product())),
+        Kind("explain product_revenue", FIRST, |c| format!("/api/metrics/product_revenue%3Ap-{}/events", c.product())),
+        Kind("explain product_rating", FIRST, |c| format!("/api/metrics/product_rating%3Ap-{}/events", c.product())),
+        Kind("explain seller_revenue", FIRST, |c| format!("/api/metrics/seller_revenue%3Av-{}/events", c.vendor())),
+        Kind("explain seller_orders", FIRST, |c| format!("/api/metrics/seller_orders%3Av-{}/events", c.vendor())),
+        Kind("explain conversion_rate", FIRST, |c| format!("/api/metrics/conversion_rate%3Av-{}/events", c.vendor())),
+        Kind("explain seller_rating", FIRST, |c| format!("/api/metrics/seller_rating%3Av-{}/events", c.vendor())),
     ]
 }
 
@@ -105,7 +146,11 @@ impl Kind {
 /// Picks the parameters of requests at random.
 struct Chance {
     random: Random,
+    marketplace: Marketplace,
     newest: DateTime<Utc>,
+    days: i64,
+    /// Ids of orders that were counted.
+    orders: Vec<String>,
 }
 
 impl Chance {
@@ -118,15 +163,21 @@ impl Chance {
     }
 
     fn product(&mut self) -> u64 {
-        self.rank(u64::try_from(PRODUCTS).unwrap_or(1))
+        self.rank(self.marketplace.products)
     }
 
     fn vendor(&mut self) -> u64 {
-        1 + self.random.below(SELLERS)
+        1 + self.random.below(self.marketplace.sellers)
+    }
+
+    fn order(&mut self) -> String {
+        let count = u64::try_from(self.orders.len()).unwrap_or(1).max(1);
+        let chosen = usize::try_from(self.random.below(count)).unwrap_or(0);
+        self.orders.get(chosen).cloned().unwrap_or_default()
     }
 
     fn user(&mut self) -> u64 {
-        self.random.below(USERS)
+        self.random.below(self.marketplace.users)
     }
 
     fn event_type(&mut self) -> &'static str {
@@ -138,10 +189,21 @@ impl Chance {
     }
 
     fn hour(&mut self) -> String {
-        let back = i64::try_from(self.random.below(29 * 24)).unwrap_or(0);
+        let back = i64::try_from(self.random.below(u64::try_from(24 * (self.days - 1)).unwrap_or(1))).unwrap_or(0);
         let from = self.newest - Duration::hours(back + 1);
         let shown = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
         format!("from={}&to={}", shown(from), shown(from + Duration::hours(1)))
+    }
+
+    fn product_rank(&mut self) -> &'static str {
+        self.one_of(&["views", "orders", "units", "revenue", "rating", "conversion"])
+    }
+
+    /// Returns a range of 30 days that ends on a random day.
+    fn month(&mut self) -> String {
+        let back = i64::try_from(self.random.below(u64::try_from(self.days - 30).unwrap_or(1))).unwrap_or(0);
+        let to = self.newest.date_naive() - Duration::days(back);
+        format!("from={}&to={to}", to - Duration::days(29))
     }
 
     fn one_of(&mut self, choices: &[&'static str]) -> &'static str {

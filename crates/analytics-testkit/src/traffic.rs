@@ -4,19 +4,37 @@
 //! Zipf's law, so a few of them, and their sellers, are hot and most are rare.
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::broker::Message;
 
-/// Number of products.
-pub const PRODUCTS: usize = 5_000;
-/// Number of sellers.
-pub const SELLERS: u64 = 200;
-/// Number of users.
-pub const USERS: u64 = 50_000;
+/// The size of a marketplace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marketplace {
+    /// Number of products.
+    pub products: u64,
+    /// Number of sellers.
+    pub sellers: u64,
+    /// Number of users.
+    pub users: u64,
+}
+
+impl Marketplace {
+    /// A small marketplace.
+    pub const SMALL: Self = Self { products: 5_000, sellers: 200, users: 50_000 };
+    /// A large marketplace, for which the service is built.
+    pub const LARGE: Self = Self { products: 100_000, sellers: 5_000, users: 1_000_000 };
+}
+
+impl From<Marketplace> for Value {
+    fn from(Marketplace { products, sellers, users }: Marketplace) -> Self {
+        json!({ "products": products, "sellers": sellers, "users": users })
+    }
+}
 
 /// An endless iterator of generated events, as messages to be produced.
 pub struct Generator {
+    marketplace: Marketplace,
     random: Random,
     product_weights: Vec<f64>,
     time: DateTime<Utc>,
@@ -26,13 +44,19 @@ pub struct Generator {
 }
 
 impl Generator {
+    /// Returns a generator of the events of a small marketplace; see [`Self::of`].
+    #[must_use]
+    pub fn new(seed: u64, start: DateTime<Utc>, step: Duration) -> Self {
+        Self::of(Marketplace::SMALL, seed, start, step)
+    }
+
     /// Returns a generator whose first event has the time `start`; each later event is `step`
     /// later. Generators with different seeds make orders, ratings and new users with different
     /// ids.
     #[must_use]
-    pub fn new(seed: u64, start: DateTime<Utc>, step: Duration) -> Self {
+    pub fn of(marketplace: Marketplace, seed: u64, start: DateTime<Utc>, step: Duration) -> Self {
         let mut total = 0.0;
-        let product_weights = (1..=PRODUCTS)
+        let product_weights = (1..=marketplace.products)
             .map(|rank| {
                 #[expect(clippy::cast_precision_loss, reason = "ranks are small")]
                 let weight = 1.0 / rank as f64;
@@ -40,7 +64,7 @@ impl Generator {
                 total
             })
             .collect();
-        Self { random: Random(seed), product_weights, time: start, step, made: 0, run: seed }
+        Self { marketplace, random: Random(seed), product_weights, time: start, step, made: 0, run: seed }
     }
 
     /// Sets the time of the next event.
@@ -55,20 +79,21 @@ impl Generator {
     }
 
     /// Returns the number of a product's seller, which depends on the product only.
-    fn seller(product: usize) -> u64 {
+    const fn seller(&self, product: usize) -> u64 {
+        let sellers = self.marketplace.sellers;
         let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        spread % SELLERS * (spread / SELLERS % SELLERS + 1) / SELLERS + 1
+        spread % sellers * (spread / sellers % sellers + 1) / sellers + 1
     }
 
     fn user(&mut self) -> String {
-        format!("u-{}", self.random.below(USERS))
+        format!("u-{}", self.random.below(self.marketplace.users))
     }
 
     fn view(&mut self, time: &str) -> Message {
         let product = self.product();
         let payload = json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", Self::seller(product)),
+            "vendorId": format!("v-{}", self.seller(product)),
             "userId": self.user(),
             "viewedAt": time,
             "source": "search",
@@ -83,7 +108,7 @@ impl Generator {
             let cents = 100 + generator.random.below(50_000);
             json!({
                 "productId": format!("p-{product}"),
-                "vendorId": format!("v-{}", Self::seller(product)),
+                "vendorId": format!("v-{}", generator.seller(product)),
                 "quantity": 1 + generator.random.below(3),
                 "unitPrice": format!("{}.{:02}", cents / 100, cents % 100),
             })
@@ -104,7 +129,7 @@ impl Generator {
             "ratingId": format!("r-{}-{}", self.run, self.made),
             "userId": self.user(),
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", Self::seller(product)),
+            "vendorId": format!("v-{}", self.seller(product)),
             "rating": 1 + self.random.below(5),
             "updatedAt": time,
         });

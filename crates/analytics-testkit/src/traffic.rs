@@ -24,6 +24,13 @@ impl Marketplace {
     pub const SMALL: Self = Self { products: 5_000, sellers: 200, users: 50_000 };
     /// A large marketplace, for which the service is built.
     pub const LARGE: Self = Self { products: 100_000, sellers: 5_000, users: 1_000_000 };
+
+    /// Returns the number of a product's seller, which depends on the product only.
+    #[must_use]
+    pub const fn seller_of(self, product: u64) -> u64 {
+        let spread = product.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        spread % self.sellers * (spread / self.sellers % self.sellers + 1) / self.sellers + 1
+    }
 }
 
 impl From<Marketplace> for Value {
@@ -80,9 +87,7 @@ impl Generator {
 
     /// Returns the number of a product's seller, which depends on the product only.
     const fn seller(&self, product: usize) -> u64 {
-        let sellers = self.marketplace.sellers;
-        let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        spread % sellers * (spread / sellers % sellers + 1) / sellers + 1
+        self.marketplace.seller_of(product as u64)
     }
 
     fn user(&mut self) -> String {

@@ -11,6 +11,7 @@ pub(crate) mod freshness;
 pub(crate) mod metrics;
 pub(crate) mod orders;
 pub(crate) mod overview;
+pub(crate) mod products;
 pub(crate) mod proofs;
 pub(crate) mod rankings;
 pub(crate) mod sellers;
@@ -53,13 +54,14 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 24] {
+fn table() -> [Route; 25] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
         route!(Sellers, series::one),
         route!(Sellers, series::several),
         route!(Sellers, explain::list),
+        route!(Sellers, products::list),
         route!(Everyone, rankings::products),
         route!(Staff, rankings::sellers),
         route!(Staff, sellers::list),

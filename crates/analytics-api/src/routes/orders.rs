@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path};
-use analytics_core::ids::OrderId;
+use analytics_core::event::Line;
+use analytics_core::ids::{OrderId, ProductId, VendorId};
+use analytics_db::read::directory::{self, ItemKind, Names};
 use analytics_db::read::orders::{self, Order};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -36,10 +38,31 @@ pub(crate) struct OrderBody {
     /// The number of the batch that counted it.
     batch: Option<i64>,
     /// Its lines, with the vendor to which each was attributed.
-    lines: Vec<LineBody>,
+    lines: Vec<NamedLine>,
     /// What it added to which metric: a number, or `{numerator, denominator}` for a rate.
     #[schema(value_type = Object)]
     metrics: BTreeMap<String, serde_json::Value>,
+}
+
+/// A line of an order, with the names of what it is about.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = NamedOrderLine)]
+pub(crate) struct NamedLine {
+    #[serde(flatten)]
+    line: LineBody,
+    /// The product's name; null if it is not known.
+    product_name: Option<String>,
+    /// The vendor's name; null if it is not known.
+    vendor_name: Option<String>,
+}
+
+impl NamedLine {
+    fn of(line: &Line, products: &Names, vendors: &Names) -> Self {
+        let product_name = line.part.product.as_ref().and_then(|id| products.get(id.as_str()).cloned());
+        let vendor_name = line.part.vendor.id().and_then(|id| vendors.get(id.as_str()).cloned());
+        Self { line: LineBody::of(line), product_name, vendor_name }
+    }
 }
 
 /// Find an order
@@ -66,10 +89,20 @@ pub(crate) async fn one(
         topics.names().map(|topic| topics.namespace(topic).map(str::to_owned)).collect();
     let (wanted, business) = (id.clone(), settings.business);
     let found = database
-        .read(move |connection| orders::find(connection, access, &wanted, &namespaces, business))
-        .await?
-        .ok_or_else(Problem::order_not_found)?;
-    let Order { event, ingested_at, batch, counters, ratios } = found;
+        .read(move |connection| {
+            let Some(order) = orders::find(connection, access, &wanted, &namespaces, business)? else {
+                return Ok(None);
+            };
+            let parts = || order.event.content.parts().map(|(part, _)| part);
+            let products = parts().filter_map(|part| part.product.as_ref()).map(ProductId::as_str);
+            let products = directory::names(connection, ItemKind::Product, products)?;
+            let vendors = parts().filter_map(|part| part.vendor.id()).map(VendorId::as_str);
+            let vendors = directory::names(connection, ItemKind::Vendor, vendors)?;
+            Ok(Some((order, products, vendors)))
+        })
+        .await?;
+    let (order, products, vendors) = found.ok_or_else(Problem::order_not_found)?;
+    let Order { event, ingested_at, batch, counters, ratios } = order;
     let counters = counters.into_iter().map(|(metric, sum)| (metric, serde_json::json!(sum)));
     let ratios = ratios.into_iter().map(|(metric, fraction)| {
         let (numerator, denominator) = (fraction.numerator, fraction.denominator);
@@ -83,7 +116,7 @@ pub(crate) async fn one(
         created_at: event.time.utc(),
         ingested_at,
         batch,
-        lines: event.content.lines().iter().map(LineBody::of).collect(),
+        lines: event.content.lines().iter().map(|line| NamedLine::of(line, &products, &vendors)).collect(),
         metrics: counters.chain(ratios).collect(),
     }))
 }

@@ -17,6 +17,7 @@ mod explain;
 mod freshness;
 mod http;
 mod lookups;
+mod names;
 mod panels;
 mod reads;
 mod replica;

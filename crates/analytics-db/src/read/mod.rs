@@ -1,6 +1,7 @@
 //! The queries of the API, and the types that restrict a seller to its own numbers.
 
 pub mod dead_letters;
+pub mod directory;
 pub mod events;
 pub mod explain;
 pub mod freshness;
@@ -14,4 +15,4 @@ pub mod usage;
 mod windows;
 
 pub use crate::tables::batches::{AsOf, NotAsOf};
-pub use tenant::{EventLogAccess, MetricRange, ReadableMetric, Tenant};
+pub use tenant::{EventLogAccess, MetricRange, ReadableMetric, ReadableProducts, Tenant};

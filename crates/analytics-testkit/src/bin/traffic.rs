@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use analytics_testkit::broker::{Sender, create_topics, family_topics};
-use analytics_testkit::traffic::Generator;
+use analytics_testkit::broker::{Sender, create_topics, family_topics, optional_topics};
+use analytics_testkit::names;
+use analytics_testkit::traffic::{Generator, Marketplace};
 use chrono::Utc;
 use clap::Parser;
 
@@ -31,12 +32,21 @@ struct Arguments {
     /// Spreads the times of the events over this many past minutes; 0 for the current time
     #[arg(long, default_value_t = 0)]
     past_minutes: u32,
+    /// First names every product and seller, in product.created and vendor.created, whose topics are
+    /// created
+    #[arg(long)]
+    names: bool,
 }
 
 fn main() {
     let arguments = Arguments::parse();
     create_topics(&arguments.broker, &family_topics(""), arguments.partitions);
     let sender = Sender::new(&arguments.broker, "");
+    if arguments.names {
+        create_topics(&arguments.broker, &optional_topics(""), 1);
+        names::events(Marketplace::SMALL, Utc::now()).for_each(|message| sender.queue(&message));
+        sender.flush();
+    }
     let seed = arguments.seed.unwrap_or_else(|| Utc::now().timestamp_millis().unsigned_abs());
     let past = chrono::Duration::minutes(arguments.past_minutes.into());
     let events = arguments.events.unwrap_or(u64::MAX);

@@ -25,7 +25,14 @@ impl Completeness {
         };
         let reports = database.reports();
         let report = |topic: &str| reports.iter().find(|report| report.topic == topic).cloned();
-        Self(topics.names().filter(feeds).map(report).collect())
+        let feeding = topics.names().filter(feeds).map(|topic| (topics.is_optional(topic), report(topic)));
+        // An older ingest does not know of topics that may be absent.
+        Self(
+            feeding
+                .filter(|(is_optional, report)| report.is_some() || !is_optional)
+                .map(|(_, report)| report)
+                .collect(),
+        )
     }
 
     /// Whether everything of before `end` is counted, seen from `now`.
@@ -43,6 +50,6 @@ fn families(known: Option<&MetricType>) -> Vec<Family> {
         Some(Definition::Counter { measure, .. } | Definition::Daily { measure }) => of_measures(&[measure]),
         Some(Definition::Ratio { numerator, denominator, .. }) => of_measures(&[numerator, denominator]),
         Some(Definition::AverageRating { .. }) => Shape::Rating.families().collect(),
-        None => Family::ALL.to_vec(),
+        None => Family::ALL.into_iter().filter(|family| family.is_counted()).collect(),
     }
 }

@@ -56,7 +56,8 @@ impl LiveState {
         let FreshnessBody { as_of, state, reason, counted_up_to, lag_seconds, .. } = FreshnessBody::of(database);
         let (state, reason) = match state {
             _ if !is_available => ("unavailable", Some("the database does not answer")),
-            State::Live => ("live", reason),
+            // All topics together are never idle.
+            State::Idle | State::Live => ("live", reason),
             State::Delayed => ("delayed", reason),
             State::Stalled => ("stalled", reason),
         };

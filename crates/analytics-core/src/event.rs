@@ -3,6 +3,7 @@
 use crate::identity::{Digest, EventId, Fingerprint, IdentityKey, place_key};
 use crate::ids::{ProductId, UserId, VendorId};
 use crate::money::{Currency, Minor, Quantity};
+use crate::name::Name;
 use crate::record::Place;
 use crate::time::EventTime;
 use crate::topics::EventType;
@@ -75,6 +76,8 @@ pub enum Content {
     Lines(Vec<Line>),
     /// A rating.
     Rating(Rating),
+    /// The name of a product or a vendor. No rule counts it.
+    Naming(Naming),
     /// `metric.adjusted`: a metric was set by hand.
     Adjustment {
         /// The metric type; may be one that the catalogue does not have.
@@ -91,7 +94,7 @@ impl Content {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_slice()),
             Self::Lines(lines) => (None, lines.as_slice()),
-            Self::Nothing | Self::Rating(_) | Self::Adjustment { .. } => (None, [].as_slice()),
+            Self::Nothing | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => (None, [].as_slice()),
         };
         part.into_iter().map(|part| (part, None)).chain(lines.iter().map(|line| (&line.part, Some(&line.sale))))
     }
@@ -101,7 +104,7 @@ impl Content {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_mut_slice()),
             Self::Lines(lines) => (None, lines.as_mut_slice()),
-            Self::Nothing | Self::Rating(_) | Self::Adjustment { .. } => (None, [].as_mut_slice()),
+            Self::Nothing | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => (None, [].as_mut_slice()),
         };
         part.into_iter().chain(lines.iter_mut().map(|line| &mut line.part))
     }
@@ -111,17 +114,18 @@ impl Content {
     pub fn lines(&self) -> &[Line] {
         match self {
             Self::Lines(lines) => lines,
-            Self::Nothing | Self::Part(_) | Self::Rating(_) | Self::Adjustment { .. } => &[],
+            Self::Nothing | Self::Part(_) | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => &[],
         }
     }
 
     /// Returns the product and the vendor that are logged in the event's row: those of its only
-    /// part, or those that it rates.
+    /// part, or those that it rates or names.
     #[must_use]
     pub const fn about(&self) -> (Option<&ProductId>, Option<&VendorId>) {
         match self {
             Self::Part(part) => (part.product.as_ref(), part.vendor.id()),
             Self::Rating(rating) => (rating.product.as_ref(), rating.vendor.as_ref()),
+            Self::Naming(Naming { subject, .. }) => subject.about(),
             Self::Nothing | Self::Lines(_) | Self::Adjustment { .. } => (None, None),
         }
     }
@@ -131,7 +135,7 @@ impl Content {
     pub const fn rating(&self) -> Option<&Rating> {
         match self {
             Self::Rating(rating) => Some(rating),
-            Self::Nothing | Self::Part(_) | Self::Lines(_) | Self::Adjustment { .. } => None,
+            Self::Nothing | Self::Part(_) | Self::Lines(_) | Self::Naming(_) | Self::Adjustment { .. } => None,
         }
     }
 
@@ -145,6 +149,11 @@ impl Content {
                 .optional(product.as_ref().map(ProductId::as_str))
                 .optional(vendor.as_ref().map(VendorId::as_str))
                 .number(stars.get().into()),
+            // The name is only part of the payload, on which no seal depends.
+            Self::Naming(Naming { subject, .. }) => {
+                let (product, vendor) = subject.about();
+                common.optional(product.map(ProductId::as_str)).optional(vendor.map(VendorId::as_str))
+            }
             Self::Adjustment { metric_type, delta } => {
                 common.text(metric_type).optional(delta.map(|delta| delta.to_string()).as_deref())
             }
@@ -220,6 +229,38 @@ pub struct Rating {
     pub vendor: Option<VendorId>,
     /// The stars given.
     pub stars: Stars,
+}
+
+/// What a product or a vendor is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naming {
+    /// What is named.
+    pub subject: Named,
+    /// The name; `None` if its field is redacted, and for an event that was read back from the log.
+    pub name: Option<Name>,
+}
+
+/// What an event names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// A product.
+    Product {
+        /// The product.
+        product: ProductId,
+        /// Its vendor, if the event names it. Attribution does not use it.
+        vendor: Option<VendorId>,
+    },
+    /// A vendor.
+    Vendor(VendorId),
+}
+
+impl Named {
+    const fn about(&self) -> (Option<&ProductId>, Option<&VendorId>) {
+        match self {
+            Self::Product { product, vendor } => (Some(product), vendor.as_ref()),
+            Self::Vendor(vendor) => (None, Some(vendor)),
+        }
+    }
 }
 
 /// The vendor of a part of an event, and how it is known.

@@ -1,4 +1,4 @@
-//! The table of the event families that are counted.
+//! The table of the event families: those that are counted, and those that name things.
 
 use crate::table::table;
 
@@ -13,6 +13,17 @@ pub enum Shape {
     Lines,
     /// A rating, stored in the event's row.
     Rating,
+    /// A product or a vendor with its name: an entry of the directory. Adds to no metric.
+    Name,
+}
+
+/// Whether the topics of a family have to exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// They have to: numbers may be missing as long as one does not.
+    Expected,
+    /// They may be absent. Such a topic is idle, and is found once it is created.
+    Optional,
 }
 
 impl Shape {
@@ -24,16 +35,25 @@ impl Shape {
 
 table! {
     /// A family of events. Each entry gives its name, which is also the event type and the default
-    /// topic; the shape of its events; and the first version of the rules that counts it.
-    pub enum Family: (&'static str, Shape, i16) {
+    /// topic; the shape of its events; the first version of the rules that knows it; and whether
+    /// its topics have to exist.
+    pub enum Family: (&'static str, Shape, i16, Presence) {
         /// A new account.
-        UserRegistered = ("user.registered", Shape::Nothing, 1);
+        UserRegistered = ("user.registered", Shape::Nothing, 1, Presence::Expected);
         /// A view of a product.
-        ProductViewed = ("product.viewed", Shape::Part, 1);
+        ProductViewed = ("product.viewed", Shape::Part, 1, Presence::Expected);
         /// An order.
-        OrderCreated = ("order.created", Shape::Lines, 1);
+        OrderCreated = ("order.created", Shape::Lines, 1, Presence::Expected);
         /// A new or changed rating of a product or a seller.
-        RatingUpdated = ("rating.updated", Shape::Rating, 1);
+        RatingUpdated = ("rating.updated", Shape::Rating, 1, Presence::Expected);
+        /// A new product, with its name.
+        ProductCreated = ("product.created", Shape::Name, 1, Presence::Optional);
+        /// A changed product, with its name.
+        ProductUpdated = ("product.updated", Shape::Name, 1, Presence::Optional);
+        /// A new vendor, with its name.
+        VendorCreated = ("vendor.created", Shape::Name, 1, Presence::Optional);
+        /// A changed vendor, with its name.
+        VendorUpdated = ("vendor.updated", Shape::Name, 1, Presence::Optional);
     }
 }
 
@@ -50,10 +70,22 @@ impl Family {
         self.line().1
     }
 
-    /// Returns the first version of the rules that counts it.
+    /// Returns the first version of the rules that knows it.
     #[must_use]
     pub const fn since(self) -> i16 {
         self.line().2
+    }
+
+    /// Whether its topics may be absent.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self.line().3, Presence::Optional)
+    }
+
+    /// Whether its events add to metrics.
+    #[must_use]
+    pub const fn is_counted(self) -> bool {
+        !matches!(self.shape(), Shape::Name)
     }
 
     /// Returns the family of this name.

@@ -22,6 +22,8 @@ const LATE_AFTER: Duration = Duration::seconds(30);
 /// Whether numbers are up to date, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
+    /// An optional topic that does not exist.
+    Idle,
     /// Counted within seconds.
     Live,
     /// Being counted, but behind.
@@ -52,6 +54,8 @@ pub struct TopicReport {
     pub topic: String,
     /// Number of its partitions according to the broker; 0 if the topic does not exist.
     pub partitions: i32,
+    /// Whether it may be absent.
+    pub is_optional: bool,
     /// The latest time of an event that was counted.
     pub last_event_time: Option<DateTime<Utc>>,
     /// The reports on those of its partitions that ingest has reported on.
@@ -104,9 +108,18 @@ impl PartitionReport {
 }
 
 impl TopicReport {
+    /// Whether it is an optional topic that does not exist. Nothing is missing then.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.is_optional && self.partitions == 0
+    }
+
     /// Returns whether the topic's records of before `end` are all counted, seen from `now`.
     #[must_use]
     pub fn is_counted_past(&self, end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        if self.is_idle() {
+            return true;
+        }
         let partitions = usize::try_from(self.partitions).unwrap_or(0);
         partitions > 0
             && self.reports.len() >= partitions
@@ -120,7 +133,9 @@ impl TopicReport {
         let worst = verdicts.max_by_key(|(state, _)| *state);
         let unheard = usize::try_from(self.partitions).is_ok_and(|partitions| self.reports.len() < partitions);
         let (state, reason) = match worst {
+            _ if self.is_idle() => (State::Idle, Some("the topic does not exist; it is optional")),
             _ if self.partitions == 0 => (State::Stalled, Some("the topic does not exist")),
+            None if self.is_optional => (State::Delayed, Some("the topic was created and is not counted yet")),
             None => (State::Stalled, Some("no partition has been counted yet")),
             Some((State::Live, _)) if unheard => (State::Delayed, Some("a partition has not been counted yet")),
             Some(verdict) => verdict,
@@ -139,12 +154,14 @@ impl TopicReport {
 
 impl Freshness {
     /// Returns the freshness of numbers that depend on all of these topics. A topic that does not
-    /// exist does not affect `counted_up_to`, but makes the state stalled, as data may be missing.
+    /// exist does not affect `counted_up_to`, but makes the state stalled, as data may be missing,
+    /// unless it is optional.
     #[must_use]
     pub fn of_all(topics: &[(TopicReport, Self)]) -> Self {
         let existing = || topics.iter().filter(|(report, _)| report.partitions > 0).map(|(_, judged)| judged);
         let counted: Option<Vec<DateTime<Utc>>> = existing().map(|judged| judged.counted_up_to).collect();
-        let worst = topics.iter().map(|(_, judged)| judged).max_by_key(|judged| judged.state);
+        let judged = topics.iter().filter(|(report, _)| !report.is_idle()).map(|(_, judged)| judged);
+        let worst = judged.max_by_key(|judged| judged.state);
         Self {
             state: worst.map_or(State::Stalled, |judged| judged.state),
             reason: worst.map_or(Some("nothing has been counted yet"), |judged| judged.reason),
@@ -177,7 +194,11 @@ mod tests {
 
     fn topic(partitions: i32, reports: Vec<PartitionReport>) -> TopicReport {
         // The time of an event must not matter; this one is in the future.
-        TopicReport { topic: "t".into(), partitions, last_event_time: Some(ago(-HOUR)), reports }
+        TopicReport { topic: "t".into(), partitions, is_optional: false, last_event_time: Some(ago(-HOUR)), reports }
+    }
+
+    fn optional(topic: TopicReport) -> TopicReport {
+        TopicReport { is_optional: true, ..topic }
     }
 
     #[test]
@@ -194,6 +215,8 @@ mod tests {
             ("an older record", topic(1, vec![with(Some(70), report(3, Some(4), Some(70), 5))]), false),
             ("one partition of two", topic(2, vec![report(3, Some(4), Some(4), 0)]), false),
             ("no topic", topic(0, vec![]), false),
+            ("no optional topic", optional(topic(0, vec![])), true),
+            ("an optional topic that is not counted", optional(topic(1, vec![])), false),
         ] {
             assert_eq!(topic.is_counted_past(end, now), is_counted, "{what}");
         }
@@ -233,6 +256,16 @@ mod tests {
             ("one not counted yet", topic(2, vec![fresh()]), State::Delayed, None),
             ("none counted yet", topic(2, vec![]), State::Stalled, None),
             ("it does not exist", topic(0, vec![]), State::Stalled, None),
+            ("it is optional and does not exist", optional(topic(0, vec![])), State::Idle, None),
+            ("it was created just now", optional(topic(1, vec![])), State::Delayed, None),
+            ("it was deleted", optional(topic(0, vec![report(99, Some(99), Some(99), 0)])), State::Idle, Some(99)),
+            ("an optional one, idle", optional(topic(1, vec![fresh()])), State::Live, Some(4)),
+            (
+                "an optional one, dead",
+                optional(topic(1, vec![report(31, Some(31), Some(31), 0)])),
+                State::Stalled,
+                Some(31),
+            ),
         ] {
             let judged = topic.judge(now());
             assert_eq!((judged.state, judged.counted_up_to), (state, counted_up_to.map(ago)), "{what}");
@@ -249,12 +282,16 @@ mod tests {
         let fresh = || judged(topic(1, vec![report(3, Some(4), Some(4), 0)]));
         let late = || judged(topic(1, vec![report(1, Some(2), Some(600), 5)]));
         let absent = || judged(topic(0, vec![]));
+        let idle = || judged(optional(topic(0, vec![])));
         let new = || judged(topic(1, vec![report(1, Some(2), None, 7)]));
         for (topics, state, counted_up_to, lag) in [
             (vec![fresh(), fresh()], State::Live, Some(4), 0),
             (vec![fresh(), late()], State::Delayed, Some(600), 5),
             (vec![fresh(), absent()], State::Stalled, Some(4), 0),
             (vec![fresh(), new()], State::Delayed, None, 7),
+            (vec![fresh(), idle()], State::Live, Some(4), 0),
+            (vec![idle(), late()], State::Delayed, Some(600), 5),
+            (vec![idle()], State::Stalled, None, 0),
             (vec![], State::Stalled, None, 0),
         ] {
             let all = Freshness::of_all(&topics);

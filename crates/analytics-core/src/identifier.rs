@@ -14,10 +14,19 @@ pub(crate) fn text<'a>(name: &'static str, value: Value<'a>) -> Result<Cow<'a, s
         Value::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
         Value::Number(number) if number.bytes().all(|b| b.is_ascii_digit() || b == b'-') => Ok(Cow::Borrowed(number)),
         Value::Number(number) => Err(wrong(&format!("the number {}", excerpt(number))).quoting(name)),
-        Value::Bool => Err(wrong("a boolean")),
-        Value::Array(_) => Err(wrong("an array")),
-        Value::Object(_) => Err(wrong("an object")),
-        Value::Null => Err(wrong("null")),
+        other => Err(wrong(kind(&other))),
+    }
+}
+
+/// Returns what kind of value this is, for messages.
+pub(crate) const fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::Text(_) => "a string",
+        Value::Number(_) => "a number",
+        Value::Bool => "a boolean",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+        Value::Null => "null",
     }
 }
 

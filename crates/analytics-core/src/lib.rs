@@ -7,7 +7,7 @@
 //! identity) → `events` (decodes the fields into an [`event::Event`]) → `dedupe` (finds out whether
 //! it was counted before) → `attribution` (decides the vendor of parts that name none) → `seal` (a
 //! checksum over what was decided) → `rules` (what the event adds to which measure) →
-//! [`deltas::Deltas`].
+//! [`deltas::Deltas`]. Events that name things end in `directory`.
 //!
 //! What these modules share comes first: the tables of families and metrics (`family`,
 //! `catalogue`), then ids, money, times, metric types and paths in payloads.
@@ -24,6 +24,7 @@ pub mod ids;
 pub mod metadata;
 pub mod metric_type;
 pub mod money;
+pub mod name;
 pub mod rejection;
 pub mod time;
 pub mod topics;
@@ -45,6 +46,8 @@ pub mod event;
 pub mod dedupe;
 
 pub mod attribution;
+
+pub mod directory;
 
 pub mod seal;
 

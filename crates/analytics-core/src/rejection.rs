@@ -28,6 +28,8 @@ pub enum Reason {
     InvalidAmount,
     /// The stars are not an integer from 1 to 5.
     InvalidRating,
+    /// A name is not text, shows nothing, or is too long.
+    InvalidName,
     /// A time is not in an accepted format, or is out of range.
     InvalidTimestamp,
     /// The same event was already counted with other content.
@@ -36,7 +38,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of checking.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotJson,
@@ -46,6 +48,7 @@ impl Reason {
         Self::InvalidIdentifier,
         Self::InvalidAmount,
         Self::InvalidRating,
+        Self::InvalidName,
         Self::InvalidTimestamp,
         Self::IdentityConflict,
     ];
@@ -69,6 +72,7 @@ impl Reason {
             Self::InvalidIdentifier => "invalid_identifier",
             Self::InvalidAmount => "invalid_amount",
             Self::InvalidRating => "invalid_rating",
+            Self::InvalidName => "invalid_name",
             Self::InvalidTimestamp => "invalid_timestamp",
             Self::IdentityConflict => "identity_conflict",
         }

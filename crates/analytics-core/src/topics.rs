@@ -10,7 +10,7 @@ use crate::family::Family;
 /// The type that an event is logged as.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
-    /// An event of a family: decoded and counted.
+    /// An event of a family: decoded, and counted if the rules count the family.
     Counted(Family),
     /// An event of an extra topic, whose name is the type: logged only.
     Extra(Arc<str>),
@@ -68,8 +68,8 @@ pub enum InvalidTopics {
     /// The name of an extra topic is too long for an event type.
     #[error("must name extra topics with at most {MAX_EXTRA_TOPIC} characters")]
     ExtraTooLong(String),
-    /// An extra topic has the name of a family or of adjustments, so that its events could not be
-    /// told from theirs.
+    /// An extra topic has the name of a counted family or of adjustments, so that its events could
+    /// not be told from theirs.
     #[error("must not name an extra topic like a built-in event type{}", got(.0))]
     ExtraCounted(String),
     /// A topic is named more than once.
@@ -85,6 +85,8 @@ pub struct Topics(BTreeMap<Arc<str>, Topic>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Topic {
     event_type: EventType,
+    /// Whether it may be absent.
+    is_optional: bool,
     /// Separates the identities of its events from those of other topics of the same family.
     namespace: Option<String>,
 }
@@ -92,7 +94,9 @@ struct Topic {
 impl Topics {
     /// Parses `KAFKA_TOPICS` (a comma-separated list of `family=topic`; a family may have several
     /// topics) and `KAFKA_EXTRA_TOPICS` (a comma-separated list of topics). A family that the
-    /// mapping does not name has its default topic, which has the family's name. With
+    /// mapping does not name has its default topic, which has the family's name. The default topic
+    /// of a family that only names things may be given as an extra topic: it is one, and the family
+    /// has no topic then. With
     /// `family=topic@namespace`, ids of orders, users, ratings and events in the topic are distinct
     /// from the same ids in topics of another namespace.
     ///
@@ -103,7 +107,8 @@ impl Topics {
         let mut add = |name: &str, event_type: EventType, namespace: Option<&str>| {
             let name = topic_name(name)?;
             let namespace = namespace.map(namespace_name).transpose()?;
-            match topics.insert(name.clone(), Topic { event_type, namespace }) {
+            let is_optional = is_optional(&event_type);
+            match topics.insert(name.clone(), Topic { event_type, is_optional, namespace }) {
                 Some(_) => Err(InvalidTopics::Twice(name.to_string())),
                 None => Ok(()),
             }
@@ -120,7 +125,8 @@ impl Topics {
             };
             add(topic.trim(), EventType::Counted(family), namespace)?;
         }
-        for family in unnamed {
+        let is_extra = |family: &Family| !family.is_counted() && entries(extra).any(|topic| topic == family.name());
+        for family in unnamed.into_iter().filter(|family| !is_extra(family)) {
             add(family.name(), EventType::Counted(family), None)?;
         }
         for topic in entries(extra) {
@@ -129,7 +135,7 @@ impl Topics {
             }
             let name = topic_name(topic)?;
             add(topic, EventType::Extra(name), None)?;
-            if !matches!(EventType::logged(topic, i16::MAX), EventType::Extra(_)) {
+            if !may_be_extra(&EventType::logged(topic, i16::MAX)) {
                 return Err(InvalidTopics::ExtraCounted(topic.to_owned()));
             }
         }
@@ -152,11 +158,21 @@ impl Topics {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|topic| &**topic)
     }
+
+    /// Whether a topic of the mapping may be absent, as its family is optional.
+    #[must_use]
+    pub fn is_optional(&self, topic: &str) -> bool {
+        self.0.get(topic).is_some_and(|topic| topic.is_optional)
+    }
 }
 
 impl Default for Topics {
     fn default() -> Self {
-        let topic = |family| Topic { event_type: EventType::Counted(family), namespace: None };
+        let topic = |family: Family| Topic {
+            event_type: EventType::Counted(family),
+            is_optional: family.is_optional(),
+            namespace: None,
+        };
         let own = |family: Family| (Arc::from(family.name()), topic(family));
         Self(Family::ALL.into_iter().map(own).collect())
     }
@@ -165,6 +181,20 @@ impl Default for Topics {
 impl fmt::Display for Topics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.names().collect::<Vec<_>>().join(", "))
+    }
+}
+
+const fn is_optional(event_type: &EventType) -> bool {
+    matches!(event_type, EventType::Counted(family) if family.is_optional())
+}
+
+/// Whether events that an extra topic logs under the name of this type can be told from its own:
+/// those of a family that names things have a product or a vendor, those of an extra topic neither.
+const fn may_be_extra(event_type: &EventType) -> bool {
+    match event_type {
+        EventType::Extra(_) => true,
+        EventType::Counted(family) => !family.is_counted(),
+        EventType::Adjustment => false,
     }
 }
 
@@ -203,9 +233,13 @@ mod tests {
             ("cart.abandoned", "cart.abandoned"),
             ("prod.orders", "order.created"),
             ("prod.orders.eu", "order.created"),
+            ("product.created", "product.created"),
+            ("product.updated", "product.updated"),
             ("product.viewed", "product.viewed"),
             ("rating.updated", "rating.updated"),
             ("user.registered", "user.registered"),
+            ("vendor.created", "vendor.created"),
+            ("vendor.updated", "vendor.updated"),
         ];
         assert_eq!(names(&topics), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
         assert_eq!(Topics::parse("", "").unwrap(), Topics::default());
@@ -218,10 +252,31 @@ mod tests {
         assert_eq!(topics.namespace("orders.eu"), Some("eu"));
         assert_eq!(topics.namespace("orders.us"), Some("us"));
         assert_eq!(topics.namespace("old"), None);
-        assert_eq!(
-            topics.names().collect::<Vec<_>>(),
-            ["old", "orders.eu", "orders.us", "product.viewed", "rating.updated", "user.registered"]
-        );
+        let expected: Vec<&str> = topics.names().filter(|topic| !topics.is_optional(topic)).collect();
+        assert_eq!(expected, ["old", "orders.eu", "orders.us", "product.viewed", "rating.updated", "user.registered"]);
+    }
+
+    #[test]
+    fn topics_of_optional_families_may_be_absent_whatever_they_are_called() {
+        let topics = Topics::parse("product.created=catalog.new,order.created=orders", "cart.abandoned").unwrap();
+        let optional: Vec<&str> = topics.names().filter(|topic| topics.is_optional(topic)).collect();
+        assert_eq!(optional, ["catalog.new", "product.updated", "vendor.created", "vendor.updated"]);
+        assert_eq!(topics.event_type("catalog.new"), Some(&EventType::Counted(Family::ProductCreated)));
+        assert!(!topics.is_optional("not.in.the.mapping"));
+    }
+
+    /// Before there were these families, some operators had their topics logged as extra ones.
+    #[test]
+    fn a_topic_that_names_things_may_be_an_extra_topic_instead() {
+        let topics = Topics::parse("", "product.created").unwrap();
+        assert_eq!(topics.event_type("product.created"), Some(&EventType::Extra("product.created".into())));
+        assert!(!topics.is_optional("product.created"), "an extra topic is expected to exist");
+        assert_eq!(topics.event_type("product.updated"), Some(&EventType::Counted(Family::ProductUpdated)));
+        let both = Topics::parse("product.created=catalog.new", "product.created").unwrap();
+        assert_eq!(both.event_type("catalog.new"), Some(&EventType::Counted(Family::ProductCreated)));
+        assert_eq!(both.event_type("product.created"), Some(&EventType::Extra("product.created".into())));
+        let twice = InvalidTopics::Twice("product.created".into());
+        assert_eq!(Topics::parse("product.created=product.created", "product.created"), Err(twice));
     }
 
     #[test]
@@ -235,6 +290,7 @@ mod tests {
             ("", "a@b", InvalidTopics::BadName("a@b".into())),
             ("order.created=product.viewed", "", InvalidTopics::Twice("product.viewed".into())),
             ("", "order.created", InvalidTopics::Twice("order.created".into())),
+            ("order.created=orders", "order.created", InvalidTopics::ExtraCounted("order.created".into())),
         ] {
             assert_eq!(Topics::parse(mapping, extra), Err(expected), "{mapping} {extra}");
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use analytics_core::record::{Offset, Record, TopicPartition};
 use analytics_db::batch::Progress;
 use analytics_db::batch::Span;
+use analytics_db::tables::ingest_topics::Topic;
 use analytics_process::shutdown::Shutdown;
 
 use crate::kafka::Begin;
@@ -68,8 +69,8 @@ pub(crate) enum Work {
     Stop,
 }
 
-/// The topics of the mapping, each with the number of its partitions; 0 where it does not exist.
-pub(crate) type Topics = BTreeMap<String, i32>;
+/// The topics of the mapping, as the broker reports them.
+pub(crate) type Topics = BTreeMap<String, Topic>;
 
 /// Identifies a piece of work and the assignment to which it belongs.
 ///

@@ -212,7 +212,17 @@ impl<'a> Poll<'a> {
         if fatal {
             anyhow::bail!("the Kafka client failed permanently: {text}");
         }
+        let optional = |place: &Option<Place>| {
+            let topic = place.as_ref().map(|place| place.topic.as_str());
+            topic.is_some_and(|topic| self.settings.decoder.topics.is_optional(topic))
+        };
         match (code, place) {
+            // It is found once it exists, and says nothing about the others.
+            (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed, place)
+                if optional(&place) =>
+            {
+                log::debug!("Kafka: {text}");
+            }
             (RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange, _) => {
                 // The next session finds out which partition it is, and records the gap.
                 self.buffer.end(End::Kafka(format!("an offset does not exist any more: {text}")));

@@ -270,8 +270,23 @@ pub fn held(broker: &str, topics: &[String], partitions: i32) -> i64 {
         .sum()
 }
 
-/// Returns the names of the topics of the four event families with this prefix.
+/// Returns the names, with this prefix, of the topics that may be absent.
+#[must_use]
+pub fn optional_topics(prefix: &str) -> Vec<String> {
+    Family::ALL
+        .iter()
+        .filter(|family| family.is_optional())
+        .map(|family| format!("{prefix}{}", family.name()))
+        .collect()
+}
+
+/// Returns the names, with this prefix, of the topics that have to exist: those of the four event
+/// families that are counted.
 #[must_use]
 pub fn family_topics(prefix: &str) -> Vec<String> {
-    Family::ALL.iter().map(|family| format!("{prefix}{}", family.name())).collect()
+    Family::ALL
+        .iter()
+        .filter(|family| !family.is_optional())
+        .map(|family| format!("{prefix}{}", family.name()))
+        .collect()
 }

@@ -8,6 +8,7 @@ pub mod broker;
 pub mod client;
 pub mod database;
 pub mod kafka;
+pub mod names;
 pub mod pooler;
 pub mod process;
 pub mod proxy;

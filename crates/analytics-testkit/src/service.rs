@@ -162,7 +162,7 @@ impl Service {
     }
 
     /// Returns all rows that must not change while no new record arrives, as text: events, lines of
-    /// orders, metrics, rollups, ratings, identities, product vendors and dead letters.
+    /// orders, metrics, rollups, ratings, identities, names, product vendors and dead letters.
     #[must_use]
     pub fn numbers(&self) -> Vec<String> {
         [
@@ -172,6 +172,7 @@ impl Service {
             "SELECT 'rollup ' || to_jsonb(r)::text FROM metric_rollups r",
             "SELECT 'rating ' || to_jsonb(r)::text FROM ratings r",
             "SELECT 'key ' || key || event_id FROM event_keys",
+            "SELECT 'name ' || to_jsonb(d)::text FROM directory d",
             "SELECT 'vendor ' || to_jsonb(v)::text FROM product_vendors v",
             "SELECT 'letter ' || id || reason FROM dead_letters",
         ]

@@ -30,9 +30,9 @@ impl Marketplace {
 
     /// Returns the number of a product's seller, which depends on the product only.
     #[must_use]
-    pub const fn seller(self, product: usize) -> u64 {
+    pub const fn seller(self, product: u64) -> u64 {
         let sellers = self.sellers;
-        let spread = (product as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        let spread = product.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         spread % sellers * (spread / sellers % sellers + 1) / sellers + 1
     }
 }
@@ -97,7 +97,7 @@ impl Generator {
         let product = self.product();
         let payload = json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", self.marketplace.seller(product)),
+            "vendorId": format!("v-{}", self.marketplace.seller(product as u64)),
             "userId": self.user(),
             "viewedAt": time,
             "source": "search",
@@ -112,7 +112,7 @@ impl Generator {
             let cents = 100 + generator.random.below(50_000);
             json!({
                 "productId": format!("p-{product}"),
-                "vendorId": format!("v-{}", generator.marketplace.seller(product)),
+                "vendorId": format!("v-{}", generator.marketplace.seller(product as u64)),
                 "quantity": 1 + generator.random.below(3),
                 "unitPrice": format!("{}.{:02}", cents / 100, cents % 100),
             })
@@ -133,7 +133,7 @@ impl Generator {
             "ratingId": format!("r-{}-{}", self.run, self.made),
             "userId": self.user(),
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", self.marketplace.seller(product)),
+            "vendorId": format!("v-{}", self.marketplace.seller(product as u64)),
             "rating": 1 + self.random.below(5),
             "updatedAt": time,
         });

@@ -56,11 +56,13 @@ pub(crate) struct TopicBody {
     heard_at: Option<DateTime<Utc>>,
 }
 
-/// Whether the numbers are up to date. `live`: records are counted within seconds; `delayed`:
-/// ingest is counting, but is behind; `stalled`: no worker is counting, or the state is not known.
+/// Whether the numbers are up to date. `idle`: an optional topic that does not exist; `live`: records
+/// are counted within seconds; `delayed`: ingest is counting, but is behind; `stalled`: no worker is
+/// counting, or the state is not known.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum State {
+    Idle,
     Live,
     Delayed,
     Stalled,
@@ -69,6 +71,7 @@ pub(crate) enum State {
 impl From<freshness::State> for State {
     fn from(state: freshness::State) -> Self {
         match state {
+            freshness::State::Idle => Self::Idle,
             freshness::State::Live => Self::Live,
             freshness::State::Delayed => Self::Delayed,
             freshness::State::Stalled => Self::Stalled,

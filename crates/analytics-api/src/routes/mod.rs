@@ -15,6 +15,7 @@ pub(crate) mod me;
 pub(crate) mod metrics;
 pub(crate) mod orders;
 pub(crate) mod overview;
+pub(crate) mod products;
 pub(crate) mod proofs;
 pub(crate) mod rankings;
 pub(crate) mod sellers;
@@ -59,13 +60,14 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 28] {
+fn table() -> [Route; 29] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
         route!(Sellers, series::one).embedded(),
         route!(Sellers, series::several).embedded(),
         route!(Sellers, explain::list).embedded(),
+        route!(Sellers, products::list),
         route!(Everyone, rankings::products).embedded(),
         route!(Staff, rankings::sellers),
         route!(Staff, sellers::list),

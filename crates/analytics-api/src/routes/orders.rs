@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::event::Line;
-use analytics_core::ids::OrderId;
+use analytics_core::ids::{OrderId, ProductId, VendorId};
+use analytics_db::read::directory::{self, ItemKind, Names};
 use analytics_db::read::orders::{self, Order, RejectedOrder};
+use analytics_db::{Connection, DbError};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_auth::Principal;
@@ -67,11 +69,23 @@ pub(crate) enum OrderState {
 
 /// A line of a counted order.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = AttributedLine)]
 pub(crate) struct OrderLineBody {
     #[serde(flatten)]
     line: LineBody,
     attribution: Attribution,
+    /// The product's name; null if it is not known.
+    product_name: Option<String>,
+    /// The vendor's name; null if it is not known.
+    vendor_name: Option<String>,
+}
+
+/// The names of the products and of the vendors of an order.
+#[derive(Default)]
+struct LineNames {
+    products: Names,
+    vendors: Names,
 }
 
 /// How the vendor of a line is known.
@@ -139,17 +153,30 @@ pub(crate) async fn one(
     let namespaces: Vec<Option<String>> =
         topics.names().map(|topic| topics.namespace(topic).map(str::to_owned)).collect();
     let (wanted, business) = (id.clone(), settings.business);
-    let ((counted, rejected), as_of) = database
+    let ((counted, names, rejected), as_of) = database
         .read_as_of(move |connection| {
             let counted = orders::find(connection, access, &wanted, &namespaces, business)?;
-            Ok((counted, orders::rejected(connection, access, &wanted, &namespaces)?))
+            let names = counted.as_ref().map(|order| LineNames::read(connection, order)).transpose()?;
+            let rejected = orders::rejected(connection, access, &wanted, &namespaces)?;
+            Ok((counted, names.unwrap_or_default(), rejected))
         })
         .await?;
-    Ok(numbered(HttpResponse::Ok(), as_of, OrderBody::of(&id, counted, rejected)))
+    Ok(numbered(HttpResponse::Ok(), as_of, OrderBody::of(&id, counted, &names, rejected)))
+}
+
+impl LineNames {
+    fn read(connection: &mut Connection, order: &Order) -> Result<Self, DbError> {
+        let parts = || order.event.content.parts().map(|(part, _)| part);
+        let products = parts().filter_map(|part| part.product.as_ref()).map(ProductId::as_str);
+        let products = directory::names(connection, ItemKind::Product, products)?;
+        let vendors = parts().filter_map(|part| part.vendor.id()).map(VendorId::as_str);
+        let vendors = directory::names(connection, ItemKind::Vendor, vendors)?;
+        Ok(Self { products, vendors })
+    }
 }
 
 impl OrderBody {
-    fn of(id: &OrderId, counted: Option<Order>, rejected: Vec<RejectedOrder>) -> Self {
+    fn of(id: &OrderId, counted: Option<Order>, names: &LineNames, rejected: Vec<RejectedOrder>) -> Self {
         let none = Self {
             order_id: id.as_str().to_owned(),
             state: if rejected.is_empty() { OrderState::NeverSeen } else { OrderState::Rejected },
@@ -186,7 +213,7 @@ impl OrderBody {
                 .lines()
                 .iter()
                 .zip(named)
-                .map(|(line, named)| OrderLineBody::of(line, named))
+                .map(|(line, named)| OrderLineBody::of(line, named, names))
                 .collect(),
             metrics: counters.chain(ratios).collect(),
             ..none
@@ -196,7 +223,7 @@ impl OrderBody {
 
 impl OrderLineBody {
     /// `named` is how the payload names the line's vendor: by the line or by the order.
-    fn of(line: &Line, named: Option<bool>) -> Self {
+    fn of(line: &Line, named: Option<bool>, names: &LineNames) -> Self {
         let vendor = &line.part.vendor;
         let attribution = match named {
             _ if vendor.id().is_none() => Attribution::Unattributed,
@@ -205,7 +232,9 @@ impl OrderLineBody {
             Some(false) => Attribution::Order,
             None => Attribution::Event,
         };
-        Self { line: LineBody::of(line), attribution }
+        let product_name = line.part.product.as_ref().and_then(|id| names.products.get(id.as_str()).cloned());
+        let vendor_name = line.part.vendor.id().and_then(|id| names.vendors.get(id.as_str()).cloned());
+        Self { line: LineBody::of(line), attribution, product_name, vendor_name }
     }
 }
 

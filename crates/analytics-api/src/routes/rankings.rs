@@ -9,6 +9,7 @@ use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::money::Currency;
 use analytics_core::period::Span;
+use analytics_db::read::directory::{self, ItemKind};
 use analytics_db::read::rankings::{By, Question, Rank, Ranked, Ranking};
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub(crate) struct RankBody {
     rank: usize,
     /// The product's or the seller's id.
     id: String,
-    /// Its name, where one is known.
+    /// Its name; null if it is not known.
     name: Option<String>,
     /// Its value; conversion is in basis points, a rating is an average times 100.
     value: i64,
@@ -159,7 +160,7 @@ async fn answer(
     let first = cursor.map_or(0, |cursor| cursor.position(&ranking, is_first));
     let limit = usize::from(query.limit()?);
     let sees_events = principal.role.may(Permission::ReadOthers);
-    let items: Vec<RankBody> = ranking
+    let mut items: Vec<RankBody> = ranking
         .ranks
         .iter()
         .enumerate()
@@ -167,6 +168,7 @@ async fn answer(
         .take(limit)
         .map(|(index, rank)| asked.body(index, rank, &ranking, sees_events.then_some(range.span), settings))
         .collect();
+    asked.name(&mut items, database).await?;
     let end = first + items.len();
     let next_cursor = ranking.ranks.get(end.saturating_sub(1)).filter(|_| end < ranking.ranks.len()).map(|last| {
         let cursor = Cursor { as_of: ranking.as_of, next: end, value: last.value, id: last.id.clone() };
@@ -247,8 +249,26 @@ impl RankingQuery {
     ) -> Result<(Vec<RankBody>, i64), Problem> {
         let ranking: Arc<Ranking> = rankings.fresh(&question, database, settings.business.calendar).await?;
         let first = ranking.ranks.iter().enumerate().take(count);
-        let top = first.map(|(index, rank)| self.body(index, rank, &ranking, None, settings)).collect();
-        Ok((top, ranking.as_of))
+        let mut first: Vec<RankBody> =
+            first.map(|(index, rank)| self.body(index, rank, &ranking, None, settings)).collect();
+        self.name(&mut first, database).await?;
+        Ok((first, ranking.as_of))
+    }
+
+    /// Adds the names, which a ranking that is kept does not have: they may change meanwhile.
+    async fn name(&self, ranks: &mut [RankBody], database: &Database) -> Result<(), Problem> {
+        let kind = match self.ranked {
+            Ranked::Products => ItemKind::Product,
+            Ranked::Sellers => ItemKind::Vendor,
+        };
+        if ranks.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = ranks.iter().map(|rank| rank.id.clone()).collect();
+        let read = move |connection: &mut _| directory::names(connection, kind, ids.iter().map(String::as_str));
+        let mut names = database.read(read).await?;
+        ranks.iter_mut().for_each(|rank| rank.name = names.remove(&rank.id));
+        Ok(())
     }
 
     fn body(

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::Metric;
-use analytics_core::ids::{MAX_ENCODED_CHARS, VendorId};
+use analytics_core::ids::VendorId;
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::money::Currency;
+use analytics_core::name::MAX_NAME_CHARS;
+use analytics_db::read::directory::{self, ItemKind};
 use analytics_db::read::rankings::{By, Ranked};
 use analytics_db::read::sellers::{self, Seller};
 use analytics_db::read::{ReadableMetric, Tenant};
@@ -40,6 +42,8 @@ const TOP: usize = 5;
 #[schema(as = Seller)]
 pub(crate) struct SellerBody {
     vendor_id: String,
+    /// Its name; null if it is not known.
+    name: Option<String>,
     /// Page views of its products, over all time.
     views: i64,
     orders: i64,
@@ -54,11 +58,12 @@ type SellerPage = Page<SellerBody>;
 
 /// List sellers
 ///
-/// In the order of their ids, with their sums over all time.
+/// In the order of their ids: those of which something was counted, with their sums over all time,
+/// and those that have a name.
 #[utoipa::path(
     get, path = "/api/sellers", operation_id = "listSellers", tag = "sellers", security(("bearer" = [])),
     params(
-        ("prefix" = Option<String>, Query, description = "Only sellers whose ids begin with this"),
+        ("prefix" = Option<String>, Query, description = "Only sellers whose ids, or names in any case, begin with this; at most 255 characters"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -70,16 +75,16 @@ pub(crate) async fn list(
     settings: Data<ApiSettings>,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["prefix", "limit", "cursor"], &[])?;
-    let prefix = query.text("prefix", MAX_ENCODED_CHARS)?.unwrap_or_default();
+    let prefix = query.text("prefix", MAX_NAME_CHARS)?.unwrap_or_default();
     let (limit, after) = (query.limit()?, query.cursor()?);
     let more = i64::from(limit) + 1;
     let (found, as_of) =
         database.read_as_of(move |connection| sellers::list(connection, &prefix, after.as_deref(), more)).await?;
     let item = |seller: Seller| {
-        let Seller { vendor, views, orders, units, revenue } = seller;
-        let name = percent_encoding::utf8_percent_encode(&vendor, SEGMENT);
-        let summary = format!("{}/api/sellers/{name}/summary", settings.base_path);
-        SellerBody { vendor_id: vendor, views, orders, units, revenue, summary }
+        let Seller { vendor, name, views, orders, units, revenue } = seller;
+        let segment = percent_encoding::utf8_percent_encode(&vendor, SEGMENT);
+        let summary = format!("{}/api/sellers/{segment}/summary", settings.base_path);
+        SellerBody { vendor_id: vendor, name, views, orders, units, revenue, summary }
     };
     Ok(Page::of(found, limit, |seller| seller.vendor.clone(), item).answer(&request, as_of))
 }
@@ -90,7 +95,7 @@ pub(crate) async fn list(
 #[schema(as = SellerSummary)]
 pub(crate) struct SummaryBody {
     vendor_id: String,
-    /// The seller's name, where one is known.
+    /// The seller's name; null if it is not known.
     name: Option<String>,
     /// The period by whose name the range was given.
     period: Option<&'static str>,
@@ -165,7 +170,12 @@ pub(crate) async fn summary(
     let range = Range::of(&query, &database, &settings, Finest::Hour).await?;
     let panel = Panel::of(range, None, now, &settings)?;
     let other = vendor.clone();
-    let mut currencies = database.read(move |connection| sellers::foreign_currencies(connection, Some(&other))).await?;
+    let (mut currencies, mut names) = database
+        .read(move |connection| {
+            let names = directory::names(connection, ItemKind::Vendor, [other.as_str()])?;
+            Ok((sellers::foreign_currencies(connection, Some(&other))?, names))
+        })
+        .await?;
     currencies.retain(|currency| Some(*currency) != foreign_currency);
     let of = |metric, foreign_currency| metric_of(&tenant, metric, &vendor, foreign_currency);
     let mut metrics = Vec::new();
@@ -212,7 +222,7 @@ pub(crate) async fn summary(
     let (from, to) = panel.ends(&settings);
     let body = SummaryBody {
         vendor_id: vendor.as_str().to_owned(),
-        name: None,
+        name: names.remove(vendor.as_str()),
         period: range.period,
         from,
         to,

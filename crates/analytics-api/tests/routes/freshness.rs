@@ -72,6 +72,25 @@ fn a_missing_topic_is_stalled_until_it_is_created() {
 }
 
 #[test]
+fn an_absent_topic_of_an_optional_family_is_idle_and_delays_nothing() {
+    let service = Service::new(1);
+    let (_ingest, api) = (service.ingest(), service.api());
+    service.send(&views(10));
+    wait_for(&api, &service, "", "live");
+    let why = wait_for(&api, &service, "product.created", "idle");
+    assert!(why.contains("optional"), "{why}");
+    let all = topic(&api, &service, "");
+    assert!(all["countedUpTo"].is_string() && all["reason"].is_null(), "{all}");
+    let created = format!("{}product.created", service.prefix);
+    broker::create_topics(&service.broker, std::slice::from_ref(&created), 2);
+    wait_for(&api, &service, "product.created", "live");
+    wait_for(&api, &service, "", "live");
+    broker::delete_topic(&service.broker, &created);
+    wait_for(&api, &service, "product.created", "idle");
+    wait_for(&api, &service, "", "live");
+}
+
+#[test]
 fn a_retired_topic_is_no_longer_listed() {
     let mut service = Service::new(1);
     let retired = format!("{}old", service.prefix);

@@ -22,6 +22,7 @@ mod gateway;
 mod http;
 mod live;
 mod lookups;
+mod names;
 mod panels;
 mod plans;
 mod protection;

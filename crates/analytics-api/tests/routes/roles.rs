@@ -31,6 +31,8 @@ const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
     ("get", "/api/metrics/{type}/series", "all", "/api/metrics/total_views/series", [200, 200, 404, 403, 401]),
     ("get", "/api/metrics/series", "own", "/api/metrics/series?type=seller_views:v-1", [200, 200, 200, 403, 401]),
     ("get", "/api/metrics/series", "other", "/api/metrics/series?type=seller_views:v-2", [200, 200, 200, 403, 401]),
+    ("get", "/api/products", "all", "/api/products", [200, 200, 200, 403, 401]),
+    ("get", "/api/products", "other", "/api/products?vendorId=v-2", [200, 200, 200, 403, 401]),
     ("get", "/api/rankings/products", "all", "/api/rankings/products", [200, 200, 200, 200, 401]),
     (
         "get",

@@ -15,6 +15,9 @@ pub(super) const USER: [&str; 4] = ["userId", "user_id", "buyerId", "customerId"
 pub(super) const PRODUCT: [&str; 2] = ["productId", "product_id"];
 pub(super) const VENDOR: [&str; 4] = ["vendorId", "sellerId", "vendor_id", "seller_id"];
 pub(super) const TIME: [&str; 6] = ["occurredAt", "viewedAt", "placedAt", "registeredAt", CREATED_AT, "timestamp"];
+/// As `TIME`, with `updatedAt`, which changed products and vendors have, and which is later than
+/// `createdAt`.
+pub(super) const NAMING_TIME: [&str; 7] = RATING_TIME;
 /// As `TIME`, with `updatedAt`, which edited ratings have.
 pub(super) const RATING_TIME: [&str; 7] =
     ["occurredAt", "viewedAt", "placedAt", "registeredAt", "updatedAt", CREATED_AT, "timestamp"];

@@ -5,6 +5,7 @@
 
 pub(crate) mod fields;
 mod money;
+mod naming;
 mod order_created;
 mod product_viewed;
 mod rating_updated;
@@ -81,6 +82,8 @@ impl Decoder {
             EventType::Counted(Family::ProductViewed) => product_viewed::decode(&input)?,
             EventType::Counted(Family::OrderCreated) => order_created::decode(&input)?,
             EventType::Counted(Family::RatingUpdated) => rating_updated::decode(&input)?,
+            EventType::Counted(Family::ProductCreated | Family::ProductUpdated) => naming::product(&input)?,
+            EventType::Counted(Family::VendorCreated | Family::VendorUpdated) => naming::vendor(&input)?,
             EventType::Extra(_) | EventType::Adjustment => extra(&input)?,
         };
         Ok(self.event(&input, decoded))

@@ -13,7 +13,7 @@ const NOW: &str = "2026-11-22T12:00:00Z";
 /// The timestamp of test records: 2026-11-22T11:00:00Z.
 const RECORD_TIME: i64 = 1_795_345_200_000;
 
-fn decoder() -> Decoder {
+pub(super) fn decoder() -> Decoder {
     Decoder {
         topics: Topics::parse("", "extra").unwrap(),
         business: Business::parse("USD", "Europe/Vienna").unwrap(),
@@ -22,7 +22,7 @@ fn decoder() -> Decoder {
     }
 }
 
-fn record(topic: &str, payload: &str, headers: &[(&str, &str)]) -> Record {
+pub(super) fn record(topic: &str, payload: &str, headers: &[(&str, &str)]) -> Record {
     let header = |(name, value): &(&str, &str)| Header { name: (*name).into(), value: Some(value.as_bytes().to_vec()) };
     let partition = TopicPartition { topic: topic.into(), partition: 0 };
     Record {

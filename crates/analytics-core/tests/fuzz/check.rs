@@ -8,7 +8,7 @@ use analytics_core::attribution::ProductVendors;
 use analytics_core::business::Business;
 use analytics_core::catalogue::Measure;
 use analytics_core::deltas::Deltas;
-use analytics_core::event::Event;
+use analytics_core::event::{Content, Event};
 use analytics_core::events::{Decoder, Redaction};
 use analytics_core::family::Family;
 use analytics_core::record::Record;
@@ -67,7 +67,7 @@ impl Tally {
         let events: u64 = self.events.values().sum();
         assert!((cases / 5..cases * 4 / 5).contains(&events), "{self}");
         assert!(self.redacted > cases / 100, "{self}");
-        assert_eq!(self.events.len(), 6, "{self}");
+        assert_eq!(self.events.len(), 10, "{self}");
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::IdentityConflict) {
             assert!(self.rejected.get(&reason).is_some_and(|count| *count > 20), "{reason}: {self}");
         }
@@ -120,6 +120,11 @@ fn of_event(event: &Event, redacted: &Event, business: Business, now: DateTime<U
         // The deep nesting may have been removed with a redacted field.
         (Err(NoTree::Deep), _) => {}
         (whole, rest) => panic!("{whole:?} {rest:?}"),
+    }
+    if let Content::Naming(naming) = &event.content {
+        let name = naming.name.as_ref().expect("nothing is redacted").as_str();
+        assert!((1..=255).contains(&name.chars().count()), "{name:?}");
+        assert!(!name.contains(|c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)), "{name:?}");
     }
     adds_up(event, business);
 }

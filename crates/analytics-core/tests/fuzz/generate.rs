@@ -10,8 +10,18 @@ use fastrand::Rng;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../analytics-testkit/fixtures/recorded");
 
-pub(crate) const TOPICS: [&str; 6] =
-    ["product.viewed", "order.created", "rating.updated", "user.registered", "extra.topic", "never.mapped"];
+pub(crate) const TOPICS: [&str; 10] = [
+    "product.viewed",
+    "order.created",
+    "rating.updated",
+    "user.registered",
+    "product.created",
+    "product.updated",
+    "vendor.created",
+    "vendor.updated",
+    "extra.topic",
+    "never.mapped",
+];
 
 static RECORDED: LazyLock<Vec<Record>> = LazyLock::new(|| {
     let text = ["part-1", "part-2"].map(|part| std::fs::read_to_string(format!("{FIXTURES}/{part}.ndjson")).unwrap());
@@ -76,6 +86,12 @@ impl Generator {
                 self.field(&["productId", "vendorId"], "\"t-1\""),
                 self.field(&["rating", "stars"], "4"),
             ],
+            "product.created" | "product.updated" => {
+                vec![self.field(&["id", "productId"], "\"p-1\""), self.field(&["name", "title"], "\"Oak table\"")]
+            }
+            "vendor.created" | "vendor.updated" => {
+                vec![self.field(&["id", "sellerId"], "\"v-1\""), self.field(&["name", "shopName"], "\"Oaks\"")]
+            }
             _ => vec![self.field(&["userId", "user_id", "id"], "7")],
         };
         if self.0.bool() {

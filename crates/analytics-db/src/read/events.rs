@@ -50,7 +50,7 @@ pub struct EventFilter {
     pub event_type: Option<String>,
     /// About this user.
     pub user: Option<String>,
-    /// About this product: viewed, rated, or in a line of the order.
+    /// About this product: viewed, rated, named, or in a line of the order.
     pub product: Option<String>,
     /// About this vendor, whether the event named it or it was attributed.
     pub vendor: Option<String>,
@@ -173,7 +173,7 @@ impl EventFilter {
     }
 
     /// Returns whether matching events are found by their own columns, and whether by order lines.
-    /// Views and ratings store product and vendor in their own row, orders in their lines; other
+    /// Views, ratings and names store product and vendor in their own row, orders in their lines; other
     /// events have neither.
     fn places(&self) -> (bool, bool) {
         if self.product.is_none() && self.vendor.is_none() {
@@ -181,7 +181,7 @@ impl EventFilter {
         }
         let Some(wanted) = &self.event_type else { return (true, true) };
         match Family::named(wanted).map(Family::shape) {
-            Some(Shape::Part | Shape::Rating) => (true, false),
+            Some(Shape::Part | Shape::Rating | Shape::Name) => (true, false),
             Some(Shape::Lines) => (false, true),
             Some(Shape::Nothing) | None => (false, false),
         }

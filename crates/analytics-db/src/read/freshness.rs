@@ -10,6 +10,7 @@ row! {
     struct Row {
         topic: String,
         partitions: i32,
+        optional: bool,
         last_event_time: Option<DateTime<Utc>>,
         lag_messages: Option<i64>,
         heard_at: Option<DateTime<Utc>>,
@@ -29,9 +30,10 @@ pub fn reports(connection: &mut Connection) -> Result<(Vec<TopicReport>, DateTim
     let rows: Vec<Row> = statement(include_str!("freshness.sql")).load(connection)?;
     let mut topics: Vec<TopicReport> = Vec::new();
     for row in rows {
-        let Row { topic, partitions, last_event_time, .. } = row;
+        let Row { topic, partitions, optional, last_event_time, .. } = row;
         if topics.last().is_none_or(|last| last.topic != topic) {
-            topics.push(TopicReport { topic, partitions, last_event_time: None, reports: Vec::new() });
+            let (is_optional, reports) = (optional, Vec::new());
+            topics.push(TopicReport { topic, partitions, is_optional, last_event_time: None, reports });
         }
         let (Some(report), Some(heard_at)) = (topics.last_mut(), row.heard_at) else { continue };
         report.last_event_time = report.last_event_time.max(last_event_time);

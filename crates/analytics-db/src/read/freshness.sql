@@ -2,7 +2,7 @@
 -- without a partition. Rows left behind by other groups, retired topics and removed partitions are
 -- ignored.
 WITH topics AS (
-    SELECT DISTINCT ON (t.topic) t.topic, t.partitions
+    SELECT DISTINCT ON (t.topic) t.topic, t.partitions, t.optional
     FROM ingest_topics t
     WHERE t.wanted
     ORDER BY t.topic, t.updated_at DESC
@@ -14,7 +14,7 @@ partitions AS (
     FROM ingest_offsets o
     ORDER BY o.topic, o.partition, o.updated_at DESC
 )
-SELECT t.topic, t.partitions, p.last_event_time, p.lag_messages, p.updated_at AS heard_at, p.ends_known_at,
+SELECT t.topic, t.partitions, t.optional, p.last_event_time, p.lag_messages, p.updated_at AS heard_at, p.ends_known_at,
     p.caught_up_at, p.last_record_timestamp
 FROM topics t
 LEFT JOIN partitions p ON p.topic = t.topic AND p.partition < t.partitions

@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod dead_letters;
+pub mod directory;
 pub mod events;
 pub mod explain;
 pub mod freshness;
@@ -16,4 +17,4 @@ pub mod usage;
 mod windows;
 
 pub use crate::tables::batches::{AsOf, NotAsOf, watermark};
-pub use tenant::{EventLogAccess, MetricRange, ReadableMetric, Tenant};
+pub use tenant::{EventLogAccess, MetricRange, ReadableMetric, ReadableProducts, Tenant};

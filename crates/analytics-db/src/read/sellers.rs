@@ -5,6 +5,7 @@ use analytics_core::ids::{Encoded, VendorId, decode_encoded};
 use analytics_core::money::Currency;
 
 use crate::sql::{row, statement};
+use crate::tables::directory::folded;
 use crate::{Connection, DbError};
 
 /// A seller, with its sums over all time.
@@ -12,6 +13,8 @@ use crate::{Connection, DbError};
 pub struct Seller {
     /// Its id.
     pub vendor: String,
+    /// Its name, if the directory has it.
+    pub name: Option<String>,
     /// Page views of its products.
     pub views: i64,
     /// Its orders.
@@ -25,6 +28,7 @@ pub struct Seller {
 row! {
     struct Row {
         subject: String,
+        name: Option<String>,
         views: Option<i64>,
         orders: Option<i64>,
         units: Option<i64>,
@@ -32,8 +36,9 @@ row! {
     }
 }
 
-/// Returns sellers in the order of their ids as metric types write them: at most `limit`, whose ids
-/// begin with `prefix`, after the seller `after`.
+/// Returns sellers that were counted or named, in the order of their ids as metric types write
+/// them: at most `limit`, whose ids or names begin with `prefix`, after the seller `after`. Names
+/// match in any case.
 ///
 /// # Errors
 /// [`DbError`].
@@ -55,27 +60,39 @@ pub fn list(
             length = name.len() + 2,
         )
     };
+    let in_directory = |condition: &str| {
+        format!(
+            "(SELECT d.subject FROM directory d WHERE d.kind = 'vendor' AND {condition} AND d.subject > $2 \
+              ORDER BY d.subject LIMIT $3)"
+        )
+    };
+    let mut arms = vec![arm(views), arm(orders), in_directory("d.subject >= $1 AND d.subject < $1 || chr(1114111)")];
+    if !prefix.is_empty() {
+        arms.push(in_directory("d.folded >= $4 AND d.folded < $4 || chr(1114111)"));
+    }
     let value = |name: &str| format!("(SELECT m.value FROM metrics m WHERE m.type = '{name}:' || s.subject)");
     let sql = format!(
-        "SELECT s.subject, {} AS views, {} AS orders, {} AS units, {} AS revenue \
-         FROM (SELECT u.subject FROM ({} UNION {}) AS u ORDER BY u.subject COLLATE \"C\" LIMIT $3) AS s \
+        "SELECT s.subject, (SELECT d.name FROM directory d WHERE d.kind = 'vendor' AND d.subject = s.subject) AS name, \
+         {} AS views, {} AS orders, {} AS units, {} AS revenue \
+         FROM (SELECT u.subject FROM ({}) AS u (subject) ORDER BY u.subject COLLATE \"C\" LIMIT $3) AS s \
          ORDER BY s.subject COLLATE \"C\"",
         value(views),
         value(orders),
         value(units),
         value(revenue),
-        arm(views),
-        arm(orders)
+        arms.join(" UNION ")
     );
     let rows: Vec<Row> = statement(sql)
         .value(Encoded(prefix).to_string())
         .value(after.map_or_else(String::new, |after| Encoded(after).to_string()))
         .value(limit)
+        .value(folded(prefix))
         .load(connection)?;
     let seller = |row: Row| {
         let zero = |value: Option<i64>| value.unwrap_or(0);
         Some(Seller {
             vendor: decode_encoded(&row.subject)?,
+            name: row.name,
             views: zero(row.views),
             orders: zero(row.orders),
             units: zero(row.units),

@@ -34,6 +34,13 @@ pub struct MetricRange {
     pub(super) prefix: String,
 }
 
+/// The products that the tenant may list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadableProducts {
+    /// Only those of these vendors; of all vendors if `None`.
+    pub(super) vendors: Option<Vec<String>>,
+}
+
 /// The right to read the event log, which contains the events of all sellers.
 #[derive(Debug, Clone, Copy)]
 pub struct EventLogAccess(());
@@ -72,6 +79,21 @@ impl Tenant {
             }
             Self::Seller(_) => Vec::new(),
         }
+    }
+
+    /// Returns the products that the tenant may list, of one vendor if it is given. There are none
+    /// of another seller's vendor, as of one that does not exist.
+    #[must_use]
+    pub fn products(&self, of: Option<&VendorId>) -> ReadableProducts {
+        let chosen = of.into_iter().map(|vendor| vendor.as_str().to_owned());
+        let vendors = match self {
+            Self::Marketplace | Self::Support => of.map(|_| chosen.collect()),
+            Self::Seller(own) => {
+                let is_chosen = |vendor: &&VendorId| of.is_none_or(|of| of == *vendor);
+                Some(own.iter().filter(is_chosen).map(|vendor| vendor.as_str().to_owned()).collect())
+            }
+        };
+        ReadableProducts { vendors }
     }
 
     /// Returns whether the tenant may read who users are: buyers, and who adjusted a metric.
@@ -177,6 +199,23 @@ mod tests {
         let none = seller(&[]);
         assert_eq!(none.metric(&metric_type("seller_views:v")), None);
         assert_eq!(named(&none, Metric::SellerViews), []);
+    }
+
+    #[test]
+    fn a_seller_lists_its_own_products() {
+        let vendors = |tenant: &Tenant, of: Option<&str>| {
+            let of = of.map(|id| VendorId::parse(id).unwrap());
+            tenant.products(of.as_ref()).vendors.map(|vendors| vendors.join(" "))
+        };
+        let both = seller(&["v-1", "v-2"]);
+        assert_eq!(vendors(&both, None).as_deref(), Some("v-1 v-2"));
+        assert_eq!(vendors(&both, Some("v-2")).as_deref(), Some("v-2"));
+        assert_eq!(vendors(&both, Some("v-3")).as_deref(), Some(""));
+        assert_eq!(vendors(&seller(&[]), None).as_deref(), Some(""));
+        for staff in [Tenant::Marketplace, Tenant::Support] {
+            assert_eq!(vendors(&staff, None), None);
+            assert_eq!(vendors(&staff, Some("v-3")).as_deref(), Some("v-3"));
+        }
     }
 
     #[test]

@@ -9,6 +9,15 @@ use diesel::OptionalExtension;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
+/// A topic as the broker reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// How many partitions it has; 0 if it does not exist.
+    pub partitions: i32,
+    /// Whether it may be absent.
+    pub is_optional: bool,
+}
+
 /// Stores how many partitions each topic of a group has (0: the topic does not exist), and that the
 /// group counts no other topics. The number of partitions with which a topic was first stored is
 /// kept.
@@ -18,12 +27,13 @@ use crate::{Connection, DbError};
 pub(crate) fn register(
     connection: &mut Connection,
     consumer_group: &str,
-    topics: &BTreeMap<String, i32>,
+    topics: &BTreeMap<String, Topic>,
 ) -> Result<(), DbError> {
     statement(include_str!("register_topics.sql"))
         .value(consumer_group)
         .column(topics.keys())
-        .column(topics.values().copied())
+        .column(topics.values().map(|topic| topic.partitions))
+        .column(topics.values().map(|topic| topic.is_optional))
         .execute(connection)?;
     statement("UPDATE ingest_topics SET wanted = false WHERE consumer_group = $1 AND wanted AND topic <> ALL ($2)")
         .value(consumer_group)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use analytics_core::event::{Content, Event, Line, Part, Rating, Sale, Stars, Vendor};
+use analytics_core::event::{Content, Event, Line, Named, Naming, Part, Rating, Sale, Stars, Vendor};
 use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId, VendorId};
@@ -289,12 +289,24 @@ fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, Str
         Shape::Part => Content::Part(Part { product, vendor: decided(vendor_id, row.vendor_learned) }),
         Shape::Lines if lines.is_empty() => return Err("an order without lines".into()),
         Shape::Lines => Content::Lines(lines.into_iter().map(line).collect::<Result<_, _>>()?),
+        // Before there were such families, these topics could be extra ones, whose events name
+        // nothing.
+        Shape::Name => match (product, vendor_id) {
+            (Some(product), vendor) => naming(Named::Product { product, vendor }),
+            (None, Some(vendor)) => naming(Named::Vendor(vendor)),
+            (None, None) => Content::Nothing,
+        },
         Shape::Rating => {
             let stars = row.stars.and_then(|stars| Stars::new(u32::try_from(stars).ok()?));
             Content::Rating(Rating { product, vendor: vendor_id, stars: stars.ok_or("a rating without stars")? })
         }
     };
     Ok(Event::logged(EventId(row.id), event_type, user, row.created_at.into(), content))
+}
+
+/// What an event named; the name itself is not needed for counting.
+const fn naming(subject: Named) -> Content {
+    Content::Naming(Naming { subject, name: None })
 }
 
 fn line(row: LineRow) -> Result<Line, String> {

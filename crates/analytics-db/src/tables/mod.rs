@@ -7,6 +7,7 @@
 pub(crate) mod arrivals;
 pub mod batches;
 pub mod dead_letters;
+pub mod directory;
 pub(crate) mod event_days;
 pub mod event_keys;
 pub(crate) mod event_log;

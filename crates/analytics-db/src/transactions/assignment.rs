@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use super::runner::run_once;
 use crate::batch::Progress;
 use crate::tables::ingest_offsets::{self, Gap};
-use crate::tables::ingest_topics;
+use crate::tables::ingest_topics::{self, Topic};
 use crate::{Connection, DbError};
 
 /// Stores how many partitions each topic of a group has (0: the topic does not exist), and that the
@@ -21,7 +21,7 @@ use crate::{Connection, DbError};
 pub fn register(
     connection: &mut Connection,
     consumer_group: &str,
-    topics: &BTreeMap<String, i32>,
+    topics: &BTreeMap<String, Topic>,
 ) -> Result<(), DbError> {
     run_once(connection, "register", |connection| ingest_topics::register(connection, consumer_group, topics))
 }

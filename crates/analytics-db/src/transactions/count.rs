@@ -11,6 +11,7 @@ use analytics_core::attribution::ProductVendors;
 use analytics_core::business::Business;
 use analytics_core::dedupe::Verdict;
 use analytics_core::deltas::Deltas;
+use analytics_core::directory::Directory;
 use analytics_core::event::Event;
 use analytics_core::identity::{IdentityKey, record_id};
 use analytics_core::maps::HashSet;
@@ -26,8 +27,8 @@ use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::tables::batches::{self, BatchId, Kind};
 use crate::tables::{
-    arrivals, dead_letters, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors, ratings,
-    rollups,
+    arrivals, dead_letters, directory, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors,
+    ratings, rollups,
 };
 
 /// Counts a batch. On success everything in it is committed, on an error nothing is. If the answer
@@ -99,6 +100,7 @@ pub(super) struct Counting {
     /// `None` if there are no events; then nothing is added.
     batch: Option<BatchId>,
     vendors: ProductVendors,
+    directory: Directory,
     deltas: Deltas,
 }
 
@@ -109,24 +111,26 @@ pub(super) fn log(
     business: Business,
 ) -> Result<Counting, WriteError> {
     let mut vendors = product_vendors::load(connection, &events)?;
-    let mut deltas = Deltas::default();
+    let (mut directory, mut deltas) = (Directory::default(), Deltas::default());
     for event in &mut events {
         vendors.attribute(event);
+        directory.note(event);
         rules::count(event, business, &mut deltas);
     }
     let batch = if events.is_empty() { None } else { Some(batches::new_id(connection)?) };
     if let Some(batch) = batch {
         event_log::copy(connection, batch, &events)?;
     }
-    Ok(Counting { batch, vendors, deltas })
+    Ok(Counting { batch, vendors, directory, deltas })
 }
 
 impl Counting {
     /// Gives the batch its number, and adds the deltas of its events.
     pub(super) fn add(&self, connection: &mut Connection, lock: &CountingLock, kind: Kind) -> Result<(), WriteError> {
-        let Self { batch: Some(batch), vendors, deltas } = self else { return Ok(()) };
+        let Self { batch: Some(batch), vendors, directory, deltas } = self else { return Ok(()) };
         batches::number(connection, lock, *batch, kind)?;
         product_vendors::store(connection, lock, vendors)?;
+        directory::store(connection, lock, directory)?;
         ratings::settle(connection, lock, &deltas.ratings)?;
         metrics::add(connection, lock, deltas)?;
         rollups::add(connection, lock, &deltas.rollups)?;

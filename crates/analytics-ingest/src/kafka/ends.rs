@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, TopicPartition};
+use analytics_core::topics::Topics as Mapping;
+use analytics_db::tables::ingest_topics::Topic;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::buffer::{Buffer, End};
+use crate::buffer::{Buffer, End, Topics};
 use crate::settings::IngestSettings;
 
 use super::regressions::Regressions;
@@ -29,25 +31,28 @@ pub(super) fn asking(settings: &IngestSettings) -> Result<BaseConsumer, KafkaErr
     settings.kafka_queries.create()
 }
 
-/// Returns how many partitions each topic of the mapping has; 0 if the topic does not exist.
+/// Returns each topic of the mapping, as the broker reports it.
 ///
 /// # Errors
 /// If the broker does not answer.
-pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<BTreeMap<String, i32>, KafkaError> {
+pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<Topics, KafkaError> {
     let client = asking(settings)?;
-    settings
-        .decoder
-        .topics
-        .names()
-        .map(|topic| {
-            let leaders = leaders(&client, topic, at_most)?;
-            Ok((topic.to_owned(), i32::try_from(leaders.len()).unwrap_or(i32::MAX)))
-        })
-        .collect()
+    let mapping = &settings.decoder.topics;
+    mapping.names().map(|name| Ok(described(mapping, name, &leaders(&client, mapping, name, at_most)?))).collect()
+}
+
+fn described(mapping: &Mapping, name: &str, leaders: &Leaders) -> (String, Topic) {
+    let partitions = i32::try_from(leaders.len()).unwrap_or(i32::MAX);
+    (name.to_owned(), Topic { partitions, is_optional: mapping.is_optional(name) })
 }
 
 /// Returns the partitions of a topic.
-pub(super) fn leaders(client: &BaseConsumer, topic: &str, at_most: Duration) -> Result<Leaders, KafkaError> {
+pub(super) fn leaders(
+    client: &BaseConsumer,
+    mapping: &Mapping,
+    topic: &str,
+    at_most: Duration,
+) -> Result<Leaders, KafkaError> {
     let metadata = client.fetch_metadata(Some(topic), at_most)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Leaders::new()) };
     match found.error().map(RDKafkaErrorCode::from) {
@@ -55,7 +60,9 @@ pub(super) fn leaders(client: &BaseConsumer, topic: &str, at_most: Duration) -> 
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(Leaders::new()),
         // An error about one topic, such as a missing authorization, must not hold up the others.
         Some(error) if !is_transport(error) => {
-            log::warn!("{topic}: the broker does not describe the topic: {error}");
+            // A broker also says so of a topic that does not exist.
+            let level = if mapping.is_optional(topic) { log::Level::Debug } else { log::Level::Warn };
+            log::log!(level, "{topic}: the broker does not describe the topic: {error}");
             return Ok(Leaders::new());
         }
         Some(error) => return Err(KafkaError::MetadataFetch(error)),
@@ -110,10 +117,11 @@ fn ask(
     regressions: &Regressions,
 ) -> Result<(), KafkaError> {
     let mut known: BTreeMap<String, Leaders> = BTreeMap::new();
-    for topic in settings.decoder.topics.names() {
-        known.insert(topic.to_owned(), leaders(client, topic, ANSWER)?);
+    let mapping = &settings.decoder.topics;
+    for topic in mapping.names() {
+        known.insert(topic.to_owned(), leaders(client, mapping, topic, ANSWER)?);
     }
-    buffer.note_topics(known.iter().map(|(t, l)| (t.clone(), i32::try_from(l.len()).unwrap_or(i32::MAX))).collect());
+    buffer.note_topics(known.iter().map(|(topic, leaders)| described(mapping, topic, leaders)).collect());
     let has_leader = |partition: &TopicPartition| {
         let leaders = known.get(&*partition.topic);
         leaders.and_then(|leaders| leaders.get(usize::try_from(partition.partition).ok()?)).copied().unwrap_or(false)

@@ -138,7 +138,7 @@ pub(super) fn points(
     let (mut rows, partitions_at_first) = stored(settings, telemetry, &start.topic_ids, partitions)?;
     let known = Known { settings, client: &client, regressions, topics, are_told, partitions_at_first };
     let (mut first_offsets, mut gaps) = (Vec::new(), Vec::new());
-    for (partition, held) in held(&client, partitions)? {
+    for (partition, held) in held(settings, &client, partitions)? {
         match known.beginning(partition, rows.remove(partition), held)? {
             Beginning::Stored(begin) => drop(start.begins.insert(partition.clone(), begin)),
             Beginning::Later(offset) => drop(start.waiting.insert(partition.clone(), offset)),
@@ -197,11 +197,16 @@ fn stored(
 type Held<'a> = (&'a TopicPartition, Option<(Offset, Offset)>);
 
 /// Queries the broker for the first offset and the end of each partition.
-fn held<'a>(client: &BaseConsumer, partitions: &'a [TopicPartition]) -> Result<Vec<Held<'a>>, StartError> {
+fn held<'a>(
+    settings: &IngestSettings,
+    client: &BaseConsumer,
+    partitions: &'a [TopicPartition],
+) -> Result<Vec<Held<'a>>, StartError> {
     let mut known = HashMap::new();
     for partition in partitions {
         if !known.contains_key(&partition.topic) {
-            known.insert(Arc::clone(&partition.topic), leaders(client, &partition.topic, BROKER_TIMEOUT)?);
+            let leaders = leaders(client, &settings.decoder.topics, &partition.topic, BROKER_TIMEOUT)?;
+            known.insert(Arc::clone(&partition.topic), leaders);
         }
     }
     let mut silent = 0;

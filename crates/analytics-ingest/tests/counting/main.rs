@@ -14,6 +14,7 @@ mod bad_input;
 mod dead_letter_bound;
 mod faults;
 mod lost_records;
+mod names;
 mod namespaces;
 mod operators;
 mod recorded;

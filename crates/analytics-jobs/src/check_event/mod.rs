@@ -81,7 +81,7 @@ struct Checked {
 enum Outcome {
     /// It is counted: what it adds to the numbers.
     Counted(Box<Deltas>),
-    /// It is an event of an extra topic: logged but not counted.
+    /// It is an event of an extra topic, or names something: logged but not counted.
     Logged,
     /// It is the same event as an earlier record of the file.
     Duplicate,
@@ -216,7 +216,7 @@ impl<'a> Checker<'a> {
         if !event.keys.is_empty() {
             self.counted.insert(event.id, at);
         }
-        if !matches!(event.event_type, EventType::Counted(_)) {
+        if !matches!(event.event_type, EventType::Counted(family) if family.is_counted()) {
             return Outcome::Logged;
         }
         let mut deltas = Deltas::default();

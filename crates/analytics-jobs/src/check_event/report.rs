@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use analytics_core::deltas::Deltas;
-use analytics_core::event::{Event, Part, Rating, Sale, Stars};
+use analytics_core::event::{Content, Event, Naming, Part, Rating, Sale, Stars};
 use analytics_core::metric_type::MetricType;
 use analytics_core::money::{Currency, Minor};
 use analytics_core::ratios::Fraction;
@@ -95,6 +95,9 @@ impl Reporter<'_> {
         if let Some(rating) = event.content.rating() {
             line(format!("    rating    {}", rated(rating)))?;
         }
+        if let Content::Naming(naming) = &event.content {
+            line(format!("    name      {}", named(&event.content, naming)))?;
+        }
         for (metric, addition) in checked.additions() {
             line(format!("    metric    {metric} {}", self.addition(metric, addition)))?;
         }
@@ -144,6 +147,17 @@ impl Reporter<'_> {
                 "stars": rating.stars.get(),
             })
         });
+        let naming = match content {
+            Some(content @ Content::Naming(naming)) => {
+                let (product, vendor) = content.about();
+                Some(json!({
+                    "productId": product.map(|id| id.as_str()),
+                    "vendorId": vendor.map(|id| id.as_str()),
+                    "name": naming.name.as_ref().map(|name| name.as_str()),
+                }))
+            }
+            _ => None,
+        };
         json!({
             "record": checked.at.record,
             "line": checked.at.line,
@@ -166,6 +180,7 @@ impl Reporter<'_> {
                 "currency": sale.map(|sale| sale.currency.code()),
             })).collect::<Vec<_>>(),
             "rating": rating,
+            "naming": naming,
             "metrics": checked.additions().into_iter().map(|(metric, addition)| json!({
                 "type": metric.to_string(),
                 "unit": metric.metric.unit().name(),
@@ -220,6 +235,14 @@ fn rated(rating: &Rating) -> String {
     let product = rating.product.as_ref().map(|product| format!(", product {product}"));
     let vendor = rating.vendor.as_ref().map(|vendor| format!(", vendor {vendor}"));
     format!("{} stars{}{}", rating.stars.get(), product.unwrap_or_default(), vendor.unwrap_or_default())
+}
+
+fn named(content: &Content, naming: &Naming) -> String {
+    let (product, vendor) = content.about();
+    let product = product.map(|product| format!("product {product}"));
+    let vendor = vendor.map(|vendor| format!("vendor {vendor}"));
+    let name = naming.name.as_ref().map_or_else(|| "not kept, redacted".into(), |name| format!("{:?}", name.as_str()));
+    format!("{name}, {}", product.into_iter().chain(vendor).collect::<Vec<_>>().join(", "))
 }
 
 /// Writes an amount in whole units of its currency.

@@ -233,6 +233,10 @@ fn the_settings_of_ingest_apply() {
     assert_eq!(reports(&mapping, "eu.orders", order).1[0]["event"]["type"], "order.created");
     let (code, logged) = reports(&mapping, "cart.abandoned", "{}");
     assert_eq!((code, &logged[0]["result"], &logged[0]["metrics"]), (Some(0), &json!("logged"), &json!([])));
+    let named = r#"{"id":"tea","title":"Green\u202e tea","vendorId":"ann"}"#;
+    let (code, named) = reports(&[], "product.created", named);
+    assert_eq!((code, &named[0]["result"], &named[0]["metrics"]), (Some(0), &json!("logged"), &json!([])));
+    assert_eq!(named[0]["naming"], json!({ "productId": "tea", "vendorId": "ann", "name": "Green tea" }));
     let (_, redacted) = reports(&[("REDACT_FIELDS", "total")], "order.created", r#"{"id":"o","total":"secret"}"#);
     assert_eq!(redacted[0]["detail"], "total cannot be used; its value is redacted");
     let headers = ["--header", "ce_id=1", "--header", "ce_source=/shop", "--topic", "product.viewed", "-"];
@@ -244,7 +248,10 @@ fn the_settings_of_ingest_apply() {
 fn what_cannot_be_checked_is_another_status() {
     let mapping = [("KAFKA_TOPICS", "order.created=eu.orders")];
     for (arguments, message) in [
-        (&["--topic", "order.created", "-"][..], "the topics are eu.orders, product.viewed"),
+        (
+            &["--topic", "order.created", "-"][..],
+            "the topics are eu.orders, product.created, product.updated, product.viewed",
+        ),
         (&["--topic", "eu.orders", "/nonexistent"], "/nonexistent: No such file"),
         (&["--topic", "eu.orders", "/"], "/: Is a directory"),
         (&["--topic", "eu.orders", "-"], "there are no events"),

@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "KAFKA_TOPICS",
         Some(""),
-        "topics of the four event families, as in order.created=prod.orders; a family may have \
+        "topics of the event families, as in order.created=prod.orders; a family may have \
          several topics, each with a namespace for its ids after @",
     ),
     setting("KAFKA_EXTRA_TOPICS", Some(""), "topics whose events are logged but not counted, comma separated"),

@@ -4,10 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use analytics_core::business::Business;
-use analytics_testkit::broker::{Message, Sender, create_topics, family_topics};
-use analytics_testkit::traffic::Generator;
+use analytics_testkit::broker::{Message, Sender, create_topics, family_topics, optional_topics};
+use analytics_testkit::names;
 use analytics_testkit::traffic::demo::Demo;
 use analytics_testkit::traffic::rhythm::{self, Rhythm};
+use analytics_testkit::traffic::{Generator, Marketplace};
 use chrono::Utc;
 use clap::Parser;
 
@@ -51,12 +52,21 @@ struct Arguments {
     /// The timezone of the days and hours of --history-days
     #[arg(long, env = "BUSINESS_TIMEZONE", default_value = "UTC")]
     timezone: String,
+    /// First names every product and seller, in product.created and vendor.created, whose topics are
+    /// created
+    #[arg(long)]
+    names: bool,
 }
 
 fn main() {
     let arguments = Arguments::parse();
     create_topics(&arguments.broker, &family_topics(""), arguments.partitions);
     let sender = Sender::new(&arguments.broker, "");
+    if arguments.names {
+        create_topics(&arguments.broker, &optional_topics(""), 1);
+        names::events(Marketplace::SMALL, Utc::now()).for_each(|message| sender.queue(&message));
+        sender.flush();
+    }
     let seed = arguments.seed.unwrap_or_else(|| Utc::now().timestamp_millis().unsigned_abs());
     let events = arguments.events.unwrap_or(u64::MAX);
     if arguments.demo {

@@ -123,7 +123,7 @@ impl Demo {
         let source = SOURCES[usize::try_from(self.random.below(SOURCES.len() as u64)).unwrap_or_default()];
         let payload = json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", Marketplace::SMALL.seller(product)),
+            "vendorId": format!("v-{}", Marketplace::SMALL.seller(product as u64)),
             "userId": user,
             "viewedAt": time,
             "source": source,
@@ -163,7 +163,7 @@ impl Demo {
         };
         json!({
             "productId": format!("p-{product}"),
-            "vendorId": format!("v-{}", Marketplace::SMALL.seller(product)),
+            "vendorId": format!("v-{}", Marketplace::SMALL.seller(product as u64)),
             "quantity": quantity,
             "unitPrice": self.catalogue.price(product, currency),
         })
@@ -176,7 +176,7 @@ impl Demo {
             "ratingId": format!("r-{:x}-{}", self.run, self.made),
             "userId": visit.user,
             "productId": format!("p-{}", visit.product),
-            "vendorId": format!("v-{}", Marketplace::SMALL.seller(visit.product)),
+            "vendorId": format!("v-{}", Marketplace::SMALL.seller(visit.product as u64)),
             "rating": self.catalogue.stars(visit.product, &mut self.random),
             "updatedAt": time,
         });

@@ -12,7 +12,7 @@ impl Demo {
     pub(super) fn broken(&mut self, time: &str) -> Message {
         let product = self.catalogue.product(&mut self.random);
         let ((user, currency), number) = (self.user(), self.made);
-        let (name, vendor) = (format!("p-{product}"), format!("v-{}", Marketplace::SMALL.seller(product)));
+        let (name, vendor) = (format!("p-{product}"), format!("v-{}", Marketplace::SMALL.seller(product as u64)));
         let order = format!("o-{:x}-{number}", self.run);
         match self.made / BROKEN_EVERY % 6 {
             // A price as people write it.

@@ -1,0 +1,2 @@
+ALTER TABLE ingest_topics DROP COLUMN optional;
+DROP TABLE directory;

@@ -1,0 +1,124 @@
+// Numbers, amounts and times in words: in the browser's language, and in the timezone of the business.
+
+import { config, languages } from './config.js';
+
+const formats = new Map();
+
+function format(kind, options) {
+  const key = kind.name + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new kind(languages, options));
+  return formats.get(key);
+}
+
+const number = (options = {}) => format(Intl.NumberFormat, options);
+const time = (options) => format(Intl.DateTimeFormat, { timeZone: config.timezone, ...options });
+
+// The digits of minor units by ISO 4217; all other currencies have two.
+const DIGITS = {};
+for (const code of 'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF'.split(' ')) DIGITS[code] = 0;
+for (const code of 'BHD IQD JOD KWD LYD OMR TND'.split(' ')) DIGITS[code] = 3;
+for (const code of 'CLF UYW'.split(' ')) DIGITS[code] = 4;
+
+/** Writes an amount of minor units; `short` for axes. */
+export function money(minor, currency, { short = false, sign = false } = {}) {
+  const digits = DIGITS[currency] ?? 2;
+  const shown = short
+    ? { notation: 'compact', maximumFractionDigits: 1 }
+    : { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const signDisplay = sign ? 'exceptZero' : 'auto';
+  return number({ style: 'currency', currency, signDisplay, ...shown }).format(minor / 10 ** digits);
+}
+
+/** Writes a whole number. */
+export const count = (value, options) => number(options).format(value);
+
+/** Writes a raw value of the API in its unit; nothing is a dash. */
+export function value(raw, unit, currency, { short = false, sign = false } = {}) {
+  if (raw === null || raw === undefined) return '–';
+  const signDisplay = sign ? 'exceptZero' : 'auto';
+  const compact = short ? { notation: 'compact', maximumFractionDigits: 1 } : {};
+  if (unit === 'minor_units') return money(raw, currency, { short, sign });
+  if (unit === 'basis_points') {
+    const digits = short ? 0 : 2;
+    const shown = { style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: 2, signDisplay };
+    return number(shown).format(raw / 10_000);
+  }
+  if (unit === 'stars_x100') {
+    const digits = short ? 1 : 2;
+    return number({ minimumFractionDigits: digits, maximumFractionDigits: 2, signDisplay }).format(raw / 100);
+  }
+  return count(raw, { signDisplay, ...compact });
+}
+
+/** Writes a change in basis points as a percentage with its sign. */
+export function change(basisPoints) {
+  const shown = { style: 'percent', maximumFractionDigits: 1, signDisplay: 'exceptZero' };
+  return number(shown).format(basisPoints / 10_000);
+}
+
+/** Writes a time of day. */
+export const clock = (at) => time({ hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(new Date(at));
+
+/** Writes a moment: date and time of day, or, of today, the time of day alone. */
+export function moment(at, { short = false } = {}) {
+  const day = time({ dateStyle: 'short' });
+  if (short && day.format(new Date(at)) === day.format(new Date())) return clock(at);
+  return time({ dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(at));
+}
+
+/** Writes the days of a range, of which `to` is not part any more. */
+export function range(from, to) {
+  const end = new Date(Date.parse(to) - 1);
+  return time({ dateStyle: 'medium' }).formatRange(new Date(from), end);
+}
+
+/** Writes a bucket; `long` for tables and tooltips, short for axes. */
+export function bucket(start, interval, { long = false } = {}) {
+  const at = new Date(start);
+  const day = long ? { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' } : { day: 'numeric', month: 'short' };
+  switch (interval) {
+    case 'hour':
+      return time({ ...(long ? { day: 'numeric', month: 'short' } : {}), hour: '2-digit', minute: '2-digit' }).format(at);
+    case 'month':
+      return time({ month: long ? 'long' : 'short', year: 'numeric' }).format(at);
+    case 'year':
+      return time({ year: 'numeric' }).format(at);
+    default:
+      return time(day).format(at);
+  }
+}
+
+/** Writes how long something took. */
+export function seconds(milliseconds) {
+  const shown = { style: 'unit', unit: 'second', maximumFractionDigits: 1 };
+  return number(shown).format(milliseconds / 1000);
+}
+
+/** Writes a size. */
+export const bytes = (size) => number({ style: 'unit', unit: 'byte', notation: 'compact', unitDisplay: 'narrow' }).format(size);
+
+/** The year, month, day and hour of a moment on the clock of the business. */
+export function local(at) {
+  const options = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', hourCycle: 'h23' };
+  const parts = new Intl.DateTimeFormat('en-u-ca-gregory-nu-latn', { timeZone: config.timezone, ...options }).formatToParts(at);
+  return Object.fromEntries(parts.filter((part) => part.type !== 'literal').map((part) => [part.type, Number(part.value)]));
+}
+
+/** A moment's date on the clock of the business, as `2026-11-20`. */
+export function date(at) {
+  const { year, month, day } = local(at);
+  return [String(year).padStart(4, '0'), ...[month, day].map((part) => String(part).padStart(2, '0'))].join('-');
+}
+
+/** The moment at which a date such as `2026-11-20` begins on the clock of the business. */
+export function startOf(text, days = 0) {
+  const wanted = Date.parse(`${text}T00:00:00Z`) + days * 86_400_000;
+  let at = wanted;
+  // Twice, because the first guess may be on the other side of a change of the clock.
+  for (let guess = 0; guess < 2; guess++) {
+    const { year, month, day, hour } = local(at);
+    const minutes = Number(new Intl.DateTimeFormat('en', { timeZone: config.timezone, minute: 'numeric' }).format(at));
+    at += wanted - Date.UTC(year, month - 1, day, hour, minutes);
+  }
+  return new Date(at).toISOString();
+}

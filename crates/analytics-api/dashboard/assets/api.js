@@ -99,7 +99,7 @@ export async function saveCsv(address, name) {
   save(await answer.blob(), `${name}.csv`);
 }
 
-/** Writes parameters as a query; empty ones are left out, and a list is repeated. */
+/** Adds parameters to an address; empty ones are left out, and a list is repeated. */
 export function withQuery(path, parameters) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -108,5 +108,5 @@ export function withQuery(path, parameters) {
     }
   }
   const text = query.toString();
-  return text ? `${path}?${text}` : path;
+  return text ? path + (path.includes('?') ? '&' : '?') + text : path;
 }

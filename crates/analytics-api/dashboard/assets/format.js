@@ -26,7 +26,7 @@ export function money(minor, currency, { short = false, sign = false } = {}) {
     ? { notation: 'compact', maximumFractionDigits: 1 }
     : { minimumFractionDigits: digits, maximumFractionDigits: digits };
   const signDisplay = sign ? 'exceptZero' : 'auto';
-  return number({ style: 'currency', currency, signDisplay, ...shown }).format(minor / 10 ** digits);
+  return number({ style: 'currency', currency: currency ?? config.currency, signDisplay, ...shown }).format(minor / 10 ** digits);
 }
 
 /** Writes a whole number. */

@@ -47,7 +47,7 @@ const FOLDS = { basis_points: 'rate', stars_x100: 'average' };
 export function side(name, subject, range, address) {
   const type = typeOf(name, subject);
   const { unit } = NUMBERS[name];
-  return { name, type, unit, currency: subject.currency, fold: FOLDS[unit] ?? 'sum', address: address ?? eventsOf(type, range) };
+  return { name, type, unit, currency: subject.currency ?? config.currency, fold: FOLDS[unit] ?? 'sum', address: address ?? eventsOf(type, range) };
 }
 
 /**

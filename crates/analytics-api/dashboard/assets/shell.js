@@ -46,6 +46,8 @@ function viewOf({ page, id }, person) {
       if (person.role === 'seller') return ['seller', { vendor }];
       return [person.role === 'buyer' ? 'buyer' : 'overview', {}];
     case 'seller':
+      // Asking would be in vain: the API answers that there is no such seller.
+      if (person.role === 'seller' && !person.vendors.includes(id)) return null;
       return ['seller', { vendor: id }];
     case 'embedSeller':
       return vendor ? ['seller', { vendor, plain: true }] : null;
@@ -89,7 +91,7 @@ function Page({ current, person }) {
   useEffect(reset, [current.path]);
   if (error) return html`<${Empty} title=${t('failed')}>${error.message}<//>`;
   const view = viewOf(current, person);
-  if (!view) return html`<${Empty}>${t('noPage')}<//>`;
+  if (!view) return html`<h1 class="visually-hidden">${t('title')}</h1><${Empty}>${t(current.page === 'seller' ? 'notFound' : 'noPage')}<//>`;
   const [name, props] = view;
   return html`<${Lazy} key=${`${name} ${JSON.stringify(props)}`} from=${VIEWS[name]} props=${props} />`;
 }

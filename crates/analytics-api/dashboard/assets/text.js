@@ -47,12 +47,11 @@ const TEXT = {
   month: 'Month',
   year: 'Year',
   timezone: 'All times are those of {timezone}.',
-  against: '{previous} {compared}',
   until: 'Until {until}: {current}, against {previous} in the same part of the time before.',
-  'than.previous': 'than the time before',
-  'than.previous_week': 'than a week before',
-  'than.previous_year': 'than a year before',
-  noBase: 'nothing to compare with',
+  'than.previous': 'vs before',
+  'than.previous_week': 'vs last week',
+  'than.previous_year': 'vs last year',
+  noBase: 'nothing before',
   unchanged: 'the same as before',
 
   // Numbers
@@ -64,7 +63,7 @@ const TEXT = {
   signups: 'Signups',
   conversion: 'Conversion',
   averageOrder: 'Average order',
-  unattributedRevenue: 'Revenue without a seller',
+  unattributedRevenue: 'Unattributed',
   rating: 'Rating',
   ratingNote: { one: '{n} rating received', other: '{n} ratings received' },
   showEvents: 'show its events',
@@ -185,6 +184,7 @@ const TEXT = {
   noEvents: 'No events: the number is made of nothing.',
   oneSide: 'Numerator: {what}',
   otherSide: 'Denominator: {what}',
+  quotient: '{numerator} / {denominator} = {value}',
   mixedCurrencies: 'Orders of every currency are divided into revenue of this one.',
 
   // The event log

@@ -83,7 +83,7 @@ function Table({ rows, label, show, before }) {
     <td class="right">${point.shown ? show.number(point) : '–'}</td>
     <td class="right muted">${before[index] ? show.number(before[index]) : '–'}</td>
     <td class="muted">${point.shown && note(point)}</td></tr>`;
-  return html`<div class="scroll tall" tabindex="0" role="region" aria-label=${label}><table>
+  return html`<div class="scroll tall" tabindex="0" role="group" aria-label=${label}><table>
     <thead><tr><th scope="col">${t('time')}</th><th scope="col" class="right">${label}</th>
       <th scope="col" class="right">${t('before')}</th><th scope="col"><span class="visually-hidden">${t('state')}</span></th></tr></thead>
     <tbody>${rows.map(line)}</tbody></table></div>`;

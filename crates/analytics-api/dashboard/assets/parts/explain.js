@@ -1,6 +1,6 @@
 // The events behind a number, newest first, each with what it added and the sum up to it.
 
-import { html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
+import { Component, html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { get, withQuery } from '../api.js';
 import { count, moment, range as writtenRange, value as written } from '../format.js';
 import { divided, scaleOf } from '../metrics.js';
@@ -11,7 +11,7 @@ import { Dialog, Empty, Loading } from './basics.js';
 import { explained } from './number.js';
 
 /** How many events are read without being asked for. */
-const AT_ONCE = 2000;
+const AT_ONCE = 5000;
 const FIRST_PAGE = 100;
 const PAGE = 1000;
 
@@ -51,7 +51,8 @@ const numberOf = (parts, unit) => (parts.length === 1 ? parts[0] : divided(parts
 
 /** Reads the events of one side, page by page. */
 function useEvents(side) {
-  const [state, setState] = useState({ rows: [], next: null, done: false, error: null, loading: true, total: null });
+  const empty = { rows: [], pages: [], next: null, done: false, error: null, loading: true, total: null };
+  const [state, setState] = useState(empty);
   const alive = useRef(true);
   const read = async (from, most) => {
     let current = { ...from, loading: true, error: null };
@@ -59,14 +60,14 @@ function useEvents(side) {
     try {
       const started = current.rows.length;
       do {
-        const limit = current.rows.length ? PAGE : FIRST_PAGE;
-        const answer = await get(withQuery(`${side.address}${side.address.includes('?') ? '&' : '?'}limit=${limit}`, {})
-          + (current.next ? `&cursor=${encodeURIComponent(current.next)}` : ''));
+        const page = { limit: current.next ? PAGE : FIRST_PAGE, cursor: current.next };
+        const answer = await get(withQuery(side.address, page));
         if (!alive.current) return;
         const { metadata } = answer;
         const total = current.total ?? (metadata && side.fold !== 'sum' ? PARTS[side.fold](metadata) : null);
         const done = !answer.nextCursor;
-        current = { ...current, rows: [...current.rows, ...itemsOf(answer, side)], next: answer.nextCursor, done, total };
+        const items = itemsOf(answer, side);
+        current = { ...current, rows: current.rows.concat(items), pages: [...current.pages, items], next: answer.nextCursor, done, total };
         setState({ ...current, loading: !done });
       } while (!current.done && current.rows.length - started < most);
       setState({ ...current, loading: false });
@@ -77,7 +78,6 @@ function useEvents(side) {
       setState({ ...current, loading: false, done: none, error: none ? null : error });
     }
   };
-  const empty = { rows: [], next: null, done: false, error: null, loading: true, total: null };
   useEffect(() => {
     alive.current = true;
     read(empty, AT_ONCE);
@@ -85,7 +85,7 @@ function useEvents(side) {
       alive.current = false;
     };
   }, [side.address]);
-  return { ...state, more: () => read(state, PAGE), again: () => read(empty, AT_ONCE) };
+  return { ...state, more: () => read(state, AT_ONCE), again: () => read(empty, AT_ONCE) };
 }
 
 function What({ item }) {
@@ -117,13 +117,34 @@ function writtenSum(parts, side) {
   return `${count(parts[0])} / ${count(parts[1])} = ${written(numberOf(parts, side.unit), side.unit)}`;
 }
 
-/** The rows with the sum up to each, of which the newest is the number. `total` may not be known yet. */
-function withSums(rows, fold, total) {
+/** A page of events. It is drawn once, however many pages follow. `total` is the sum up to its first. */
+class Page extends Component {
+  shouldComponentUpdate({ rows, total }) {
+    return rows !== this.props.rows || String(total) !== String(this.props.total);
+  }
+
+  render({ rows, total, side }) {
+    let left = total;
+    return html`<tbody>${rows.map((item) => {
+      const sum = left;
+      left = left && minus(left, PARTS[side.fold](item.delta));
+      const raw = typeof item.delta === 'number' ? item.delta : JSON.stringify(item.delta);
+      return html`<tr key=${item.eventId} data-delta=${raw} data-event=${item.eventId}>
+        <td class="when">${moment(item.createdAt, { short: true })}</td>
+        <td><${What} item=${item} /></td>
+        <td class="right">${writtenDelta(item.delta, side)}</td>
+        <td class="right muted">${writtenSum(sum, side)}</td></tr>`;
+    })}</tbody>`;
+  }
+}
+
+/** The pages of a list, each with the sum up to its first event: the newest event's is the number. */
+function Pages({ pages, side, total }) {
   let left = total;
-  return rows.map((item) => {
-    const sum = left;
-    left = left && minus(left, PARTS[fold](item.delta));
-    return { item, sum };
+  return pages.map((rows, index) => {
+    const page = html`<${Page} key=${index} rows=${rows} total=${left} side=${side} />`;
+    left = left && minus(left, folded(rows, side.fold));
+    return page;
   });
 }
 
@@ -141,24 +162,19 @@ function Outcome({ events, side, expected }) {
 }
 
 /** One list of events. `expected` is the number that they should come to, where it is known. */
-function Side({ side, expected, title, role }) {
+function Side({ side, expected, title, role, onSum }) {
   const events = useEvents(side);
   const { rows, done, error, loading } = events;
   const complete = done ? folded(rows, side.fold) : null;
+  useEffect(() => onSum?.(complete?.[0]), [String(complete)]);
   const total = complete ?? events.total ?? (side.fold === 'sum' && expected !== undefined ? [expected] : null);
-  const raw = (delta) => (typeof delta === 'number' ? delta : JSON.stringify(delta));
-  const row = ({ item, sum }) => html`<tr key=${item.eventId} data-delta=${raw(item.delta)} data-event=${item.eventId}>
-    <td class="when">${moment(item.createdAt, { short: true })}</td>
-    <td><${What} item=${item} /></td>
-    <td class="right">${writtenDelta(item.delta, side)}</td>
-    <td class="right muted">${writtenSum(sum, side)}</td></tr>`;
   return html`<section class="side" data-side=${role} data-sum=${complete && complete.join('/')}>
     ${title && html`<h3>${title}</h3>`}
     <${Outcome} events=${events} side=${side} expected=${expected} />
     ${error && html`<${Problem} error=${error} events=${events} />`}
     ${rows.length > 0 && html`<table class="events"><thead><tr><th scope="col">${t('time')}</th><th scope="col">${t('event')}</th>
       <th scope="col" class="right">${t('delta')}</th><th scope="col" class="right">${t('sum')}</th></tr></thead>
-      <tbody>${withSums(rows, side.fold, total).map(row)}</tbody></table>`}
+      <${Pages} pages=${events.pages} side=${side} total=${total} /></table>`}
     ${loading && !rows.length && html`<${Loading} lines=${6} />`}
     ${!done && !loading && !error && html`<button type="button" class="more" onClick=${events.more}>${t('loadMore')}</button>`}
   </section>`;
@@ -176,24 +192,37 @@ function Problem({ error, events }) {
   return html`<${Empty}>${t('changed')} <button type="button" class="quiet" onClick=${present}>${t('showPresent')}</button><//>`;
 }
 
+/** Both sides of a quotient, once all their events are read. */
+function Quotient({ spec, sums: { 0: above, 1: below } }) {
+  const { sides, unit, currency, raw } = spec;
+  if (above === undefined || below === undefined) return html`<p class="outcome">…</p>`;
+  const shown = (value, side) => written(value, side.unit, side.currency);
+  const number = divided(above, below, scaleOf(unit));
+  const isRight = number === raw;
+  return html`<p class="outcome ${isRight ? 'good' : 'bad'}" role="status">${isRight && '✓ '}${t('quotient', {
+    numerator: shown(above, sides[0]), denominator: shown(below, sides[1]), value: written(number, unit, currency) })}</p>`;
+}
+
 /** The drawer with the events of the number that was activated. */
 export function Explain() {
   const spec = explained.use();
+  const [sums, setSums] = useState({});
   if (!spec) return null;
   const { label, raw, unit, currency, sides, range, note } = spec;
   const isQuotient = sides.length === 2;
+  const onSum = (index) => (sum) => setSums((known) => ({ ...known, [index]: sum }));
   const title = (index) => isQuotient && t(index ? 'otherSide' : 'oneSide', { what: t(sides[index].name) });
   const head = html`<div class="explained">
     ${raw !== undefined && html`<p class="big">${written(raw, unit, currency)}</p>`}
     <p class="muted">${range.from && html`${writtenRange(range.from, range.to)} · `}${
       range.asOf !== undefined && t('asOf', { asOf: count(range.asOf) })}</p>
     ${note && html`<p class="muted">${note}</p>`}
-    ${isQuotient && html`<p class="muted">${t('ofSides', { numerator: t(sides[0].name), denominator: t(sides[1].name) })}.
-      ${sides[0].name === 'revenue' && t('mixedCurrencies')}</p>`}
+    ${isQuotient && html`<p class="muted">${t('ofSides', { numerator: t(sides[0].name), denominator: t(sides[1].name) })}.${
+      sides[0].name === 'revenue' && ` ${t('mixedCurrencies')}`}</p><${Quotient} spec=${spec} sums=${sums} />`}
   </div>`;
   return html`<${Dialog} key=${sides.map((side) => side.address).join()} kind="drawer" title=${label} head=${head}
     onClose=${() => explained.set(null)}>
     ${sides.map((side, index) => html`<${Side} key=${side.address} side=${side} title=${title(index)}
       role=${isQuotient ? (index ? 'denominator' : 'numerator') : undefined}
-      expected=${isQuotient ? undefined : raw} />`)}<//>`;
+      expected=${isQuotient ? undefined : raw} onSum=${isQuotient && onSum(index)} />`)}<//>`;
 }

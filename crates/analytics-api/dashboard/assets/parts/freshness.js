@@ -38,7 +38,7 @@ export function TopicTable() {
     <td class="right">${topic.countedUpTo ? moment(topic.countedUpTo, { short: true }) : t('never')}</td>
     <td class="right">${count(topic.lagMessages)}</td>
     <td class="right">${topic.lastEventTime ? moment(topic.lastEventTime, { short: true }) : t('never')}</td></tr>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${t('freshness')}><table>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${t('freshness')}><table>
     <thead><tr><th scope="col">${t('topic')}</th><th scope="col">${t('state')}</th>
       <th scope="col" class="right">${t('countedUpTo')}</th><th scope="col" class="right">${t('waiting')}</th>
       <th scope="col" class="right">${t('lastEvent')}</th></tr></thead>

@@ -72,7 +72,7 @@ export function Today({ subject }) {
     <td class="right">${present(name, first.data.items[index])}</td>
     ${answers.map(({ data }, at) => html`<td class="right" key=${at}>${data?.items[index] ? earlier(name, data.items[index]) : '…'}</td>`)}</tr>`;
   return html`<${Card} title=${t('todaySoFar')} kind="today"><${Of} resource=${first} lines=${4} kind="rows">${({ items }) => (items.length
-    ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t('todaySoFar')}><table><thead><tr><td></td><th scope="col" class="right">${t('now')}</th>
+    ? html`<div class="scroll" tabindex="0" role="group" aria-label=${t('todaySoFar')}><table><thead><tr><td></td><th scope="col" class="right">${t('now')}</th>
         <th scope="col" class="right">${t('yesterday')}</th><th scope="col" class="right">${t('lastWeek')}</th>
         <th scope="col" class="right">${t('lastYear')}</th></tr></thead><tbody>${TODAY.slice(0, items.length).map(row)}</tbody></table></div>
       ${items[0].comparison && html`<p class="foot">${t('todayUntil', { time: clock(items[0].comparison.until) })}</p>`}`
@@ -95,9 +95,9 @@ export function EventsByType({ time, range, canOpen }) {
       return html`<tr key=${type}><th scope="row">${type}</th><td class="course-cell"><${Sparkline} series=${series} panel=${panel} /></td>
         <td class="right">${canOpen ? html`<${Link} to="/events" query=${{ type, from: panel.from, to: panel.to }}>${text}<//>` : text}</td></tr>`;
     };
-    return html`<table><thead class="visually-hidden"><tr><th scope="col">${t('type')}</th><th scope="col">${t('time')}</th>
+    return html`<table class="by-type"><thead class="visually-hidden"><tr><th scope="col">${t('type')}</th><th scope="col">${t('time')}</th>
       <th scope="col">${t('events')}</th></tr></thead><tbody>${types.map(row)}</tbody></table>
-      <details><summary>${t('asTable')}</summary><div class="scroll tall" tabindex="0" role="region" aria-label=${t('eventsByType')}><table><thead><tr><th scope="col">${t('time')}</th>
+      <details><summary>${t('asTable')}</summary><div class="scroll tall" tabindex="0" role="group" aria-label=${t('eventsByType')}><table><thead><tr><th scope="col">${t('time')}</th>
         ${types.map((type) => html`<th scope="col" class="right" key=${type}>${type}</th>`)}</tr></thead><tbody>
         ${buckets.filter(({ start }) => Date.parse(start) < now()).map(({ start, counts }) => html`<tr key=${start}><th scope="row">${writtenBucket(start, interval, { long: true })}</th>
           ${types.map((type) => html`<td class="right" key=${type}>${count(counts[type])}</td>`)}</tr>`)}</tbody></table></div></details>`;
@@ -123,7 +123,7 @@ export function OrderStats({ vendor, time, currency, range, subject }) {
         raw=${bucket[name]} unit=${NUMBERS[name].unit} currency=${stats.currency} range=${span}
         explanation=${explanation(name, subject, span)} /></td>`;
     };
-    return html`<div class="scroll tall" tabindex="0" role="region" aria-label=${t('orderStats')}><table><thead><tr><th scope="col">${t('time')}</th>
+    return html`<div class="scroll tall" tabindex="0" role="group" aria-label=${t('orderStats')}><table><thead><tr><th scope="col">${t('time')}</th>
       ${STATS.map((name) => html`<th scope="col" class="right" key=${name}>${t(name)}</th>`)}</tr></thead>
       <tbody>${buckets.map((bucket) => html`<tr key=${bucket.start}><th scope="row">${writtenBucket(bucket.start, interval, { long: true })}
         ${Date.parse(bucket.end) > now() && html`<small class="muted"> ${t('unfinished')}</small>`}</th>${STATS.map(cell(bucket))}</tr>`)}</tbody></table></div>`;

@@ -45,8 +45,10 @@ export function Sparkline({ series, panel }) {
       pen = 'L';
     }
   });
-  const point = apart === null || apart === undefined ? null
-    : html`<circle class="apart" cx=${x(current)} cy=${y(apart)} r="2.5" />`;
+  // A line of no length has round ends whatever the scale of the picture.
+  const dot = `M${x(current).toFixed(1)} ${y(apart ?? 0).toFixed(1)}h.01`;
+  const point = apart !== null && apart !== undefined
+    && html`<path class="apart" d=${dot} /><path class="apart" d=${dot} />`;
   return html`<svg class="sparkline" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true">
     <path d=${path} />${point}</svg>`;
 }

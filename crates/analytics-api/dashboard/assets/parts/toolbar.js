@@ -70,7 +70,7 @@ export function Toolbar({ currencies, panel }) {
     <${Choice} label=${t('period')} value=${period} onChange=${onPeriod}
       options=${[...PERIODS.map(([name]) => [name, t(name)]), ['custom', t('custom')]]} />
     ${period === 'custom' && html`<${Dates} onDone=${() => setCustom(false)} />`}
-    <${Choice} label=${t('compare')} value=${compare} options=${COMPARISONS.map((name) => [name, t(name)])}
+    <${Choice} kind="compare" label=${t('compare')} value=${compare} options=${COMPARISONS.map((name) => [name, t(name)])}
       onChange=${(name) => choose({ compare: name === 'previous' ? undefined : name })} />
     <${Choice} label=${t('currency')} value=${currency ?? config.currency}
       options=${known.map((code) => [code, code])} onChange=${onCurrency} />

@@ -121,7 +121,7 @@ function Rows({ items, ids, toggle }) {
     <th scope="row"><button type="button" class="link" aria-haspopup="dialog" onClick=${() => choose({ letter: letter.id })}>${letter.reason}</button></th>
     <td class="detail">${letter.detail}</td><td class="id">${letter.topic}</td><td>${t(`state.${letter.state}`)}</td>
     <td class="right">${letter.payloadBytes === null ? '–' : bytes(letter.payloadBytes)}</td></tr>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${t('deadLetters')}><table><thead><tr>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${t('deadLetters')}><table><thead><tr>
     ${config.writable && html`<th scope="col"><span class="visually-hidden">${t('select')}</span></th>`}
     <th scope="col">${t('rejectedAt')}</th><th scope="col">${t('reason')}</th><th scope="col">${t('detail')}</th>
     <th scope="col">${t('topic')}</th><th scope="col">${t('state')}</th><th scope="col" class="right">${t('size')}</th></tr></thead>

@@ -73,7 +73,7 @@ function Rows({ items }) {
     <th scope="row"><button type="button" class="link" aria-haspopup="dialog" onClick=${() => choose({ event: event.id })}>${event.eventType}</button></th>
     <td class="id">${event.userId ? html`<${Link} to="/events" query=${{ userId: event.userId }}>${event.userId}<//>` : '–'}</td>
     <td class="about">${about(event)}</td></tr>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${t('events')}><table><thead><tr><th scope="col">${t('happened')}</th><th scope="col">${t('type')}</th>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${t('events')}><table><thead><tr><th scope="col">${t('happened')}</th><th scope="col">${t('type')}</th>
     <th scope="col">${t('user')}</th><th scope="col">${t('what')}</th></tr></thead><tbody>${items.map(row)}</tbody></table></div>`;
 }
 

@@ -12,7 +12,7 @@ function Differences({ proof }) {
   if (!proof.differences?.length) return null;
   const row = (difference, index) => html`<tr key=${index}><td>${difference.kind}</td><td class="id">${difference.key}</td>
     <td class="right">${JSON.stringify(difference.found)}</td><td class="right">${JSON.stringify(difference.expected)}</td></tr>`;
-  return html`<details open><summary>${t('differences')}</summary><div class="scroll" tabindex="0" role="region" aria-label=${t('differences')}><table><tbody>${proof.differences.map(row)}</tbody></table></div></details>`;
+  return html`<details open><summary>${t('differences')}</summary><div class="scroll" tabindex="0" role="group" aria-label=${t('differences')}><table><tbody>${proof.differences.map(row)}</tbody></table></div></details>`;
 }
 
 const Fact = ({ name, children }) => html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
@@ -40,7 +40,7 @@ export default function Proofs() {
   const right = ['drift', 'checked', 'eventsRead', 'took'];
   return html`<h1 tabindex="-1">${t('proofs')}</h1><p class="muted">${t('proofsNote')}</p>
     <${Of} resource=${resource} lines=${6} kind="card rows">${({ items, nextCursor }) => (items.length
-      ? html`<${Latest} proof=${items[0]} /><${Card} title=${t('proofs')} tools=${csv}><div class="scroll" tabindex="0" role="region" aria-label=${t('proofs')}><table>
+      ? html`<${Latest} proof=${items[0]} /><${Card} title=${t('proofs')} tools=${csv}><div class="scroll" tabindex="0" role="group" aria-label=${t('proofs')}><table>
           <thead><tr>${head.map((name) => html`<th scope="col" key=${name} class=${right.includes(name) ? 'right' : ''}>${t(name)}</th>`)}</tr></thead>
           <tbody>${items.map(row)}</tbody></table></div>
           ${nextCursor && html`<button type="button" class="quiet more" onClick=${() => choose({ limit: limit + 100 }, { replace: true })}>${t('more')}</button>`}<//>`

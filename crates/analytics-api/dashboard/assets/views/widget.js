@@ -49,5 +49,5 @@ export default function Widget({ name, vendor }) {
         return html`<${Empty}>${t('noPage')}<//>`;
     }
   };
-  return html`<${Of} resource=${resource} lines=${3}>${draw}<//>`;
+  return html`<h1 class="visually-hidden">${t(number)}</h1><${Of} resource=${resource} lines=${3}>${draw}<//>`;
 }

@@ -1,6 +1,6 @@
 // Numbers, amounts and times in words: in the browser's language, and in the timezone of the business.
 
-import { config, languages } from './config.js';
+import { config, languages } from './session.js';
 
 const formats = new Map();
 

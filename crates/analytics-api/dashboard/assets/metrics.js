@@ -3,8 +3,8 @@
 // A number is explained by one or two `sides`. Each side is a list of events, `address`, and a way to
 // fold their deltas: `sum`, `rate` or `average`. A quotient has two sides of sums.
 
-import { base, config } from './config.js';
-import { withQuery } from './api.js';
+import { withQuery } from './data.js';
+import { base, config } from './session.js';
 
 /** The numbers of panels by their names in the API: units, and the metrics that they are read from. */
 export const NUMBERS = {

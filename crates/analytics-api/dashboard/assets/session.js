@@ -1,8 +1,69 @@
-// Who is signed in. The token lives in memory and, except in embedded pages, in sessionStorage. It
-// never gets into an address, a log or a message to anyone but the API.
+// Who is signed in, and what the server and the address say of the page. The token lives in memory and,
+// except in embedded pages, in sessionStorage. It never gets into an address, a log or a message to
+// anyone but the API.
 
-import { base, config, embedded } from './config.js';
-import { signal } from './signal.js';
+import { useEffect, useReducer } from './vendor/htm-preact-3.1.1/standalone.module.js';
+
+const meta = document.querySelector('meta[name="dashboard-config"]');
+
+/** `auth`, `timezone`, `currency`, `weekStart`, `writable`, `embedOrigins` and `version`. */
+export const config = JSON.parse(meta.content);
+
+/** The path of the application without a slash at its end: empty, or such as `/analytics`. */
+export const base = new URL(document.baseURI).pathname.replace(/\/$/, '');
+
+const query = new URLSearchParams(location.search);
+
+/** Whether the page stands in somebody else's page. */
+export const embedded = location.pathname.startsWith(`${base}/embed/`);
+
+function validLanguage(name) {
+  try {
+    return name && Intl.getCanonicalLocales(name)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The languages in which numbers and dates are written, the best one first. */
+export const languages = [validLanguage(query.get('lang')), ...navigator.languages].filter(Boolean);
+
+/** Applies the theme and the width that an embedding page asks for. */
+export function applyAppearance() {
+  const theme = query.get('theme');
+  if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
+  const width = Number(query.get('width'));
+  if (embedded && width >= 120 && width <= 4000) document.documentElement.style.maxWidth = `${width}px`;
+}
+
+/** An observable value with `get`, `set`, `subscribe`, and the hook `use`. */
+export function signal(initial) {
+  let current = initial;
+  const listeners = new Set();
+  const subscribe = (listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+  return {
+    get: () => current,
+    set(next) {
+      if (Object.is(next, current)) return;
+      current = next;
+      for (const listener of [...listeners]) listener();
+    },
+    subscribe,
+    use() {
+      const [, draw] = useReducer((count) => count + 1, 0);
+      useEffect(() => {
+        const seen = current;
+        const stop = subscribe(draw);
+        if (!Object.is(seen, current)) draw();
+        return stop;
+      }, []);
+      return current;
+    },
+  };
+}
 
 const KEY = 'analytics-token';
 /** How long before its end the end of a session is announced, in milliseconds. */
@@ -20,7 +81,6 @@ export const ending = signal(false);
 
 let token = null;
 let timers = [];
-let onEnding = () => {};
 
 /** The headers that sign a request. */
 export function signature() {
@@ -91,7 +151,6 @@ function begin(person) {
     const at = (delay, action) => delay < LONGEST_TIMER && timers.push(setTimeout(action, delay));
     at(announced, () => {
       ending.set(true);
-      onEnding(expiresAt);
     });
     at(left, () => end('ended'));
   }
@@ -130,28 +189,10 @@ async function fromGateway() {
   }
 }
 
-/** The origin of the page around this one, if it is known and may give tokens. */
-function parentOrigins() {
-  const known = location.ancestorOrigins?.[0] ?? (document.referrer && new URL(document.referrer).origin);
-  return known ? config.embedOrigins.filter((origin) => origin === known) : config.embedOrigins;
-}
-
-/** Takes tokens from the page around this one, and tells it when it needs one. */
-function listenToParent() {
-  const tell = (message) => parentOrigins().forEach((origin) => parent.postMessage(message, origin));
-  addEventListener('message', ({ source, origin, data }) => {
-    if (source !== parent || !config.embedOrigins.includes(origin)) return;
-    if (data?.type === 'analytics-token' && typeof data.token === 'string') signIn(data.token);
-  });
-  onEnding = (expiresAt) =>
-    tell({ type: 'analytics-token-expiring', expiresAt: new Date(expiresAt).toISOString() });
-  tell({ type: 'analytics-ready' });
-}
-
 /** Finds out who is signed in. */
 export function start() {
   const given = fromFragment();
-  if (embedded && parent !== window) listenToParent();
+  if (embedded && parent !== window) import('./embed.js').then(({ default: listen }) => listen());
   addEventListener('hashchange', () => {
     const later = fromFragment();
     if (later) signIn(later);

@@ -1,7 +1,7 @@
 // Every word of the dashboard, to be translated in this one file. `{name}` is replaced by a value; a
 // text with `one` and `other` depends on the number `n`.
 
-import { languages } from './config.js';
+import { languages } from './session.js';
 
 const TEXT = {
   title: 'Analytics',

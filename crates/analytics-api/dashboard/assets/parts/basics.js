@@ -1,9 +1,88 @@
-// Small parts that every page is made of: cards, states, dialogs, tables.
+// What every page is made of: its address, links, cards, states, dialogs.
 
-import { html, useEffect, useRef } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { away, saveCsv } from '../api.js';
-import { refresh } from '../resources.js';
+import { html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
+import { away, refresh, saveCsv } from '../data.js';
+import { base, signal } from '../session.js';
 import { t } from '../text.js';
+
+const PAGES = [
+  [/^\/$/, 'home'],
+  [/^\/sellers\/([^/]+)$/, 'seller'],
+  [/^\/events$/, 'events'],
+  [/^\/dead-letters$/, 'deadLetters'],
+  [/^\/proofs$/, 'proofs'],
+  [/^\/embed\/seller$/, 'embedSeller'],
+  [/^\/embed\/widget\/([^/]+)$/, 'embedWidget'],
+];
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function located() {
+  const path = location.pathname.slice(base.length) || '/';
+  const query = new URLSearchParams(location.search);
+  for (const [pattern, page] of PAGES) {
+    const match = pattern.exec(path);
+    if (match) return { page, path, query, id: match[1] && decoded(match[1]) };
+  }
+  return { page: 'nowhere', path, query };
+}
+
+/** The present page: `page`, `path`, `query` and, where the path names something, its `id`. */
+export const route = signal(located());
+addEventListener('popstate', () => route.set(located()));
+
+function go(address, replace) {
+  history[replace ? 'replaceState' : 'pushState'](null, '', address);
+  route.set(located());
+}
+
+/** The address of a page with these parameters; empty ones are left out. */
+export function address(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== '') query.set(name, value);
+  }
+  const text = query.toString();
+  return base + path + (text && `?${text}`);
+}
+
+/** Changes parameters of the present page and keeps the others; `undefined` takes one out. */
+export function choose(changes, { replace = false } = {}) {
+  const { path, query } = route.get();
+  go(address(path, { ...Object.fromEntries(query), ...changes }), replace);
+}
+
+/** Goes to another page. */
+export function navigate(path, parameters) {
+  go(address(path, parameters));
+}
+
+/** What of the query is kept on the way to another panel. */
+export function kept(query) {
+  const names = ['period', 'from', 'to', 'compare', 'currency', 'theme', 'lang', 'width'];
+  return Object.fromEntries(names.map((name) => [name, query.get(name) ?? undefined]));
+}
+
+/** The path of a seller's panel. */
+export const sellerPath = (vendor) => `/sellers/${encodeURIComponent(vendor)}`;
+
+/** A link to another page of the dashboard. */
+export function Link({ to, query, children, ...rest }) {
+  const href = address(to, query);
+  const follow = (event) => {
+    if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    go(href);
+    scrollTo(0, 0);
+  };
+  return html`<a href=${href} onClick=${follow} ...${rest}>${children}</a>`;
+}
 
 let ids = 0;
 
@@ -97,3 +176,33 @@ export function Choice({ label, value, options, onChange, kind = '' }) {
 /** A name with the id below it, or the id alone. */
 export const Named = ({ id, name }) =>
   name ? html`<span class="named"><span>${name}</span><small>${id}</small></span>` : html`<span class="named">${id}</span>`;
+
+/** Loads a part of the program when it is first needed, and shows it with these properties. */
+export function Lazy({ from, props = {}, quiet = false }) {
+  const [part, setPart] = useState(null);
+  useEffect(() => {
+    let current = true;
+    from().then((module) => current && setPart(() => module.default), (error) => current && setPart(() => () => html`<${Empty} title=${t('failed')}>${error.message}<//>`));
+    return () => {
+      current = false;
+    };
+  }, [from]);
+  return part ? html`<${part} ...${props} />` : quiet ? null : html`<${Loading} lines=${8} kind="page" />`;
+}
+
+/** Loads and shows a part once it comes near to what is seen; until then it takes up this place. */
+export function Below({ from, props }) {
+  const place = useRef();
+  const [near, setNear] = useState(false);
+  useEffect(() => {
+    const observer = new IntersectionObserver(([seen]) => seen.isIntersecting && setNear(true), { rootMargin: '64px' });
+    observer.observe(place.current);
+    const print = () => setNear(true);
+    addEventListener('beforeprint', print);
+    return () => {
+      observer.disconnect();
+      removeEventListener('beforeprint', print);
+    };
+  }, []);
+  return near ? html`<${Lazy} from=${from} props=${props} />` : html`<div ref=${place} class="below"></div>`;
+}

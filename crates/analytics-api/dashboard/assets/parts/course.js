@@ -1,20 +1,178 @@
-// A number over time: as a chart, or as a table with the events of each bucket.
+// A number over time: as a chart, drawn by uPlot, or as a table with the events of each bucket. Full
+// buckets are joined by a line; buckets that are not over, or not all counted, are hollow points apart.
 
-import { html, useRef } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { now } from '../api.js';
-import { config } from '../config.js';
+import { html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
+import { freshness, now, useResource } from '../data.js';
 import { bucket as writtenBucket, moment, range as writtenRange, value as written } from '../format.js';
-import { freshness } from '../live.js';
 import { divided, explanation, NUMBERS, scaleOf, seriesOf, typeOf } from '../metrics.js';
-import { useResource } from '../resources.js';
-import { choose, route } from '../router.js';
+import { config } from '../session.js';
 import { t } from '../text.js';
-import { Card, Choice, CsvButton, Loading, Of } from './basics.js';
-import { explained, Num } from './number.js';
-import { Plot } from './plot.js';
-import { countedUntil } from './sparkline.js';
-import { asked } from './toolbar.js';
+import { Card, Choice, choose, CsvButton, Lazy, Loading, Of, route } from './basics.js';
+import { asked, countedUntil, explained, Num } from './numbers.js';
 
+let library = null;
+
+function script(address) {
+  return new Promise((done, failed) => {
+    const element = document.createElement('script');
+    Object.assign(element, { src: address, onload: done, onerror: () => failed(new Error('no uPlot')) });
+    document.head.append(element);
+  });
+}
+
+/** Loads uPlot once. It is not a module, so it is loaded as a script. */
+function loaded() {
+  library ??= script(new URL('../vendor/uplot-1.6.32/uPlot.iife.min.js', import.meta.url).href);
+  return library;
+}
+
+/** The present colour of a custom property, which depends on the theme. */
+function colour(name, place) {
+  const probe = document.createElement('span');
+  probe.style.color = `var(--${name})`;
+  place.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+const isAlone = (values) => (index) =>
+  values[index] !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null;
+
+/** The columns of the chart: place, full buckets, buckets apart, earlier buckets. */
+function columns({ points, before }) {
+  const length = Math.max(points.length, before.length);
+  const places = Array.from({ length }, (_, index) => index);
+  const of = (pick) => places.map((index) => pick(points[index]) ?? null);
+  return [
+    places,
+    of((point) => (point?.shown && !point.apart ? point.value : null)),
+    of((point) => (point?.shown && point.apart ? point.value : null)),
+    places.map((index) => before[index]?.value ?? null),
+  ];
+}
+
+function axes({ labels, unit, currency }, ink, line, font) {
+  const step = (u) => Math.max(1, Math.ceil(labels.length / Math.max(1, Math.floor(u.width / 88))));
+  const ticks = { stroke: line, width: 1, size: 4 };
+  const short = (raw) => written(raw, unit, currency, { short: true });
+  return [
+    {
+      stroke: ink, font, gap: 6, size: 32, ticks, grid: { show: false },
+      splits: (u) => labels.map((_, index) => index).filter((index) => index % step(u) === 0),
+      values: (_, splits) => splits.map((index) => labels[index]),
+    },
+    {
+      stroke: ink, font, gap: 6, size: 64, ticks: { show: false }, grid: { stroke: line, width: 1 }, space: 44,
+      incrs: [1, 2, 5].flatMap((digit) => Array.from({ length: 16 }, (_, power) => digit * 10 ** power)).sort((a, b) => a - b),
+      values: (_, splits) => splits.map(short),
+    },
+  ];
+}
+
+function options(props, place, width, height, onCursor) {
+  const [accent, ink, line, ground] = ['accent', 'muted', 'line', 'card'].map((name) => colour(name, place));
+  const font = `12px ${getComputedStyle(place).fontFamily}`;
+  const [, full, , before] = columns(props);
+  const alone = (values) => values.map((_, index) => index).filter(isAlone(values));
+  const most = props.unit === 'stars_x100' ? 500 : undefined;
+  return {
+    width,
+    height,
+    padding: [12, 16, 0, 0],
+    legend: { show: false },
+    cursor: { drag: { x: false, y: false }, y: false, points: { size: 8 } },
+    scales: {
+      x: { time: false, range: (_, from, to) => [Math.min(from, to - 1) - 0.25, to + 0.25] },
+      y: { range: (_, least, top) => [Math.min(0, least ?? 0), most ?? Math.max((top ?? 0) * 1.08, Math.min(0, least ?? 0) + 4)] },
+    },
+    axes: axes(props, ink, line, font),
+    series: [
+      {},
+      { stroke: accent, width: 2, fill: `color-mix(in srgb, ${accent} 9%, transparent)`, points: { show: true, size: 6, fill: accent, filter: () => alone(full) } },
+      { stroke: accent, width: 2, paths: () => null, points: { show: true, size: 9, width: 2, fill: ground } },
+      { stroke: ink, width: 1.5, dash: [4, 4], points: { show: true, size: 4, fill: ink, filter: () => alone(before) } },
+    ],
+    hooks: { setCursor: [(u) => onCursor(u.cursor.idx ?? null)] },
+  };
+}
+
+function moved(key, index, last) {
+  const at = index ?? (key === 'ArrowLeft' ? last + 1 : -1);
+  const next = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[key];
+  return next === undefined ? undefined : Math.min(Math.max(next, 0), last);
+}
+
+/**
+ * The chart. `points` and `before` are buckets, `labels` the texts of the axis, `describe` says a point
+ * in words, `open` shows its events, and `exporter.current` becomes the function that saves it.
+ */
+export function Plot(props) {
+  const { points, before, label, describe, open, exporter, title, subtitle, name } = props;
+  const place = useRef();
+  const plot = useRef(null);
+  const [index, setIndex] = useState(null);
+  const [spoken, setSpoken] = useState('');
+  const [theme, setTheme] = useState(0);
+  const shape = [points.length, before.length, props.unit, props.currency, theme].join();
+
+  useEffect(() => {
+    const scheme = matchMedia('(prefers-color-scheme: dark)');
+    const change = () => setTheme((count) => count + 1);
+    scheme.addEventListener('change', change);
+    return () => scheme.removeEventListener('change', change);
+  }, []);
+
+  useEffect(() => {
+    let observer;
+    let gone = false;
+    loaded().then(() => {
+      if (gone) return;
+      const { clientWidth, clientHeight } = place.current;
+      const made = options(props, place.current, clientWidth, clientHeight, setIndex);
+      plot.current = new window.uPlot(made, columns(props), place.current);
+      observer = new ResizeObserver(() => {
+        const { clientWidth: width, clientHeight: height } = place.current;
+        if (width) plot.current?.setSize({ width, height });
+      });
+      observer.observe(place.current);
+    }, () => {});
+    return () => {
+      gone = true;
+      observer?.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+
+  useEffect(() => plot.current?.setData(columns(props)));
+
+  if (exporter) exporter.current = async () => plot.current && (await import('./png.js')).default(plot.current, place.current, colour, { title, subtitle, name });
+  const last = points.reduce((found, point, at) => (point.shown ? at : found), before.length - 1);
+
+  const onKey = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === 'Enter' && index !== null) return open(index);
+    const next = moved(event.key, index, last);
+    if (next === undefined || !plot.current) return;
+    event.preventDefault();
+    plot.current.setCursor({ left: plot.current.valToPos(next, 'x'), top: 0 });
+    setIndex(next);
+    setSpoken(describe(next).join(', '));
+  };
+  const leave = () => plot.current?.setCursor({ left: -10, top: -10 });
+  const said = index !== null && (points[index] || before[index]) ? describe(index) : null;
+  const left = said && plot.current ? plot.current.valToPos(index, 'x') + plot.current.bbox.left / devicePixelRatio : 0;
+  const turned = plot.current && left > plot.current.width / 2;
+  return html`<div class="plot" tabindex="0" role="group" aria-roledescription="chart" aria-label=${`${label}. ${t('chartHelp')}`}
+      onKeyDown=${onKey} onBlur=${leave} onClick=${() => index !== null && open(index)}>
+    <div class="plot-canvas" ref=${place} aria-hidden="true"></div>
+    ${said && html`<div class="tip ${turned ? 'turned' : ''}" aria-hidden="true" style=${{ left: `${left}px` }}>${said.map((line, at) => html`<span key=${at}>${line}</span>`)}</div>`}
+    <span class="visually-hidden" role="status">${spoken}</span>
+  </div>`;
+}
+
+const TABLE = () => import('./course-table.js');
 const DAY = 86_400_000;
 const INTERVALS = ['hour', 'day', 'week', 'month'];
 /** The longest range by the hour: the API has at most 1000 buckets. */
@@ -76,19 +234,6 @@ function useSeries(name, subject, query) {
   return { ...one, data, error: one.error ?? two.error, csv: address(first) };
 }
 
-function Table({ rows, label, show, before }) {
-  const note = (point) => (point.partial ? t('unfinished') : point.apart ? t('uncounted') : '');
-  const line = (point, index) => html`<tr key=${point.start}>
-    <th scope="row">${show.time(point)}</th>
-    <td class="right">${point.shown ? show.number(point) : '–'}</td>
-    <td class="right muted">${before[index] ? show.number(before[index]) : '–'}</td>
-    <td class="muted">${point.shown && note(point)}</td></tr>`;
-  return html`<div class="scroll tall" tabindex="0" role="group" aria-label=${label}><table>
-    <thead><tr><th scope="col">${t('time')}</th><th scope="col" class="right">${label}</th>
-      <th scope="col" class="right">${t('before')}</th><th scope="col"><span class="visually-hidden">${t('state')}</span></th></tr></thead>
-    <tbody>${rows.map(line)}</tbody></table></div>`;
-}
-
 const Legend = ({ label }) => html`<p class="legend" aria-hidden="true">
   <span><i class="key full"></i>${label}</span><span><i class="key apart"></i>${t('legendApart')}</span>
   <span><i class="key before"></i>${t('before')}</span></p>`;
@@ -115,7 +260,7 @@ function Drawn({ series, name, subject, asTable, label, exporter }) {
     return { label: `${label}, ${time(point)}`, raw: point.value, unit, currency, range, explanation: how };
   };
   const show = { time, number: (point) => html`<${Num} ...${at(point)} />` };
-  if (asTable) return html`<${Table} rows=${points} before=${before} label=${label} show=${show} />`;
+  if (asTable) return html`<${Lazy} from=${TABLE} props=${{ rows: points, before, label, show }} />`;
   const describe = (index) => {
     const [point, earlier] = [points[index], before[index]];
     const said = [point ? time(point) : ''];

@@ -1,14 +1,13 @@
 // The events behind a number, newest first, each with what it added and the sum up to it.
 
 import { Component, html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { get, withQuery } from '../api.js';
+import { get, withQuery } from '../data.js';
 import { count, moment, range as writtenRange, value as written } from '../format.js';
 import { divided, scaleOf } from '../metrics.js';
-import { Link } from '../router.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
-import { Dialog, Empty, Loading } from './basics.js';
-import { explained } from './number.js';
+import { Dialog, Empty, Link, Loading } from './basics.js';
+import { explained } from './numbers.js';
 
 /** How many events are read without being asked for. */
 const AT_ONCE = 5000;
@@ -204,7 +203,7 @@ function Quotient({ spec, sums: { 0: above, 1: below } }) {
 }
 
 /** The drawer with the events of the number that was activated. */
-export function Explain() {
+export default function Explain() {
   const spec = explained.use();
   const [sums, setSums] = useState({});
   if (!spec) return null;
@@ -224,5 +223,5 @@ export function Explain() {
     onClose=${() => explained.set(null)}>
     ${sides.map((side, index) => html`<${Side} key=${side.address} side=${side} title=${title(index)}
       role=${isQuotient ? (index ? 'denominator' : 'numerator') : undefined}
-      expected=${isQuotient ? undefined : raw} onSum=${isQuotient && onSum(index)} />`)}<//>`;
+      expected=${isQuotient ? undefined : raw} onSum=${isQuotient ? onSum(index) : undefined} />`)}<//>`;
 }

@@ -2,8 +2,8 @@
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { date, startOf } from '../format.js';
-import { choose, route } from '../router.js';
 import { t } from '../text.js';
+import { choose, route } from './basics.js';
 
 /** A moment of the address: a date is the start of its day, or of the day after it. */
 export const moment = (text, days = 0) => (/^\d{4}-\d{2}-\d{2}$/.test(text ?? '') ? startOf(text, days) : text ?? undefined);

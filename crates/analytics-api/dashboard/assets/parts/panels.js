@@ -1,16 +1,13 @@
 // Parts of panels: revenue by currency, ratings, today against earlier days, events by type.
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { now, withQuery } from '../api.js';
-import { base } from '../config.js';
+import { now, useResource, withQuery } from '../data.js';
 import { bucket as writtenBucket, change as writtenChange, clock, count } from '../format.js';
 import { explanation, NUMBERS, typeOf } from '../metrics.js';
-import { useResource } from '../resources.js';
-import { Link } from '../router.js';
+import { base } from '../session.js';
 import { t } from '../text.js';
-import { Card, CsvButton, Empty, Of } from './basics.js';
-import { Num } from './number.js';
-import { Sparkline } from './sparkline.js';
+import { Card, CsvButton, Empty, Link, Of } from './basics.js';
+import { Num, Sparkline } from './numbers.js';
 
 /** The revenue of a panel in every currency; each is a number of its own. */
 export function ByCurrency({ panel, subject }) {

@@ -1,11 +1,10 @@
 // The last proof: whether the numbers agree with the event log.
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
+import { useResource } from '../data.js';
 import { count, moment } from '../format.js';
-import { useResource } from '../resources.js';
-import { Link } from '../router.js';
 import { t } from '../text.js';
-import { Card, Empty, Of } from './basics.js';
+import { Card, Empty, Link, Of } from './basics.js';
 
 /** What a proof read of all days. */
 export const coverage = (proof) =>

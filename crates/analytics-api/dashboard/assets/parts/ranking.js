@@ -1,16 +1,13 @@
 // Products or sellers, ranked by one of their numbers.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { withQuery } from '../api.js';
+import { useResource, withQuery } from '../data.js';
 import { value as written } from '../format.js';
 import { explanation, NUMBERS, ofOwnProduct } from '../metrics.js';
-import { choose, kept, Link, route, sellerPath } from '../router.js';
-import { useResource } from '../resources.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
-import { Card, Choice, CsvButton, Empty, Hidden, Named, Of } from './basics.js';
-import { Num } from './number.js';
-import { asked } from './toolbar.js';
+import { Card, Choice, choose, CsvButton, Empty, Hidden, kept, Link, Named, Of, route, sellerPath } from './basics.js';
+import { asked, Num } from './numbers.js';
 
 const BY = ['revenue', 'orders', 'units', 'views', 'conversion', 'rating'];
 const FIRST = 8;

@@ -2,8 +2,8 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { t } from '../text.js';
+import { Toolbar } from '../parts/numbers.js';
 import { Ranking } from '../parts/ranking.js';
-import { Toolbar } from '../parts/toolbar.js';
 
 export default function Buyer() {
   return html`<h1 tabindex="-1">${t('popular')}</h1><p class="muted">${t('buyerNote')}</p>

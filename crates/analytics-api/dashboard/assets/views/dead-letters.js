@@ -1,13 +1,11 @@
 // Records that could not be counted: read, and in read-write mode replayed or discarded.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { withQuery, write } from '../api.js';
-import { config } from '../config.js';
+import { refresh, useResource, withQuery, write } from '../data.js';
 import { bytes, count, moment as writtenMoment } from '../format.js';
-import { refresh, useResource } from '../resources.js';
-import { choose, route } from '../router.js';
+import { config } from '../session.js';
 import { t } from '../text.js';
-import { Card, CsvButton, Dialog, Empty, Of } from '../parts/basics.js';
+import { Card, choose, CsvButton, Dialog, Empty, Of, route } from '../parts/basics.js';
 import { Filters, moment } from '../parts/filters.js';
 
 const PAGE = 50;

@@ -1,12 +1,10 @@
 // The event log, newest first, with filters; one event with its payload; and one order.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { withQuery } from '../api.js';
+import { useResource, withQuery } from '../data.js';
 import { count, moment as writtenMoment } from '../format.js';
-import { useResource } from '../resources.js';
-import { choose, Link, navigate, route } from '../router.js';
 import { t } from '../text.js';
-import { Card, CsvButton, Dialog, Empty, Failure, Of } from '../parts/basics.js';
+import { Card, choose, CsvButton, Dialog, Empty, Failure, Link, navigate, Of, route } from '../parts/basics.js';
 import { Filters, moment } from '../parts/filters.js';
 
 const PAGE = 50;

@@ -1,11 +1,10 @@
 // The proofs: every run that recounted the numbers from the event log.
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
+import { useResource } from '../data.js';
 import { count, moment, seconds } from '../format.js';
-import { useResource } from '../resources.js';
-import { choose, route } from '../router.js';
 import { t } from '../text.js';
-import { Card, CsvButton, Empty, Of } from '../parts/basics.js';
+import { Card, choose, CsvButton, Empty, Of, route } from '../parts/basics.js';
 import { coverage } from '../parts/proof.js';
 
 function Differences({ proof }) {

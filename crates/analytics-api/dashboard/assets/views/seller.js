@@ -1,19 +1,14 @@
 // The panel of a seller.
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { withQuery } from '../api.js';
-import { base } from '../config.js';
-import { useResource } from '../resources.js';
-import { kept, Link, navigate, route, sellerPath } from '../router.js';
-import { session } from '../session.js';
+import { useResource, withQuery } from '../data.js';
+import { base, session } from '../session.js';
 import { t } from '../text.js';
-import { Card, Choice, Empty, Failure, Of } from '../parts/basics.js';
+import { Below, Choice, Empty, Failure, kept, Link, navigate, route, sellerPath } from '../parts/basics.js';
 import { Course } from '../parts/course.js';
-import { Kpi, KpisLoading } from '../parts/kpi.js';
-import { ByCurrency, OrderStats, Ratings, Today } from '../parts/panels.js';
-import { Ranking } from '../parts/ranking.js';
-import { asked, Toolbar } from '../parts/toolbar.js';
+import { asked, Kpi, KpisLoading, Toolbar } from '../parts/numbers.js';
 
+const BELOW = () => import('./seller-below.js');
 export const NAMES = ['revenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'rating'];
 
 /** The address of a seller's summary. */
@@ -52,13 +47,5 @@ export default function Seller({ vendor, plain = false }) {
           panel=${panel} subject=${shown} chosen=${name === metric} extra=${name === 'revenue' && t('gross')} />`)}</ul>`
       : html`<${KpisLoading} count=${NAMES.length} />`}
     <${Course} name=${metric} subject=${subject} panel=${panel} />
-    <div class="grid">
-      <${Today} subject=${subject} />
-      <${Of} resource=${{ ...resource, data: panel, error: null }} kind="card">${() => html`<${Ratings} panel=${panel} subject=${shown} />`}<//>
-      <${Ranking} what="products" title=${t('topProducts')} vendor=${vendor} />
-      <${Of} resource=${{ ...resource, data: panel, error: null }} kind="card">${() => html`<${ByCurrency} panel=${panel} subject=${shown} />`}<//>
-      <${OrderStats} vendor=${vendor} time=${time} currency=${currency} range=${range} subject=${shown} />
-      ${!plain && html`<${Card} title=${t('statements')}><${Empty}>${t('noStatements')}<//><//>
-        <${Card} title=${t('anomalies')}><${Empty}>${t('noAnomalies')}<//><//>`}
-    </div>`;
+    <${Below} from=${BELOW} props=${{ vendor, time, currency, range, panel, subject, shown, plain }} />`;
 }

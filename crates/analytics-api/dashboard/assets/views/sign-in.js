@@ -1,8 +1,7 @@
 // Signing in with a token.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { config, embedded } from '../config.js';
-import { session, signIn } from '../session.js';
+import { config, embedded, session, signIn } from '../session.js';
 import { t } from '../text.js';
 
 /** The form for a token, and why there is none. */

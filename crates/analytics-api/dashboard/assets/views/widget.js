@@ -1,15 +1,13 @@
 // One part of a seller's panel, to stand in another page.
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { useResource } from '../resources.js';
-import { route } from '../router.js';
+import { useResource } from '../data.js';
 import { t } from '../text.js';
-import { Empty, Of } from '../parts/basics.js';
+import { Empty, Of, route } from '../parts/basics.js';
 import { Course } from '../parts/course.js';
-import { Kpi } from '../parts/kpi.js';
+import { asked, Kpi } from '../parts/numbers.js';
 import { ByCurrency, OrderStats, Ratings, Today } from '../parts/panels.js';
 import { Ranking } from '../parts/ranking.js';
-import { asked } from '../parts/toolbar.js';
 import { NAMES, summaryOf } from './seller.js';
 
 /** The names of numbers in addresses. */

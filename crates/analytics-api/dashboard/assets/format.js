@@ -10,7 +10,8 @@ function format(kind, options) {
   return formats.get(key);
 }
 
-const number = (options = {}) => format(Intl.NumberFormat, options);
+/** The format of numbers with these options. */
+export const number = (options = {}) => format(Intl.NumberFormat, options);
 const time = (options) => format(Intl.DateTimeFormat, { timeZone: config.timezone, ...options });
 
 // The digits of minor units by ISO 4217; all other currencies have two.
@@ -88,15 +89,6 @@ export function bucket(start, interval, { long = false } = {}) {
   }
 }
 
-/** Writes how long something took. */
-export function seconds(milliseconds) {
-  const shown = { style: 'unit', unit: 'second', maximumFractionDigits: 1 };
-  return number(shown).format(milliseconds / 1000);
-}
-
-/** Writes a size. */
-export const bytes = (size) => number({ style: 'unit', unit: 'byte', notation: 'compact', unitDisplay: 'narrow' }).format(size);
-
 /** The year, month, day and hour of a moment on the clock of the business. */
 export function local(at) {
   const options = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', hourCycle: 'h23' };
@@ -108,17 +100,4 @@ export function local(at) {
 export function date(at) {
   const { year, month, day } = local(at);
   return [String(year).padStart(4, '0'), ...[month, day].map((part) => String(part).padStart(2, '0'))].join('-');
-}
-
-/** The moment at which a date such as `2026-11-20` begins on the clock of the business. */
-export function startOf(text, days = 0) {
-  const wanted = Date.parse(`${text}T00:00:00Z`) + days * 86_400_000;
-  let at = wanted;
-  // Twice, because the first guess may be on the other side of a change of the clock.
-  for (let guess = 0; guess < 2; guess++) {
-    const { year, month, day, hour } = local(at);
-    const minutes = Number(new Intl.DateTimeFormat('en', { timeZone: config.timezone, minute: 'numeric' }).format(at));
-    at += wanted - Date.UTC(year, month - 1, day, hour, minutes);
-  }
-  return new Date(at).toISOString();
 }

@@ -4,7 +4,7 @@
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from './vendor/htm-preact-3.1.1/standalone.module.js';
 import { away, freshness, listenToNews, mode, oldestShown, pause, updatedAt } from './data.js';
 import { clock, moment } from './format.js';
-import { Dialog, Empty, Lazy, Link, Loading, route } from './parts/basics.js';
+import { Empty, Lazy, Link, Loading, route } from './parts/basics.js';
 import { explained, help, listen } from './parts/numbers.js';
 import { applyAppearance, config, embedded, end, ending, session, start } from './session.js';
 import { t } from './text.js';
@@ -24,7 +24,7 @@ export function FreshnessChip() {
   if (!state) return html`<span class="chip">${t('checking')}</span>`;
   return html`<button type="button" class="chip" data-freshness=${state} aria-haspopup="dialog"
       onClick=${() => setOpen(true)}><span class="dot" aria-hidden="true"></span>${words(state, known, isAway)}</button>
-    ${open && html`<${Dialog} title=${t('freshness')} onClose=${() => setOpen(false)}><${Lazy} from=${TOPICS} /><//>`}`;
+    ${open && html`<${Lazy} from=${TOPICS} quiet props=${{ onClose: () => setOpen(false) }} />`}`;
 }
 
 /** Stops the news, or lets them in again. */
@@ -100,7 +100,7 @@ function Bar({ person, page }) {
   const signedIn = person?.state && person.state !== 'out';
   const link = ([to, name, own]) => html`<${Link} key=${to} to=${to} aria-current=${page === own ? 'page' : undefined}>${t(name)}<//>`;
   return html`<header class="top"><div class="top-inner">
-    <${Link} to="/" class="brand"><img src=${new URL('./icon.svg', import.meta.url).href} alt="" width="20" height="20" />${t('title')}<//>
+    <${Link} to="/" class="brand"><i class="mark"></i>${t('title')}<//>
     ${signedIn && html`
       ${person.role === 'admin' && html`<nav aria-label=${t('nav')}>${PAGES.map(link)}</nav>`}
       <div class="status"><${FreshnessChip} /><${PauseButton} />

@@ -63,16 +63,6 @@ export function explanation(name, subject, range, address) {
   return { metric: typeOf(name, subject), sides };
 }
 
-/**
- * How a product's number is explained to its seller, who may not read the product's own metrics: by
- * the seller's events that are about the product.
- */
-export function ofOwnProduct(name, product, subject, range) {
-  const { quotient } = NUMBERS[name];
-  const sides = (quotient ?? [name]).map((part) => ({ ...side(part, { ...subject, kind: 'seller' }, range), product }));
-  return { metric: typeOf(name, { kind: 'product', id: product, currency: subject.currency }), sides };
-}
-
 /** Divides and rounds half up, as the API does; null without a denominator. */
 export function divided(numerator, denominator, scale) {
   return denominator ? Math.floor((numerator * scale * 2 + denominator) / (denominator * 2)) : null;

@@ -139,32 +139,6 @@ export const CsvButton = ({ address, name, what }) =>
   html`<button class="quiet" type="button" aria-label=${t('saveCsv', { what })}
     onClick=${() => saveCsv(address, name).catch(() => {})}>${t('csv')}</button>`;
 
-/** A modal dialog; the focus returns to where it was. */
-export function Dialog({ title, onClose, kind = '', children, head }) {
-  const ref = useRef();
-  const id = useId();
-  useEffect(() => {
-    const dialog = ref.current;
-    dialog.showModal();
-    return () => dialog.close();
-  }, []);
-  const cancel = (event) => {
-    event.preventDefault();
-    onClose();
-  };
-  return html`<dialog ref=${ref} class="dialog ${kind}" aria-labelledby=${id} onCancel=${cancel}
-    onClick=${(event) => event.target === ref.current && onClose()}>
-    <div class="dialog-body">
-      <header class="dialog-head">
-        <h2 id=${id} tabindex="-1" autofocus>${title}</h2>
-        <button class="icon" type="button" onClick=${onClose} aria-label=${t('close')}>×</button>
-      </header>
-      ${head}
-      <div class="dialog-rest" tabindex="0" role="group" aria-labelledby=${id}>${children}</div>
-    </div>
-  </dialog>`;
-}
-
 /** A choice from a list. `options` are pairs of a value and a text. */
 export function Choice({ label, value, options, onChange, kind = '' }) {
   return html`<label class="choice ${kind}"><span>${label}</span>

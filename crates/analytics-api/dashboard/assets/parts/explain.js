@@ -6,7 +6,8 @@ import { count, moment, range as writtenRange, value as written } from '../forma
 import { divided, scaleOf } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
-import { Dialog, Empty, Link, Loading } from './basics.js';
+import { Empty, Link, Loading } from './basics.js';
+import { Dialog } from './dialog.js';
 import { explained } from './numbers.js';
 
 /** How many events are read without being asked for. */

@@ -1,9 +1,24 @@
 // Filters of a list. They are in the address, and so are the pages that were opened.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { date, startOf } from '../format.js';
+import { date, local } from '../format.js';
+import { config } from '../session.js';
 import { t } from '../text.js';
 import { choose, route } from './basics.js';
+import './more-style.js';
+
+/** The moment at which a date such as `2026-11-20` begins on the clock of the business. */
+function startOf(text, days = 0) {
+  const wanted = Date.parse(`${text}T00:00:00Z`) + days * 86_400_000;
+  let at = wanted;
+  // Twice, because the first guess may be on the other side of a change of the clock.
+  for (let guess = 0; guess < 2; guess++) {
+    const { year, month, day, hour } = local(at);
+    const minutes = Number(new Intl.DateTimeFormat('en', { timeZone: config.timezone, minute: 'numeric' }).format(at));
+    at += wanted - Date.UTC(year, month - 1, day, hour, minutes);
+  }
+  return new Date(at).toISOString();
+}
 
 /** A moment of the address: a date is the start of its day, or of the day after it. */
 export const moment = (text, days = 0) => (/^\d{4}-\d{2}-\d{2}$/.test(text ?? '') ? startOf(text, days) : text ?? undefined);

@@ -2,8 +2,8 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { t } from '../text.js';
-import { Dialog } from './basics.js';
 import { help, letters, PERIODS, setLetters } from './numbers.js';
+import { Dialog } from './dialog.js';
 
 /** The list of keys. */
 export default function Help() {

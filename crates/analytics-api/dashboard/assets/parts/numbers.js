@@ -2,11 +2,11 @@
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { freshness, now, pause } from '../data.js';
-import { change as writtenChange, date, local, moment, range as writtenRange, value as written } from '../format.js';
+import { change as writtenChange, local, moment, range as writtenRange, value as written } from '../format.js';
 import { explanation, NUMBERS } from '../metrics.js';
 import { config, signal } from '../session.js';
 import { t } from '../text.js';
-import { Choice, choose, Hidden, route } from './basics.js';
+import { Choice, choose, Hidden, Lazy, route } from './basics.js';
 
 /** The number whose events are shown; null without one. */
 export const explained = signal(null);
@@ -134,6 +134,7 @@ export const PERIODS = [
 ];
 export const COMPARISONS = ['previous', 'previous_week', 'previous_year'];
 const DEFAULT_PERIOD = '30d';
+const DATES = () => import('./dates.js');
 
 /** What of the address asks the API for numbers. */
 export function asked(query) {
@@ -146,26 +147,6 @@ export function asked(query) {
 
 /** Chooses a period and nothing else of the time. */
 export const choosePeriod = (period) => choose({ period, from: undefined, to: undefined, interval: undefined });
-
-function Dates({ onDone }) {
-  const { query } = route.use();
-  const [from, setFrom] = useState(query.get('from')?.slice(0, 10) ?? date(Date.now() - 6 * 86_400_000));
-  const [to, setTo] = useState(query.get('to')?.slice(0, 10) ?? date(Date.now()));
-  const submit = (event) => {
-    event.preventDefault();
-    if (from && to && from <= to) {
-      choose({ period: undefined, from, to, interval: undefined });
-      onDone();
-    }
-  };
-  return html`<form class="dates" onSubmit=${submit}>
-    <label class="choice"><span>${t('from')}</span><input type="date" required value=${from} max=${to}
-      onInput=${(event) => setFrom(event.target.value)} /></label>
-    <label class="choice"><span>${t('to')}</span><input type="date" required value=${to} min=${from}
-      onInput=${(event) => setTo(event.target.value)} /></label>
-    <button type="submit">${t('apply')}</button>
-  </form>`;
-}
 
 /** Time, comparison and currency of a panel; `currencies` are those that there is revenue in. */
 export function Toolbar({ currencies, panel }) {
@@ -182,7 +163,7 @@ export function Toolbar({ currencies, panel }) {
   return html`<div class="toolbar">
     <${Choice} label=${t('period')} value=${period} onChange=${onPeriod}
       options=${[...PERIODS.map(([name]) => [name, t(name)]), ['custom', t('custom')]]} />
-    ${period === 'custom' && html`<${Dates} onDone=${() => setCustom(false)} />`}
+    ${period === 'custom' && html`<${Lazy} quiet from=${DATES} props=${{ onDone: () => setCustom(false) }} />`}
     <${Choice} kind="compare" label=${t('compare')} value=${compare} options=${COMPARISONS.map((name) => [name, t(name)])}
       onChange=${(name) => choose({ compare: name === 'previous' ? undefined : name })} />
     <${Choice} label=${t('currency')} value=${currency ?? config.currency}

@@ -3,7 +3,7 @@
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource, withQuery } from '../data.js';
 import { value as written } from '../format.js';
-import { explanation, NUMBERS, ofOwnProduct } from '../metrics.js';
+import { explanation, NUMBERS, side, typeOf } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
 import { Card, Choice, choose, CsvButton, Empty, Hidden, kept, Link, Named, Of, route, sellerPath } from './basics.js';
@@ -12,6 +12,16 @@ import { asked, Num } from './numbers.js';
 const BY = ['revenue', 'orders', 'units', 'views', 'conversion', 'rating'];
 const FIRST = 8;
 const STEP = 50;
+
+/**
+ * How a product's number is explained to its seller, who may not read the product's own metrics: by
+ * the seller's events that are about the product.
+ */
+function ofOwnProduct(name, product, subject, range) {
+  const { quotient } = NUMBERS[name];
+  const sides = (quotient ?? [name]).map((part) => ({ ...side(part, { ...subject, kind: 'seller' }, range), product }));
+  return { metric: typeOf(name, { kind: 'product', id: product, currency: subject.currency }), sides };
+}
 
 /** The rank before: up, down, new or the same. */
 function Before({ item }) {

@@ -5,9 +5,10 @@ import { freshness } from '../data.js';
 import { count, moment } from '../format.js';
 import { t } from '../text.js';
 import { Empty } from './basics.js';
+import { Dialog } from './dialog.js';
 
 /** The freshness of each topic. */
-export default function TopicTable() {
+export function TopicTable() {
   const known = freshness.use();
   if (!known?.topics?.length) return html`<${Empty} />`;
   const row = (topic) => html`<tr key=${topic.topic}>
@@ -22,4 +23,9 @@ export default function TopicTable() {
       <th scope="col" class="right">${t('countedUpTo')}</th><th scope="col" class="right">${t('waiting')}</th>
       <th scope="col" class="right">${t('lastEvent')}</th></tr></thead>
     <tbody>${known.topics.map(row)}</tbody></table></div>`;
+}
+
+/** The same in a dialog. */
+export default function Topics({ onClose }) {
+  return html`<${Dialog} title=${t('freshness')} onClose=${onClose}><${TopicTable} /><//>`;
 }

@@ -2,10 +2,11 @@
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { refresh, useResource, withQuery, write } from '../data.js';
-import { bytes, count, moment as writtenMoment } from '../format.js';
+import { count, moment as writtenMoment, number } from '../format.js';
 import { config } from '../session.js';
 import { t } from '../text.js';
-import { Card, choose, CsvButton, Dialog, Empty, Of, route } from '../parts/basics.js';
+import { Card, choose, CsvButton, Empty, Of, route } from '../parts/basics.js';
+import { Dialog } from '../parts/dialog.js';
 import { Filters, moment } from '../parts/filters.js';
 
 const PAGE = 50;
@@ -15,6 +16,9 @@ const MOST_AT_ONCE = 500;
 const STATES = ['open', 'replayed', 'discarded'];
 const REASONS = ['empty', 'too_large', 'not_json', 'not_an_object', 'unstorable', 'missing_field', 'invalid_identifier',
   'invalid_amount', 'invalid_rating', 'invalid_timestamp', 'identity_conflict'];
+
+/** Writes a size. */
+const bytes = (size) => number({ style: 'unit', unit: 'byte', notation: 'compact', unitDisplay: 'narrow' }).format(size);
 
 /** The results of replays and discards in words. */
 function outcome(items) {

@@ -4,7 +4,8 @@ import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js'
 import { useResource, withQuery } from '../data.js';
 import { count, moment as writtenMoment } from '../format.js';
 import { t } from '../text.js';
-import { Card, choose, CsvButton, Dialog, Empty, Failure, Link, navigate, Of, route } from '../parts/basics.js';
+import { Card, choose, CsvButton, Empty, Failure, Link, navigate, Of, route } from '../parts/basics.js';
+import { Dialog } from '../parts/dialog.js';
 import { Filters, moment } from '../parts/filters.js';
 
 const PAGE = 50;

@@ -9,7 +9,7 @@ import { Card, Empty, kept, Link, navigate, Of, route, sellerPath } from '../par
 import { ByCurrency, EventsByType } from '../parts/panels.js';
 import { Drift } from '../parts/proof.js';
 import { Ranking } from '../parts/ranking.js';
-import TopicTable from '../parts/topics.js';
+import { TopicTable } from '../parts/topics.js';
 
 /** Finds sellers by the beginning of their ids. */
 function FindSeller() {

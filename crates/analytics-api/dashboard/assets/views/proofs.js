@@ -2,10 +2,17 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource } from '../data.js';
-import { count, moment, seconds } from '../format.js';
+import { count, moment, number } from '../format.js';
 import { t } from '../text.js';
 import { Card, choose, CsvButton, Empty, Of, route } from '../parts/basics.js';
 import { coverage } from '../parts/proof.js';
+import '../parts/more-style.js';
+
+/** Writes how long something took. */
+function seconds(milliseconds) {
+  const shown = { style: 'unit', unit: 'second', maximumFractionDigits: 1 };
+  return number(shown).format(milliseconds / 1000);
+}
 
 function Differences({ proof }) {
   if (!proof.differences?.length) return null;

@@ -3,6 +3,7 @@
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { config, embedded, session, signIn } from '../session.js';
 import { t } from '../text.js';
+import '../parts/more-style.js';
 
 /** The form for a token, and why there is none. */
 export default function SignIn() {

@@ -10,7 +10,6 @@ export const away = signal(null);
 /** How far the clock of the server is ahead of ours, in milliseconds. */
 let skew = 0;
 
-/** The present time by the clock of the server, in milliseconds. */
 export const now = () => Date.now() + skew;
 
 /** An answer that is not a success. `code` is the API's, or `away` or `unknown`. */
@@ -35,7 +34,6 @@ async function failure(answer) {
   try {
     problem = await answer.json();
   } catch {
-    // A proxy answers without problem details.
   }
   return new ApiError(answer.status, problem.code ?? 'unknown', problem.detail ?? `HTTP ${answer.status}`);
 }
@@ -73,30 +71,8 @@ export async function send(address, { method = 'GET', body, headers = {}, signal
   return answer;
 }
 
-/** Gets JSON. */
 export async function get(address) {
   return (await send(address)).json();
-}
-
-/** Sends a write with a body, or without one. */
-export async function write(method, address, body) {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  return (await send(address, { method, body: text })).json();
-}
-
-/** Saves a file that the page made. */
-export function save(blob, name) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** Saves the rows of a list as CSV: the same route, with the same parameters. */
-export async function saveCsv(address, name) {
-  const answer = await send(address, { headers: { Accept: 'text/csv' } });
-  save(await answer.blob(), `${name}.csv`);
 }
 
 /** Adds parameters to an address; empty ones are left out, and a list is repeated. */
@@ -158,7 +134,6 @@ function drop() {
   for (const entry of unseen.slice(0, -KEPT)) entries.delete(entry.address);
 }
 
-/** Reads everything that is shown again. */
 export function refresh() {
   for (const entry of entries.values()) if (entry.listeners.size) read(entry);
 }
@@ -280,7 +255,6 @@ async function stream(abort) {
     try {
       heard(JSON.parse(data));
     } catch {
-      // An event of a later version.
     }
   });
   for (;;) {
@@ -327,7 +301,6 @@ function begin() {
   run(running);
 }
 
-/** Stops news, or lets them in again. */
 export function pause() {
   if (mode.get() === 'paused') {
     begin();

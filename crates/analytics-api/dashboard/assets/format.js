@@ -30,7 +30,6 @@ export function money(minor, currency, { short = false, sign = false } = {}) {
   return number({ style: 'currency', currency: currency ?? config.currency, signDisplay, ...shown }).format(minor / 10 ** digits);
 }
 
-/** Writes a whole number. */
 export const count = (value, options) => number(options).format(value);
 
 /** Writes a raw value of the API in its unit; nothing is a dash. */
@@ -51,13 +50,11 @@ export function value(raw, unit, currency, { short = false, sign = false } = {})
   return count(raw, { signDisplay, ...compact });
 }
 
-/** Writes a change in basis points as a percentage with its sign. */
 export function change(basisPoints) {
   const shown = { style: 'percent', maximumFractionDigits: 1, signDisplay: 'exceptZero' };
   return number(shown).format(basisPoints / 10_000);
 }
 
-/** Writes a time of day. */
 export const clock = (at) => time({ hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(new Date(at));
 
 /** Writes a moment: date and time of day, or, of today, the time of day alone. */

@@ -15,7 +15,6 @@ function words(state, known, isAway) {
   return t(`${state}.until`, { time: moment(known.countedUpTo, { short: true }) });
 }
 
-/** The state in a word or two; it opens the table of topics. */
 export function FreshnessChip() {
   const known = freshness.use();
   const isAway = away.use() !== null;
@@ -72,7 +71,6 @@ const EXPLAIN = () => import('./parts/explain.js');
 const TOPICS = () => import('./parts/topics.js');
 const HELP = () => import('./parts/help.js');
 
-/** Which view an address and a person have, with its properties. */
 function viewOf({ page, id }, person) {
   const [vendor] = person.vendors ?? [];
   switch (page) {
@@ -105,8 +103,7 @@ function Bar({ person, page }) {
       ${person.role === 'admin' && html`<nav aria-label=${t('nav')}>${PAGES.map(link)}</nav>`}
       <div class="status"><${FreshnessChip} /><${PauseButton} />
         <button type="button" class="icon" aria-label=${t('keys')} onClick=${() => help.set(true)}>?</button>
-        ${config.auth === 'token' && html`<button type="button" class="quiet" title=${t('signedInAs', { role: t(`role.${person.role}`) })}
-          onClick=${() => end('out')}>${t('signOut')}</button>`}</div>`}
+        ${config.auth === 'token' && html`<button type="button" class="quiet" onClick=${() => end('out')}>${t('signOut')}</button>`}</div>`}
   </div></header>`;
 }
 
@@ -130,7 +127,6 @@ function Page({ current, person }) {
   return html`<${Lazy} key=${`${name} ${JSON.stringify(props)}`} from=${VIEWS[name]} props=${props} />`;
 }
 
-/** The whole page. */
 export function Shell() {
   const current = route.use();
   const person = session.use();

@@ -32,12 +32,10 @@ export function typeOf(name, { kind = 'overall', id, currency } = {}) {
   return parts.join(':');
 }
 
-/** The address of the events of a metric in a range, as of a batch. */
 export function eventsOf(type, { from, to, asOf }) {
   return withQuery(`${base}/api/metrics/${encodeURIComponent(type)}/events`, { from, to, asOf });
 }
 
-/** The address of a metric over time. */
 export const seriesOf = (type, query) =>
   withQuery(`${base}/api/metrics/${encodeURIComponent(type)}/series`, query);
 
@@ -68,5 +66,4 @@ export function divided(numerator, denominator, scale) {
   return denominator ? Math.floor((numerator * scale * 2 + denominator) / (denominator * 2)) : null;
 }
 
-/** By what a quotient is multiplied to be in its unit. */
 export const scaleOf = (unit) => ({ basis_points: 10_000, stars_x100: 100 })[unit] ?? 1;

@@ -14,7 +14,6 @@ export const base = new URL(document.baseURI).pathname.replace(/\/$/, '');
 
 const query = new URLSearchParams(location.search);
 
-/** Whether the page stands in somebody else's page. */
 export const embedded = location.pathname.startsWith(`${base}/embed/`);
 
 function validLanguage(name) {
@@ -76,13 +75,11 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  * for presentation: what may be read, the API decides.
  */
 export const session = signal(null);
-/** Whether the end of the session is near. */
 export const ending = signal(false);
 
 let token = null;
 let timers = [];
 
-/** The headers that sign a request. */
 export function signature() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
@@ -138,7 +135,7 @@ function described(payload) {
   return { role, vendors: [...new Set(vendors)], subject, expiresAt: payload.exp ? payload.exp * 1000 : null };
 }
 
-function begin(person) {
+export function begin(person) {
   timers.forEach(clearTimeout);
   timers = [];
   ending.set(false);
@@ -177,19 +174,6 @@ export function signIn(text) {
   return true;
 }
 
-/** Asks the API who a gateway says that we are. */
-async function fromGateway() {
-  try {
-    const answer = await fetch(`${base}/api/me`, { credentials: 'same-origin', cache: 'no-store' });
-    if (!answer.ok) return session.set({ state: answer.status === 401 ? 'out' : 'refused' });
-    const { role, vendorIds, subject, expiresAt } = await answer.json();
-    begin({ role, vendors: vendorIds ?? [], subject, expiresAt: expiresAt ? Date.parse(expiresAt) : null });
-  } catch {
-    setTimeout(fromGateway, 3000);
-  }
-}
-
-/** Finds out who is signed in. */
 export function start() {
   const given = fromFragment();
   if (embedded && parent !== window) import('./embed.js').then(({ default: listen }) => listen());
@@ -199,7 +183,7 @@ export function start() {
   });
   if (given && signIn(given)) return;
   if (config.auth === 'gateway' && !embedded) {
-    fromGateway();
+    import('./gateway.js').then(({ default: ask }) => ask());
     return;
   }
   const earlier = stored();

@@ -14,10 +14,8 @@ const TEXT = {
   marketplace: 'Marketplace',
   seller: 'Seller',
   allSellers: 'All sellers',
-  yourShop: 'Your shop',
   switchShop: 'Shop',
   signOut: 'Sign out',
-  signedInAs: 'Signed in as {role}',
   keys: 'Keyboard shortcuts',
   close: 'Close',
 
@@ -74,7 +72,6 @@ const TEXT = {
   chart: 'Chart: {what}',
   chartHelp: 'Left and right arrow keys go from point to point, Enter shows the events of one.',
   asTable: 'Table',
-  asChart: 'Chart',
   csv: 'CSV',
   png: 'PNG',
   savePng: 'Save {what} as PNG',
@@ -85,7 +82,6 @@ const TEXT = {
   uncounted: 'not all counted yet',
   allZero: 'Nothing in this time: everything until {time} is counted.',
   allZeroUnknown: 'Nothing in this time.',
-  legendFull: 'full',
   legendApart: 'not over, or not all counted',
 
   // States
@@ -268,7 +264,6 @@ const TEXT = {
 
   // Keys
   keysOn: 'Shortcuts of a single letter',
-  keyPeriods: 'Time',
   keyCompare: 'next comparison',
   keyTable: 'chart or table',
   keyPause: 'pause or resume',
@@ -276,11 +271,6 @@ const TEXT = {
   keyArrows: 'points of a chart',
   keyEnter: 'events of a point',
   keyEscape: 'close',
-
-  'role.admin': 'admin',
-  'role.support': 'support',
-  'role.seller': 'seller',
-  'role.buyer': 'buyer',
 };
 
 const plurals = new Intl.PluralRules('en');

@@ -1,7 +1,7 @@
 // What every page is made of: its address, links, cards, states, dialogs.
 
 import { html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { away, refresh, saveCsv } from '../data.js';
+import { away, refresh } from '../data.js';
 import { base, signal } from '../session.js';
 import { t } from '../text.js';
 
@@ -58,7 +58,6 @@ export function choose(changes, { replace = false } = {}) {
   go(address(path, { ...Object.fromEntries(query), ...changes }), replace);
 }
 
-/** Goes to another page. */
 export function navigate(path, parameters) {
   go(address(path, parameters));
 }
@@ -69,10 +68,8 @@ export function kept(query) {
   return Object.fromEntries(names.map((name) => [name, query.get(name) ?? undefined]));
 }
 
-/** The path of a seller's panel. */
 export const sellerPath = (vendor) => `/sellers/${encodeURIComponent(vendor)}`;
 
-/** A link to another page of the dashboard. */
 export function Link({ to, query, children, ...rest }) {
   const href = address(to, query);
   const follow = (event) => {
@@ -86,14 +83,12 @@ export function Link({ to, query, children, ...rest }) {
 
 let ids = 0;
 
-/** An id that no other element has. */
 export function useId() {
   const ref = useRef();
   ref.current ??= `id-${++ids}`;
   return ref.current;
 }
 
-/** A part of a page with a title, tools beside it, and its contents. */
 export function Card({ title, tools, children, kind = '' }) {
   const id = useId();
   return html`<section class="card ${kind}" aria-labelledby=${id}>
@@ -102,20 +97,16 @@ export function Card({ title, tools, children, kind = '' }) {
   </section>`;
 }
 
-/** Text for screen readers only. */
 export const Hidden = ({ children }) => html`<span class="visually-hidden">${children}</span>`;
 
-/** Grey bars in the place of what is being read. */
 export function Loading({ lines = 3, kind = '' }) {
   const bars = Array.from({ length: lines }, (_, index) => html`<span class="bar" key=${index}></span>`);
   return html`<div class="loading ${kind}" role="status"><${Hidden}>${t('loading')}<//>${bars}</div>`;
 }
 
-/** A sentence in the place of contents that are not there. */
 export const Empty = ({ title, children }) =>
   html`<div class="empty">${title && html`<strong>${title}</strong>`}<span>${children ?? t('empty')}</span></div>`;
 
-/** What went wrong, and a button that tries again. */
 export function Failure({ error }) {
   if (error.status === 403) return html`<${Empty}>${t('mayNot')}<//>`;
   if (error.code === 'seller_not_found') return html`<${Empty}>${t('notFound')}<//>`;
@@ -134,10 +125,9 @@ export function Of({ resource, lines, kind, children }) {
   return html`<${Loading} lines=${lines} kind=${kind} />`;
 }
 
-/** A button that saves the rows of a list as CSV. */
 export const CsvButton = ({ address, name, what }) =>
   html`<button class="quiet" type="button" aria-label=${t('saveCsv', { what })}
-    onClick=${() => saveCsv(address, name).catch(() => {})}>${t('csv')}</button>`;
+    onClick=${() => import('../files.js').then(({ saveCsv }) => saveCsv(address, name)).catch(() => {})}>${t('csv')}</button>`;
 
 /** A choice from a list. `options` are pairs of a value and a text. */
 export function Choice({ label, value, options, onChange, kind = '' }) {
@@ -146,10 +136,6 @@ export function Choice({ label, value, options, onChange, kind = '' }) {
       ${options.map(([name, text]) => html`<option key=${name} value=${name} selected=${name === value}>${text}</option>`)}
     </select></label>`;
 }
-
-/** A name with the id below it, or the id alone. */
-export const Named = ({ id, name }) =>
-  name ? html`<span class="named"><span>${name}</span><small>${id}</small></span>` : html`<span class="named">${id}</span>`;
 
 /** Loads a part of the program when it is first needed, and shows it with these properties. */
 export function Lazy({ from, props = {}, quiet = false }) {

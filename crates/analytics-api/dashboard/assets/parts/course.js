@@ -26,7 +26,6 @@ function loaded() {
   return library;
 }
 
-/** The present colour of a custom property, which depends on the theme. */
 function colour(name, place) {
   const probe = document.createElement('span');
   probe.style.color = `var(--${name})`;
@@ -185,7 +184,6 @@ function length(time, panel) {
   return panel?.from ? Date.parse(panel.to) - Date.parse(panel.from) : 0;
 }
 
-/** The interval that suits a range. */
 function suited(long) {
   if (long <= 2 * DAY) return 'hour';
   if (long <= 100 * DAY) return 'day';
@@ -203,7 +201,6 @@ function drawn(buckets) {
   }));
 }
 
-/** Divides the buckets of one series by those of another. */
 function quotient(numerators, denominators, scale) {
   return numerators.map((bucket, index) => ({
     ...bucket,

@@ -1,7 +1,7 @@
 // The numbers of a panel, what they are of, and the keys that choose it.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { freshness, now, pause } from '../data.js';
+import { freshness, now } from '../data.js';
 import { change as writtenChange, local, moment, range as writtenRange, value as written } from '../format.js';
 import { explanation, NUMBERS } from '../metrics.js';
 import { config, signal } from '../session.js';
@@ -83,7 +83,6 @@ export function Change({ number, compare = 'previous' }) {
     change !== 0 && html` <span class="than">${t(`than.${compare}`)}</span>`}</span>`;
 }
 
-/** The sentence that says what a change compares. */
 function comparison(number, currency, panel) {
   if (number.previous === null || number.previous === undefined) return undefined;
   const shown = (raw) => written(raw, number.unit, currency);
@@ -113,7 +112,6 @@ export function Kpi({ name, number, panel, subject, chosen, label = t(name), ext
   </li>`;
 }
 
-/** The place of numbers that are being read. */
 export function KpisLoading({ count }) {
   const one = (_, index) => html`<li class="kpi" key=${index}><span class="bar short"></span><span class="bar tall"></span
     ><span class="bar short"></span><span class="sparkline"></span></li>`;
@@ -145,7 +143,6 @@ export function asked(query) {
   return { time, compare, currency: currency === config.currency ? undefined : currency };
 }
 
-/** Chooses a period and nothing else of the time. */
 export const choosePeriod = (period) => choose({ period, from: undefined, to: undefined, interval: undefined });
 
 /** Time, comparison and currency of a panel; `currencies` are those that there is revenue in. */
@@ -173,55 +170,7 @@ export function Toolbar({ currencies, panel }) {
   </div>`;
 }
 
-const KEY = 'analytics-letters';
-
-function remembered() {
-  try {
-    return localStorage.getItem(KEY) !== 'off';
-  } catch {
-    return true;
-  }
-}
-
-export const letters = signal(remembered());
-/** Whether the list of keys is shown. */
 export const help = signal(false);
 
-export function setLetters(on) {
-  letters.set(on);
-  try {
-    localStorage.setItem(KEY, on ? 'on' : 'off');
-  } catch {
-    // Then it holds until the page is left.
-  }
-}
-
-function nextComparison() {
-  const { compare } = asked(route.get().query);
-  const next = COMPARISONS[(COMPARISONS.indexOf(compare) + 1) % COMPARISONS.length];
-  choose({ compare: next === COMPARISONS[0] ? undefined : next });
-}
-
-const ACTIONS = {
-  c: nextComparison,
-  v: () => choose({ view: route.get().query.get('view') ? undefined : 'table' }, { replace: true }),
-  p: pause,
-};
-const PANELS = ['home', 'seller', 'embedSeller'];
-
-function pressed(event) {
-  const { target, key } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (/^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) || target.isContentEditable) return;
-  if (explained.get() || document.querySelector('dialog[open]')) return;
-  if (key === '?') return help.set(true);
-  if (!letters.get()) return;
-  if (key === 'p') return pause();
-  if (!PANELS.includes(route.get().page)) return;
-  const period = PERIODS.find(([, letter]) => letter === key);
-  if (period) choosePeriod(period[0]);
-  else ACTIONS[key]?.();
-}
-
-/** Listens to keys. */
-export const listen = () => addEventListener('keydown', pressed);
+/** Listens to keys. What they do is loaded with the first one. */
+export const listen = () => addEventListener('keydown', (event) => import('./help.js').then(({ pressed }) => pressed(event)));

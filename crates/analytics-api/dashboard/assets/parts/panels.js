@@ -8,6 +8,7 @@ import { base } from '../session.js';
 import { t } from '../text.js';
 import { Card, CsvButton, Empty, Link, Of } from './basics.js';
 import { Num, Sparkline } from './numbers.js';
+import './more-style.js';
 
 /** The revenue of a panel in every currency; each is a number of its own. */
 export function ByCurrency({ panel, subject }) {

@@ -1,6 +1,6 @@
 // Saves a chart as a picture.
 
-import { save } from '../data.js';
+import { save } from '../files.js';
 
 /** Saves the chart as it is, with its title above. */
 export default function savePng(plot, place, colour, { title, subtitle, name }) {

@@ -6,12 +6,17 @@ import { value as written } from '../format.js';
 import { explanation, NUMBERS, side, typeOf } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
-import { Card, Choice, choose, CsvButton, Empty, Hidden, kept, Link, Named, Of, route, sellerPath } from './basics.js';
+import { Card, Choice, choose, CsvButton, Empty, Hidden, kept, Link, Of, route, sellerPath } from './basics.js';
 import { asked, Num } from './numbers.js';
+import './more-style.js';
 
 const BY = ['revenue', 'orders', 'units', 'views', 'conversion', 'rating'];
 const FIRST = 8;
 const STEP = 50;
+
+/** A name with the id below it, or the id alone. */
+const Named = ({ id, name }) =>
+  name ? html`<span class="named"><span>${name}</span><small>${id}</small></span>` : html`<span class="named">${id}</span>`;
 
 /**
  * How a product's number is explained to its seller, who may not read the product's own metrics: by

@@ -1,7 +1,7 @@
 // Records that could not be counted: read, and in read-write mode replayed or discarded.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { refresh, useResource, withQuery, write } from '../data.js';
+import { refresh, send, useResource, withQuery } from '../data.js';
 import { count, moment as writtenMoment, number } from '../format.js';
 import { config } from '../session.js';
 import { t } from '../text.js';
@@ -19,6 +19,12 @@ const REASONS = ['empty', 'too_large', 'not_json', 'not_an_object', 'unstorable'
 
 /** Writes a size. */
 const bytes = (size) => number({ style: 'unit', unit: 'byte', notation: 'compact', unitDisplay: 'narrow' }).format(size);
+
+/** Sends a write with a body, or without one. */
+async function write(method, address, body) {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  return (await send(address, { method, body: text })).json();
+}
 
 /** The results of replays and discards in words. */
 function outcome(items) {

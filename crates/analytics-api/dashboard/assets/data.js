@@ -7,7 +7,6 @@ import { base, end, session, signal, signature } from './session.js';
 /** Since when the API does not answer, in milliseconds; `null` while it does. */
 export const away = signal(null);
 
-/** How far the clock of the server is ahead of ours, in milliseconds. */
 let skew = 0;
 
 export const now = () => Date.now() + skew;
@@ -87,12 +86,10 @@ export function withQuery(path, parameters) {
   return text ? path + (path.includes('?') ? '&' : '?') + text : path;
 }
 
-/** How many answers nobody looks at are kept, for going back. */
 const KEPT = 40;
 
 const entries = new Map();
 
-/** When numbers last changed on the page, in milliseconds. */
 export const updatedAt = signal(null);
 
 function entryOf(address) {
@@ -175,13 +172,10 @@ export function oldestShown() {
   return times.length ? Math.min(...times.map((entry) => entry.at)) : null;
 }
 
-/** The least time between two readings of the page, in milliseconds. */
+// All times are in milliseconds.
 const SLOWEST = 2000;
-/** The time between two questions without a stream. */
 const POLL = 3000;
-/** The time after which a stream that broke is tried again. */
 const RETRY = 20_000;
-/** The time between two questions about freshness beside a stream. */
 const CHECK = 10_000;
 /** A stream without a sign for so long is broken. */
 const SILENCE = 45_000;
@@ -311,7 +305,6 @@ export function pause() {
   }
 }
 
-/** Begins as soon as somebody is signed in. */
 export function listenToNews() {
   const follow = () => {
     const signedIn = session.get()?.state === 'in';

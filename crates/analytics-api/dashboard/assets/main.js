@@ -3,7 +3,7 @@
 
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from './vendor/htm-preact-3.1.1/standalone.module.js';
 import { away, freshness, listenToNews, mode, oldestShown, pause, updatedAt } from './data.js';
-import { clock, moment } from './format.js';
+import { clock, moment } from './metrics.js';
 import { Empty, Lazy, Link, Loading, route } from './parts/basics.js';
 import { explained, help, listen } from './parts/numbers.js';
 import { applyAppearance, config, embedded, end, ending, session, start } from './session.js';
@@ -26,7 +26,6 @@ export function FreshnessChip() {
     ${open && html`<${Lazy} from=${TOPICS} quiet props=${{ onClose: () => setOpen(false) }} />`}`;
 }
 
-/** Stops the news, or lets them in again. */
 export function PauseButton() {
   const paused = mode.use() === 'paused';
   return html`<button type="button" class="quiet" onClick=${pause} aria-pressed=${String(paused)}
@@ -48,7 +47,6 @@ function sentence(known, since, person, isEnding, current) {
   return null;
 }
 
-/** A sentence at the top, where something keeps the numbers from being up to date. */
 export function Banner({ action }) {
   const [known, since, person, isEnding, current] =
     [freshness.use(), away.use(), session.use(), ending.use(), mode.use()];
@@ -107,7 +105,6 @@ function Bar({ person, page }) {
   </div></header>`;
 }
 
-/** Says that numbers changed, at most every half minute. */
 function Announcer() {
   const at = updatedAt.use();
   const [said, setSaid] = useState({ at: 0, text: '' });

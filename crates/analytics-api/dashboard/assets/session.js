@@ -163,7 +163,6 @@ export function end(state) {
   session.set({ ...session.get(), state });
 }
 
-/** Signs in with a token; returns whether it has the form of one. */
 export function signIn(text) {
   const trimmed = text.trim().replace(/^Bearer\s+/i, '');
   const payload = claims(trimmed);

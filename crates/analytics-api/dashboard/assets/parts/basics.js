@@ -42,7 +42,6 @@ function go(address, replace) {
   route.set(located());
 }
 
-/** The address of a page with these parameters; empty ones are left out. */
 export function address(path, parameters = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -62,7 +61,6 @@ export function navigate(path, parameters) {
   go(address(path, parameters));
 }
 
-/** What of the query is kept on the way to another panel. */
 export function kept(query) {
   const names = ['period', 'from', 'to', 'compare', 'currency', 'theme', 'lang', 'width'];
   return Object.fromEntries(names.map((name) => [name, query.get(name) ?? undefined]));
@@ -129,7 +127,6 @@ export const CsvButton = ({ address, name, what }) =>
   html`<button class="quiet" type="button" aria-label=${t('saveCsv', { what })}
     onClick=${() => import('../files.js').then(({ saveCsv }) => saveCsv(address, name)).catch(() => {})}>${t('csv')}</button>`;
 
-/** A choice from a list. `options` are pairs of a value and a text. */
 export function Choice({ label, value, options, onChange, kind = '' }) {
   return html`<label class="choice ${kind}"><span>${label}</span>
     <select value=${value} onChange=${(event) => onChange(event.target.value)}>

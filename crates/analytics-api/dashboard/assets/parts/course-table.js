@@ -2,6 +2,7 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { t } from '../text.js';
+import './more-style.js';
 
 /** The rows of the buckets, beside those before; `show` writes the time and the number of one. */
 export default function Table({ rows, label, show, before }) {

@@ -3,8 +3,7 @@
 
 import { html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { freshness, now, useResource } from '../data.js';
-import { bucket as writtenBucket, moment, range as writtenRange, value as written } from '../format.js';
-import { divided, explanation, NUMBERS, scaleOf, seriesOf, typeOf } from '../metrics.js';
+import { divided, explanation, moment, NUMBERS, scaleOf, seriesOf, typeOf, written, writtenBucket, writtenRange } from '../metrics.js';
 import { config } from '../session.js';
 import { t } from '../text.js';
 import { Card, Choice, choose, CsvButton, Lazy, Loading, Of, route } from './basics.js';
@@ -38,7 +37,6 @@ function colour(name, place) {
 const isAlone = (values) => (index) =>
   values[index] !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null;
 
-/** The columns of the chart: place, full buckets, buckets apart, earlier buckets. */
 function columns({ points, before }) {
   const length = Math.max(points.length, before.length);
   const places = Array.from({ length }, (_, index) => index);
@@ -209,7 +207,6 @@ function quotient(numerators, denominators, scale) {
   }));
 }
 
-/** Reads the series of a number, or of the two that it is the quotient of. */
 function useSeries(name, subject, query) {
   const known = NUMBERS[name];
   const isKept = Boolean(known[subject.kind]);

@@ -1,7 +1,7 @@
 // Other dates than those of a period.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { date } from '../format.js';
+import { date } from '../metrics.js';
 import { t } from '../text.js';
 import { choose, route } from './basics.js';
 import './more-style.js';

@@ -2,8 +2,7 @@
 
 import { Component, html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { get, withQuery } from '../data.js';
-import { count, moment, range as writtenRange, value as written } from '../format.js';
-import { divided, scaleOf } from '../metrics.js';
+import { count, divided, moment, scaleOf, written, writtenRange } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
 import { Empty, Link, Loading } from './basics.js';

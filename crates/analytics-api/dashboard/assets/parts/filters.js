@@ -1,7 +1,7 @@
 // Filters of a list. They are in the address, and so are the pages that were opened.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { date, local } from '../format.js';
+import { date, local } from '../metrics.js';
 import { config } from '../session.js';
 import { t } from '../text.js';
 import { choose, route } from './basics.js';

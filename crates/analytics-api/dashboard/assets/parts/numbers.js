@@ -2,13 +2,11 @@
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { freshness, now } from '../data.js';
-import { change as writtenChange, local, moment, range as writtenRange, value as written } from '../format.js';
-import { explanation, NUMBERS } from '../metrics.js';
+import { explanation, local, moment, NUMBERS, written, writtenChange, writtenRange } from '../metrics.js';
 import { config, signal } from '../session.js';
 import { t } from '../text.js';
 import { Choice, choose, Hidden, Lazy, route } from './basics.js';
 
-/** The number whose events are shown; null without one. */
 export const explained = signal(null);
 
 /**
@@ -72,7 +70,6 @@ export function Sparkline({ series, panel }) {
     <path d=${path} />${point}</svg>`;
 }
 
-/** How a number changed; nothing where there is nothing to compare it with. */
 export function Change({ number, compare = 'previous' }) {
   const { change } = number;
   if (change === null || change === undefined) return html`<span class="change none">${t('noBase')}</span>`;
@@ -118,7 +115,6 @@ export function KpisLoading({ count }) {
   return html`<ul class="kpis" aria-busy="true"><${Hidden}>${t('loading')}<//>${Array.from({ length: count }, one)}</ul>`;
 }
 
-/** The periods, each with the key that chooses it. */
 export const PERIODS = [
   ['today', 'd'],
   ['yesterday', 'y'],
@@ -134,7 +130,6 @@ export const COMPARISONS = ['previous', 'previous_week', 'previous_year'];
 const DEFAULT_PERIOD = '30d';
 const DATES = () => import('./dates.js');
 
-/** What of the address asks the API for numbers. */
 export function asked(query) {
   const currency = query.get('currency') ?? undefined;
   const compare = COMPARISONS.includes(query.get('compare')) ? query.get('compare') : 'previous';
@@ -172,5 +167,4 @@ export function Toolbar({ currencies, panel }) {
 
 export const help = signal(false);
 
-/** Listens to keys. What they do is loaded with the first one. */
 export const listen = () => addEventListener('keydown', (event) => import('./help.js').then(({ pressed }) => pressed(event)));

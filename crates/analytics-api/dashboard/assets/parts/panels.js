@@ -2,8 +2,7 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { now, useResource, withQuery } from '../data.js';
-import { bucket as writtenBucket, change as writtenChange, clock, count } from '../format.js';
-import { explanation, NUMBERS, typeOf } from '../metrics.js';
+import { clock, count, explanation, NUMBERS, typeOf, writtenBucket, writtenChange } from '../metrics.js';
 import { base } from '../session.js';
 import { t } from '../text.js';
 import { Card, CsvButton, Empty, Link, Of } from './basics.js';

@@ -2,7 +2,7 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource } from '../data.js';
-import { count, moment } from '../format.js';
+import { count, moment } from '../metrics.js';
 import { t } from '../text.js';
 import { Card, Empty, Link, Of } from './basics.js';
 

@@ -2,8 +2,7 @@
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource, withQuery } from '../data.js';
-import { value as written } from '../format.js';
-import { explanation, NUMBERS, side, typeOf } from '../metrics.js';
+import { explanation, NUMBERS, side, typeOf, written } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
 import { Card, Choice, choose, CsvButton, Empty, Hidden, kept, Link, Of, route, sellerPath } from './basics.js';

@@ -2,7 +2,7 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { freshness } from '../data.js';
-import { count, moment } from '../format.js';
+import { count, moment } from '../metrics.js';
 import { t } from '../text.js';
 import { Empty } from './basics.js';
 import { Dialog } from './dialog.js';

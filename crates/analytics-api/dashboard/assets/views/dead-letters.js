@@ -2,7 +2,7 @@
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { refresh, send, useResource, withQuery } from '../data.js';
-import { count, moment as writtenMoment, number } from '../format.js';
+import { count, moment as writtenMoment, number } from '../metrics.js';
 import { config } from '../session.js';
 import { t } from '../text.js';
 import { Card, choose, CsvButton, Empty, Of, route } from '../parts/basics.js';

@@ -2,7 +2,7 @@
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource, withQuery } from '../data.js';
-import { count, moment } from '../format.js';
+import { count, moment } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
 import { Card, Empty, kept, Link, navigate, Of, route, sellerPath } from '../parts/basics.js';

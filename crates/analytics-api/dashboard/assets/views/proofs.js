@@ -2,7 +2,7 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource } from '../data.js';
-import { count, moment, number } from '../format.js';
+import { count, moment, number } from '../metrics.js';
 import { t } from '../text.js';
 import { Card, choose, CsvButton, Empty, Of, route } from '../parts/basics.js';
 import { coverage } from '../parts/proof.js';

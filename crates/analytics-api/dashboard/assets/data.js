@@ -58,8 +58,9 @@ export async function send(address, { method = 'GET', body, headers = {}, signal
     throw new ApiError(0, 'away', 'the server does not answer');
   }
   if ([502, 503, 504].includes(answer.status)) {
-    away.set(away.get() ?? Date.now());
-    throw await failure(answer);
+    const why = await failure(answer);
+    if (why.code !== 'too_many_streams') away.set(away.get() ?? Date.now());
+    throw why;
   }
   away.set(null);
   const date = Date.parse(answer.headers.get('Date'));

@@ -6,6 +6,9 @@
 
 import { config, ending, session, signIn } from './session.js';
 
+/** The least time between two requests for a new token, in milliseconds. */
+const LEAST = 1000;
+
 /** The origin of the page around this one, if it is known and may give tokens. */
 function parentOrigins() {
   const known = location.ancestorOrigins?.[0] ?? (document.referrer && new URL(document.referrer).origin);
@@ -19,9 +22,16 @@ export default function listenToParent() {
     if (source !== parent || !config.embedOrigins.includes(origin)) return;
     if (data?.type === 'analytics-token' && typeof data.token === 'string') signIn(data.token);
   });
-  ending.subscribe(() => {
-    const { expiresAt } = session.get();
-    if (ending.get()) tell({ type: 'analytics-token-expiring', expiresAt: new Date(expiresAt).toISOString() });
-  });
+  let asked = 0;
+  const ask = () => {
+    const { state, expiresAt } = session.get();
+    if (!ending.get() && !['ended', 'refused'].includes(state)) return;
+    // A portal that repeats a token that is over is not asked all the time.
+    if (Date.now() - asked < LEAST) return;
+    asked = Date.now();
+    tell({ type: 'analytics-token-expiring', expiresAt: expiresAt && new Date(expiresAt).toISOString() });
+  };
+  ending.subscribe(ask);
+  session.subscribe(ask);
   tell({ type: 'analytics-ready' });
 }

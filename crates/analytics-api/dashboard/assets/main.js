@@ -35,8 +35,7 @@ export function PauseButton() {
 function sentence(known, since, person, isEnding, current) {
   const shown = oldestShown();
   const dated = { shown: shown ? moment(shown) : t('never') };
-  if (person?.state === 'ended') return ['bad', t('endedBanner', dated)];
-  if (person?.state === 'refused') return ['bad', t('refusedBanner', dated)];
+  if (['ended', 'refused'].includes(person?.state)) return ['bad', t(person.state + (shown ? 'Banner' : ''), dated)];
   if (since) return ['bad', t(shown ? 'away' : 'awayEmpty', { time: moment(since), ...dated })];
   if (current === 'paused') return ['note', t('paused', { time: dated.shown })];
   if (isEnding && person?.expiresAt) return ['warn', t('endingBanner', { time: clock(person.expiresAt) })];
@@ -52,7 +51,7 @@ export function Banner({ action }) {
     [freshness.use(), away.use(), session.use(), ending.use(), mode.use()];
   const said = sentence(known, since, person, isEnding, current);
   return html`<div class="banner-place" role="status" aria-live="polite">${said
-    && html`<p class="banner ${said[0]}">${said[1]} ${['ended', 'refused'].includes(person?.state) && action}</p>`}</div>`;
+    && html`<p class="banner ${said[0]}">${said[1]} ${['ended', 'refused'].includes(person?.state) && !embedded && action}</p>`}</div>`;
 }
 
 const VIEWS = {

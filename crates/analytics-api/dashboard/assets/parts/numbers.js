@@ -1,9 +1,9 @@
 // The numbers of a panel, what they are of, and the keys that choose it.
 
 import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { freshness, now } from '../data.js';
+import { freshness, now, withQuery } from '../data.js';
 import { explanation, local, moment, NUMBERS, written, writtenChange, writtenRange } from '../metrics.js';
-import { config, signal } from '../session.js';
+import { base, config, signal } from '../session.js';
 import { t } from '../text.js';
 import { Choice, choose, Hidden, Lazy, route } from './basics.js';
 
@@ -168,3 +168,10 @@ export function Toolbar({ currencies, panel }) {
 export const help = signal(false);
 
 export const listen = () => addEventListener('keydown', (event) => import('./help.js').then(({ pressed }) => pressed(event)));
+
+/** The numbers of a seller's summary. */
+export const SELLER_NUMBERS = ['revenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'rating'];
+
+/** The address of a seller's summary. */
+export const summaryOf = (vendor, { time, compare, currency }) =>
+  withQuery(`${base}/api/sellers/${encodeURIComponent(vendor)}/summary`, { ...time, compare, currency });

@@ -1,20 +1,14 @@
 // The panel of a seller.
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
-import { useResource, withQuery } from '../data.js';
-import { base, session } from '../session.js';
+import { useResource } from '../data.js';
+import { session } from '../session.js';
 import { t } from '../text.js';
 import { Below, Choice, Empty, Failure, kept, Link, navigate, route, sellerPath } from '../parts/basics.js';
 import { Course } from '../parts/course.js';
-import { asked, Kpi, KpisLoading, Toolbar } from '../parts/numbers.js';
+import { asked, Kpi, KpisLoading, SELLER_NUMBERS, summaryOf, Toolbar } from '../parts/numbers.js';
 
 const BELOW = () => import('./seller-below.js');
-export const NAMES = ['revenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'rating'];
-
-/** The address of a seller's summary. */
-export const summaryOf = (vendor, { time, compare, currency }) =>
-  withQuery(`${base}/api/sellers/${encodeURIComponent(vendor)}/summary`, { ...time, compare, currency });
-
 function Head({ vendor, panel, plain }) {
   const { query } = route.use();
   const { role, vendors = [] } = session.use();
@@ -33,7 +27,7 @@ export default function Seller({ vendor, plain = false }) {
   const { time, compare, currency } = question;
   const resource = useResource(summaryOf(vendor, question));
   const panel = resource.data && { ...resource.data, compare };
-  const metric = NAMES.includes(query.get('metric')) ? query.get('metric') : 'revenue';
+  const metric = SELLER_NUMBERS.includes(query.get('metric')) ? query.get('metric') : 'revenue';
   const subject = { kind: 'seller', id: vendor, currency };
   const range = panel?.from && { from: panel.from, to: panel.to };
   const head = html`<${Head} vendor=${vendor} panel=${panel} plain=${plain} />`;
@@ -43,9 +37,9 @@ export default function Seller({ vendor, plain = false }) {
   return html`${head}
     <${Toolbar} currencies=${panel && Object.keys(panel.revenueByCurrency)} panel=${panel} />
     ${panel?.asOf === 0 ? html`<${Empty} title=${t('nothingYet')}>${t('nothingYetMore')}<//>`
-      : panel ? html`<ul class="kpis">${NAMES.map((name) => html`<${Kpi} key=${name} name=${name} number=${panel.metrics[name]}
+      : panel ? html`<ul class="kpis">${SELLER_NUMBERS.map((name) => html`<${Kpi} key=${name} name=${name} number=${panel.metrics[name]}
           panel=${panel} subject=${shown} chosen=${name === metric} extra=${name === 'revenue' && t('gross')} />`)}</ul>`
-      : html`<${KpisLoading} count=${NAMES.length} />`}
+      : html`<${KpisLoading} count=${SELLER_NUMBERS.length} />`}
     <${Course} name=${metric} subject=${subject} panel=${panel} />
     <${Below} from=${BELOW} props=${{ vendor, time, currency, range, panel, subject, shown, plain }} />`;
 }

@@ -10,7 +10,7 @@ import { Dialog } from './dialog.js';
 import { explained } from './numbers.js';
 
 /** How many events are read without being asked for. */
-const AT_ONCE = 5000;
+const AT_ONCE = 10_000;
 const FIRST_PAGE = 100;
 const PAGE = 1000;
 

@@ -143,11 +143,11 @@ export default function DeadLetters() {
   const parameters = { state: of('state'), reason: of('reason'), topic: of('topic'), from: moment(of('from')), to: moment(of('to'), 1) };
   const limit = Math.min(PAGE * (Number(query.get('pages')) || 1), MOST);
   const resource = useResource(withQuery('api/dead-letters', { ...parameters, limit }));
-  const toggle = (id) => {
-    const next = new Set(ids);
+  const toggle = (id) => setIds((known) => {
+    const next = new Set(known);
     if (!next.delete(id)) next.add(id);
-    setIds(next);
-  };
+    return next;
+  });
   const fields = [
     { name: 'state', label: t('state'), type: STATES.map((state) => [state, t(`state.${state}`)]) },
     { name: 'reason', label: t('reason'), type: REASONS.map((reason) => [reason, reason]) },

@@ -51,7 +51,7 @@ const fn divided(numerator: i64, denominator: i64, scale: i64) -> i64 {
 
 #[test]
 fn the_events_behind_a_number_sum_to_it_over_all_pages() {
-    let marketplace = Marketplace::open();
+    let marketplace = Marketplace::recorded();
     let browser = Browser::start();
     browser.open(&marketplace.admin("/?period=all"));
     browser.until(SHOWN);

@@ -1,4 +1,4 @@
-//! The service of one test with something to show: the recorded stream, counted.
+//! The service of one test with something to show: the recorded stream or its beginning, counted.
 
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::process::Process;
@@ -17,18 +17,27 @@ pub(crate) struct Marketplace {
 }
 
 impl Marketplace {
-    /// Starts the service and counts the recorded stream.
+    /// Starts the service and counts the first part of the recorded stream, some hundred events.
     pub(crate) fn open() -> Self {
         Self::with(&[])
     }
 
     /// The same with these settings.
     pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
+        Self::counting(1, settings)
+    }
+
+    /// Starts the service and counts the whole recorded stream.
+    pub(crate) fn recorded() -> Self {
+        Self::counting(2, &[])
+    }
+
+    fn counting(parts: u8, settings: &[(&str, &str)]) -> Self {
         let mut service = Service::new(2);
         service.set("EMBED_SIGNING_KEY", EMBED_KEY);
         settings.iter().for_each(|(name, value)| service.set(name, value));
         let ingest = service.ingest();
-        [1, 2].iter().for_each(|part| service.send(&recorded::part(*part)));
+        (1..=parts).for_each(|part| service.send(&recorded::part(part)));
         let api = service.api();
         service.wait_all_consumed();
         Self { service, ingest, api }

@@ -1,6 +1,7 @@
 //! What is true of every page: no errors, nothing against its policy, accessible in light, in dark
 //! and on a phone.
 
+use analytics_testkit::broker::Message;
 use serde_json::{Value, json};
 use shared_auth::EmbedKey;
 
@@ -44,6 +45,8 @@ fn check(browser: &Browser, what: &str, axe: &str) {
 fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone() {
     let axe = axe();
     let marketplace = Marketplace::with(&[("API_MODE", "read-write")]);
+    marketplace.service.send(&["{", "[]"].map(|broken| Message::json("rating.updated", broken)));
+    marketplace.service.wait_all_consumed();
     marketplace.service.done(&["verify", "--full"]);
     let (token, _) = EmbedKey::new(EMBED_KEY.as_bytes(), "analytics").unwrap().mint("v-1", 900);
     let site = format!("http://{}", marketplace.api.address);

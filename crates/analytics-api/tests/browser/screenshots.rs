@@ -26,7 +26,8 @@ fn the_panels_of_the_sample_marketplace_are_pictured() {
     let folder = std::env::var("SCREENSHOTS").expect("SCREENSHOTS is the folder for the pictures");
     let service = Service::new(4);
     broker::create_topics(&service.broker, &broker::optional_topics(&service.prefix), 1);
-    service.send(&names::events(Marketplace::SMALL, Utc::now()).collect::<Vec<_>>());
+    let named: Vec<Message> = names::events(Marketplace::SMALL, Utc::now()).collect();
+    service.send(&named);
     let business = Business::parse("USD", "UTC").unwrap();
     let mut demo = Demo::new(SEED, business.base_currency);
     let times = Rhythm::new(SEED, business.calendar, last_days(business.calendar, DAYS, Utc::now()), EVENTS_PER_DAY);
@@ -34,7 +35,7 @@ fn the_panels_of_the_sample_marketplace_are_pictured() {
     service.send(&history);
     let _ingest = service.ingest();
     let api = service.api();
-    service.wait_all_consumed();
+    service.wait_consumed(i64::try_from(named.len() + history.len()).unwrap());
     service.done(&["verify", "--full"]);
     let browser = Browser::start();
     for (name, token, path) in

@@ -131,6 +131,24 @@ install_openapi_tools() {
     fi
 }
 
+# Chromium and its driver, and a web server in front of the API, for the tests of the dashboard; and axe,
+# which finds what is hard to use for people with disabilities.
+install_browser() {
+    local tools=$ROOT/.local/browser lists=$ROOT/crates/analytics-api/tests/browser missing=()
+    for package in chromium chromium-driver nginx-light; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then install_debian "${missing[@]}"; fi
+    if ! cmp -s "$lists/package-lock.json" "$tools/complete"; then
+        command -v npm >/dev/null || install_debian nodejs npm
+        rm -rf "$tools"
+        mkdir -p "$tools"
+        cp "$lists"/package.json "$lists"/package-lock.json "$tools"
+        step "installing axe" npm --prefix "$tools" ci --silent --no-audit --no-fund
+        cp "$lists/package-lock.json" "$tools/complete"
+    fi
+}
+
 # libfaketime, which gives a single process a wrong clock.
 install_faketime() {
     dpkg-query -W -f '${Status}' libfaketime 2>/dev/null | grep -q 'ok installed' || install_debian libfaketime

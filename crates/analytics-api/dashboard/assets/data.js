@@ -290,7 +290,9 @@ function begin() {
   running = new AbortController();
   mode.set('polling');
   askFreshness();
-  run(running);
+  // A browser has six connections to a server, and a stream takes one: pages that nobody sees leave them
+  // to the others.
+  if (!document.hidden) run(running);
 }
 
 export function pause() {
@@ -312,6 +314,8 @@ export function listenToNews() {
   session.subscribe(follow);
   follow();
   document.addEventListener('visibilitychange', () => {
+    if (document.hidden) running?.abort();
+    else follow();
     if (!document.hidden && missed) refreshSoon();
   });
 }

@@ -1,0 +1,110 @@
+//! Signing in, and what a person then sees: the numbers of the API, and of nobody else's shop.
+
+use analytics_testkit::client::{Client, token};
+use analytics_testkit::recorded;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::browser::Browser;
+use crate::live::value;
+use crate::marketplace::{Marketplace, SHOWN};
+
+/// The page below the fold is loaded when it comes near; it is complete when nothing is loading.
+pub(crate) const COMPLETE: &str =
+    "(scrollTo(0, document.body.scrollHeight), !document.querySelector('.below, .loading, [aria-busy]'))";
+
+/// All numbers of the page.
+const NUMBERS: &str = "return [...document.querySelectorAll('[data-metric]')].map((number) => ({ ...number.dataset }))";
+
+/// Asserts that every number of the page is the API's, for a person with this token. `summary` is
+/// the answer that the page is drawn from; it has the quotients that are no metrics. Returns how
+/// many numbers there are.
+fn compare(browser: &Browser, client: &Client, summary: &Value) -> usize {
+    let numbers = browser.run(NUMBERS);
+    let numbers = numbers.as_array().unwrap();
+    for number in numbers {
+        let of = |name: &str| number[name].as_str().unwrap_or_else(|| panic!("{name}: {number}"));
+        let shown: Value = serde_json::from_str(of("value")).unwrap();
+        let name = of("metric").split(':').next().unwrap();
+        if ["averageOrder", "conversion"].contains(&name) {
+            if of("from") == summary["from"] && of("to") == summary["to"] {
+                assert_eq!(shown, summary["metrics"][name]["value"], "{number}");
+            }
+            continue;
+        }
+        let metric = utf8_percent_encode(of("metric"), NON_ALPHANUMERIC);
+        let (status, series) = client.get(&format!("/api/metrics/{metric}/series?from={}&to={}", of("from"), of("to")));
+        assert_eq!(status, 200, "{number}: {series}");
+        assert_eq!(shown, series["total"], "{number}: {series}");
+    }
+    numbers.len()
+}
+
+fn storage(browser: &Browser) -> (String, Value) {
+    let kept = browser.run("return [JSON.stringify({ ...sessionStorage }), { ...localStorage }, document.cookie]");
+    assert_eq!((&kept[1], &kept[2]), (&serde_json::json!({}), &serde_json::json!("")));
+    (kept[0].as_str().unwrap().to_owned(), browser.run("return location.href"))
+}
+
+#[test]
+fn an_admin_signs_in_by_a_link_and_sees_the_numbers_of_the_api() {
+    let marketplace = Marketplace::recorded();
+    let browser = Browser::start();
+    browser.open(&marketplace.admin("/?period=all"));
+    browser.until(SHOWN);
+    let (kept, address) = storage(&browser);
+    assert_eq!(address, format!("http://{}/?period=all", marketplace.api.address), "the token left the address");
+    assert!(kept.contains("analytics-token"), "{kept}");
+    browser.until(COMPLETE);
+    let overview = marketplace.get("/api/overview?period=all");
+    let compared = compare(&browser, &Client::admin(&marketplace.api.address), &overview);
+    assert!(compared > 20, "{compared}");
+    let recorded = recorded::expected();
+    for metric in ["total_revenue", "total_orders", "total_units", "total_views", "total_signups"] {
+        assert_eq!(browser.run(&format!("return {}", value(metric))), recorded["metrics"][metric], "{metric}");
+    }
+    // The session lasts as long as the tab.
+    browser.run("location.reload()");
+    browser.until(SHOWN);
+    browser.click(".status button:last-child");
+    browser.until("document.querySelector('.sign-in') !== null");
+    assert_eq!(storage(&browser).0, "{}", "signing out forgets the token");
+}
+
+#[test]
+fn a_seller_sees_its_own_panel_and_no_number_of_another_one() {
+    let marketplace = Marketplace::open();
+    let browser = Browser::start();
+    browser.open(&marketplace.seller("/?period=all", "v-1"));
+    browser.until(SHOWN);
+    browser.until(COMPLETE);
+    let client = Client::seller(&marketplace.api.address, "v-1");
+    let (_, summary) = client.get("/api/sellers/v-1/summary?period=all");
+    assert!(compare_own(&browser, &client, &summary) > 20);
+    for path in ["/sellers/v-2?period=all", "/embed/seller?period=all#token=", "/sellers/v-2#token="] {
+        // The second and the third come with a token, of the same seller.
+        let path =
+            if path.ends_with('=') { format!("{path}{}", token("seller", Some("v-1"))) } else { path.to_owned() };
+        browser.open(&format!("http://{}{path}", marketplace.api.address));
+        if path.starts_with("/embed") {
+            browser.until(SHOWN);
+            let foreign = "return [...document.querySelectorAll('[data-metric]')].filter((number) => \
+                           /:v-(?!1(:|$))/.test(number.dataset.metric)).length";
+            assert_eq!(browser.run(foreign), 0);
+        } else {
+            browser.until("document.body.innerText.includes('There is no such seller')");
+            assert_eq!(browser.run(NUMBERS), serde_json::json!([]), "{path}");
+        }
+    }
+    for path in ["/events", "/dead-letters", "/proofs"] {
+        browser.open(&format!("http://{}{path}", marketplace.api.address));
+        browser.until("/may not|no such/.test(document.querySelector('main').innerText)");
+        assert_eq!(browser.run(NUMBERS), serde_json::json!([]), "{path}");
+    }
+}
+
+/// The same as [`compare`] for a seller, who may not read the metrics of single products.
+fn compare_own(browser: &Browser, client: &Client, summary: &Value) -> usize {
+    browser.run("document.querySelectorAll('.ranking').forEach((ranking) => ranking.remove())");
+    compare(browser, client, summary)
+}

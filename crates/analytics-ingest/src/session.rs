@@ -212,14 +212,17 @@ impl<'a> Poll<'a> {
         if fatal {
             anyhow::bail!("the Kafka client failed permanently: {text}");
         }
-        let optional = |place: &Option<Place>| {
-            let topic = place.as_ref().map(|place| place.topic.as_str());
-            topic.is_some_and(|topic| self.settings.decoder.topics.is_optional(topic))
+        // An error about a topic that is subscribed to, but absent, names it only in its text.
+        let topics = &self.settings.decoder.topics;
+        let is_about = |topic: &str| match &place {
+            Some(place) => place.topic == topic,
+            None => text.contains(&format!(": {topic}: ")),
         };
+        let of_optional = topics.names().any(|topic| topics.is_optional(topic) && is_about(topic));
         match (code, place) {
             // It is found once it exists, and says nothing about the others.
-            (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed, place)
-                if optional(&place) =>
+            (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed, _)
+                if of_optional =>
             {
                 log::debug!("Kafka: {text}");
             }

@@ -147,10 +147,7 @@ session.subscribe(() => {
   refresh();
 });
 
-/**
- * The answer at an address: `data` (null until there is one), `error`, `loading`, and `at`, the time
- * of the answer. Without an address there is nothing.
- */
+/** The answer at an address: `data` (null until there is one), `error`, `loading`, and its time `at`. */
 export function useResource(address) {
   const [, draw] = useReducer((count) => count + 1, 0);
   useEffect(() => {

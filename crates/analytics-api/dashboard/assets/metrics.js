@@ -48,10 +48,7 @@ export function side(name, subject, range, address) {
   return { name, type, unit, currency: subject.currency ?? config.currency, fold: FOLDS[unit] ?? 'sum', address: address ?? eventsOf(type, range) };
 }
 
-/**
- * How a number of a panel is explained: its `metric` type and its `sides`. `subject` is what it is of
- * (`kind`, `id`, `currency`), `range` has `from`, `to` and `asOf`, and `address` is the API's own link.
- */
+/** How a number is explained. `subject` has `kind`, `id` and `currency`; `address` is the API's own link. */
 export function explanation(name, subject, range, address) {
   const { quotient } = NUMBERS[name];
   const isKept = Boolean(NUMBERS[name][subject.kind]);

@@ -33,6 +33,7 @@ calls = {
     "getEventStats": {"interval": "day"},
     "getArrivalStats": {"interval": "day"},
     "getOrder": ["o-1"],
+    "listProducts": {"prefix": "p"},
 }
 
 # A stream, which the generated client would read to its end.

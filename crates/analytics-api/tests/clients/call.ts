@@ -49,6 +49,7 @@ const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; respo
   "/api/overview": () => client.GET("/api/overview", { params: { query: { period: "7d" } } }),
   "/api/events/stats": () => client.GET("/api/events/stats", { params: { query: { interval: "day" } } }),
   "/api/arrivals/stats": () => client.GET("/api/arrivals/stats", { params: { query: { interval: "day" } } }),
+  "/api/products": () => client.GET("/api/products", { params: { query: { prefix: "p" } } }),
   "/api/orders/{id}": () => client.GET("/api/orders/{id}", { params: { path: { id: "o-1" } } }),
 };
 

@@ -45,6 +45,8 @@ fn paths(service: &Service) -> Vec<String> {
         "/api/overview",
         "/api/events",
         "/api/events/stats",
+        "/api/arrivals/stats",
+        "/api/products",
         "/api/orders/o-1",
         "/api/dead-letters",
         "/api/proofs",
@@ -76,7 +78,7 @@ fn every_answer_says_which_batch_it_includes() {
     // Each route that reads is in the list, and documents the header.
     let document = client.get("/api/openapi.json").1;
     for (route, item) in document["paths"].as_object().unwrap() {
-        if !item["get"].is_object() || route == "/api/live" {
+        if !item["get"].is_object() || ["/api/live", "/api/me"].contains(&route.as_str()) {
             continue;
         }
         let fits = |path: &String| {

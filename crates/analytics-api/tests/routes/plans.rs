@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use analytics_testkit::broker::Message;
+use analytics_testkit::broker::{self, Message};
 use analytics_testkit::client::Client;
 use analytics_testkit::database::{Database, Server};
+use analytics_testkit::names;
 use analytics_testkit::service::Service;
-use analytics_testkit::traffic::Generator;
+use analytics_testkit::traffic::{Generator, Marketplace};
 use chrono::{Duration, Utc};
 use serde_json::Value;
 
@@ -28,6 +29,7 @@ const LARGE: &[&str] = &[
     "dead_letters",
     "batches",
     "product_vendors",
+    "directory",
 ];
 
 /// Routes as in the OpenAPI document, each with requests. `{event}` is the id of an event, `{letter}`
@@ -98,7 +100,30 @@ const REQUESTS: &[(&str, &[&str])] = &[
     ("/api/sellers/{vendor}/summary", &["/api/sellers/{vendor}/summary"]),
     ("/api/sellers/{vendor}/orders/stats", &["/api/sellers/{vendor}/orders/stats?interval=hour&period=7d"]),
     ("/api/overview", &["/api/overview", "/api/overview?period=today&compare=previous_week"]),
-    ("/api/events/stats", &["/api/events/stats?interval=week", "/api/events/stats?type=order.created"]),
+    (
+        "/api/events/stats",
+        &[
+            "/api/events/stats?interval=week",
+            "/api/events/stats?type=order.created",
+            "/api/events/stats?interval=hour&from={day}&to={day}",
+            "/api/events/stats?where=metadata.source%3Dsearch&from={day}&to={day}",
+            "/api/events/stats?by=metadata.source&from={day}&to={day}",
+            "/api/events/stats?period=all",
+        ],
+    ),
+    ("/api/arrivals/stats", &["/api/arrivals/stats", "/api/arrivals/stats?interval=hour&period=today"]),
+    (
+        "/api/products",
+        &[
+            "/api/products",
+            "/api/products?prefix=p-1",
+            "/api/products?prefix=amber",
+            "/api/products?vendorId={vendor}",
+            "/api/products?vendorId={vendor}&prefix=a",
+        ],
+    ),
+    ("/api/live", &["/api/live"]),
+    ("/api/me", &["/api/me"]),
     ("/api/orders/{id}", &["/api/orders/{order}", "/api/orders/none"]),
     (
         "/api/events",
@@ -116,6 +141,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             "/api/events?vendorId=none&type=rating.updated",
             "/api/events?productId={product}&vendorId={vendor}&userId={user}",
             "/api/events?asOf={asOf}",
+            "/api/events?where=metadata.source%3Dsearch&from={day}T00:00:00Z",
             "/api/events?type=rating.updated&format=ndjson",
         ],
     ),
@@ -138,7 +164,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
 ];
 
 /// Routes that are answered from memory.
-const WITHOUT_STATEMENT: &[&str] = &["/api/freshness"];
+const WITHOUT_STATEMENT: &[&str] = &["/api/freshness", "/api/live", "/api/me"];
 
 /// A plan that was logged.
 struct Plan {
@@ -214,11 +240,13 @@ impl Tables {
 /// Creates a service with events of 80 days, whose API has the plan of each statement logged.
 fn service(server: &Server) -> Service {
     let service = Service::on(Database::migrated_on(server), 2);
+    broker::create_topics(&service.broker, &broker::optional_topics(&service.prefix), 2);
     let mut ingest = service.ingest();
     let start = Utc::now() - Duration::days(DAYS);
     let step = Duration::milliseconds(DAYS * 86_400_000 / i64::try_from(EVENTS).unwrap());
     let mut generator = Generator::new(1, start, step);
     service.send(&generator.by_ref().take(EVENTS).collect::<Vec<_>>());
+    service.send(&names::events(Marketplace::SMALL, start).collect::<Vec<_>>());
     let other = r#"{"orderId":"other","userId":"u","currency":"SEK","items":[{"productId":"p","price":1}]}"#;
     service.send(&[Message::json("order.created", other)]);
     service.wait_all_consumed();
@@ -263,12 +291,12 @@ fn no_read_goes_through_a_large_table_from_end_to_end() {
         let is_covered = REQUESTS.iter().any(|(route, _)| route == path);
         assert!(methods.get("get").is_none() || is_covered, "{path} needs a request in this test");
     }
-    let names = names(&service.database);
+    let placeholders = placeholders(&service.database);
     let mut faults = Vec::new();
     for (route, requests) in REQUESTS {
         let mut statements = 0;
         for request in *requests {
-            let path = names.iter().fold((*request).to_owned(), |path, (name, value)| path.replace(name, value));
+            let path = placeholders.iter().fold((*request).to_owned(), |path, (name, value)| path.replace(name, value));
             let before = server.log().len();
             let answer = client.open(&path, &[]);
             assert!(matches!(answer.status().as_u16(), 200 | 404), "{path}: {}", answer.status());
@@ -324,7 +352,7 @@ fn brief(node: &Value, depth: usize) -> String {
 }
 
 /// What the requests name.
-fn names(database: &Database) -> Vec<(&'static str, String)> {
+fn placeholders(database: &Database) -> Vec<(&'static str, String)> {
     let one = |query: &str| database.lines(&format!("{query} LIMIT 1")).remove(0);
     let middle = "event_type = 'order.created' ORDER BY id OFFSET 1000";
     vec![

@@ -58,8 +58,9 @@ fn the_latest_name_is_kept_whatever_the_order_of_arrival() {
     let _ingest = service.ingest();
     let [early, late] = ["2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"];
     let named = |topic: &str, payload: Value| {
+        let before = service.consumed();
         service.send(&[Message::json(topic, payload)]);
-        service.wait_consumed(service.consumed() + 1);
+        service.wait_consumed(before + 1);
     };
     named("product.updated", product("p-1", "New", late));
     named("product.created", product("p-1", "Old", early));

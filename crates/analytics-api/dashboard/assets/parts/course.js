@@ -1,5 +1,5 @@
-// A number over time: as a chart, drawn by uPlot, or as a table with the events of each bucket. Full
-// buckets are joined by a line; buckets that are not over, or not all counted, are hollow points apart.
+// A number over time, drawn by uPlot. Full buckets are joined by a line; buckets that are not over, or not
+// all counted, are hollow points apart.
 
 import { html, useEffect, useRef, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { freshness, now, useResource } from '../data.js';
@@ -45,7 +45,8 @@ function columns({ points, before }) {
     places,
     of((point) => (point?.shown && !point.apart ? point.value : null)),
     of((point) => (point?.shown && point.apart ? point.value : null)),
-    places.map((index) => before[index]?.value ?? null),
+    // What a bucket that is not over is compared with is cut at the same time.
+    ...[false, true].map((cut) => places.map((index) => (Boolean(points[index]?.apart) === cut ? before[index]?.value : null) ?? null)),
   ];
 }
 
@@ -71,6 +72,7 @@ function options(props, place, width, height, onCursor) {
   const [accent, ink, line, ground] = ['accent', 'muted', 'line', 'card'].map((name) => colour(name, place));
   const font = `12px ${getComputedStyle(place).fontFamily}`;
   const [, full, , before] = columns(props);
+  const apart = (stroke) => ({ stroke, width: 2, paths: () => null, points: { show: true, size: 9, width: 2, fill: ground } });
   const alone = (values) => values.map((_, index) => index).filter(isAlone(values));
   const most = props.unit === 'stars_x100' ? 500 : undefined;
   return {
@@ -87,8 +89,9 @@ function options(props, place, width, height, onCursor) {
     series: [
       {},
       { stroke: accent, width: 2, fill: `color-mix(in srgb, ${accent} 9%, transparent)`, points: { show: true, size: 6, fill: accent, filter: () => alone(full) } },
-      { stroke: accent, width: 2, paths: () => null, points: { show: true, size: 9, width: 2, fill: ground } },
+      apart(accent),
       { stroke: ink, width: 1.5, dash: [4, 4], points: { show: true, size: 4, fill: ink, filter: () => alone(before) } },
+      apart(ink),
     ],
     hooks: { setCursor: [(u) => onCursor(u.cursor.idx ?? null)] },
   };
@@ -100,10 +103,7 @@ function moved(key, index, last) {
   return next === undefined ? undefined : Math.min(Math.max(next, 0), last);
 }
 
-/**
- * The chart. `points` and `before` are buckets, `labels` the texts of the axis, `describe` says a point
- * in words, `open` shows its events, and `exporter.current` becomes the function that saves it.
- */
+/** The chart. `describe` says a point in words, `open` shows its events, `exporter` gets what saves it. */
 export function Plot(props) {
   const { points, before, label, describe, open, exporter, title, subtitle, name } = props;
   const place = useRef();
@@ -277,7 +277,7 @@ function Drawn({ series, name, subject, asTable, label, exporter }) {
     ${isZero && html`<${Nothing} />`}<${Legend} label=${label} />`;
 }
 
-/** The card of a number over time. `panel` gives the range of `period=all`, once it is known. */
+/** The card of a number over time. `panel` gives the range of `period=all`. */
 export function Course({ name, subject, panel }) {
   const { query } = route.use();
   const exporter = useRef(null);

@@ -9,10 +9,7 @@ import { Choice, choose, Hidden, Lazy, route } from './basics.js';
 
 export const explained = signal(null);
 
-/**
- * A number as a button. `raw` is the API's value, `explanation` its metric and sides (see
- * `metrics.js`), `range` its `from`, `to` and `asOf`, and `note` a sentence about it.
- */
+/** A number as a button. `explanation` has its metric and sides, `range` its `from`, `to` and `asOf`. */
 export function Num({ label, raw, unit, currency, explanation, range, note, kind = '' }) {
   const { metric, sides } = explanation;
   const { from, to, asOf } = range;
@@ -91,7 +88,7 @@ function comparison(number, currency, panel) {
   });
 }
 
-/** One number of a panel. `chosen` is the one that the chart shows; without `onChoose` there is none. */
+/** One number of a panel. `chosen` is the one that the chart shows. */
 export function Kpi({ name, number, panel, subject, chosen, label = t(name), extra, selectable = true }) {
   const range = { from: panel.from, to: panel.to, asOf: panel.asOf };
   const choice = () => choose({ metric: name }, { replace: true });
@@ -140,7 +137,7 @@ export function asked(query) {
 
 export const choosePeriod = (period) => choose({ period, from: undefined, to: undefined, interval: undefined });
 
-/** Time, comparison and currency of a panel; `currencies` are those that there is revenue in. */
+/** Time, comparison and currency of a panel. */
 export function Toolbar({ currencies, panel }) {
   const { query } = route.use();
   const [custom, setCustom] = useState(false);

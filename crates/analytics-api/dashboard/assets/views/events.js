@@ -41,10 +41,17 @@ function One({ id }) {
 function Order({ id }) {
   const { data, error } = useResource(`api/orders/${encodeURIComponent(id)}`);
   const close = html`<button type="button" class="quiet" onClick=${() => choose({ order: undefined })}>${t('close')}</button>`;
+  const named = (id, name) => name ? `${name} (${id})` : id ?? '–';
+  const line = (line, at) => html`<tr key=${at}><th scope="row">${line.quantity} × ${named(line.productId, line.productName)}</th>
+    <td>${named(line.vendorId, line.vendorName)}</td><td>${t(`attribution.${line.attribution}`)}</td></tr>`;
   const metric = ([type, delta]) => html`<tr key=${type}><th scope="row" class="id">${type}</th><td class="right">${typeof delta === 'number' ? count(delta) : JSON.stringify(delta)}</td></tr>`;
+  const letter = (letter) => html`<li key=${letter.id}><${Link} to="/dead-letters" query=${{ letter: letter.id }}>${letter.reason}<//>: ${letter.detail}</li>`;
   return html`<${Card} title=${`${t('order')} ${id}`} tools=${close}>${error ? html`<${Failure} error=${error} />` : data && html`
-    <p>${t('orderFound', { id })}: <button type="button" class="link" onClick=${() => choose({ event: data.eventId })}>${writtenMoment(data.createdAt)}</button></p>
-    <h3>${t('orderMetrics')}</h3><table><tbody>${Object.entries(data.metrics).map(metric)}</tbody></table>`}<//>`;
+    <p>${t(`order.${data.state}`)}${data.eventId && html` <button type="button" class="link" onClick=${() => choose({ event: data.eventId })}>${writtenMoment(data.createdAt)}</button>`}</p>
+    ${data.repeats > 0 && html`<p>${t('orderRepeats', { n: data.repeats })}</p>`}
+    ${data.deadLetters.length > 0 && html`<ul>${data.deadLetters.map(letter)}</ul>`}
+    ${data.eventId && html`<h3>${t('orderLines')}</h3><table><tbody>${data.lines.map(line)}</tbody></table>
+    <h3>${t('orderMetrics')}</h3><table><tbody>${Object.entries(data.metrics).map(metric)}</tbody></table>`}`}<//>`;
 }
 
 function FindOrder() {

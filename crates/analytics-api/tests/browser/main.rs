@@ -1,5 +1,7 @@
 //! Tests of the dashboard in Chromium, with the real service behind it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod browser;
 mod embedding;
 mod every_page;

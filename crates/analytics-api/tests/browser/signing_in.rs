@@ -3,7 +3,7 @@
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::recorded;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::live::value;
@@ -42,7 +42,7 @@ fn compare(browser: &Browser, client: &Client, summary: &Value) -> usize {
 
 fn storage(browser: &Browser) -> (String, Value) {
     let kept = browser.run("return [JSON.stringify({ ...sessionStorage }), { ...localStorage }, document.cookie]");
-    assert_eq!((&kept[1], &kept[2]), (&serde_json::json!({}), &serde_json::json!("")));
+    assert_eq!((&kept[1], &kept[2]), (&json!({}), &json!("")));
     (kept[0].as_str().unwrap().to_owned(), browser.run("return location.href"))
 }
 
@@ -81,25 +81,17 @@ fn a_seller_sees_its_own_panel_and_no_number_of_another_one() {
     let client = Client::seller(&marketplace.api.address, "v-1");
     let (_, summary) = client.get("/api/sellers/v-1/summary?period=all");
     assert!(compare_own(&browser, &client, &summary) > 20);
-    for path in ["/sellers/v-2?period=all", "/embed/seller?period=all#token=", "/sellers/v-2#token="] {
-        // The second and the third come with a token, of the same seller.
-        let path =
-            if path.ends_with('=') { format!("{path}{}", token("seller", Some("v-1"))) } else { path.to_owned() };
+    // With the session of the tab, and with the token in the link.
+    let with_token = format!("/sellers/v-2#token={}", token("seller", Some("v-1")));
+    for path in ["/sellers/v-2?period=all", &with_token] {
         browser.open(&format!("http://{}{path}", marketplace.api.address));
-        if path.starts_with("/embed") {
-            browser.until(SHOWN);
-            let foreign = "return [...document.querySelectorAll('[data-metric]')].filter((number) => \
-                           /:v-(?!1(:|$))/.test(number.dataset.metric)).length";
-            assert_eq!(browser.run(foreign), 0);
-        } else {
-            browser.until("document.body.innerText.includes('There is no such seller')");
-            assert_eq!(browser.run(NUMBERS), serde_json::json!([]), "{path}");
-        }
+        browser.until("document.body.innerText.includes('There is no such seller')");
+        assert_eq!(browser.run(NUMBERS), json!([]), "{path}");
     }
     for path in ["/events", "/dead-letters", "/proofs"] {
         browser.open(&format!("http://{}{path}", marketplace.api.address));
         browser.until("/may not|no such/.test(document.querySelector('main').innerText)");
-        assert_eq!(browser.run(NUMBERS), serde_json::json!([]), "{path}");
+        assert_eq!(browser.run(NUMBERS), json!([]), "{path}");
     }
 }
 

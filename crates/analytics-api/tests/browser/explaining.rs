@@ -84,7 +84,7 @@ fn the_events_sum_to_the_number_shown_although_more_were_counted_since() {
     browser.open(&marketplace.admin("/?period=all"));
     browser.until(SHOWN);
     browser.click("button[aria-pressed=false].quiet");
-    browser.until("document.body.innerText.includes('Paused.')");
+    browser.until("document.querySelector('.banner.note') !== null");
     let before = shown(&browser, "total_views");
     let views: Vec<_> = std::iter::repeat_with(view).take(150).collect();
     marketplace.service.send(&views);

@@ -246,10 +246,11 @@ fn service(server: &Server) -> Service {
     let step = Duration::milliseconds(DAYS * 86_400_000 / i64::try_from(EVENTS).unwrap());
     let mut generator = Generator::new(1, start, step);
     service.send(&generator.by_ref().take(EVENTS).collect::<Vec<_>>());
-    service.send(&names::events(Marketplace::SMALL, start).collect::<Vec<_>>());
+    let named: Vec<Message> = names::events(Marketplace::SMALL, start).collect();
+    service.send(&named);
     let other = r#"{"orderId":"other","userId":"u","currency":"SEK","items":[{"productId":"p","price":1}]}"#;
     service.send(&[Message::json("order.created", other)]);
-    service.wait_all_consumed();
+    service.wait_consumed(i64::try_from(EVENTS + named.len() + 1).unwrap());
     assert!(ingest.stop().success());
     service.database.execute(
         "INSERT INTO dead_letters (id, topic, partition, \"offset\", headers, reason, detail, state) \

@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(products.len(), 100_000);
         let sellers: BTreeSet<String> = (1..=5_000).map(seller).collect();
         assert_eq!(sellers.len(), 5_000);
-        assert_eq!((product(1).as_str(), seller(1).as_str()), ("Striped Willow Vase", "River Home"));
+        assert_eq!((product(1).as_str(), seller(1).as_str()), ("Striped Steel Shelf", "Orchard Home"));
         assert_eq!(events(Marketplace::SMALL, DateTime::UNIX_EPOCH).count(), 5_200);
     }
 }

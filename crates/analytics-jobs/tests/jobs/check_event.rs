@@ -168,7 +168,7 @@ fn a_report_in_json_has_everything() {
     let id = counted[0]["event"]["id"].as_str().unwrap();
     let metric = |name: &str, unit: &str, delta: i64, currency: Option<&str>| json!({ "type": name, "unit": unit, "delta": delta, "currency": currency });
     let expected = json!({
-        "record": 1, "line": 1, "result": "counted", "reason": null, "detail": null, "sameAs": null, "rating": null,
+        "record": 1, "line": 1, "result": "counted", "reason": null, "detail": null, "sameAs": null, "rating": null, "naming": null,
         "event": {
             "id": id, "type": "order.created", "time": "2026-11-20T10:15:00Z", "userId": "u-7",
             "identities": ["natural"],

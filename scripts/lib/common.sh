@@ -135,9 +135,10 @@ install_openapi_tools() {
 # which finds what is hard to use for people with disabilities.
 install_browser() {
     local tools=$ROOT/.local/browser lists=$ROOT/crates/analytics-api/tests/browser missing=()
-    for package in chromium chromium-driver nginx-light; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-    done
+    command -v chromium >/dev/null || missing+=(chromium)
+    command -v chromedriver >/dev/null || missing+=(chromium-driver)
+    # A user's PATH may be without /usr/sbin.
+    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
     if [ ${#missing[@]} -gt 0 ]; then install_debian "${missing[@]}"; fi
     if ! cmp -s "$lists/package-lock.json" "$tools/complete"; then
         command -v npm >/dev/null || install_debian nodejs npm

@@ -46,7 +46,7 @@ const TEXT = {
   year: 'Year',
   timezone: 'All times are in {timezone}.',
   until: 'Until {until}: {current}, compared with {previous} in the same part of the previous period.',
-  'than.previous': 'vs previous period',
+  'than.previous': 'vs previous',
   'than.previous_week': 'vs last week',
   'than.previous_year': 'vs last year',
   noBase: 'no earlier value',

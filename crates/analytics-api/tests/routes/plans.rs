@@ -166,6 +166,9 @@ const REQUESTS: &[(&str, &[&str])] = &[
 /// Routes that are answered from memory.
 const WITHOUT_STATEMENT: &[&str] = &["/api/freshness", "/api/live", "/api/me"];
 
+/// The statement that reads the number of the last batch, for every answer.
+const WATERMARK: &str = "SELECT number, now() AS time FROM watermark";
+
 /// A plan that was logged.
 struct Plan {
     query: String,
@@ -258,6 +261,11 @@ fn service(server: &Server) -> Service {
              CASE WHEN n % 40 = 0 THEN 'invalid_amount' ELSE 'not_json' END, 'd', \
              CASE WHEN n % 20 = 0 THEN 'open' ELSE 'discarded' END \
          FROM generate_series(1, 20000) AS n; \
+         INSERT INTO directory (kind, id, name, folded, named_at, event_id) \
+         SELECT 'product', 'x-' || n, 'X ' || n, 'x ' || n, now(), gen_random_uuid() \
+         FROM generate_series(1, 100000) AS n; \
+         INSERT INTO product_vendors (product_id, vendor_id, named_at, event_id) \
+         SELECT 'x-' || n, 'x-' || n % 5000, now(), gen_random_uuid() FROM generate_series(1, 100000) AS n; \
          INSERT INTO batches (id, number, kind, counted_at) \
          SELECT -n, -n, 'ingest', now() - interval '1 year' FROM generate_series(1, 20000) AS n",
     );
@@ -306,7 +314,7 @@ fn no_read_goes_through_a_large_table_from_end_to_end() {
                 answer.into_body().into_with_config().limit(1 << 30).read_to_vec().unwrap();
             }
             let found = plans(&server.log()[before..], "analytics-api");
-            statements += found.iter().filter(|plan| !plan.query.contains("watermark")).count();
+            statements += found.iter().filter(|plan| plan.query != WATERMARK).count();
             for plan in &found {
                 let wrong = tables.faults(plan);
                 if !wrong.is_empty() {

@@ -27,12 +27,10 @@ const DAYS: i64 = 3;
 const BEHIND: i64 = 30;
 const AHEAD: i64 = 16;
 
-/// A partition is quiet this long after its last day. Later events of its days are still stored in
-/// it.
+/// A partition is quiet this long after its last day. Later events are still stored in it.
 const QUIET_AFTER: Duration = Duration::days(1);
 
-/// How long one attempt to attach a partition waits for its lock. Sessions that need the table
-/// meanwhile wait behind it.
+/// How long one attempt to attach a partition waits for its lock. Other sessions wait behind it.
 const ATTACH_TIMEOUT: &str = "1s";
 /// Number of attempts, and the pause between two of them.
 const ATTEMPTS: u32 = 20;
@@ -80,8 +78,7 @@ struct Range {
 pub struct Ensured {
     /// Partitions that were created.
     pub made: usize,
-    /// Partitions that are left to the next run, because the default partition was in use all the
-    /// time.
+    /// Partitions left to the next run, because the default partition was in use all the time.
     pub postponed: usize,
 }
 
@@ -205,8 +202,7 @@ fn name(table: &Partitioned, range: Range) -> String {
     format!("{}_{}", table.name, day.format("%Y_%m_%d"))
 }
 
-/// Returns the lowest id that an event of this day (UTC, counted from 1970) or a later one can
-/// have.
+/// Returns the lowest id that an event of this day (UTC, counted from 1970) or later can have.
 fn lowest_id(day: i64) -> Uuid {
     EventId::lowest_at(DateTime::UNIX_EPOCH.checked_add_signed(Duration::days(day)).unwrap_or_default().into()).0
 }

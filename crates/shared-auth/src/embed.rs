@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::claims::{Principal, Role};
+use crate::clock::{LEEWAY, now};
 use crate::keys::{InvalidKey, Key};
 use crate::rejected::Rejected;
-use crate::verifier::{LEEWAY, now};
 
 /// The end of the media type of these tokens, after the name of the service.
 const TYPE: &str = "-embed+jwt";

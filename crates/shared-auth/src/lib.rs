@@ -9,6 +9,7 @@
 
 mod cache;
 mod claims;
+mod clock;
 mod embed;
 #[cfg(feature = "actix")]
 mod extractor;

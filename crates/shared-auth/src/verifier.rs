@@ -1,19 +1,16 @@
 //! Verifies tokens, and creates them for development and tests.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, Validation};
 
 use crate::cache::Cache;
 use crate::claims::{Claims, Principal};
+use crate::clock::{LEEWAY, now};
 use crate::embed::{EmbedKey, is_embed};
 use crate::jwks::Jwks;
 use crate::keys::{InvalidKey, Key};
 use crate::rejected::{LONGEST_TOKEN, Rejected};
-
-/// How far clocks may differ, in seconds, when `exp` and `nbf` are checked.
-pub(crate) const LEEWAY: u64 = 30;
 
 /// Builds a [`Verifier`] from at least one key, and the issuer and audience that are required.
 #[derive(Default)]
@@ -200,10 +197,6 @@ impl Inner {
         validation.set_required_spec_claims(&required);
         validation
     }
-}
-
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Creates an HS256 token, for development and tests.

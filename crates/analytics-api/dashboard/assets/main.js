@@ -5,7 +5,7 @@ import { html, render, useEffect, useErrorBoundary, useRef, useState } from './v
 import { away, freshness, listenToNews, mode, oldestShown, pause, updatedAt } from './data.js';
 import { clock, moment } from './metrics.js';
 import { Empty, Lazy, Link, Loading, route } from './parts/basics.js';
-import { explained, help, listen } from './parts/numbers.js';
+import { explained, help } from './parts/numbers.js';
 import { applyAppearance, config, embedded, end, ending, session, start } from './session.js';
 import { t } from './text.js';
 
@@ -161,8 +161,11 @@ export function Shell() {
   </div>`;
 }
 
-start();
+start({
+  listenToParent: () => import('./embed.js').then(({ default: listen }) => listen()),
+  askGateway: () => import('./gateway.js').then(({ default: ask }) => ask()),
+});
 applyAppearance();
 listenToNews();
-listen();
+addEventListener('keydown', (event) => HELP().then(({ pressed }) => pressed(event)));
 render(html`<${Shell} />`, document.getElementById('app'));

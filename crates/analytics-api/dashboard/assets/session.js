@@ -173,16 +173,17 @@ export function signIn(text) {
   return true;
 }
 
-export function start() {
+/** Signs in with what the address or this tab has, or else as the page around this one or a gateway says. */
+export function start({ listenToParent, askGateway }) {
   const given = fromFragment();
-  if (embedded && parent !== window) import('./embed.js').then(({ default: listen }) => listen());
+  if (embedded && parent !== window) listenToParent();
   addEventListener('hashchange', () => {
     const later = fromFragment();
     if (later) signIn(later);
   });
   if (given && signIn(given)) return;
   if (config.auth === 'gateway' && !embedded) {
-    import('./gateway.js').then(({ default: ask }) => ask());
+    askGateway();
     return;
   }
   const earlier = stored();

@@ -164,8 +164,6 @@ export function Toolbar({ currencies, panel }) {
 
 export const help = signal(false);
 
-export const listen = () => addEventListener('keydown', (event) => import('./help.js').then(({ pressed }) => pressed(event)));
-
 /** The numbers of a seller's summary. */
 export const SELLER_NUMBERS = ['revenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'rating'];
 

@@ -45,7 +45,7 @@ fn an_absent_topic_of_names_is_idle_and_is_found_within_30_s_of_its_creation() {
     });
     assert!(created.elapsed() < Duration::from_secs(30), "{:?}", created.elapsed());
     assert!(ingest.is_ready());
-    assert!((ingest.metric("sessions_total") - 1.0).abs() < f64::EPSILON, "it stayed in the group");
+    assert!((ingest.metric("analytics_ingest_sessions_total") - 1.0).abs() < f64::EPSILON, "it stayed in the group");
 
     service.send_traffic(&mut tally, 2, 500);
     service.wait_consumed(1_001);

@@ -16,6 +16,10 @@ pub(crate) fn business() -> Business {
     Business::parse("USD", "UTC").unwrap()
 }
 
+pub(crate) fn decoder(topics: Topics) -> Decoder {
+    Decoder { topics, business: business(), redaction: Redaction::default(), max_record_bytes: 1 << 20 }
+}
+
 /// Builds a batch of records, each at the given offset of its topic's partition 0. The stored
 /// offset of every partition is expected at its first record.
 pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
@@ -28,12 +32,7 @@ pub(crate) fn batch(records: &[(&str, i64, &str)]) -> Batch {
 
 /// Builds a batch of records, each with its own place.
 pub(crate) fn of_records(records: impl Iterator<Item = Record>) -> Batch {
-    let decoder = Decoder {
-        topics: Topics::default(),
-        business: business(),
-        redaction: Redaction::default(),
-        max_record_bytes: 1 << 20,
-    };
+    let decoder = decoder(Topics::default());
     let mut spans = BTreeMap::new();
     let items = records
         .map(|record| {

@@ -13,6 +13,7 @@ mod hostile_values;
 mod limits;
 mod lists;
 mod metadata;
+mod names;
 mod orders;
 mod partitions;
 mod rollups;

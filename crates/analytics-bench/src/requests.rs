@@ -201,7 +201,7 @@ impl Chance {
 
     /// Returns a range of 30 days that ends on a random day.
     fn month(&mut self) -> String {
-        let back = i64::try_from(self.random.below(u64::try_from(self.days - 30).unwrap_or(1))).unwrap_or(0);
+        let back = i64::try_from(self.random.below(u64::try_from(self.days - 29).unwrap_or(1))).unwrap_or(0);
         let to = self.newest.date_naive() - Duration::days(back);
         format!("from={}&to={to}", to - Duration::days(29))
     }

@@ -121,7 +121,7 @@ fn main() -> ExitCode {
             let plan = ingest::Plan { marketplace, events: 200_000, rounds, onto: None, idle: Duration::ZERO };
             let ingest = ingest::run(&plan, tell);
             let (events, days, metrics, idle) = (100_000, 30, 10_000, Duration::from_secs(3));
-            let (seconds, requests, arriving) = (3, 20, 100);
+            let (seconds, requests, arriving) = (3, 60, 100);
             let plan =
                 api::Plan { marketplace, events, days, arriving, metrics, rounds, seconds, requests, idle, filled };
             vec![ingest, api::run(&plan, tell)]

@@ -64,8 +64,9 @@ fn main() {
     let sender = Sender::new(&arguments.broker, "");
     if arguments.names {
         create_topics(&arguments.broker, &optional_topics(""), 1);
-        names::events(Marketplace::SMALL, Utc::now()).for_each(|message| sender.queue(&message));
+        let named = names::events(Marketplace::SMALL, Utc::now()).map(|message| sender.queue(&message)).count();
         sender.flush();
+        eprintln!("named {named} products and sellers");
     }
     let seed = arguments.seed.unwrap_or_else(|| Utc::now().timestamp_millis().unsigned_abs());
     let events = arguments.events.unwrap_or(u64::MAX);

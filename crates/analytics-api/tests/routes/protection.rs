@@ -92,6 +92,10 @@ fn panels_answer_while_expensive_reads_hang() {
         wait::until("expensive reads to hang", PATIENCE, || {
             (api.metric("analytics_api_pool_connections") >= 3.0).then_some(())
         });
+        // Requests that begin later still wait for a slot when these give up, so that some get one.
+        wait::until("expensive reads to hang for a second", PATIENCE, || {
+            (service.database.number(&format!("{WAITING} AND now() - query_start > '1 s'")) == Some(3)).then_some(())
+        });
         drop(gone);
         let expensive: Vec<_> = (0..40)
             .map(|number| {

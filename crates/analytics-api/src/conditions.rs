@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::range::check_days;
 
 /// The most conditions in one request.
 const MOST_CONDITIONS: usize = 5;
@@ -48,10 +49,5 @@ pub(crate) fn check_range(
     } else {
         (UNINDEXED_DAYS, ", because no condition of where has an index (analytics-jobs metadata-index)")
     };
-    // A day in which the clock is changed may be longer.
-    let is_short = |from: DateTime<Utc>| to - from <= chrono::Duration::days(most) + chrono::Duration::hours(2);
-    match from {
-        Some(from) if is_short(from) => Ok(()),
-        _ => Err(Problem::invalid_parameter("from", format!("must be at most {most} days before to{why}"))),
-    }
+    check_days(from, to, most, why)
 }

@@ -247,6 +247,15 @@ pub(crate) fn span(
     Ok(Some(Range::parse(Origin(None), DEFAULT, query, calendar, now, finest)?.span))
 }
 
+/// Checks that a range has a start, at most `most` days before its end; `why` ends the sentence that
+/// says so. A day in which the clock is changed may be longer.
+pub(crate) fn check_days(from: Option<DateTime<Utc>>, to: DateTime<Utc>, most: i64, why: &str) -> Result<(), Problem> {
+    match from {
+        Some(from) if to - from <= Duration::days(most) + Duration::hours(2) => Ok(()),
+        _ => Err(Problem::invalid_parameter("from", format!("must be at most {most} days before to{why}"))),
+    }
+}
+
 /// Reads the interval, which is `default` if it is not given.
 fn interval(query: &Query, default: Interval) -> Result<Interval, Problem> {
     let named = |name: &str| {

@@ -1,20 +1,16 @@
 //! `ETag` and `If-None-Match`: a client that already has the response gets 304 without a body.
 
 use actix_web::Error;
-use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes_limited};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::whole;
 use crate::as_of::AS_OF;
-
-/// The size limit of a response to a read, in bytes; a larger one becomes a 500. The largest page
-/// has about a thousand records of the maximum size.
-pub(super) const LARGEST: usize = 256 << 20;
 
 pub(crate) async fn conditional<B: MessageBody + 'static>(
     request: ServiceRequest,
@@ -29,11 +25,7 @@ pub(crate) async fn conditional<B: MessageBody + 'static>(
     }
     let (request, answer) = answer.into_parts();
     let (mut head, body) = answer.into_parts();
-    let body = match to_bytes_limited(body, LARGEST).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return Err(ErrorInternalServerError(error.into().to_string())),
-        Err(too_large) => return Err(ErrorInternalServerError(too_large)),
-    };
+    let body = whole(body).await?;
     let as_of = head.headers().get(AS_OF).and_then(|number| number.to_str().ok());
     let tag = tag(&body, as_of);
     if let Ok(value) = HeaderValue::from_str(&tag.to_string()) {

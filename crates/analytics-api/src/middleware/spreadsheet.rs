@@ -5,9 +5,8 @@
 //! columns such as `counts.order.created`; payloads and arrays stay JSON, in one cell. Cells that a
 //! spreadsheet would run as a formula begin with an apostrophe.
 
-use actix_web::body::{BodySize, BoxBody, MessageBody, to_bytes_limited};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LINK};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode, Uri};
@@ -20,7 +19,7 @@ use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, OpenApi, RefOr};
 
-use super::conditional::LARGEST;
+use super::whole;
 use crate::lines::{AsLines, NDJSON};
 use crate::problem::Problem;
 
@@ -82,11 +81,7 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     }
     let (request, answer) = answer.into_parts();
     let (mut head, body) = answer.into_parts();
-    let body = match to_bytes_limited(body, LARGEST).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return Err(ErrorInternalServerError(error.into().to_string())),
-        Err(too_large) => return Err(ErrorInternalServerError(too_large)),
-    };
+    let body = whole(body).await?;
     let list: List = serde_json::from_slice(&body)
         .map_err(|_| Problem::invalid_parameter("format", "must be json: this answer is not a list"))?;
     let csv = written(&list.items).map_err(|_| Problem::internal_error())?;

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::period::Interval;
 use analytics_db::read::arrivals::{self, Outcome};
-use chrono::{DateTime, Duration, FixedOffset};
+use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,7 +14,7 @@ use crate::as_of::answer;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
-use crate::range::{Finest, Range};
+use crate::range::{Finest, Range, check_days};
 use crate::settings::ApiSettings;
 
 /// Greatest length of the name of a topic, in characters.
@@ -87,12 +87,9 @@ pub(crate) async fn show(
     let topic = query.text("topic", LONGEST_TOPIC)?;
     let range = Range::of_or("7d", &query, &database, &settings, Finest::Hour).await?;
     let interval = range.interval(&query)?;
-    let (most, with) =
+    let (most, why) =
         if interval == Interval::Hour { (MOST_DAYS_OF_HOURS, " if interval is hour") } else { (MOST_DAYS, "") };
-    // A day in which the clock is changed may be longer.
-    if range.span.to - range.span.from > Duration::days(most) + Duration::hours(2) {
-        return Err(Problem::invalid_parameter("from", format!("must be at most {most} days before to{with}")));
-    }
+    check_days(Some(range.span.from), range.span.to, most, why)?;
     let spans = range.buckets(calendar, settings.week_start, interval)?;
     let counted = spans.clone();
     let (arrived, as_of) = database

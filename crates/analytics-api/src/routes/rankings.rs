@@ -149,7 +149,7 @@ async fn answer(
     let calendar = settings.business.calendar;
     let range = Range::of(&query, database, settings, Finest::Day).await?;
     let asked = RankingQuery { ranked, by, foreign_currency, vendor };
-    let question = asked.days(&range, calendar, settings);
+    let question = asked.days(&range, calendar);
     let cursor = query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?;
     let kept = cursor.as_ref().and_then(|cursor| rankings.as_of(&question, cursor.as_of));
     let is_first = kept.is_some();
@@ -226,7 +226,7 @@ pub(crate) struct RankingQuery {
 
 impl RankingQuery {
     /// The question about some days, and those before them.
-    pub(crate) fn days(&self, range: &Range, calendar: Calendar, _: &ApiSettings) -> Question {
+    pub(crate) fn days(&self, range: &Range, calendar: Calendar) -> Question {
         let seconds = |span: Span| (span.from.timestamp(), span.to.timestamp());
         Question {
             ranked: self.ranked,

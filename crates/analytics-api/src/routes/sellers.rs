@@ -217,7 +217,7 @@ pub(crate) async fn summary(
     };
     let question =
         RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
-    let days = question.days(&range, calendar, &settings);
+    let days = question.days(&range, calendar);
     let (top_products, top_products_as_of) = question.top(&rankings, &database, &settings, days, TOP).await?;
     let (from, to) = panel.ends(&settings);
     let body = SummaryBody {

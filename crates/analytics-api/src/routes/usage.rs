@@ -21,7 +21,7 @@ use crate::as_of::answer;
 use crate::database::Database;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
-use crate::range::{Finest, Range};
+use crate::range::{Finest, Range, check_days};
 use crate::settings::ApiSettings;
 use crate::{caller, conditions};
 
@@ -129,9 +129,8 @@ pub(crate) async fn show(
     let range = Range::of_or(default, &query, &database, &settings, finest).await?;
     let interval = range.interval(&query)?;
     let span = range.span;
-    if is_by_hour && span.to - span.from > Duration::days(MOST_DAYS_OF_HOURS) + Duration::hours(2) {
-        let why = format!("must be at most {MOST_DAYS_OF_HOURS} days before to if interval is hour");
-        return Err(Problem::invalid_parameter("from", why));
+    if is_by_hour {
+        check_days(Some(span.from), span.to, MOST_DAYS_OF_HOURS, " if interval is hour")?;
     }
     let buckets = range.buckets(calendar, settings.week_start, interval)?;
     let (groups, as_of) = if is_of_log {

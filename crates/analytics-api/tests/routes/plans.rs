@@ -5,6 +5,7 @@
 //! request here fails the test.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use analytics_testkit::broker::{self, Message};
 use analytics_testkit::client::Client;
@@ -12,11 +13,13 @@ use analytics_testkit::database::{Database, Server};
 use analytics_testkit::names;
 use analytics_testkit::service::Service;
 use analytics_testkit::traffic::{Generator, Marketplace};
-use chrono::{Duration, Utc};
+use analytics_testkit::wait;
+use chrono::{TimeDelta, Utc};
 use serde_json::Value;
 
 const EVENTS: usize = 120_000;
 const DAYS: i64 = 80;
+const WAIT: Duration = Duration::from_secs(60);
 
 /// The tables that grow with the events. Their partitions count as one table.
 const LARGE: &[&str] = &[
@@ -245,8 +248,8 @@ fn service(server: &Server) -> Service {
     let service = Service::on(Database::migrated_on(server), 2);
     broker::create_topics(&service.broker, &broker::optional_topics(&service.prefix), 2);
     let mut ingest = service.ingest();
-    let start = Utc::now() - Duration::days(DAYS);
-    let step = Duration::milliseconds(DAYS * 86_400_000 / i64::try_from(EVENTS).unwrap());
+    let start = Utc::now() - TimeDelta::days(DAYS);
+    let step = TimeDelta::milliseconds(DAYS * 86_400_000 / i64::try_from(EVENTS).unwrap());
     let mut generator = Generator::new(1, start, step);
     service.send(&generator.by_ref().take(EVENTS).collect::<Vec<_>>());
     let named: Vec<Message> = names::events(Marketplace::SMALL, start).collect();
@@ -285,7 +288,20 @@ fn service(server: &Server) -> Service {
     }
     service.database.execute("ALTER SYSTEM SET log_line_prefix = '%a '");
     service.database.execute("SELECT pg_reload_conf()");
+    // The server reloads its settings at some time after the statement.
+    wait::until("sessions with the new prefix", WAIT, || {
+        let prefix = service.database.lines("SELECT current_setting('log_line_prefix')");
+        (prefix == ["%a "]).then_some(())
+    });
     service
+}
+
+/// Waits until the sessions of the API have ended their transactions. A plan is logged when its
+/// statement ends, which may be after the answer.
+fn wait_until_idle(database: &Database) {
+    let busy = "SELECT count(*) FROM pg_stat_activity \
+                WHERE application_name = 'analytics-api' AND state <> 'idle'";
+    wait::until("idle sessions", WAIT, || (database.number(busy) == Some(0)).then_some(()));
 }
 
 #[test]
@@ -313,6 +329,7 @@ fn no_read_goes_through_a_large_table_from_end_to_end() {
             if answer.headers()["content-type"] != "text/event-stream" {
                 answer.into_body().into_with_config().limit(1 << 30).read_to_vec().unwrap();
             }
+            wait_until_idle(&service.database);
             let found = plans(&server.log()[before..], "analytics-api");
             statements += found.iter().filter(|plan| plan.query != WATERMARK).count();
             for plan in &found {
@@ -375,7 +392,7 @@ fn placeholders(database: &Database) -> Vec<(&'static str, String)> {
         ),
         ("{vendor}", one("SELECT substr(type, 15) FROM metrics WHERE type LIKE 'seller_rating:%' ORDER BY value")),
         ("{currency}", "SEK".into()),
-        ("{day}", (Utc::now() - Duration::days(21)).format("%Y-%m-%d").to_string()),
+        ("{day}", (Utc::now() - TimeDelta::days(21)).format("%Y-%m-%d").to_string()),
         ("{asOf}", one("SELECT number - 1 FROM watermark")),
     ]
 }

@@ -54,7 +54,7 @@ pub struct Plan {
 /// # Panics
 /// If a process fails or a request is refused.
 #[must_use]
-pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
+pub fn run(plan: &Plan, tell: impl Fn(&str) + Sync) -> (Value, Vec<Bar>) {
     let (database, backlog) = match &plan.filled {
         Some(url) => {
             (Database::at(url), Backlog::of(plan.marketplace, 0, 2, Utc::now(), chrono::Duration::days(plan.days)))
@@ -100,14 +100,11 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     let stop = AtomicBool::new(false);
     let lists = thread::scope(|scope| {
         scope.spawn(|| backlog.extend(plan.arriving, &stop));
-        let lists = requests::measure(&Client::admin(&api.address), &database, plan);
+        let lists = requests::measure(&Client::admin(&api.address), &database, plan, &tell);
         stop.store(true, Ordering::Relaxed);
         lists
     });
     drop(ingest);
-    for list in &lists {
-        tell(&format!("{:<58} p50 {:>7.1} ms, p99 {:>7.1} ms", list.name, list.p50, list.p99));
-    }
     let idle = idle_percent(&api, plan.idle);
     report(plan, &requests, &selects, &lists, idle, api.peak_memory())
 }

@@ -23,16 +23,22 @@ pub struct Latency {
     pub bar: f64,
 }
 
-/// Sends `plan.requests` requests of each kind, one at a time, with random parameters.
+/// Sends `plan.requests` requests of each kind, one at a time, with random parameters. Reports each
+/// kind to `tell`.
 #[must_use]
-pub fn measure(client: &Client, database: &Database, plan: &Plan) -> Vec<Latency> {
+pub fn measure(client: &Client, database: &Database, plan: &Plan, tell: &impl Fn(&str)) -> Vec<Latency> {
     let marketplace = plan.marketplace;
     let orders = database.lines(
         "SELECT metadata ->> 'orderId' FROM event_logs WHERE event_type = 'order.created' ORDER BY id LIMIT 10000",
     );
     let random = Random(4);
     let mut chance = Chance { random, marketplace, newest: newest(database), days: plan.days, orders };
-    kinds().into_iter().map(|kind| kind.measure(client, &mut chance, plan.requests)).collect()
+    let measured = kinds().into_iter().map(|kind| {
+        let latency = kind.measure(client, &mut chance, plan.requests);
+        tell(&format!("{:<58} p50 {:>7.1} ms, p99 {:>7.1} ms", latency.name, latency.p50, latency.p99));
+        latency
+    });
+    measured.collect()
 }
 
 /// A kind of request: its name, the bar for its p99 in milliseconds, and its path.

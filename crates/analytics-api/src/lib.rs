@@ -14,6 +14,7 @@ mod as_of;
 mod caller;
 
 mod conditions;
+mod kept;
 mod query;
 mod range;
 mod rankings;

@@ -1,7 +1,9 @@
 //! Ranges of time in query parameters: `period`, or `from` and `to`, with `interval` and `compare`.
 
 use analytics_core::calendar::Calendar;
+use analytics_core::money::Currency;
 use analytics_core::period::{Comparison, Interval, Period, Shift, Span};
+use analytics_db::read::rankings::{Question, Ranked};
 use analytics_db::read::usage;
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc, Weekday};
 
@@ -147,6 +149,20 @@ impl Range {
             return Err(Problem::invalid_parameter("from", whole));
         }
         Ok(Self { period, span, comparison: comparison.flatten() })
+    }
+
+    /// The range of requests that name none.
+    pub(crate) fn default_until(now: DateTime<Utc>, calendar: Calendar) -> Self {
+        let today = calendar.day(now.into());
+        let named = Period::ALL.into_iter().find(|(name, _)| *name == DEFAULT);
+        let (first, last) = named.map_or((today, today), |(_, period)| period.days(today));
+        Self { period: Some(DEFAULT), span: Span::of_days(calendar, first, last), comparison: None }
+    }
+
+    /// The question of what was counted in the range, and in the one before.
+    pub(crate) fn question(&self, ranked: Ranked, foreign_currency: Option<Currency>, calendar: Calendar) -> Question {
+        let seconds = |span: Span| (span.from.timestamp(), span.to.timestamp());
+        Question { ranked, foreign_currency, days: seconds(self.span), previous: seconds(self.before(calendar)) }
     }
 
     /// Whether it contains everything that was counted, so that there is no range before it.

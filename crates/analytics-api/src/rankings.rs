@@ -1,77 +1,165 @@
 //! Rankings, kept for some seconds: reading one means summing the numbers of all products.
+//!
+//! All rankings of the same days are made of what [`counted`] reads. A request is answered from what
+//! is kept, which is read again in the background before it is a minute old. What is read quickly is
+//! kept for less.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use actix_web::rt;
+use actix_web::rt::time::sleep;
 use analytics_core::calendar::Calendar;
-use analytics_db::Connection;
-use analytics_db::read::rankings::{Question, Ranking, ranking};
+use analytics_core::ids::VendorId;
+use analytics_db::read::rankings::{By, Counted, Question, Ranked, Ranking, by_ratings, counted, of_vendor};
 
 use crate::database::Database;
+use crate::kept::{Answer, Cache, FRESH, OLD, lock};
 use crate::problem::Problem;
+use crate::range::Range;
+use crate::settings::ApiSettings;
 
-/// How old a ranking may be that begins a list.
-const FRESH: Duration = Duration::from_secs(20);
-/// How long a ranking is kept for the later pages of a list.
-const KEPT: Duration = Duration::from_secs(300);
-/// The most rankings that are kept.
-const MOST: usize = 64;
+/// How often the rankings of the default range are read.
+const WARM_EVERY: Duration = Duration::from_secs(30);
+/// The most rankings that are kept, and the most reads that they are made of, which are larger.
+const MOST_RANKINGS: usize = 32;
+const MOST_COUNTED: usize = 8;
 
-/// A ranking, and when it was read.
-type Kept = (Instant, Arc<Ranking>);
+/// The rankings of this process. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Rankings(Arc<Kept>);
 
-/// The rankings of this process.
 #[derive(Default)]
-pub(crate) struct Rankings {
-    kept: Mutex<HashMap<Question, Vec<Kept>>>,
+struct Kept {
+    /// Those of the default range.
+    warm: Mutex<Cache<RankingQuestion, Ranking>>,
+    counted: Mutex<Cache<Question, Counted>>,
+    rankings: Mutex<Cache<RankingQuestion, Ranking>>,
+}
+
+/// What is ranked by what, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RankingQuestion {
+    pub(crate) of: Question,
+    pub(crate) by: By,
+    /// Only products of this vendor.
+    pub(crate) vendor: Option<VendorId>,
 }
 
 impl Rankings {
-    /// Returns a ranking that is at most [`FRESH`] old.
+    /// Returns a ranking that is less than a minute old.
     pub(crate) async fn fresh(
         &self,
-        question: &Question,
+        question: &RankingQuestion,
         database: &Database,
         calendar: Calendar,
     ) -> Result<Arc<Ranking>, Problem> {
-        if let Some(kept) = self.kept(question, |read, _| read.elapsed() < FRESH) {
+        let find = |rankings: &Mutex<Cache<_, Ranking>>| lock(rankings).find(question, |kept| kept.is_within(OLD));
+        match find(&self.0.rankings).or_else(|| find(&self.0.warm)) {
+            Some(kept) if kept.is_within(FRESH) => return Ok(kept.answer),
+            Some(kept) => {
+                // The next request gets a newer one.
+                let (own, question, database) = (self.clone(), question.clone(), database.clone());
+                rt::spawn(async move { own.read_and_keep(&question, &database, calendar).await.ok() });
+                return Ok(kept.answer);
+            }
+            None => {}
+        }
+        self.read_and_keep(question, database, calendar).await
+    }
+
+    async fn read_and_keep(
+        &self,
+        question: &RankingQuestion,
+        database: &Database,
+        calendar: Calendar,
+    ) -> Result<Arc<Ranking>, Problem> {
+        let read = self.read(question, database, calendar).await?;
+        let ranking = Arc::clone(&read.answer);
+        lock(&self.0.rankings).keep(question.clone(), read, MOST_RANKINGS);
+        Ok(ranking)
+    }
+
+    async fn read(
+        &self,
+        question: &RankingQuestion,
+        database: &Database,
+        calendar: Calendar,
+    ) -> Result<Answer<Ranking>, Problem> {
+        let (of, by, began) = (question.of.clone(), question.by, Instant::now());
+        let (ranking, of_counted) = match &question.vendor {
+            Some(vendor) => {
+                let vendor = vendor.clone();
+                let read = move |connection: &mut _| of_vendor(connection, &of, by, &vendor, calendar);
+                // The ratings of a vendor's products are compared with those of all.
+                let read =
+                    if by == By::Rating { database.read_expensive(read).await } else { database.read(read).await };
+                (read?, None)
+            }
+            None if by == By::Rating => {
+                (database.read_expensive(move |connection| by_ratings(connection, of.ranked)).await?, None)
+            }
+            None => {
+                let counted = self.counted(&of, FRESH, database, calendar).await?;
+                (counted.answer.ranking(by).ok_or_else(Problem::internal_error)?, Some((counted.at, counted.took)))
+            }
+        };
+        let (at, took) = of_counted.unwrap_or((began, began.elapsed()));
+        Ok(Answer { at, took, answer: Arc::new(ranking) })
+    }
+
+    /// Returns what was counted, at most `at_most` ago.
+    async fn counted(
+        &self,
+        question: &Question,
+        at_most: Duration,
+        database: &Database,
+        calendar: Calendar,
+    ) -> Result<Answer<Counted>, Problem> {
+        let kept = || lock(&self.0.counted).find(question, |kept| kept.is_within(at_most));
+        if let Some(kept) = kept() {
             return Ok(kept);
         }
-        let asked = question.clone();
-        let read = move |connection: &mut Connection| ranking(connection, &asked, calendar);
-        let read = if question.is_of_one_vendor() {
-            database.read(read).await?
-        } else {
-            let slot = database.slot().await?;
-            // Another request may have read it meanwhile.
-            if let Some(kept) = self.kept(question, |read, _| read.elapsed() < FRESH) {
-                return Ok(kept);
-            }
-            database.read_in(slot, read).await?
-        };
-        let read = Arc::new(read);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, rankings| {
-            rankings.retain(|(read, _)| read.elapsed() < KEPT);
-            !rankings.is_empty()
-        });
-        if kept.len() >= MOST {
-            kept.clear();
+        let slot = database.slot().await?;
+        // Another request may have read it meanwhile.
+        if let Some(kept) = kept() {
+            return Ok(kept);
         }
-        kept.entry(question.clone()).or_default().push((Instant::now(), Arc::clone(&read)));
+        let (at, of) = (Instant::now(), question.clone());
+        let answer = Arc::new(database.read_in(slot, move |connection| counted(connection, &of, calendar)).await?);
+        let read = Answer { at, took: at.elapsed(), answer };
+        lock(&self.0.counted).keep(question.clone(), read.clone(), MOST_COUNTED);
         Ok(read)
     }
 
     /// Returns the ranking as of a batch, if it is still kept: the later pages of a list are those of
     /// the first one.
-    pub(crate) fn as_of(&self, question: &Question, as_of: i64) -> Option<Arc<Ranking>> {
-        self.kept(question, |_, ranking| ranking.as_of == as_of)
+    pub(crate) fn as_of(&self, question: &RankingQuestion, as_of: i64) -> Option<Arc<Ranking>> {
+        let find =
+            |rankings: &Mutex<Cache<_, Ranking>>| lock(rankings).find(question, |kept| kept.answer.as_of == as_of);
+        if let Some(kept) = find(&self.0.rankings).or_else(|| find(&self.0.warm)) {
+            return Some(kept.answer);
+        }
+        let counted = lock(&self.0.counted).find(&question.of, |kept| kept.answer.as_of == as_of)?.answer;
+        counted.ranking(question.by).filter(|_| question.vendor.is_none()).map(Arc::new)
     }
 
-    fn kept(&self, question: &Question, wanted: impl Fn(&Instant, &Ranking) -> bool) -> Option<Arc<Ranking>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let rankings = kept.get(question)?;
-        rankings.iter().rev().find(|(read, ranking)| wanted(read, ranking)).map(|(_, ranking)| Arc::clone(ranking))
+    /// Reads the rankings of the default range again and again, so that no request waits for them.
+    pub(crate) async fn keep_warm(&self, database: &Database, settings: &ApiSettings) {
+        let calendar = settings.business.calendar;
+        loop {
+            let range = Range::default_until(database.now(), calendar);
+            for ranked in [Ranked::Products, Ranked::Sellers] {
+                let of = range.question(ranked, None, calendar);
+                for (_, by) in By::ALL {
+                    let question = RankingQuestion { of: of.clone(), by, vendor: None };
+                    // A failure was logged; a request tries again.
+                    if let Ok(read) = self.read(&question, database, calendar).await {
+                        lock(&self.0.warm).keep(question, read, usize::MAX);
+                    }
+                }
+            }
+            sleep(WARM_EVERY).await;
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::openapi;
 use crate::problem::Problem;
 use crate::rankings::Rankings;
 use crate::rates::Rates;
+use crate::routes::metrics::Lists;
 use crate::routes::{self, nowhere};
 use crate::settings::ApiSettings;
 use crate::telemetry::{Telemetry, measure};
@@ -48,11 +49,12 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let telemetry = Telemetry::new(&database, &live)?;
     let dashboard = Dashboard::new(&settings)?;
     let (bind, keep_alive) = (settings.bind, settings.keep_alive);
-    let (rankings, rates) = (Data::new(Rankings::default()), Data::new(Rates::new(settings.rate_limit)));
-    let streams = Streams::default();
+    let (rankings, rates) = (Rankings::default(), Data::new(Rates::new(settings.rate_limit)));
+    let (lists, streams) = (Lists::default(), Streams::default());
     let running_streams = streams.clone();
     rt::System::new().block_on(async move {
         let (watched, watched_settings, told) = (database.clone(), settings.clone(), live.clone());
+        let (warm, read_by, read_settings) = (rankings.clone(), database.clone(), settings.clone());
         let app = move || {
             let base = settings.base_path.as_str();
             let document = format!("{base}/api/openapi.json");
@@ -62,7 +64,8 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(Data::new(telemetry.clone()))
                 .app_data(Data::new(database.clone()))
                 .app_data(Data::new(settings.clone()))
-                .app_data(rankings.clone())
+                .app_data(Data::new(rankings.clone()))
+                .app_data(Data::new(lists.clone()))
                 .app_data(live.clone())
                 .app_data(rates.clone())
                 .app_data(Data::new(streams.clone()))
@@ -104,6 +107,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
         stop_when_asked(server.handle(), told.clone(), running_streams, shutdown.clone())?;
         let (handle, vitals) = (server.handle(), watched.clone());
         rt::spawn(async move { vitals.watch_vitals().await });
+        rt::spawn(async move { warm.keep_warm(&read_by, &read_settings).await });
         let unusable = Arc::new(OnceLock::new());
         let found = Arc::clone(&unusable);
         rt::spawn(async move {

@@ -1,12 +1,14 @@
 //! `GET /api/metrics/{type}` and `GET /api/metrics`: one metric, several, or all metrics of a name.
 
+use std::sync::{Arc, Mutex};
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{self, Unit};
 use analytics_core::metric_type::{InvalidType, MetricType};
 use analytics_core::money::Currency;
 use analytics_db::read::metrics::{self, Metric};
-use analytics_db::read::{ReadableMetric, Tenant};
+use analytics_db::read::{MetricRange, ReadableMetric, Tenant};
 use analytics_db::{Connection, RawJson};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -17,6 +19,7 @@ use uuid::Uuid;
 use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
+use crate::kept::{Cache, fresh};
 use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
@@ -91,7 +94,7 @@ type MetricPage = Page<MetricBody>;
         ("type" = Option<Vec<String>>, Query,
          description = "A metric's type; may be given up to 100 times", max_items = 100),
         ("name" = Option<String>, Query, description = "The name of metrics, such as `seller_revenue`"),
-        ("sort" = Option<String>, Query, description = "With `name`: `type` (the default), or `value`, which leaves out metrics without one"),
+        ("sort" = Option<String>, Query, description = "With `name`: `type` (the default), or `value`, which leaves out metrics without one, and is at most a minute old"),
         ("order" = Option<String>, Query, description = "With `sort=value`: `desc` (the default) or `asc`"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
@@ -103,6 +106,7 @@ pub(crate) async fn list(
     request: HttpRequest,
     database: Data<Database>,
     settings: Data<ApiSettings>,
+    lists: Data<Lists>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
     let query = Query::of(&request, &["name", "sort", "order", "limit", "cursor"], &["type"])?;
@@ -134,10 +138,15 @@ pub(crate) async fn list(
                         .await?
                 }
                 Sort::ByValue { descending } => {
-                    let by_value = move |connection: &mut Connection| {
-                        metrics::by_value(connection, &ranges, after, descending, more)
+                    let question = (ranges.clone(), after.clone(), descending, more);
+                    let database = Database::clone(&database);
+                    let read = || async move {
+                        let by_value = move |connection: &mut Connection| {
+                            metrics::by_value(connection, &ranges, after, descending, more)
+                        };
+                        database.read_expensive_as_of(by_value).await
                     };
-                    database.read_expensive_as_of(by_value).await?
+                    (*fresh(&lists.0, question, MOST_LISTS, read).await?).clone()
                 }
             }
         }
@@ -150,6 +159,20 @@ pub(crate) async fn list(
     };
     Ok(page.answer(&request, as_of))
 }
+
+/// The most lists by value that are kept.
+const MOST_LISTS: usize = 64;
+
+/// Metrics, and the number of the last batch that they include.
+type Listed = (Vec<Metric>, i64);
+
+/// What is listed by value: the types, after which value and type, whether descending, and how many.
+type ByValue = (Vec<MetricRange>, Option<(i64, String)>, bool, i64);
+
+/// Lists by value, kept for some seconds: all metrics of the name have to be sorted. Clones share
+/// them.
+#[derive(Clone, Default)]
+pub(crate) struct Lists(Arc<Mutex<Cache<ByValue, Listed>>>);
 
 /// The order of a list by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::money::Currency;
 use analytics_core::period::Span;
 use analytics_db::read::directory::{self, ItemKind};
-use analytics_db::read::rankings::{By, Question, Rank, Ranked, Ranking};
+use analytics_db::read::rankings::{By, Rank, Ranked, Ranking};
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,7 +24,8 @@ use crate::page::{encode, linked};
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{Finest, Range};
-use crate::rankings::Rankings;
+use crate::rankings::{RankingQuestion, Rankings};
+use crate::routes::series::change;
 use crate::settings::ApiSettings;
 
 /// A page of a ranking.
@@ -55,7 +56,7 @@ pub(crate) struct RankBody {
     /// From 1; of equal values the lesser id comes first.
     rank: usize,
     /// The product's or the seller's id.
-    id: String,
+    pub(crate) id: String,
     /// Its name; null if it is not known.
     name: Option<String>,
     /// Its value; conversion is in basis points, a rating is an average times 100.
@@ -64,6 +65,8 @@ pub(crate) struct RankBody {
     previous_rank: Option<usize>,
     /// Its value in the range before, all of which is over.
     previous_value: Option<i64>,
+    /// From `previousValue` to `value` in basis points; null if it had none.
+    change: Option<i64>,
     /// The events that the value is made of, for those who may read them.
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<String>,
@@ -226,31 +229,26 @@ pub(crate) struct RankingQuery {
 
 impl RankingQuery {
     /// The question about some days, and those before them.
-    pub(crate) fn days(&self, range: &Range, calendar: Calendar) -> Question {
-        let seconds = |span: Span| (span.from.timestamp(), span.to.timestamp());
-        Question {
-            ranked: self.ranked,
-            by: self.by,
-            foreign_currency: self.foreign_currency,
-            days: seconds(range.span),
-            previous: seconds(range.before(calendar)),
-            vendor: self.vendor.as_ref().map(|vendor| vendor.as_str().to_owned()),
-        }
+    pub(crate) fn days(&self, range: &Range, calendar: Calendar) -> RankingQuestion {
+        let of = range.question(self.ranked, self.foreign_currency, calendar);
+        RankingQuestion { of, by: self.by, vendor: self.vendor.clone() }
     }
 
-    /// The first ranks, and the number of the last batch that they include.
+    /// The first ranks, and the number of the last batch that they include. `span` is given where
+    /// the caller may read the events of products.
     pub(crate) async fn top(
         &self,
         rankings: &Rankings,
         database: &Database,
         settings: &ApiSettings,
-        question: Question,
+        question: RankingQuestion,
+        span: Option<Span>,
         count: usize,
     ) -> Result<(Vec<RankBody>, i64), Problem> {
         let ranking: Arc<Ranking> = rankings.fresh(&question, database, settings.business.calendar).await?;
         let first = ranking.ranks.iter().enumerate().take(count);
         let mut first: Vec<RankBody> =
-            first.map(|(index, rank)| self.body(index, rank, &ranking, None, settings)).collect();
+            first.map(|(index, rank)| self.body(index, rank, &ranking, span, settings)).collect();
         self.name(&mut first, database).await?;
         Ok((first, ranking.as_of))
     }
@@ -285,18 +283,21 @@ impl RankingQuery {
             let metric_type = self.metric_type(&rank.id)?.to_string();
             Some(events_link(settings, &metric_type, span_of_events, ranking.as_of))
         });
+        let previous_value = rank.previous.map(|(_, value)| value);
         RankBody {
             rank: index + 1,
             id: rank.id.clone(),
             name: None,
             value: rank.value,
             previous_rank: rank.previous.map(|(rank, _)| rank),
-            previous_value: rank.previous.map(|(_, value)| value),
+            previous_value,
+            change: change(Some(rank.value), previous_value).0,
             events,
         }
     }
 
-    fn metric_type(&self, id: &str) -> Option<MetricType> {
+    /// The metric of a product or a seller whose value is ranked.
+    pub(crate) fn metric_type(&self, id: &str) -> Option<MetricType> {
         let metric = self.ranked.metric(self.by)?;
         let subject = match self.ranked {
             Ranked::Products => Subject::Product(ProductId::parse(id).ok()?),

@@ -16,7 +16,7 @@ use analytics_db::read::sellers::{self, Seller};
 use analytics_db::read::{ReadableMetric, Tenant};
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
-use shared_auth::Principal;
+use shared_auth::{Permission, Principal};
 use utoipa::ToSchema;
 
 use super::rankings::{RankBody, RankingQuery};
@@ -29,7 +29,7 @@ use crate::page::Page;
 use crate::panel::{NumberBody, Panel};
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
-use crate::range::{self, Finest, Range};
+use crate::range::{self, Finest, Range, fitting};
 use crate::rankings::Rankings;
 use crate::settings::ApiSettings;
 
@@ -112,9 +112,19 @@ pub(crate) struct SummaryBody {
     /// Revenue of the range in every currency that the seller had any in, in minor units.
     revenue_by_currency: BTreeMap<&'static str, i64>,
     /// Products with most revenue in the currency.
-    top_products: Vec<RankBody>,
+    top_products: Vec<TopProduct>,
     /// The number of the last batch that `topProducts` includes; they are at most a minute old.
     top_products_as_of: i64,
+}
+
+/// A product in a seller's panel.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TopProduct {
+    #[serde(flatten)]
+    rank: RankBody,
+    /// The values of its days, or of longer intervals if the range is long; empty for a range that
+    /// does not consist of whole days.
+    series: Vec<Option<i64>>,
 }
 
 /// The numbers of a seller's panel.
@@ -218,7 +228,17 @@ pub(crate) async fn summary(
     let question =
         RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
     let days = question.days(&range, calendar);
-    let (top_products, top_products_as_of) = question.top(&rankings, &database, &settings, days, TOP).await?;
+    let span = principal.role.may(Permission::ReadOthers).then_some(range.span);
+    let (ranks, top_products_as_of) = question.top(&rankings, &database, &settings, days, span, TOP).await?;
+    let mut courses = Vec::new();
+    if range.span.is_of_days(calendar) {
+        let metric = |rank: &RankBody| tenant.metric_of_product(&question.metric_type(&rank.id)?, &vendor);
+        let by_day = Panel::of(range, Some(fitting(range.span, Finest::Day)), now, &settings)?;
+        courses = by_day.read(&database, &settings, ranks.iter().filter_map(metric).collect()).await?.0;
+    }
+    let mut series = courses.iter().map(|course| course.values().1);
+    let top_product = |rank| TopProduct { rank, series: series.next().unwrap_or_default() };
+    let top_products = ranks.into_iter().map(top_product).collect();
     let (from, to) = panel.ends(&settings);
     let body = SummaryBody {
         vendor_id: vendor.as_str().to_owned(),

@@ -104,12 +104,17 @@ fn one_rating_of_five_stars_does_not_lead() {
     let mut ratings: Vec<Message> = (0..40).map(|user| rate("good", user, if user % 4 == 0 { 4 } else { 5 })).collect();
     ratings.extend((0..40).map(|user| rate("poor", user, 2)));
     ratings.push(rate("new", 1, 5));
+    ratings.push(Message::json("product.viewed", json!({ "productId": "new", "vendorId": "v" })));
     service.send(&ratings);
     service.wait_all_consumed();
     let api = service.api();
-    let (_, ranking) = Client::admin(&api.address).get("/api/rankings/products?by=rating");
-    let ids: Vec<&str> = ranking["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["good", "new", "poor"]);
+    let ranked = |path: &str| {
+        let (_, ranking) = Client::admin(&api.address).get(path);
+        let items = ranking["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ranked("/api/rankings/products?by=rating"), ["good", "new", "poor"]);
+    assert_eq!(ranked("/api/rankings/products?by=rating&vendorId=v"), ["new"]);
 }
 
 #[test]
@@ -138,9 +143,13 @@ fn a_sellers_panel_is_what_the_log_says_and_nobody_elses() {
     assert_eq!(series.iter().map(|value| value.as_i64().unwrap()).sum::<i64>(), orders);
     let (status, events) = seller.get(metrics["orders"]["events"].as_str().unwrap());
     assert_eq!((status, events["value"].as_i64()), (200, Some(orders)));
-    let products: Vec<&str> =
-        summary["topProducts"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    let products = summary["topProducts"].as_array().unwrap();
     assert!(!products.is_empty() && products.len() <= 5, "{summary}");
+    for product in products {
+        let series = product["series"].as_array().unwrap();
+        assert_eq!(series.len(), 30);
+        assert_eq!(series.iter().map(|value| value.as_i64().unwrap()).sum::<i64>(), product["value"]);
+    }
     let (status, stats) = seller.get(&format!("/api/sellers/{vendor}/orders/stats?interval=week&period=30d"));
     assert_eq!(status, 200, "{stats}");
     let counted: i64 =
@@ -162,8 +171,8 @@ fn a_sellers_panel_is_what_the_log_says_and_nobody_elses() {
     }
     let own = seller.get(&format!("/api/rankings/products?by=revenue&vendorId={vendor}&limit=5")).1;
     assert_eq!(
-        own["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect::<Vec<_>>(),
-        products
+        own["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect::<Vec<_>>(),
+        products.iter().map(|product| &product["id"]).collect::<Vec<_>>()
     );
 }
 

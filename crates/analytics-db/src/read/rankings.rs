@@ -1,18 +1,18 @@
 //! Products and sellers in the order of what was counted for them in a range of business days.
 
-use std::collections::HashMap;
-
 use analytics_core::calendar::Calendar;
 use analytics_core::catalogue::{Definition, Measure, Metric, ScopeKind};
 use analytics_core::ids::{ProductId, VendorId, decode_encoded};
+use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::period::{Interval, Span};
 use analytics_core::ratios::Fraction;
-use chrono::Weekday;
+use chrono::{DateTime, Utc, Weekday};
 
 use super::AsOf;
 use crate::sql::{row, statement};
-use crate::tables::rollups;
+use crate::tables::product_vendors;
+use crate::tables::rollups::{self, Sums};
 use crate::{Connection, DbError};
 
 /// What is ranked.
@@ -133,80 +133,117 @@ pub struct Ranking {
     pub ranks: Vec<Rank>,
 }
 
-/// What is ranked by what, and when.
+/// What is ranked, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     /// What is ranked.
     pub ranked: Ranked,
-    /// By what.
-    pub by: By,
-    /// Of money: its currency, unless it is the base currency.
+    /// The currency of revenue, unless it is the base currency.
     pub foreign_currency: Option<Currency>,
-    /// The start and the end of the business days.
+    /// The start and the end of the business days, in seconds.
     pub days: (i64, i64),
     /// The same of the earlier ones.
     pub previous: (i64, i64),
-    /// Only products of this vendor.
-    pub vendor: Option<String>,
 }
 
 impl Question {
-    /// Whether only the numbers of one vendor's products have to be read. Ratings are compared with
-    /// those of all products.
-    #[must_use]
-    pub fn is_of_one_vendor(&self) -> bool {
-        self.vendor.is_some() && self.by.measures().is_some()
+    /// The starts of the days, and of the earlier ones.
+    fn starts(&self, calendar: Calendar) -> [Vec<DateTime<Utc>>; 2] {
+        [self.days, self.previous].map(|(from, to)| {
+            let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+            let days = Interval::Day.buckets(calendar, Weekday::Mon, Span { from: time(from), to: time(to) });
+            days.iter().map(|day| day.from).collect()
+        })
     }
 }
 
-/// Reads a ranking.
+/// What was counted for every subject: all rankings of the same days are made of it.
+#[derive(Debug)]
+pub struct Counted {
+    /// The number of the last batch that it includes.
+    pub as_of: i64,
+    /// The ids, each with the sums of the days and of the earlier ones.
+    subjects: Vec<(String, [Sums; 2])>,
+}
+
+/// Reads what was counted.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn ranking(connection: &mut Connection, question: &Question, calendar: Calendar) -> Result<Ranking, DbError> {
+pub fn counted(connection: &mut Connection, question: &Question, calendar: Calendar) -> Result<Counted, DbError> {
+    let Question { ranked, foreign_currency, .. } = *question;
     let as_of = AsOf::latest(connection)?.number;
-    let Some(measures) = question.by.measures() else {
-        let ranks = ranked(ratings(connection, question.ranked)?);
-        let rank = |(id, value)| Rank { id, value, previous: None };
-        return Ok(Ranking { as_of, ranks: ranks.into_iter().map(rank).collect() });
+    let [days, earlier] = question.starts(calendar);
+    let sums = rollups::sums_by_subject(connection, ranked.scope(), foreign_currency, &days, &earlier)?;
+    let subjects = sums.into_iter().filter_map(|(subject, sums)| Some((id(ranked, &subject)?, sums))).collect();
+    Ok(Counted { as_of, subjects })
+}
+
+impl Counted {
+    /// The ranking by a measure or by conversion; `None` by ratings, which belong to no days.
+    #[must_use]
+    pub fn ranking(&self, by: By) -> Option<Ranking> {
+        let measures = by.measures()?;
+        let values = |range: usize| {
+            let value = move |(id, sums): &(String, [Sums; 2])| {
+                let sums = sums.get(range)?;
+                let [first, second] = measures.map(|measure| sums.get(measure as usize).copied().unwrap_or(0));
+                Some((id.clone(), by.value([first, second])?))
+            };
+            self.subjects.iter().filter_map(value).collect::<Vec<_>>()
+        };
+        Some(compared(self.as_of, values(0), values(1)))
+    }
+}
+
+/// Ranks the products of one vendor, of which only its own have to be read.
+///
+/// # Errors
+/// [`DbError`].
+pub fn of_vendor(
+    connection: &mut Connection,
+    question: &Question,
+    by: By,
+    vendor: &VendorId,
+    calendar: Calendar,
+) -> Result<Ranking, DbError> {
+    let Some(measures) = by.measures() else {
+        let mut ranking = by_ratings(connection, question.ranked)?;
+        let own = product_vendors::products_of(connection, vendor.as_str())?;
+        ranking.ranks.retain(|rank| own.contains(&rank.id));
+        return Ok(ranking);
     };
-    let mut values = |days| sums(connection, question, measures, days, calendar);
-    let (current, earlier) = (ranked(values(question.days)?), ranked(values(question.previous)?));
+    let as_of = AsOf::latest(connection)?.number;
+    let mut values = |starts: &[DateTime<Utc>]| {
+        let sums = rollups::sums_by_product_of(connection, measures, vendor, question.foreign_currency, starts)?;
+        let value = |(subject, sums): (String, [i64; 2])| Some((id(question.ranked, &subject)?, by.value(sums)?));
+        Ok::<_, DbError>(sums.into_iter().filter_map(value).collect::<Vec<_>>())
+    };
+    let [days, earlier] = question.starts(calendar);
+    let (current, earlier) = (values(&days)?, values(&earlier)?);
+    Ok(compared(as_of, current, earlier))
+}
+
+/// Ranks by the Bayesian means of all current ratings.
+///
+/// # Errors
+/// [`DbError`].
+pub fn by_ratings(connection: &mut Connection, of: Ranked) -> Result<Ranking, DbError> {
+    let as_of = AsOf::latest(connection)?.number;
+    let rank = |(id, value)| Rank { id, value, previous: None };
+    Ok(Ranking { as_of, ranks: ranked(ratings(connection, of)?).into_iter().map(rank).collect() })
+}
+
+fn compared(as_of: i64, current: Vec<(String, i64)>, earlier: Vec<(String, i64)>) -> Ranking {
     let earlier: HashMap<String, (usize, i64)> =
-        (1..).zip(earlier).map(|(rank, (id, value))| (id, (rank, value))).collect();
+        (1..).zip(ranked(earlier)).map(|(rank, (id, value))| (id, (rank, value))).collect();
     let rank = |(id, value): (String, i64)| Rank { previous: earlier.get(&id).copied(), id, value };
-    Ok(Ranking { as_of, ranks: current.into_iter().map(rank).collect() })
+    Ranking { as_of, ranks: ranked(current).into_iter().map(rank).collect() }
 }
 
 fn ranked(mut values: Vec<(String, i64)>) -> Vec<(String, i64)> {
     values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     values
-}
-
-fn sums(
-    connection: &mut Connection,
-    question: &Question,
-    measures: [Measure; 2],
-    (from, to): (i64, i64),
-    calendar: Calendar,
-) -> Result<Vec<(String, i64)>, DbError> {
-    let time = |seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default();
-    let days = Span { from: time(from), to: time(to) };
-    let vendor = question.vendor.as_deref().map(VendorId::parse).transpose();
-    let vendor = vendor.map_err(|why| DbError::Unusable(format!("the vendor {why}")))?;
-    let rows = match vendor {
-        Some(vendor) => {
-            let starts: Vec<_> =
-                Interval::Day.buckets(calendar, Weekday::Mon, days).iter().map(|day| day.from).collect();
-            rollups::sums_by_product_of(connection, measures, &vendor, question.foreign_currency, &starts)?
-        }
-        None => {
-            rollups::sums_by_subject(connection, measures, question.ranked.scope(), question.foreign_currency, days)?
-        }
-    };
-    let decoded =
-        |(subject, sums): (String, [i64; 2])| Some((id(question.ranked, &subject)?, question.by.value(sums)?));
-    Ok(rows.into_iter().filter_map(decoded).collect())
 }
 
 /// The id that a subject encodes.

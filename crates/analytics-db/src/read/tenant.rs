@@ -26,7 +26,7 @@ pub struct ReadableMetric {
 }
 
 /// Metrics with one name that the tenant may read: a range of types.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MetricRange {
     /// The type that is exactly the name, or the name and the vendor.
     pub(super) exactly: String,
@@ -54,6 +54,17 @@ impl Tenant {
             Self::Seller(vendors) => metric_type.vendor().is_some_and(|vendor| vendors.contains(vendor)),
         };
         own.then(|| ReadableMetric { text: metric_type.to_string(), known: Some(metric_type.clone()) })
+    }
+
+    /// Returns the metric of a product that is known to belong to `owner`, if the tenant may read
+    /// the metrics of that vendor.
+    #[must_use]
+    pub fn metric_of_product(&self, metric_type: &MetricType, owner: &VendorId) -> Option<ReadableMetric> {
+        let may = match self {
+            Self::Marketplace | Self::Support => true,
+            Self::Seller(vendors) => vendors.contains(owner),
+        };
+        may.then(|| ReadableMetric { text: metric_type.to_string(), known: Some(metric_type.clone()) })
     }
 
     /// Returns a metric that the catalogue does not define, created by an adjustment. Sellers may

@@ -202,9 +202,11 @@ pub fn number_at(connection: &mut Connection, time: DateTime<Utc>) -> Result<i64
         }
     }
     let rows: Vec<Row> = statement(
-        "SELECT b.number FROM batches b WHERE b.counted_at <= $1 AND b.number IS NOT NULL ORDER BY b.number DESC LIMIT 1",
+        "SELECT b.number FROM watermark w JOIN batches b ON b.number > w.number - $2 AND b.counted_at <= $1 \
+         ORDER BY b.number DESC LIMIT 1",
     )
     .value(time)
+    .value(i64::try_from(MOST_LATER).unwrap_or(i64::MAX))
     .load(connection)?;
     Ok(rows.first().map_or(0, |row| row.number))
 }

@@ -1,6 +1,6 @@
 //! Reads events back from the log, with the decisions that were made when they were counted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use analytics_core::event::{Content, Event, Line, Named, Naming, Part, Rating, Sale, Stars, Vendor};
 use analytics_core::family::{Family, Shape};
@@ -155,7 +155,7 @@ pub(crate) fn ratings_received(
 ) -> Result<Vec<(usize, i16, i64)>, DbError> {
     row! {
         struct Received {
-            range: i64,
+            place: i32,
             stars: i16,
             ratings: i64,
         }
@@ -166,20 +166,31 @@ pub(crate) fn ratings_received(
         Subject::Marketplace | Subject::Day(_) => return Ok(Vec::new()),
     };
     let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
+    // Ranges overlap: ratings are counted between the bounds of all of them, each in one place.
+    let bounds: BTreeSet<Uuid> = spans.iter().flat_map(|span| [lowest(span.from), lowest(span.to)]).collect();
+    let bounds: Vec<Uuid> = bounds.into_iter().collect();
+    let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else { return Ok(Vec::new()) };
     let sql = format!(
-        "SELECT k.range, e.stars, count(*) AS ratings FROM unnest($1, $2) WITH ORDINALITY AS k (first, last, range) \
-         JOIN event_logs e ON e.id >= k.first AND e.id < k.last AND e.event_type = 'rating.updated' \
-         AND e.{column} = $3 AND e.stars IS NOT NULL AND e.user_id IS NOT NULL AND e.batch_id <> ALL ($4) \
-         GROUP BY 1, 2"
+        "SELECT width_bucket(e.id, $1) AS place, e.stars, count(*) AS ratings FROM event_logs e \
+         WHERE e.id >= $2 AND e.id < $3 AND e.event_type = 'rating.updated' AND e.{column} = $4 \
+         AND e.stars IS NOT NULL AND e.user_id IS NOT NULL AND e.batch_id <> ALL ($5) GROUP BY 1, 2"
     );
     let rows: Vec<Received> = statement(sql)
-        .column(spans.iter().map(|span| lowest(span.from)))
-        .column(spans.iter().map(|span| lowest(span.to)))
+        .column(bounds.iter().copied())
+        .value(*first)
+        .value(*last)
         .value(id)
         .column(as_of.unseen())
         .load(connection)?;
-    let index = |range: i64| usize::try_from(range).ok()?.checked_sub(1);
-    Ok(rows.into_iter().filter_map(|row| Some((index(row.range)?, row.stars, row.ratings))).collect())
+    let mut received = Vec::new();
+    for (range, span) in spans.iter().enumerate() {
+        let (from, to) = (lowest(span.from), lowest(span.to));
+        // The place n lies between the bounds n - 1 and n.
+        let bound = |row: &Received| bounds.get(usize::try_from(row.place).ok()?.checked_sub(1)?);
+        let within = rows.iter().filter(|row| bound(row).is_some_and(|start| from <= *start && *start < to));
+        received.extend(within.map(|row| (range, row.stars, row.ratings)));
+    }
+    Ok(received)
 }
 
 /// Returns the number of the batch that counted an event.

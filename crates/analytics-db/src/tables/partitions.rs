@@ -30,6 +30,9 @@ const AHEAD: i64 = 16;
 /// A partition is quiet this long after its last day. Later events are still stored in it.
 const QUIET_AFTER: Duration = Duration::days(1);
 
+/// From this size on, in bytes, a default partition is indexed: a quarter of a million events.
+const LARGE: i64 = 64 << 20;
+
 /// How long one attempt to attach a partition waits for its lock. Other sessions wait behind it.
 const ATTACH_TIMEOUT: &str = "1s";
 /// Number of attempts, and the pause between two of them.
@@ -246,20 +249,41 @@ pub fn index_quiet(
 }
 
 fn index_each(connection: &mut Connection, now: DateTime<Utc>, tell: impl Fn(&str)) -> Result<usize, DbError> {
-    let over = EventId::lowest_at((now - QUIET_AFTER).into()).0;
     let mut made = 0;
     for table in &TABLES {
-        for partition in existing(connection, table)?.iter().filter(|partition| partition.to <= over) {
+        let mut partitions = quiet(connection, table, now)?;
+        partitions.extend(large_default(connection, table)?);
+        for partition in partitions {
             let before = made;
             for (end, columns) in table.quiet_indexes {
-                made += usize::from(index(connection, &partition.name, end, &format!("({columns})"), &tell)?);
+                made += usize::from(index(connection, &partition, end, &format!("({columns})"), &tell)?);
             }
             if made > before {
-                connection.batch_execute(&format!("VACUUM (ANALYZE) {}", partition.name))?;
+                connection.batch_execute(&format!("VACUUM (ANALYZE) {partition}"))?;
             }
         }
     }
     Ok(made + metadata_each(connection, now, &tell)?)
+}
+
+/// Returns the names of the partitions that are quiet.
+fn quiet(connection: &mut Connection, table: &Partitioned, now: DateTime<Utc>) -> Result<Vec<String>, DbError> {
+    let over = EventId::lowest_at((now - QUIET_AFTER).into()).0;
+    let partitions = existing(connection, table)?.into_iter().filter(|partition| partition.to <= over);
+    Ok(partitions.map(|partition| partition.name).collect())
+}
+
+/// Returns the name of the default partition if it is large: then a history of many months was
+/// loaded, and it will hardly grow. A small one stays without indexes, in case that is still to come.
+fn large_default(connection: &mut Connection, table: &Partitioned) -> Result<Option<String>, DbError> {
+    row! {
+        struct Row {
+            bytes: i64,
+        }
+    }
+    let name = format!("{}_default", table.name);
+    let row: Row = statement("SELECT pg_relation_size($1::regclass) AS bytes").value(&name).get_result(connection)?;
+    Ok(Some(name).filter(|_| row.bytes >= LARGE))
 }
 
 /// Builds the indexes by fields of payloads on the quiet partitions that lack them; those are found
@@ -283,10 +307,8 @@ fn metadata_each(connection: &mut Connection, now: DateTime<Utc>, tell: &impl Fn
     if indexes.is_empty() {
         return Ok(0);
     }
-    let over = EventId::lowest_at((now - QUIET_AFTER).into()).0;
-    let quiet = existing(connection, &EVENT_LOGS)?.into_iter().filter(|partition| partition.to <= over);
     let mut made = 0;
-    for partition in quiet.map(|partition| partition.name).chain([DEFAULT.to_owned()]) {
+    for partition in quiet(connection, &EVENT_LOGS, now)?.into_iter().chain([DEFAULT.to_owned()]) {
         let before = made;
         for metadata in &indexes {
             made += usize::from(index(connection, &partition, &metadata.end(), &metadata.definition()?, tell)?);

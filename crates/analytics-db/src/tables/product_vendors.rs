@@ -6,14 +6,14 @@ use analytics_core::attribution::{ProductVendor, ProductVendors};
 use analytics_core::event::Event;
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId};
-use analytics_core::maps::HashMap;
+use analytics_core::maps::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
+use crate::{Connection, DbError};
 
 row! {
     struct Row {
@@ -45,6 +45,18 @@ pub(crate) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result
         Some((ProductId::parse(&row.product_id).ok()?, vendor))
     });
     Ok(ProductVendors::new(known.collect::<HashMap<_, _>>()))
+}
+
+/// Returns the products that are known to belong to a vendor.
+pub(crate) fn products_of(connection: &mut Connection, vendor: &str) -> Result<HashSet<String>, DbError> {
+    row! {
+        struct Row {
+            product_id: String,
+        }
+    }
+    let rows: Vec<Row> =
+        statement("SELECT product_id FROM product_vendors WHERE vendor_id = $1").value(vendor).load(connection)?;
+    Ok(rows.into_iter().map(|row| row.product_id).collect())
 }
 
 fn products(event: &Event) -> impl Iterator<Item = &ProductId> {

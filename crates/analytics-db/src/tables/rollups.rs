@@ -5,9 +5,9 @@ use analytics_core::catalogue::{Measure, ScopeKind};
 use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
-use analytics_core::period::Span;
 use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
 use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
 
 use super::all_taken;
 use super::metrics::bigint;
@@ -145,28 +145,49 @@ pub(crate) fn sums(
     Ok(sums)
 }
 
-/// Returns the sums of measures over business days, from the start of the first to the end of the
-/// last, for each subject of a kind of scope: the encoded id, and the sums in the order of `measures`.
-/// At most two measures.
+/// The sums of all measures of a subject.
+pub(crate) type Sums = [i64; Measure::ALL.len()];
+
+/// Returns the sums of every measure over some business days, and over some earlier ones, for each
+/// subject of a kind of scope, by its encoded id. The days are given by their starts.
 pub(crate) fn sums_by_subject(
     connection: &mut Connection,
-    measures: [Measure; 2],
     of: ScopeKind,
     foreign_currency: Option<Currency>,
-    days: Span,
-) -> Result<Vec<(String, [i64; 2])>, DbError> {
-    let [first, second] = measures.map(Measure::column);
+    days: &[DateTime<Utc>],
+    earlier: &[DateTime<Utc>],
+) -> Result<HashMap<String, [Sums; 2]>, DbError> {
+    row! {
+        struct Row {
+            subject: String,
+            is_earlier: bool,
+            sums: Vec<i64>,
+        }
+    }
     let sql = format!(
-        "SELECT r.subject, coalesce(sum(r.{first}), 0)::bigint AS first, coalesce(sum(r.{second}), 0)::bigint AS second \
-         FROM rollups r WHERE r.bucket_start >= $1 AND r.bucket_start < $2 AND r.granularity = 'd' \
-         AND r.scope = $3::\"char\" AND r.currency = $4 GROUP BY r.subject"
+        // OFFSET keeps the planner from turning the subquery into a join, which reads the whole table.
+        "SELECT r.subject, d.start = ANY ($2) AS is_earlier, ARRAY[{}] AS sums FROM unnest($1 || $2) AS d (start) \
+         CROSS JOIN LATERAL ( \
+             SELECT r.* FROM rollups r WHERE r.bucket_start = d.start AND r.granularity = 'd' \
+             AND r.scope = $3::\"char\" AND r.currency = $4 OFFSET 0) AS r \
+         GROUP BY 1, 2",
+        each(|column| format!("coalesce(sum(r.{column}), 0)::bigint"))
     );
-    let query = statement(sql).value(days.from).value(days.to).value(scope(of));
-    let rows: Vec<SubjectRow> = query.value(foreign_currency.map_or("", Currency::code)).load(connection)?;
-    Ok(rows.into_iter().map(|row| (row.subject, [row.first, row.second])).collect())
+    // All subjects fit into the memory of one hash table.
+    connection.batch_execute("SET LOCAL work_mem = '64MB'")?;
+    let query = statement(sql).column(days.iter().copied()).column(earlier.iter().copied()).value(scope(of));
+    let rows: Vec<Row> = query.value(foreign_currency.map_or("", Currency::code)).load(connection)?;
+    let mut sums: HashMap<String, [Sums; 2]> = HashMap::default();
+    for row in rows {
+        let [current, earlier] = sums.entry(row.subject).or_default();
+        let own = if row.is_earlier { earlier } else { current };
+        own.iter_mut().zip(row.sums).for_each(|(own, sum)| *own = sum);
+    }
+    Ok(sums)
 }
 
-/// The same for the products that are known to belong to a vendor.
+/// Returns the sums of two measures over business days for the products that are known to belong to
+/// a vendor, by their encoded ids.
 pub(crate) fn sums_by_product_of(
     connection: &mut Connection,
     measures: [Measure; 2],

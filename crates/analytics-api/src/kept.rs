@@ -1,0 +1,111 @@
+//! Answers that are kept for some seconds, because reading them means reading many rows.
+//!
+//! A request is answered from what is kept, which is read again in the background before it is a
+//! minute old. What is read quickly is kept for less.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::rt;
+
+/// From this age on, what is kept is read again in the background; earlier, if reading takes less
+/// than a two-hundredth of this time.
+pub(crate) const FRESH: Duration = Duration::from_secs(20);
+/// From this age on, what is kept is not used any more; earlier likewise.
+pub(crate) const OLD: Duration = Duration::from_secs(55);
+/// How long answers are kept, for the later pages of a list.
+const KEPT: Duration = Duration::from_secs(300);
+/// The most answers to the same question that are kept.
+const MOST_ANSWERS: usize = 2;
+
+/// Answers to questions, the newest last.
+pub(crate) struct Cache<Q, A>(HashMap<Q, Vec<Answer<A>>>);
+
+/// An answer that was read.
+pub(crate) struct Answer<A> {
+    /// When it was read, and how long that took.
+    pub(crate) at: Instant,
+    pub(crate) took: Duration,
+    pub(crate) answer: Arc<A>,
+}
+
+impl<A> Clone for Answer<A> {
+    fn clone(&self) -> Self {
+        Self { answer: Arc::clone(&self.answer), ..*self }
+    }
+}
+
+impl<A> Answer<A> {
+    /// Whether it is younger than `at_most`, or as much younger as it was quick to read.
+    pub(crate) fn is_within(&self, at_most: Duration) -> bool {
+        self.at.elapsed() < at_most.min(self.took.saturating_mul(200))
+    }
+}
+
+impl<Q, A> Default for Cache<Q, A> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<Q: Eq + Hash, A> Cache<Q, A> {
+    /// Returns the newest answer that is wanted.
+    pub(crate) fn find(&self, question: &Q, wanted: impl Fn(&Answer<A>) -> bool) -> Option<Answer<A>> {
+        self.0.get(question)?.iter().rev().find(|answer| wanted(answer)).cloned()
+    }
+
+    /// Keeps an answer, and forgets those that are too old, and the oldest if there are too many.
+    pub(crate) fn keep(&mut self, question: Q, answer: Answer<A>, most: usize) {
+        let answers = self.0.entry(question).or_default();
+        answers.push(answer);
+        answers.drain(..answers.len().saturating_sub(MOST_ANSWERS));
+        let mut times: Vec<Instant> = self.0.values().flatten().map(|answer| answer.at).collect();
+        times.sort_unstable();
+        let oldest = times.len().checked_sub(most).and_then(|over| times.get(over)).copied();
+        self.0.retain(|_, answers| {
+            answers.retain(|answer| answer.at.elapsed() < KEPT && oldest.is_none_or(|oldest| answer.at >= oldest));
+            !answers.is_empty()
+        });
+    }
+}
+
+/// Returns an answer that is less than a minute old. `read` reads it and is called in the background
+/// if the answer is not fresh any more.
+pub(crate) async fn fresh<Q, A, E, F>(
+    cache: &Arc<Mutex<Cache<Q, A>>>,
+    question: Q,
+    most: usize,
+    read: impl FnOnce() -> F,
+) -> Result<Arc<A>, E>
+where
+    Q: Eq + Hash + 'static,
+    A: 'static,
+    E: 'static,
+    F: Future<Output = Result<A, E>> + 'static,
+{
+    let kept = lock(cache).find(&question, |kept| kept.is_within(OLD));
+    if let Some(kept) = kept.as_ref().filter(|kept| kept.is_within(FRESH)) {
+        return Ok(Arc::clone(&kept.answer));
+    }
+    let (own, read) = (Arc::clone(cache), read());
+    let renewed = async move {
+        let at = Instant::now();
+        let answer = Arc::new(read.await?);
+        let read = Answer { at, took: at.elapsed(), answer: Arc::clone(&answer) };
+        lock(&own).keep(question, read, most);
+        Ok(answer)
+    };
+    match kept {
+        Some(kept) => {
+            rt::spawn(async move { renewed.await.ok() });
+            Ok(kept.answer)
+        }
+        None => renewed.await,
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

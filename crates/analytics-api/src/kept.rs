@@ -3,7 +3,7 @@
 //! A request is answered from what is kept, which is read again in the background before it is a
 //! minute old. What is read quickly is kept for less.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,8 +20,11 @@ const KEPT: Duration = Duration::from_secs(300);
 /// The most answers to the same question that are kept.
 const MOST_ANSWERS: usize = 2;
 
-/// Answers to questions, the newest last.
-pub(crate) struct Cache<Q, A>(HashMap<Q, Vec<Answer<A>>>);
+/// Answers to questions, the newest last, and the questions that are being read again.
+pub(crate) struct Cache<Q, A> {
+    answers: HashMap<Q, Vec<Answer<A>>>,
+    renewing: HashSet<Q>,
+}
 
 /// An answer that was read.
 pub(crate) struct Answer<A> {
@@ -46,25 +49,25 @@ impl<A> Answer<A> {
 
 impl<Q, A> Default for Cache<Q, A> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { answers: HashMap::new(), renewing: HashSet::new() }
     }
 }
 
-impl<Q: Eq + Hash, A> Cache<Q, A> {
+impl<Q: Eq + Hash + Clone, A> Cache<Q, A> {
     /// Returns the newest answer that is wanted.
     pub(crate) fn find(&self, question: &Q, wanted: impl Fn(&Answer<A>) -> bool) -> Option<Answer<A>> {
-        self.0.get(question)?.iter().rev().find(|answer| wanted(answer)).cloned()
+        self.answers.get(question)?.iter().rev().find(|answer| wanted(answer)).cloned()
     }
 
     /// Keeps an answer, and forgets those that are too old, and the oldest if there are too many.
     pub(crate) fn keep(&mut self, question: Q, answer: Answer<A>, most: usize) {
-        let answers = self.0.entry(question).or_default();
+        let answers = self.answers.entry(question).or_default();
         answers.push(answer);
         answers.drain(..answers.len().saturating_sub(MOST_ANSWERS));
-        let mut times: Vec<Instant> = self.0.values().flatten().map(|answer| answer.at).collect();
+        let mut times: Vec<Instant> = self.answers.values().flatten().map(|answer| answer.at).collect();
         times.sort_unstable();
         let oldest = times.len().checked_sub(most).and_then(|over| times.get(over)).copied();
-        self.0.retain(|_, answers| {
+        self.answers.retain(|_, answers| {
             answers.retain(|answer| answer.at.elapsed() < KEPT && oldest.is_none_or(|oldest| answer.at >= oldest));
             !answers.is_empty()
         });
@@ -80,7 +83,7 @@ pub(crate) async fn fresh<Q, A, E, F>(
     read: impl FnOnce() -> F,
 ) -> Result<Arc<A>, E>
 where
-    Q: Eq + Hash + 'static,
+    Q: Eq + Hash + Clone + 'static,
     A: 'static,
     E: 'static,
     F: Future<Output = Result<A, E>> + 'static,
@@ -89,7 +92,7 @@ where
     if let Some(kept) = kept.as_ref().filter(|kept| kept.is_within(FRESH)) {
         return Ok(Arc::clone(&kept.answer));
     }
-    let (own, read) = (Arc::clone(cache), read());
+    let (own, read, asked) = (Arc::clone(cache), read(), question.clone());
     let renewed = async move {
         let at = Instant::now();
         let answer = Arc::new(read.await?);
@@ -99,10 +102,25 @@ where
     };
     match kept {
         Some(kept) => {
-            rt::spawn(async move { renewed.await.ok() });
+            renew(cache, &asked, renewed);
             Ok(kept.answer)
         }
         None => renewed.await,
+    }
+}
+
+/// Reads an answer in the background, unless that is being done already.
+pub(crate) fn renew<Q, A, T>(cache: &Arc<Mutex<Cache<Q, A>>>, question: &Q, read: impl Future<Output = T> + 'static)
+where
+    Q: Eq + Hash + Clone + 'static,
+    A: 'static,
+{
+    if lock(cache).renewing.insert(question.clone()) {
+        let (cache, question) = (Arc::clone(cache), question.clone());
+        rt::spawn(async move {
+            read.await;
+            lock(&cache).renewing.remove(&question);
+        });
     }
 }
 

@@ -7,20 +7,23 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actix_web::rt;
 use actix_web::rt::time::sleep;
+use actix_web::web::block;
 use analytics_core::calendar::Calendar;
 use analytics_core::ids::VendorId;
 use analytics_db::read::rankings::{By, Counted, Question, Ranked, Ranking, by_ratings, counted, of_vendor};
+use analytics_process::probes::Readiness;
 
 use crate::database::Database;
-use crate::kept::{Answer, Cache, FRESH, OLD, lock};
+use crate::kept::{Answer, Cache, FRESH, OLD, lock, renew};
 use crate::problem::Problem;
 use crate::range::Range;
 use crate::settings::ApiSettings;
 
 /// How often the rankings of the default range are read.
 const WARM_EVERY: Duration = Duration::from_secs(30);
+/// How often to look whether a database that is away is there again.
+const AWAY: Duration = Duration::from_secs(1);
 /// The most rankings that are kept, and the most reads that they are made of, which are larger.
 const MOST_RANKINGS: usize = 32;
 const MOST_COUNTED: usize = 8;
@@ -34,7 +37,7 @@ struct Kept {
     /// Those of the default range.
     warm: Mutex<Cache<RankingQuestion, Ranking>>,
     counted: Mutex<Cache<Question, Counted>>,
-    rankings: Mutex<Cache<RankingQuestion, Ranking>>,
+    rankings: Arc<Mutex<Cache<RankingQuestion, Ranking>>>,
 }
 
 /// What is ranked by what, and when.
@@ -55,12 +58,17 @@ impl Rankings {
         calendar: Calendar,
     ) -> Result<Arc<Ranking>, Problem> {
         let find = |rankings: &Mutex<Cache<_, Ranking>>| lock(rankings).find(question, |kept| kept.is_within(OLD));
-        match find(&self.0.rankings).or_else(|| find(&self.0.warm)) {
+        let kept = [find(&self.0.rankings), find(&self.0.warm)].into_iter().flatten().max_by_key(|kept| kept.at);
+        match kept {
             Some(kept) if kept.is_within(FRESH) => return Ok(kept.answer),
             Some(kept) => {
                 // The next request gets a newer one.
                 let (own, question, database) = (self.clone(), question.clone(), database.clone());
-                rt::spawn(async move { own.read_and_keep(&question, &database, calendar).await.ok() });
+                let asked = question.clone();
+                renew(&self.0.rankings, &asked, async move {
+                    // A failure was logged; the next request tries again.
+                    own.read_and_keep(&question, &database, calendar).await.ok()
+                });
                 return Ok(kept.answer);
             }
             None => {}
@@ -97,11 +105,19 @@ impl Rankings {
                 (read?, None)
             }
             None if by == By::Rating => {
-                (database.read_expensive(move |connection| by_ratings(connection, of.ranked)).await?, None)
+                let slot = database.slot().await?;
+                // Another request may have read it meanwhile.
+                if let Some(kept) = lock(&self.0.rankings).find(question, |kept| kept.is_within(FRESH)) {
+                    return Ok(kept);
+                }
+                (database.read_in(slot, move |connection| by_ratings(connection, of.ranked)).await?, None)
             }
             None => {
                 let counted = self.counted(&of, FRESH, database, calendar).await?;
-                (counted.answer.ranking(by).ok_or_else(Problem::internal_error)?, Some((counted.at, counted.took)))
+                let answer = counted.answer;
+                // Sorting all products takes some time.
+                let ranking = block(move || answer.ranking(by)).await.ok().flatten();
+                (ranking.ok_or_else(Problem::internal_error)?, Some((counted.at, counted.took)))
             }
         };
         let (at, took) = of_counted.unwrap_or((began, began.elapsed()));
@@ -140,26 +156,37 @@ impl Rankings {
         if let Some(kept) = find(&self.0.rankings).or_else(|| find(&self.0.warm)) {
             return Some(kept.answer);
         }
+        if question.vendor.is_some() {
+            return None;
+        }
         let counted = lock(&self.0.counted).find(&question.of, |kept| kept.answer.as_of == as_of)?.answer;
-        counted.ranking(question.by).filter(|_| question.vendor.is_none()).map(Arc::new)
+        counted.ranking(question.by).map(Arc::new)
     }
 
     /// Reads the rankings of the default range again and again, so that no request waits for them.
     pub(crate) async fn keep_warm(&self, database: &Database, settings: &ApiSettings) {
-        let calendar = settings.business.calendar;
         loop {
-            let range = Range::default_until(database.now(), calendar);
-            for ranked in [Ranked::Products, Ranked::Sellers] {
-                let of = range.question(ranked, None, calendar);
-                for (_, by) in By::ALL {
-                    let question = RankingQuestion { of: of.clone(), by, vendor: None };
-                    // A failure was logged; a request tries again.
-                    if let Ok(read) = self.read(&question, database, calendar).await {
-                        lock(&self.0.warm).keep(question, read, usize::MAX);
-                    }
-                }
+            // Nothing is read from a database that is away; a round ends with the first failure, which was
+            // logged.
+            if database.ready().is_ok() {
+                drop(self.warm_up(database, settings.business.calendar).await);
+                sleep(WARM_EVERY).await;
+            } else {
+                sleep(AWAY).await;
             }
-            sleep(WARM_EVERY).await;
         }
+    }
+
+    async fn warm_up(&self, database: &Database, calendar: Calendar) -> Result<(), Problem> {
+        let range = Range::default_until(database.now(), calendar);
+        for ranked in [Ranked::Products, Ranked::Sellers] {
+            let of = range.question(ranked, None, calendar);
+            for (_, by) in By::ALL {
+                let question = RankingQuestion { of: of.clone(), by, vendor: None };
+                let read = self.read(&question, database, calendar).await?;
+                lock(&self.0.warm).keep(question, read, usize::MAX);
+            }
+        }
+        Ok(())
     }
 }

@@ -123,7 +123,7 @@ pub(crate) struct TopProduct {
     #[serde(flatten)]
     rank: RankBody,
     /// The values of its days, or of longer intervals if the range is long; empty for a range that
-    /// does not consist of whole days.
+    /// does not consist of whole days. They are those of now, and `value` is at most a minute older.
     series: Vec<Option<i64>>,
 }
 
@@ -228,10 +228,11 @@ pub(crate) async fn summary(
     let question =
         RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
     let days = question.days(&range, calendar);
-    let span = principal.role.may(Permission::ReadOthers).then_some(range.span);
+    let is_of_days = range.span.is_of_days(calendar);
+    let span = Some(range.span).filter(|_| is_of_days && principal.role.may(Permission::ReadOthers));
     let (ranks, top_products_as_of) = question.top(&rankings, &database, &settings, days, span, TOP).await?;
     let mut courses = Vec::new();
-    if range.span.is_of_days(calendar) {
+    if is_of_days {
         let metric = |rank: &RankBody| tenant.metric_of_product(&question.metric_type(&rank.id)?, &vendor);
         let by_day = Panel::of(range, Some(fitting(range.span, Finest::Day)), now, &settings)?;
         courses = by_day.read(&database, &settings, ranks.iter().filter_map(metric).collect()).await?.0;

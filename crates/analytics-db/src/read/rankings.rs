@@ -149,11 +149,15 @@ pub struct Question {
 impl Question {
     /// The starts of the days, and of the earlier ones.
     fn starts(&self, calendar: Calendar) -> [Vec<DateTime<Utc>>; 2] {
-        [self.days, self.previous].map(|(from, to)| {
-            let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
-            let days = Interval::Day.buckets(calendar, Weekday::Mon, Span { from: time(from), to: time(to) });
-            days.iter().map(|day| day.from).collect()
-        })
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        let [days, mut earlier] = [self.days, self.previous].map(|(from, to)| {
+            // A day whose midnight was skipped starts later; it belongs to the range as a whole.
+            let from = calendar.day_start(calendar.day(time(from).into()));
+            let days = Interval::Day.buckets(calendar, Weekday::Mon, Span { from, to: time(to) });
+            days.iter().map(|day| day.from).collect::<Vec<_>>()
+        });
+        earlier.retain(|start| days.first().is_none_or(|first| start < first));
+        [days, earlier]
     }
 }
 

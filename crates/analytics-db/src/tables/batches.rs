@@ -202,7 +202,7 @@ pub fn number_at(connection: &mut Connection, time: DateTime<Utc>) -> Result<i64
         }
     }
     let rows: Vec<Row> = statement(
-        "SELECT b.number FROM watermark w JOIN batches b ON b.number > w.number - $2 AND b.counted_at <= $1 \
+        "SELECT b.number FROM batches b WHERE b.number > (SELECT number FROM watermark) - $2 AND b.counted_at <= $1 \
          ORDER BY b.number DESC LIMIT 1",
     )
     .value(time)

@@ -273,17 +273,23 @@ fn quiet(connection: &mut Connection, table: &Partitioned, now: DateTime<Utc>) -
     Ok(partitions.map(|partition| partition.name).collect())
 }
 
-/// Returns the name of the default partition if it is large: then a history of many months was
-/// loaded, and it will hardly grow. A small one stays without indexes, in case that is still to come.
+/// Returns the name of the default partition if it is large and none of the last batches has events in
+/// it: then a history of many months was loaded, and it will hardly grow.
 fn large_default(connection: &mut Connection, table: &Partitioned) -> Result<Option<String>, DbError> {
     row! {
         struct Row {
             bytes: i64,
+            in_use: bool,
         }
     }
     let name = format!("{}_default", table.name);
-    let row: Row = statement("SELECT pg_relation_size($1::regclass) AS bytes").value(&name).get_result(connection)?;
-    Ok(Some(name).filter(|_| row.bytes >= LARGE))
+    let row: Row = statement(format!(
+        "SELECT pg_relation_size($1::regclass) AS bytes, EXISTS (SELECT FROM {DEFAULT} e WHERE e.batch_id >= ( \
+             SELECT min(b.id) FROM (SELECT id FROM batches ORDER BY id DESC LIMIT 100) AS b)) AS in_use"
+    ))
+    .value(&name)
+    .get_result(connection)?;
+    Ok(Some(name).filter(|_| row.bytes >= LARGE && !row.in_use))
 }
 
 /// Builds the indexes by fields of payloads on the quiet partitions that lack them; those are found

@@ -166,7 +166,8 @@ pub(crate) fn sums_by_subject(
     }
     let sql = format!(
         // OFFSET keeps the planner from turning the subquery into a join, which reads the whole table.
-        "SELECT r.subject, d.start = ANY ($2) AS is_earlier, ARRAY[{}] AS sums FROM unnest($1 || $2) AS d (start) \
+        "SELECT r.subject, d.place > cardinality($1) AS is_earlier, ARRAY[{}] AS sums \
+         FROM unnest($1 || $2) WITH ORDINALITY AS d (start, place) \
          CROSS JOIN LATERAL ( \
              SELECT r.* FROM rollups r WHERE r.bucket_start = d.start AND r.granularity = 'd' \
              AND r.scope = $3::\"char\" AND r.currency = $4 OFFSET 0) AS r \

@@ -290,3 +290,25 @@ fn ratings(connection: &mut Connection, ranked: Ranked) -> Result<Vec<(String, i
     };
     Ok(rows.iter().filter_map(|row| Some((id(ranked, &row.subject)?, mean(row)?))).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use analytics_core::business::Business;
+
+    #[test]
+    fn a_day_without_midnight_is_in_one_range_only() {
+        let calendar = Business::parse("USD", "Africa/Cairo").unwrap().calendar;
+        let start = |day: &str| calendar.day_start(day.parse().unwrap());
+        // On 24 April 2026 the clocks go from 00:00 to 01:00. A comparison keeps the local time, 01:00.
+        let (first, hour) = (start("2026-04-24").timestamp(), 3_600);
+        for later in [0, hour] {
+            let previous = (start("2026-04-22").timestamp() + later, first + later);
+            let days = (first, start("2026-04-26").timestamp());
+            let question = Question { ranked: Ranked::Products, foreign_currency: None, days, previous };
+            let [days, earlier] = question.starts(calendar);
+            assert_eq!(days, ["2026-04-24", "2026-04-25"].map(start));
+            assert_eq!(earlier, ["2026-04-22", "2026-04-23"].map(start), "{later}");
+        }
+    }
+}

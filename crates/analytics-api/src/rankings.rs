@@ -113,7 +113,7 @@ impl Rankings {
                 (database.read_in(slot, move |connection| by_ratings(connection, of.ranked)).await?, None)
             }
             None => {
-                let counted = self.counted(&of, FRESH, database, calendar).await?;
+                let counted = self.counted(&of, database, calendar).await?;
                 let answer = counted.answer;
                 // Sorting all products takes some time.
                 let ranking = block(move || answer.ranking(by)).await.ok().flatten();
@@ -124,15 +124,14 @@ impl Rankings {
         Ok(Answer { at, took, answer: Arc::new(ranking) })
     }
 
-    /// Returns what was counted, at most `at_most` ago.
+    /// Returns what was counted, at most [`FRESH`] ago.
     async fn counted(
         &self,
         question: &Question,
-        at_most: Duration,
         database: &Database,
         calendar: Calendar,
     ) -> Result<Answer<Counted>, Problem> {
-        let kept = || lock(&self.0.counted).find(question, |kept| kept.is_within(at_most));
+        let kept = || lock(&self.0.counted).find(question, |kept| kept.is_within(FRESH));
         if let Some(kept) = kept() {
             return Ok(kept);
         }

@@ -68,6 +68,22 @@ impl Span {
     pub fn is_empty(self) -> bool {
         self.from >= self.to
     }
+
+    /// Returns the time that is in any of the ranges, as ranges that neither overlap nor touch, in
+    /// their order.
+    #[must_use]
+    pub fn united(spans: &[Self]) -> Vec<Self> {
+        let mut spans: Vec<Self> = spans.iter().copied().filter(|span| !span.is_empty()).collect();
+        spans.sort_unstable_by_key(|span| span.from);
+        let mut united: Vec<Self> = Vec::new();
+        for span in spans {
+            match united.last_mut() {
+                Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
+                _ => united.push(span),
+            }
+        }
+        united
+    }
 }
 
 /// The width of buckets.

@@ -217,17 +217,28 @@ fn rates_and_ratings_have_their_components_in_every_bucket() {
         let value = if views == 0 { Value::Null } else { json!((orders * 20_000 + views) / (views * 2)) };
         assert_eq!(bucket["value"], value);
     }
-    let ratings = marketplace.get(&format!("/api/metrics/product_rating:p-2/series?{range}"));
-    let mut all = 0;
-    for bucket in ratings["buckets"].as_array().unwrap() {
-        let within = within(bucket);
-        for stars in 1..=5 {
-            let expected = database.number(&format!("SELECT count(*) FROM event_logs WHERE event_type = 'rating.updated' AND product_id = 'p-2' AND stars = {stars} AND {within}")).unwrap();
-            assert_eq!(bucket["histogram"][stars.to_string()], expected);
-            all += expected;
+    let histograms_are_right = |buckets: &Value, column: &str, id: &str| {
+        let mut all = 0;
+        for bucket in buckets.as_array().unwrap() {
+            let within = within(bucket);
+            for stars in 1..=5 {
+                let sql = "SELECT count(*) FROM event_logs WHERE event_type = 'rating.updated'";
+                let expected =
+                    database.number(&format!("{sql} AND {column} = '{id}' AND stars = {stars} AND {within}")).unwrap();
+                assert_eq!(bucket["histogram"][stars.to_string()], expected);
+                all += expected;
+            }
         }
-    }
-    assert_eq!(ratings["count"], all);
+        all
+    };
+    let ratings = marketplace.get(&format!("/api/metrics/product_rating:p-2/series?{range}"));
+    assert_eq!(ratings["count"], histograms_are_right(&ratings["buckets"], "product_id", "p-2"));
+    // There are days between the two ranges.
+    let apart = "interval=day&from=2025-04-01&to=2025-04-03&compare=previous_week";
+    let ratings = marketplace.get(&format!("/api/metrics/seller_rating:v-1/series?{apart}"));
+    assert_eq!(ratings["count"], histograms_are_right(&ratings["buckets"], "vendor_id", "v-1"));
+    assert_eq!(ratings["comparison"]["buckets"][0]["start"], "2025-03-25T00:00:00+01:00");
+    assert!(histograms_are_right(&ratings["comparison"]["buckets"], "vendor_id", "v-1") > 0);
     let several = marketplace.get(&format!("/api/metrics/series?type=total_views&type=seller_orders:v-1&{range}"));
     assert_eq!(several["items"][1]["type"], "seller_orders:v-1");
     assert_eq!(several["items"][0]["buckets"].as_array().unwrap().len(), 10);

@@ -123,3 +123,21 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn ranges_that_overlap_or_touch_are_united() {
+    let hour = |hour| DateTime::from_timestamp(hour * 3_600, 0).unwrap();
+    let spans = |ends: &[(i64, i64)]| -> Vec<Span> {
+        ends.iter().map(|(from, to)| Span { from: hour(*from), to: hour(*to) }).collect()
+    };
+    for (ranges, united) in [
+        (&[][..], &[][..]),
+        (&[(5, 5)], &[]),
+        (&[(0, 1), (1, 2), (2, 3)], &[(0, 3)]),
+        (&[(10, 11), (11, 12), (10, 12), (0, 1), (1, 2), (0, 1)], &[(0, 2), (10, 12)]),
+        (&[(0, 9), (2, 3)], &[(0, 9)]),
+        (&[(4, 6), (1, 2), (3, 3)], &[(1, 2), (4, 6)]),
+    ] {
+        assert_eq!(Span::united(&spans(ranges)), spans(united), "{ranges:?}");
+    }
+}

@@ -169,19 +169,17 @@ pub(crate) fn ratings_received(
     // Ranges overlap: ratings are counted between the bounds of all of them, each in one place.
     let bounds: BTreeSet<Uuid> = spans.iter().flat_map(|span| [lowest(span.from), lowest(span.to)]).collect();
     let bounds: Vec<Uuid> = bounds.into_iter().collect();
-    let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else { return Ok(Vec::new()) };
     let sql = format!(
         "SELECT width_bucket(e.id, $1) AS place, e.stars, count(*) AS ratings FROM event_logs e \
          WHERE e.id >= $2 AND e.id < $3 AND e.event_type = 'rating.updated' AND e.{column} = $4 \
          AND e.stars IS NOT NULL AND e.user_id IS NOT NULL AND e.batch_id <> ALL ($5) GROUP BY 1, 2"
     );
-    let rows: Vec<Received> = statement(sql)
-        .column(bounds.iter().copied())
-        .value(*first)
-        .value(*last)
-        .value(id)
-        .column(as_of.unseen())
-        .load(connection)?;
+    let mut rows: Vec<Received> = Vec::new();
+    // Between a range and the one that it is compared with, nothing is read.
+    for span in Span::united(spans) {
+        let query = statement(&sql).column(bounds.iter().copied()).value(lowest(span.from)).value(lowest(span.to));
+        rows.extend(query.value(id).column(as_of.unseen()).load(connection)?);
+    }
     let mut received = Vec::new();
     for (range, span) in spans.iter().enumerate() {
         let (from, to) = (lowest(span.from), lowest(span.to));

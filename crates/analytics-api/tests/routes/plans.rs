@@ -195,10 +195,13 @@ fn plans(log: &str, application: &str) -> Vec<Plan> {
     plans
 }
 
-/// The sizes of the large tables, and to which of them their partitions belong.
+/// A partition with fewer rows is a few pages, which are read as a whole instead of their index.
+const FEW: f64 = 500.0;
+
+/// The sizes of the large tables, and to which of them their partitions belong, with their sizes.
 struct Tables {
     rows: BTreeMap<String, f64>,
-    of_partition: BTreeMap<String, String>,
+    of_partition: BTreeMap<String, (String, f64)>,
 }
 
 impl Tables {
@@ -212,20 +215,23 @@ impl Tables {
             "SELECT inhrelid::regclass || ' ' || inhparent::regclass FROM pg_inherits \
              WHERE inhparent IN ('event_logs'::regclass, 'order_lines'::regclass)",
         );
-        let pair = |line: &String| line.split_once(' ').map(|(one, two)| (one.to_owned(), two.to_owned())).unwrap();
+        let pair = |line: &String| {
+            let (partition, table) = line.split_once(' ').unwrap();
+            let rows = database.number(&format!("SELECT count(*) FROM {partition}")).unwrap();
+            (partition.to_owned(), (table.to_owned(), rows as f64))
+        };
         Self { rows: LARGE.iter().map(rows).collect(), of_partition: partitions.iter().map(pair).collect() }
     }
 
-    /// Returns what is wrong with a plan: it reads all of a table, or more than three quarters of its
-    /// rows. Partitions are small here: where a hundred ids are looked up in each of them, PostgreSQL
-    /// may read up to half of the rows by their BRIN index instead.
+    /// Returns what is wrong with a plan: it reads all of a table, or more than two fifths of its rows.
     fn faults(&self, plan: &Plan) -> Vec<String> {
         let (mut read, mut faults) = (BTreeMap::<&str, f64>::new(), Vec::new());
         let mut nodes = vec![&plan.root];
         while let Some(node) = nodes.pop() {
             nodes.extend(node["Plans"].as_array().into_iter().flatten());
             let Some(relation) = node["Relation Name"].as_str() else { continue };
-            let table = self.of_partition.get(relation).map_or(relation, String::as_str);
+            let partition = self.of_partition.get(relation);
+            let table = partition.map_or(relation, |(table, _)| table.as_str());
             if !self.rows.contains_key(table) {
                 continue;
             }
@@ -233,12 +239,13 @@ impl Tables {
             let rows =
                 number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
             let loops = number("Actual Loops");
-            *read.entry(table).or_default() += rows * loops;
+            let most = partition.map(|(_, all)| *all).filter(|all| *all < FEW).unwrap_or(f64::INFINITY);
+            *read.entry(table).or_default() += (rows * loops).min(most);
             if node["Node Type"] == "Seq Scan" && relation == table && loops > 0.0 {
                 faults.push(format!("a sequential scan of {table}"));
             }
         }
-        let most = |(table, rows): &(&&str, &f64)| **rows > self.rows[**table] * 0.75;
+        let most = |(table, rows): &(&&str, &f64)| **rows > self.rows[**table] * 0.4;
         let too_many = read.iter().filter(most);
         faults.extend(too_many.map(|(table, rows)| format!("{rows} of {} rows of {table}", self.rows[*table])));
         faults

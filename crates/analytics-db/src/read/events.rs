@@ -126,10 +126,11 @@ impl EventFilter {
             (false, true) => self.in_lines(),
             (false, false) => return None,
         };
-        // An array, so that each event is looked up by its id, whatever the planner estimates for
-        // the window.
+        // LIMIT has each event looked up by its id, in the partition that the id belongs to.
         Some(format!(
-            "SELECT {COLUMNS} FROM event_logs e WHERE e.id = ANY(ARRAY({found})) AND {WINDOW} ORDER BY e.id DESC LIMIT $7"
+            "SELECT {COLUMNS} FROM unnest(ARRAY({found})) AS found (id) \
+             CROSS JOIN LATERAL (SELECT * FROM event_logs e WHERE e.id = found.id AND {WINDOW} LIMIT 1) AS e \
+             ORDER BY e.id DESC LIMIT $7"
         ))
     }
 

@@ -263,11 +263,11 @@ fn candidates(
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
     let batches = as_of.batch_range();
     let sources: Vec<String> = sources(known, batches.is_some()).iter().map(|source| format!("({source})")).collect();
-    // An array, so that each event is looked up by its id, whatever the planner estimates for the
-    // window.
+    // LIMIT has each event looked up by its id, in the partition that the id belongs to.
     let sql = format!(
         "SELECT e.id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
-         FROM event_logs e WHERE e.id = ANY(ARRAY({})) AND e.id >= $5 AND e.id < $1 \
+         FROM unnest(ARRAY({})) AS found (id) CROSS JOIN LATERAL (\
+             SELECT * FROM event_logs e WHERE e.id = found.id AND e.id >= $5 AND e.id < $1 LIMIT 1) AS e \
          ORDER BY e.id DESC LIMIT $2",
         sources.join(" UNION ")
     );

@@ -37,7 +37,7 @@ pub struct Logged {
     pub tampered: Option<&'static str>,
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = event_logs)]
 struct Row {
     id: Uuid,
@@ -54,7 +54,7 @@ struct Row {
     seal: i64,
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(QueryableByName)]
 #[diesel(table_name = order_lines)]
 struct LineRow {
     event_id: Uuid,
@@ -104,11 +104,7 @@ pub fn range(
 /// # Errors
 /// [`DbError`].
 pub fn by_ids(connection: &mut Connection, as_of: &AsOf, ids: &[Uuid]) -> Result<Vec<Logged>, DbError> {
-    let rows = event_logs::table
-        .filter(event_logs::id.eq_any(ids))
-        .order(event_logs::id)
-        .select(Row::as_select())
-        .load(connection)?;
+    let rows = statement(include_str!("by_ids.sql")).column(ids.iter().copied()).load(connection)?;
     complete(connection, as_of, rows)
 }
 
@@ -215,11 +211,7 @@ fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Re
     let mut lines: HashMap<Uuid, Vec<LineRow>> = HashMap::new();
     let orders = of_types(&types_of(Shape::Lines));
     if !orders.is_empty() {
-        let found = order_lines::table
-            .filter(order_lines::event_id.eq_any(orders))
-            .order((order_lines::event_id, order_lines::line))
-            .select(LineRow::as_select())
-            .load(connection)?;
+        let found: Vec<LineRow> = statement(include_str!("lines_of.sql")).column(orders).load(connection)?;
         for line in found {
             lines.entry(line.event_id).or_default().push(line);
         }

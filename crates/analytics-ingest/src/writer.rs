@@ -12,7 +12,7 @@ use analytics_db::batch::{self, Batch, Item, Reread, Span};
 use analytics_db::error::WriteError;
 use analytics_db::tables::ingest_offsets;
 use analytics_db::transactions::refusal::{self, Fault};
-use analytics_db::transactions::{STATEMENT_SECONDS, assignment, count, frozen};
+use analytics_db::transactions::{STATEMENT_SECONDS, assignment, count, frozen, summarize};
 use analytics_db::{Connection, DbError, connection};
 use chrono::Utc;
 
@@ -43,6 +43,8 @@ const LINE_BYTES: usize = 1_000;
 const TOO_LONG: Duration = Duration::from_secs(STATEMENT_SECONDS);
 /// A statement that fails after this time may have waited for a lock.
 const WAITED: Duration = Duration::from_secs(4);
+/// How often the newest events are added to the small indexes.
+const SUMMARIZE_EVERY: Duration = Duration::from_secs(5);
 
 /// The result of writing a part of a batch.
 enum Outcome {
@@ -76,6 +78,7 @@ pub(crate) struct Writer {
     failing_since: Option<Instant>,
     reread: Reread,
     pace: Pace,
+    summarized: Instant,
 }
 
 /// The maximum number of records in one transaction, which is reduced when statements take too
@@ -107,7 +110,8 @@ struct Left {
 
 impl Writer {
     pub(crate) fn new(settings: Arc<IngestSettings>, buffer: Arc<Buffer>, telemetry: Telemetry, pace: Pace) -> Self {
-        Self { settings, buffer, telemetry, connection: None, failing_since: None, reread: Reread::Unlikely, pace }
+        let (failing_since, reread, summarized) = (None, Reread::Unlikely, Instant::now());
+        Self { settings, buffer, telemetry, connection: None, failing_since, reread, pace, summarized }
     }
 
     /// Handles work until the session is over.
@@ -119,6 +123,12 @@ impl Writer {
                     self.heartbeat(work_id, &partitions, topics.as_ref())
                 }
                 Work::Stop => return,
+            }
+            if self.summarized.elapsed() > SUMMARIZE_EVERY {
+                if let Err(error) = self.connected(|connection| Ok(summarize::summarize(connection)?)) {
+                    log::debug!("the newest events are not in the small indexes yet: {error}");
+                }
+                self.summarized = Instant::now();
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod refusal;
 pub mod repair;
 pub mod replay;
 mod runner;
+pub mod summarize;
 
 pub(crate) use runner::{Failure, run};
 pub use runner::{Finished, Outcome, STATEMENT_SECONDS, observe};

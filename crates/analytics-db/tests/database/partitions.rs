@@ -3,8 +3,10 @@
 use analytics_db::migrations;
 use analytics_db::tables::partitions;
 use analytics_db::tables::partitions::Ensured;
+use analytics_db::transactions::summarize::summarize;
 use analytics_testkit::database::Database;
 use chrono::{DateTime, Duration, Utc};
+use diesel::connection::SimpleConnection;
 
 /// The number of ends of partitions at which no other partition begins: one if there is no gap.
 const ENDS: &str = "WITH bounds AS ( \
@@ -75,4 +77,33 @@ fn quiet_partitions_get_valid_indexes_once() {
     let made =
         partitions::index_quiet(holder, &database.address(), working, |_| nested.set(Some(index(working)))).unwrap();
     assert_eq!((made, nested.take()), (Some(1), Some(None)), "of two at once, one works and the other returns None");
+}
+
+#[test]
+fn the_newest_events_are_found_by_the_small_indexes_before_a_vacuum() {
+    let database = Database::migrated();
+    let connection = &mut database.connect();
+    assert_eq!(summarize(connection).unwrap(), 0, "an empty log");
+    database.execute(
+        "INSERT INTO event_logs (id, created_at, batch_id, seal, rules_version, event_type, user_id) \
+         SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || lpad(to_hex(n), 20, '0'))::uuid, \
+             now(), 1, 0, 1, 'product.viewed', 'u-' || n FROM generate_series(1, 20000) AS n",
+    );
+    let holder = &mut database.connect();
+    let table = database.lines("SELECT DISTINCT tableoid::regclass::text FROM event_logs").concat();
+    holder.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")).unwrap();
+    assert_eq!(summarize(connection).unwrap(), 0, "a table that is being vacuumed");
+    holder.batch_execute("ROLLBACK").unwrap();
+    let ranges = database.number(&format!("SELECT pg_relation_size('{table}') / 8192 / 8")).unwrap();
+    assert!(ranges > 20, "{ranges}");
+    // The last ones are left out; the first one has been in the index since it was created.
+    let added = summarize(connection).unwrap();
+    assert!((ranges - 6..ranges).contains(&added), "{added} of {ranges}");
+    assert_eq!(summarize(connection).unwrap(), 0);
+    let index = database.lines(&format!(
+        "SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+         JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = '{table}'::regclass AND a.amname = 'brin'"
+    ));
+    let left = database.number(&format!("SELECT brin_summarize_new_values('{}')", index.concat())).unwrap();
+    assert!(left <= 5, "{left}");
 }

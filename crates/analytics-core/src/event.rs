@@ -130,6 +130,16 @@ impl Content {
         }
     }
 
+    /// Leaves only the parts about one product. Other contents than parts are left unchanged.
+    pub fn keep_parts_about(&mut self, product: &ProductId) {
+        let is_about = |part: &Part| part.product.as_ref() == Some(product);
+        match self {
+            Self::Part(part) if !is_about(part) => *self = Self::Nothing,
+            Self::Lines(lines) => lines.retain(|line| is_about(&line.part)),
+            Self::Part(_) | Self::Nothing | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => {}
+        }
+    }
+
     /// Returns the rating, if the event is one.
     #[must_use]
     pub const fn rating(&self) -> Option<&Rating> {

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::business::Business;
+use analytics_core::ids::ProductId;
 use analytics_core::period::Span;
 use analytics_db::read::explain::{Explanation, Selection, explain};
 use analytics_db::read::series::{of_all_days, series};
@@ -83,6 +84,7 @@ struct Cursor {
         ("type" = String, Path, description = "The metric's type, URL-encoded", example = "total_views"),
         ("from" = Option<String>, Query, description = "Only events of this date or later, or of a time at a full hour"),
         ("to" = Option<String>, Query, description = "Only events up to this date, or before this time"),
+        ("productId" = Option<String>, Query, description = "Of a seller's views, orders, units or revenue: only what was counted for this product; `value` is null then"),
         ("asOf" = Option<i64>, Query, description = "`asOf` of an answer: only events that it includes", minimum = 0),
         ("countedAfter" = Option<String>, Query, description = "Only events that were counted after this number or time"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
@@ -103,7 +105,7 @@ pub(crate) async fn list(
     streams: Data<Streams>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
-    let query = Query::of(&request, &["from", "to", "asOf", "countedAfter", "limit", "cursor"], &[])?;
+    let query = Query::of(&request, &["from", "to", "productId", "asOf", "countedAfter", "limit", "cursor"], &[])?;
     if lines::asked(&request) {
         let source = Events::of(&query, &path, tenant, database, settings)?;
         return streams.answer(&request, Start::of(&query)?, source).await;
@@ -199,6 +201,7 @@ impl Source for Events {
 #[derive(Clone)]
 struct Asked {
     span: Option<Span>,
+    product: Option<ProductId>,
     as_of: Option<i64>,
     counted_after: Option<CountedAfter>,
     limit: usize,
@@ -219,7 +222,15 @@ impl Asked {
         settings: &ApiSettings,
         limit: usize,
     ) -> Result<Self, Problem> {
+        let product = query.optional("productId", ProductId::parse)?;
+        if product.is_some()
+            && !metric.known().is_some_and(|known| known.vendor().is_some() && known.metric.is_counter())
+        {
+            let why = "must not be given unless the metric is the views, orders, units or revenue of a seller";
+            return Err(Problem::invalid_parameter("productId", why));
+        }
         Ok(Self {
+            product,
             span: range::span(query, settings.business.calendar, database.now(), finest(metric))?,
             as_of: query.optional("asOf", lines::number)?,
             counted_after: query.optional("countedAfter", moment)?,
@@ -263,13 +274,14 @@ impl Asked {
                 Err(why) => return Ok(Read::NotAsOf(why)),
             };
         }
-        let selection = Selection { as_of: &as_of, span: self.span, before, limit: self.limit };
+        let product = self.product.as_ref();
+        let selection = Selection { as_of: &as_of, span: self.span, product, before, limit: self.limit };
         let page = explain(connection, &of_range, business, &selection)?;
         Ok(Read::Page(Box::new((page, first))))
     }
 
-    /// Reads what the number is. Only the present one is stored: as of an earlier batch, and of what
-    /// was counted after one, the events themselves have to be summed.
+    /// Reads what the number is. Only the present one is stored: as of an earlier batch, of what was
+    /// counted after one, and of a product of a seller, the events themselves have to be summed.
     fn first(
         &self,
         connection: &mut Connection,
@@ -278,7 +290,8 @@ impl Asked {
         as_of: &AsOf,
     ) -> Result<Option<First>, DbError> {
         let mut first = First { as_of: as_of.number, as_of_time: as_of.time, value: None, metadata: None };
-        let is_present = self.counted_after.is_none() && as_of.number == AsOf::latest(connection)?.number;
+        let is_whole = self.counted_after.is_none() && self.product.is_none();
+        let is_present = is_whole && as_of.number == AsOf::latest(connection)?.number;
         if let Some(span) = self.span {
             if is_present {
                 let amounts = series(connection, metric, as_of, business.calendar, &[span])?;

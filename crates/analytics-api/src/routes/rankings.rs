@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::as_of;
 use crate::database::Database;
-use crate::links::events_link;
+use crate::links::{events_link, product_events_link};
 use crate::page::{encode, linked};
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
@@ -162,14 +162,14 @@ async fn answer(
     };
     let first = cursor.map_or(0, |cursor| cursor.position(&ranking, is_first));
     let limit = usize::from(query.limit()?);
-    let sees_events = principal.role.may(Permission::ReadOthers);
+    let events = Events::of(principal, asked.vendor.as_ref(), range.span);
     let mut items: Vec<RankBody> = ranking
         .ranks
         .iter()
         .enumerate()
         .skip(first)
         .take(limit)
-        .map(|(index, rank)| asked.body(index, rank, &ranking, sees_events.then_some(range.span), settings))
+        .map(|(index, rank)| asked.body(index, rank, &ranking, events, settings))
         .collect();
     asked.name(&mut items, database).await?;
     let end = first + items.len();
@@ -204,18 +204,42 @@ fn by(query: &Query) -> Result<(&'static str, By), Problem> {
 /// Everybody sees how popular products are; money only admins, and sellers for their own products. A
 /// page in another site sees its vendor's products only.
 fn may_see(principal: &Principal, by: By, vendor: Option<&VendorId>) -> Result<(), Problem> {
-    let is_own = match &principal.role {
-        Role::Vendor(own) => vendor.is_some_and(|vendor| own.iter().any(|id| id == vendor.as_str())),
-        Role::Embed(own) => {
-            let is_own = vendor.is_some_and(|vendor| vendor.as_str() == own);
-            return if is_own { Ok(()) } else { Err(Problem::forbidden()) };
-        }
-        Role::Admin | Role::Support | Role::Buyer => false,
-    };
-    if !by.is_money() || is_own || principal.role.may(Permission::ReadOthers) {
+    if let (Role::Embed(_), false) = (&principal.role, is_own(principal, vendor)) {
+        return Err(Problem::forbidden());
+    }
+    if !by.is_money() || is_own(principal, vendor) || principal.role.may(Permission::ReadOthers) {
         Ok(())
     } else {
         Err(Problem::forbidden())
+    }
+}
+
+/// Whether the principal is the vendor.
+fn is_own(principal: &Principal, vendor: Option<&VendorId>) -> bool {
+    match &principal.role {
+        Role::Vendor(own) => vendor.is_some_and(|vendor| own.iter().any(|id| id == vendor.as_str())),
+        Role::Embed(own) => vendor.is_some_and(|vendor| vendor.as_str() == own),
+        Role::Admin | Role::Support | Role::Buyer => false,
+    }
+}
+
+/// Which events of a range somebody may read.
+#[derive(Clone, Copy)]
+pub(crate) enum Events {
+    /// Those of every product and seller.
+    All(Span),
+    /// Those of its own sales: of a product that other vendors sold too, they are not all.
+    Own(Span),
+    None,
+}
+
+impl Events {
+    pub(crate) fn of(principal: &Principal, vendor: Option<&VendorId>, span: Span) -> Self {
+        match () {
+            () if principal.role.may(Permission::ReadOthers) => Self::All(span),
+            () if is_own(principal, vendor) => Self::Own(span),
+            () => Self::None,
+        }
     }
 }
 
@@ -234,21 +258,20 @@ impl RankingQuery {
         RankingQuestion { of, by: self.by, vendor: self.vendor.clone() }
     }
 
-    /// The first ranks, and the number of the last batch that they include. `span` is given where
-    /// the caller may read the events of products.
+    /// The first ranks, and the number of the last batch that they include.
     pub(crate) async fn top(
         &self,
         rankings: &Rankings,
         database: &Database,
         settings: &ApiSettings,
         question: RankingQuestion,
-        span: Option<Span>,
+        events: Events,
         count: usize,
     ) -> Result<(Vec<RankBody>, i64), Problem> {
         let ranking: Arc<Ranking> = rankings.fresh(&question, database, settings.business.calendar).await?;
         let first = ranking.ranks.iter().enumerate().take(count);
         let mut first: Vec<RankBody> =
-            first.map(|(index, rank)| self.body(index, rank, &ranking, span, settings)).collect();
+            first.map(|(index, rank)| self.body(index, rank, &ranking, events, settings)).collect();
         self.name(&mut first, database).await?;
         Ok((first, ranking.as_of))
     }
@@ -269,20 +292,8 @@ impl RankingQuery {
         Ok(())
     }
 
-    fn body(
-        &self,
-        index: usize,
-        rank: &Rank,
-        ranking: &Ranking,
-        span: Option<Span>,
-        settings: &ApiSettings,
-    ) -> RankBody {
-        // The events of a rating are all of them.
-        let span_of_events = Some(span).filter(|_| self.by != By::Rating).flatten();
-        let events = span.and_then(|_| {
-            let metric_type = self.metric_type(&rank.id)?.to_string();
-            Some(events_link(settings, &metric_type, span_of_events, ranking.as_of))
-        });
+    fn body(&self, index: usize, rank: &Rank, ranking: &Ranking, events: Events, settings: &ApiSettings) -> RankBody {
+        let events = self.events(rank, ranking.as_of, events, settings);
         let previous_value = rank.previous.map(|(_, value)| value);
         RankBody {
             rank: index + 1,
@@ -293,6 +304,23 @@ impl RankingQuery {
             previous_value,
             change: change(Some(rank.value), previous_value).0,
             events,
+        }
+    }
+
+    /// Where the events are that a value is made of.
+    fn events(&self, rank: &Rank, as_of: i64, events: Events, settings: &ApiSettings) -> Option<String> {
+        match events {
+            Events::All(span) => {
+                // The events of a rating are all of them.
+                let span = Some(span).filter(|_| self.by != By::Rating);
+                Some(events_link(settings, &self.metric_type(&rank.id)?.to_string(), span, as_of))
+            }
+            Events::Own(span) => {
+                let vendor = self.vendor.clone().filter(|_| rank.is_own)?;
+                let own = Self { ranked: Ranked::Sellers, vendor: None, ..*self }.metric_type(vendor.as_str())?;
+                Some(product_events_link(settings, &own.to_string(), &rank.id, span, as_of))
+            }
+            Events::None => None,
         }
     }
 

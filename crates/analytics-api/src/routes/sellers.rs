@@ -16,10 +16,10 @@ use analytics_db::read::sellers::{self, Seller};
 use analytics_db::read::{ReadableMetric, Tenant};
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
-use shared_auth::{Permission, Principal};
+use shared_auth::Principal;
 use utoipa::ToSchema;
 
-use super::rankings::{RankBody, RankingQuery};
+use super::rankings::{Events, RankBody, RankingQuery};
 use super::series::Components;
 use crate::as_of::answer;
 use crate::caller;
@@ -111,7 +111,8 @@ pub(crate) struct SummaryBody {
     metrics: SummaryMetrics,
     /// Revenue of the range in every currency that the seller had any in, in minor units.
     revenue_by_currency: BTreeMap<&'static str, i64>,
-    /// Products with most revenue in the currency.
+    /// Products with most revenue in the currency. For the seller, `events` is missing where lines of
+    /// other sellers are a part of the value.
     top_products: Vec<TopProduct>,
     /// The number of the last batch that `topProducts` includes; they are at most a minute old.
     top_products_as_of: i64,
@@ -229,8 +230,8 @@ pub(crate) async fn summary(
         RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
     let days = question.days(&range, calendar);
     let is_of_days = range.span.is_of_days(calendar);
-    let span = Some(range.span).filter(|_| is_of_days && principal.role.may(Permission::ReadOthers));
-    let (ranks, top_products_as_of) = question.top(&rankings, &database, &settings, days, span, TOP).await?;
+    let events = if is_of_days { Events::of(&principal, Some(&vendor), range.span) } else { Events::None };
+    let (ranks, top_products_as_of) = question.top(&rankings, &database, &settings, days, events, TOP).await?;
     let mut courses = Vec::new();
     if is_of_days {
         let metric = |rank: &RankBody| tenant.metric_of_product(&question.metric_type(&rank.id)?, &vendor);

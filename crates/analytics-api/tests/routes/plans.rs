@@ -4,7 +4,6 @@
 //! while each GET route is requested in every way that leads to another statement. A route without a
 //! request here fails the test.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use analytics_testkit::broker::{self, Message};
@@ -15,25 +14,12 @@ use analytics_testkit::service::Service;
 use analytics_testkit::traffic::{Generator, Marketplace};
 use analytics_testkit::wait;
 use chrono::{TimeDelta, Utc};
-use serde_json::Value;
+
+use super::logged_plans::{Tables, brief, plans};
 
 const EVENTS: usize = 120_000;
 const DAYS: i64 = 80;
 const WAIT: Duration = Duration::from_secs(60);
-
-/// The tables that grow with the events. Their partitions count as one table.
-const LARGE: &[&str] = &[
-    "event_logs",
-    "order_lines",
-    "rollups",
-    "metrics",
-    "event_keys",
-    "ratings",
-    "dead_letters",
-    "batches",
-    "product_vendors",
-    "directory",
-];
 
 /// Routes as in the OpenAPI document, each with requests. `{event}` is the id of an event, `{letter}`
 /// that of a dead letter, `{order}` that of an order, `{product}` and `{vendor}` rare ones, `{user}`
@@ -74,6 +60,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
             "/api/metrics/unattributed_revenue/events?limit=10",
             "/api/metrics/seller_views%3A{vendor}/events",
             "/api/metrics/seller_revenue%3A{vendor}/events",
+            "/api/metrics/seller_revenue%3A{vendor}/events?productId={product}",
             "/api/metrics/conversion_rate%3A{vendor}/events",
             "/api/metrics/product_views%3A{product}/events",
             "/api/metrics/product_units%3A{product}/events",
@@ -171,86 +158,6 @@ const WITHOUT_STATEMENT: &[&str] = &["/api/freshness", "/api/live", "/api/me"];
 
 /// The statement that reads the number of the last batch, for every answer.
 const WATERMARK: &str = "SELECT number, now() AS time FROM watermark";
-
-/// A plan that was logged.
-struct Plan {
-    query: String,
-    root: Value,
-}
-
-/// Parses the plans in a part of the server's log. Continued lines begin with a tab.
-fn plans(log: &str, application: &str) -> Vec<Plan> {
-    let (mut plans, mut lines) = (Vec::new(), log.lines().peekable());
-    while let Some(line) = lines.next() {
-        if !line.starts_with(&format!("{application} ")) || !line.ends_with("plan:") {
-            continue;
-        }
-        let mut text = String::new();
-        while let Some(more) = lines.next_if(|line| line.starts_with('\t')) {
-            text.push_str(more);
-        }
-        let plan: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        plans.push(Plan { query: plan["Query Text"].as_str().unwrap().to_owned(), root: plan["Plan"].clone() });
-    }
-    plans
-}
-
-/// A partition with fewer rows is a few pages, which are read as a whole instead of their index.
-const FEW: f64 = 500.0;
-
-/// The sizes of the large tables, and to which of them their partitions belong, with their sizes.
-struct Tables {
-    rows: BTreeMap<String, f64>,
-    of_partition: BTreeMap<String, (String, f64)>,
-}
-
-impl Tables {
-    fn of(database: &Database) -> Self {
-        let rows = |table: &&str| {
-            let rows = database.number(&format!("SELECT count(*) FROM {table}")).unwrap();
-            assert!(rows >= 1_000, "{table} has only {rows} rows");
-            ((*table).to_owned(), rows as f64)
-        };
-        let partitions = database.lines(
-            "SELECT inhrelid::regclass || ' ' || inhparent::regclass FROM pg_inherits \
-             WHERE inhparent IN ('event_logs'::regclass, 'order_lines'::regclass)",
-        );
-        let pair = |line: &String| {
-            let (partition, table) = line.split_once(' ').unwrap();
-            let rows = database.number(&format!("SELECT count(*) FROM {partition}")).unwrap();
-            (partition.to_owned(), (table.to_owned(), rows as f64))
-        };
-        Self { rows: LARGE.iter().map(rows).collect(), of_partition: partitions.iter().map(pair).collect() }
-    }
-
-    /// Returns what is wrong with a plan: it reads all of a table, or more than two fifths of its rows.
-    fn faults(&self, plan: &Plan) -> Vec<String> {
-        let (mut read, mut faults) = (BTreeMap::<&str, f64>::new(), Vec::new());
-        let mut nodes = vec![&plan.root];
-        while let Some(node) = nodes.pop() {
-            nodes.extend(node["Plans"].as_array().into_iter().flatten());
-            let Some(relation) = node["Relation Name"].as_str() else { continue };
-            let partition = self.of_partition.get(relation);
-            let table = partition.map_or(relation, |(table, _)| table.as_str());
-            if !self.rows.contains_key(table) {
-                continue;
-            }
-            let number = |name: &str| node[name].as_f64().unwrap_or(0.0);
-            let rows =
-                number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
-            let loops = number("Actual Loops");
-            let most = partition.map(|(_, all)| *all).filter(|all| *all < FEW).unwrap_or(f64::INFINITY);
-            *read.entry(table).or_default() += (rows * loops).min(most);
-            if node["Node Type"] == "Seq Scan" && relation == table && loops > 0.0 {
-                faults.push(format!("a sequential scan of {table}"));
-            }
-        }
-        let most = |(table, rows): &(&&str, &f64)| **rows > self.rows[**table] * 0.4;
-        let too_many = read.iter().filter(most);
-        faults.extend(too_many.map(|(table, rows)| format!("{rows} of {} rows of {table}", self.rows[*table])));
-        faults
-    }
-}
 
 /// Creates a service with events of 80 days, whose API has the plan of each statement logged.
 fn service(server: &Server) -> Service {
@@ -367,23 +274,6 @@ fn the_test_finds_faults(server: &Server, database: &Database, tables: &Tables) 
             plans(&server.log()[before..], "test").iter().flat_map(|plan| tables.faults(plan)).collect();
         assert!(found.iter().any(|found| found.contains(fault)), "{statement}: {found:?}");
     }
-}
-
-/// The scans of a plan.
-fn brief(node: &Value, depth: usize) -> String {
-    let part = |name: &str| node[name].as_str().unwrap_or_default().chars().take(200).collect::<String>();
-    let inner: String = node["Plans"].as_array().into_iter().flatten().map(|node| brief(node, depth + 1)).collect();
-    format!(
-        "{}{} {} {} rows {} loops {} removed {} {}\n{inner}",
-        "  ".repeat(depth),
-        part("Node Type"),
-        part("Relation Name"),
-        part("Index Cond"),
-        node["Actual Rows"],
-        node["Actual Loops"],
-        node["Rows Removed by Filter"],
-        part("Filter"),
-    )
 }
 
 /// What the requests name.

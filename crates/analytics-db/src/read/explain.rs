@@ -12,7 +12,7 @@ use analytics_core::deltas::{Deltas, Rated};
 use analytics_core::event::{Event, Line};
 use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
-use analytics_core::ids::UserId;
+use analytics_core::ids::{ProductId, UserId};
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::period::Span;
 use analytics_core::ratios::{Fraction, Histogram};
@@ -67,8 +67,8 @@ pub enum Delta {
 
 /// SQL for the adjustments of a metric. In all SQL of this file, $5 to $1 (exclusive) is a window
 /// of ids, $2 the limit, $3 the subject, $4 the currency, $6 the metric types whose adjustments
-/// contribute to the metric, $7 to $8 (exclusive) the ranges of ids of a day, and $9 the metric
-/// types whose adjustments contribute if they were made on that day.
+/// contribute to the metric, $7 to $8 (exclusive) the ranges of ids of a day, $9 the metric types
+/// whose adjustments contribute if they were made on that day, and $12 the only product.
 fn adjustments(of_batches: bool) -> String {
     format!(
         "SELECT id FROM event_logs WHERE event_type = 'metric.adjusted' AND metadata ->> 'type' = ANY($6) \
@@ -101,9 +101,9 @@ fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
 
 /// Returns SQL statements that give the ids of the metric's events. They may also give events that
 /// turn out to add nothing.
-fn sources(known: Option<&MetricType>, of_batches: bool) -> Vec<String> {
+fn sources(known: Option<&MetricType>, of_product: bool, of_batches: bool) -> Vec<String> {
     let Some(known) = known else { return vec![adjustments(of_batches)] };
-    let of_family = |family, scope, money| of_family(family, scope, money, of_batches);
+    let of_family = |family, scope, money| of_family(family, scope, money, of_product, of_batches);
     let on_day = |condition: &str| on_day(condition, of_batches);
     let mut sources: Vec<String> = match known.metric.definition() {
         Definition::Counter { measure, scope } => {
@@ -125,16 +125,19 @@ fn sources(known: Option<&MetricType>, of_batches: bool) -> Vec<String> {
         }
     };
     sources.dedup();
-    sources.push(adjustments(of_batches));
+    if !of_product {
+        sources.push(adjustments(of_batches));
+    }
     sources
 }
 
 /// Returns SQL for the events of a family in a scope; for money, only those in the currency.
-fn of_family(family: Family, scope: ScopeKind, money: bool, of_batches: bool) -> String {
+fn of_family(family: Family, scope: ScopeKind, money: bool, of_product: bool, of_batches: bool) -> String {
     let of_scope = match scope {
         ScopeKind::Total => "",
         ScopeKind::Unattributed => "AND vendor_id IS NULL",
         ScopeKind::Product => "AND product_id = $3",
+        ScopeKind::Seller if of_product => "AND vendor_id = $3 AND product_id = $12",
         ScopeKind::Seller => "AND vendor_id = $3",
     };
     let in_lines = family.shape() == Shape::Lines && (scope != ScopeKind::Total || money);
@@ -188,6 +191,8 @@ pub struct Selection<'a> {
     /// Those that happened in this range. A rating is then shown as it was received, without what
     /// it replaced: the sum is that of a series.
     pub span: Option<Span>,
+    /// Of a seller's counter, only what it counted for this product.
+    pub product: Option<&'a ProductId>,
     /// Those that are older than this event.
     pub before: Option<Uuid>,
     /// At most so many.
@@ -204,7 +209,7 @@ pub fn explain(
     business: Business,
     selection: &Selection<'_>,
 ) -> Result<Explanation, DbError> {
-    let Selection { as_of, span, limit, .. } = *selection;
+    let Selection { as_of, span, product, limit, .. } = *selection;
     let mut rows = candidates(connection, metric, business, selection)?;
     take_the_rest(connection)?;
     let more = rows.len() > limit;
@@ -223,7 +228,8 @@ pub fn explain(
     for row in rows {
         let Some(Logged { rules_version, ingested_at, event, .. }) = logged.remove(&row.id) else { continue };
         // An event that cannot be read is not recounted by verify either, which reports it.
-        let Ok(event) = event else { continue };
+        let Ok(mut event) = event else { continue };
+        product.into_iter().for_each(|product| event.content.keep_parts_about(product));
         let deltas = recounted(rules_version, &event, business)?;
         let replaced = followed.by(&event);
         let Some(delta) = delta(metric, &deltas, replaced) else { continue };
@@ -250,7 +256,7 @@ fn candidates(
     business: Business,
     selection: &Selection<'_>,
 ) -> Result<Vec<Row>, DbError> {
-    let Selection { as_of, span, before, limit } = *selection;
+    let Selection { as_of, span, product, before, limit } = *selection;
     let known = metric.known();
     let (mut subject, mut stretches) = (None, Vec::new());
     match known.map(|known| &known.subject) {
@@ -262,7 +268,8 @@ fn candidates(
     let money = known.filter(|known| known.metric.is_money());
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
     let batches = as_of.batch_range();
-    let sources: Vec<String> = sources(known, batches.is_some()).iter().map(|source| format!("({source})")).collect();
+    let sources: Vec<String> =
+        sources(known, product.is_some(), batches.is_some()).iter().map(|source| format!("({source})")).collect();
     // LIMIT has each event looked up by its id, in the partition that the id belongs to.
     let sql = format!(
         "SELECT e.id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
@@ -293,6 +300,7 @@ fn candidates(
             .column(&adjusted_on_day)
             .value(batches.map(|(first, _)| first))
             .value(batches.map(|(_, last)| last))
+            .value(product.map(ProductId::as_str))
             .load(connection)?;
         Ok(rows)
     })

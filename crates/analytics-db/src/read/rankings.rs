@@ -2,6 +2,7 @@
 
 use analytics_core::calendar::Calendar;
 use analytics_core::catalogue::{Definition, Measure, Metric, ScopeKind};
+use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId, decode_encoded};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
@@ -122,6 +123,8 @@ pub struct Rank {
     pub value: i64,
     /// Its rank in the earlier range, from 1, and its value there.
     pub previous: Option<(usize, i64)>,
+    /// For one of the first products of a vendor: all of its value is the vendor's own.
+    pub is_own: bool,
 }
 
 /// A ranking.
@@ -217,7 +220,7 @@ pub fn of_vendor(
         ranking.ranks.retain(|rank| own.contains(&rank.id));
         return Ok(ranking);
     };
-    let as_of = AsOf::latest(connection)?.number;
+    let as_of = AsOf::latest(connection)?;
     let mut values = |starts: &[DateTime<Utc>]| {
         let sums = rollups::sums_by_product_of(connection, measures, vendor, question.foreign_currency, starts)?;
         let value = |(subject, sums): (String, [i64; 2])| Some((id(question.ranked, &subject)?, by.value(sums)?));
@@ -225,7 +228,55 @@ pub fn of_vendor(
     };
     let [days, earlier] = question.starts(calendar);
     let (current, earlier) = (values(&days)?, values(&earlier)?);
-    Ok(compared(as_of, current, earlier))
+    let mut ranking = compared(as_of.number, current, earlier);
+    let first = ranking.ranks.iter_mut().take(LOOKED_AT).collect::<Vec<_>>();
+    // An event that is logged and not counted yet has no part in the value.
+    if as_of.unseen().next().is_none() && !first.is_empty() {
+        mark_own(connection, question, by, vendor, first)?;
+    }
+    Ok(ranking)
+}
+
+/// How many products of a vendor are looked at for lines of other vendors.
+const LOOKED_AT: usize = 5;
+
+/// Marks the products whose values are the sums of the vendor's own lines, whose events it may read.
+fn mark_own(
+    connection: &mut Connection,
+    question: &Question,
+    by: By,
+    vendor: &VendorId,
+    ranks: Vec<&mut Rank>,
+) -> Result<(), DbError> {
+    row! {
+        struct Own {
+            product_id: String,
+            value: i64,
+        }
+    }
+    let value = match by {
+        By::Orders => "count(DISTINCT l.event_id)",
+        By::Units => "sum(l.quantity)",
+        By::Revenue => {
+            "sum(l.amount) FILTER (WHERE l.currency = coalesce($5, (SELECT s.base_currency FROM service_settings s)))"
+        }
+        By::Views | By::Rating | By::Conversion => return Ok(()),
+    };
+    let lowest = |seconds| EventId::lowest_at(DateTime::from_timestamp(seconds, 0).unwrap_or_default().into()).0;
+    let rows: Vec<Own> = statement(format!(
+        "SELECT l.product_id, coalesce({value}, 0)::bigint AS value FROM order_lines l \
+         WHERE l.product_id = ANY($1) AND l.vendor_id = $2 AND l.event_id >= $3 AND l.event_id < $4 GROUP BY 1"
+    ))
+    .column(ranks.iter().map(|rank| rank.id.clone()))
+    .value(vendor.as_str())
+    .value(lowest(question.days.0))
+    .value(lowest(question.days.1))
+    .value(question.foreign_currency.map(Currency::code))
+    .load(connection)?;
+    for rank in ranks {
+        rank.is_own = rows.iter().any(|own| own.product_id == rank.id && own.value == rank.value);
+    }
+    Ok(())
 }
 
 /// Ranks by the Bayesian means of all current ratings.
@@ -234,14 +285,14 @@ pub fn of_vendor(
 /// [`DbError`].
 pub fn by_ratings(connection: &mut Connection, of: Ranked) -> Result<Ranking, DbError> {
     let as_of = AsOf::latest(connection)?.number;
-    let rank = |(id, value)| Rank { id, value, previous: None };
+    let rank = |(id, value)| Rank { id, value, previous: None, is_own: false };
     Ok(Ranking { as_of, ranks: ranked(ratings(connection, of)?).into_iter().map(rank).collect() })
 }
 
 fn compared(as_of: i64, current: Vec<(String, i64)>, earlier: Vec<(String, i64)>) -> Ranking {
     let earlier: HashMap<String, (usize, i64)> =
         (1..).zip(ranked(earlier)).map(|(rank, (id, value))| (id, (rank, value))).collect();
-    let rank = |(id, value): (String, i64)| Rank { previous: earlier.get(&id).copied(), id, value };
+    let rank = |(id, value): (String, i64)| Rank { previous: earlier.get(&id).copied(), id, value, is_own: false };
     Ranking { as_of, ranks: ranked(current).into_iter().map(rank).collect() }
 }
 

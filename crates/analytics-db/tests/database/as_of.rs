@@ -34,7 +34,7 @@ fn views(database: &Database, number: i64) -> Result<usize, NotAsOf> {
     let metric = Tenant::Marketplace.metric(&MetricType::new(Metric::TotalViews, Subject::Marketplace)).unwrap();
     read(database, |connection| {
         let as_of = AsOf::at(connection, number).unwrap()?;
-        let selection = Selection { as_of: &as_of, span: None, before: None, limit: 100 };
+        let selection = Selection { as_of: &as_of, span: None, product: None, before: None, limit: 100 };
         Ok(explain(connection, &metric, business(), &selection).unwrap().contributions.len())
     })
 }

@@ -41,6 +41,13 @@ impl<A> Clone for Answer<A> {
 }
 
 impl<A> Answer<A> {
+    /// Reads an answer, and measures how long that takes.
+    pub(crate) async fn read<E>(read: impl Future<Output = Result<A, E>>) -> Result<Self, E> {
+        let at = Instant::now();
+        let answer = Arc::new(read.await?);
+        Ok(Self { at, took: at.elapsed(), answer })
+    }
+
     /// Whether it is younger than `at_most`, or as much younger as it was quick to read.
     pub(crate) fn is_within(&self, at_most: Duration) -> bool {
         self.at.elapsed() < at_most.min(self.took.saturating_mul(200))
@@ -86,7 +93,7 @@ where
     Q: Eq + Hash + Clone + 'static,
     A: 'static,
     E: 'static,
-    F: Future<Output = Result<A, E>> + 'static,
+    F: Future<Output = Result<Answer<A>, E>> + 'static,
 {
     let kept = lock(cache).find(&question, |kept| kept.is_within(OLD));
     if let Some(kept) = kept.as_ref().filter(|kept| kept.is_within(FRESH)) {
@@ -94,34 +101,22 @@ where
     }
     let (own, read, asked) = (Arc::clone(cache), read(), question.clone());
     let renewed = async move {
-        let at = Instant::now();
-        let answer = Arc::new(read.await?);
-        let read = Answer { at, took: at.elapsed(), answer: Arc::clone(&answer) };
+        let read = read.await?;
+        let answer = Arc::clone(&read.answer);
         lock(&own).keep(question, read, most);
         Ok(answer)
     };
-    match kept {
-        Some(kept) => {
-            renew(cache, &asked, renewed);
-            Ok(kept.answer)
-        }
-        None => renewed.await,
-    }
-}
-
-/// Reads an answer in the background, unless that is being done already.
-pub(crate) fn renew<Q, A, T>(cache: &Arc<Mutex<Cache<Q, A>>>, question: &Q, read: impl Future<Output = T> + 'static)
-where
-    Q: Eq + Hash + Clone + 'static,
-    A: 'static,
-{
-    if lock(cache).renewing.insert(question.clone()) {
-        let (cache, question) = (Arc::clone(cache), question.clone());
+    let Some(kept) = kept else { return renewed.await };
+    // The next request gets a newer one; it is read once, however many ask for it.
+    if lock(cache).renewing.insert(asked.clone()) {
+        let cache = Arc::clone(cache);
         rt::spawn(async move {
-            read.await;
-            lock(&cache).renewing.remove(&question);
+            // A failure was logged; the next request tries again.
+            drop(renewed.await);
+            lock(&cache).renewing.remove(&asked);
         });
     }
+    Ok(kept.answer)
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

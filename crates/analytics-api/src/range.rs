@@ -151,12 +151,11 @@ impl Range {
         Ok(Self { period, span, comparison: comparison.flatten() })
     }
 
-    /// The range of requests that name none.
-    pub(crate) fn default_until(now: DateTime<Utc>, calendar: Calendar) -> Self {
-        let today = calendar.day(now.into());
-        let named = Period::ALL.into_iter().find(|(name, _)| *name == DEFAULT);
-        let (first, last) = named.map_or((today, today), |(_, period)| period.days(today));
-        Self { period: Some(DEFAULT), span: Span::of_days(calendar, first, last), comparison: None }
+    /// The range of a period.
+    pub(crate) fn named(name: &str, now: DateTime<Utc>, calendar: Calendar) -> Option<Self> {
+        let (period, days) = Period::ALL.into_iter().find(|(own, _)| *own == name)?;
+        let (first, last) = days.days(calendar.day(now.into()));
+        Some(Self { period: Some(period), span: Span::of_days(calendar, first, last), comparison: None })
     }
 
     /// The question of what was counted in the range, and in the one before.

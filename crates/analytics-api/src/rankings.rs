@@ -4,6 +4,7 @@
 //! is kept, which is read again in the background before it is a minute old. What is read quickly is
 //! kept for less.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,14 @@ use analytics_db::read::rankings::{By, Counted, Question, Ranked, Ranking, by_ra
 use analytics_process::probes::Readiness;
 
 use crate::database::Database;
-use crate::kept::{Answer, Cache, FRESH, OLD, lock, renew};
+use crate::kept::{Answer, Cache, FRESH, OLD, fresh, lock};
 use crate::problem::Problem;
 use crate::range::Range;
 use crate::settings::ApiSettings;
 
-/// How often the rankings of the default range are read.
+/// The periods whose rankings are kept ready.
+const WARM: [&str; 1] = ["30d"];
+/// How often they are read.
 const WARM_EVERY: Duration = Duration::from_secs(30);
 /// How often to look whether a database that is away is there again.
 const AWAY: Duration = Duration::from_secs(1);
@@ -34,7 +37,7 @@ pub(crate) struct Rankings(Arc<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    /// Those of the default range.
+    /// Those of the periods that are kept ready.
     warm: Mutex<Cache<RankingQuestion, Ranking>>,
     counted: Mutex<Cache<Question, Counted>>,
     rankings: Arc<Mutex<Cache<RankingQuestion, Ranking>>>,
@@ -49,6 +52,14 @@ pub(crate) struct RankingQuestion {
     pub(crate) vendor: Option<VendorId>,
 }
 
+impl RankingQuestion {
+    pub(crate) fn new(of: Question, by: By, vendor: Option<VendorId>) -> Self {
+        // Current ratings belong to no days and to no currency.
+        let of = if by == By::Rating { Question::of_all_time(of.ranked) } else { of };
+        Self { of, by, vendor }
+    }
+}
+
 impl Rankings {
     /// Returns a ranking that is less than a minute old.
     pub(crate) async fn fresh(
@@ -57,35 +68,12 @@ impl Rankings {
         database: &Database,
         calendar: Calendar,
     ) -> Result<Arc<Ranking>, Problem> {
-        let find = |rankings: &Mutex<Cache<_, Ranking>>| lock(rankings).find(question, |kept| kept.is_within(OLD));
-        let kept = [find(&self.0.rankings), find(&self.0.warm)].into_iter().flatten().max_by_key(|kept| kept.at);
-        match kept {
-            Some(kept) if kept.is_within(FRESH) => return Ok(kept.answer),
-            Some(kept) => {
-                // The next request gets a newer one.
-                let (own, question, database) = (self.clone(), question.clone(), database.clone());
-                let asked = question.clone();
-                renew(&self.0.rankings, &asked, async move {
-                    // A failure was logged; the next request tries again.
-                    own.read_and_keep(&question, &database, calendar).await.ok()
-                });
-                return Ok(kept.answer);
-            }
-            None => {}
+        if let Some(warm) = lock(&self.0.warm).find(question, |kept| kept.is_within(OLD)) {
+            return Ok(warm.answer);
         }
-        self.read_and_keep(question, database, calendar).await
-    }
-
-    async fn read_and_keep(
-        &self,
-        question: &RankingQuestion,
-        database: &Database,
-        calendar: Calendar,
-    ) -> Result<Arc<Ranking>, Problem> {
-        let read = self.read(question, database, calendar).await?;
-        let ranking = Arc::clone(&read.answer);
-        lock(&self.0.rankings).keep(question.clone(), read, MOST_RANKINGS);
-        Ok(ranking)
+        let (own, asked, database) = (self.clone(), question.clone(), database.clone());
+        let read = || async move { own.read(&asked, &database, calendar).await };
+        fresh(&self.0.rankings, question.clone(), MOST_RANKINGS, read).await
     }
 
     async fn read(
@@ -140,9 +128,8 @@ impl Rankings {
         if let Some(kept) = kept() {
             return Ok(kept);
         }
-        let (at, of) = (Instant::now(), question.clone());
-        let answer = Arc::new(database.read_in(slot, move |connection| counted(connection, &of, calendar)).await?);
-        let read = Answer { at, took: at.elapsed(), answer };
+        let of = question.clone();
+        let read = Answer::read(database.read_in(slot, move |connection| counted(connection, &of, calendar))).await?;
         lock(&self.0.counted).keep(question.clone(), read.clone(), MOST_COUNTED);
         Ok(read)
     }
@@ -162,7 +149,7 @@ impl Rankings {
         counted.ranking(question.by).map(Arc::new)
     }
 
-    /// Reads the rankings of the default range again and again, so that no request waits for them.
+    /// Reads the rankings of some periods again and again, so that no request waits for them.
     pub(crate) async fn keep_warm(&self, database: &Database, settings: &ApiSettings) {
         loop {
             // Nothing is read from a database that is away; a round ends with the first failure, which was
@@ -177,13 +164,17 @@ impl Rankings {
     }
 
     async fn warm_up(&self, database: &Database, calendar: Calendar) -> Result<(), Problem> {
-        let range = Range::default_until(database.now(), calendar);
-        for ranked in [Ranked::Products, Ranked::Sellers] {
-            let of = range.question(ranked, None, calendar);
-            for (_, by) in By::ALL {
-                let question = RankingQuestion { of: of.clone(), by, vendor: None };
-                let read = self.read(&question, database, calendar).await?;
-                lock(&self.0.warm).keep(question, read, usize::MAX);
+        let (now, mut done) = (database.now(), HashSet::new());
+        for range in WARM.iter().filter_map(|name| Range::named(name, now, calendar)) {
+            for ranked in [Ranked::Products, Ranked::Sellers] {
+                let of = range.question(ranked, None, calendar);
+                for (_, by) in By::ALL {
+                    let question = RankingQuestion::new(of.clone(), by, None);
+                    if done.insert(question.clone()) {
+                        let read = self.read(&question, database, calendar).await?;
+                        lock(&self.0.warm).keep(question, read, usize::MAX);
+                    }
+                }
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
-use crate::kept::{Cache, fresh};
+use crate::kept::{Answer, Cache, fresh};
 use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
@@ -144,7 +144,7 @@ pub(crate) async fn list(
                         let by_value = move |connection: &mut Connection| {
                             metrics::by_value(connection, &ranges, after, descending, more)
                         };
-                        database.read_expensive_as_of(by_value).await
+                        Answer::read(database.read_expensive_as_of(by_value)).await
                     };
                     (*fresh(&lists.0, question, MOST_LISTS, read).await?).clone()
                 }

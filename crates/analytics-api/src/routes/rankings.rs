@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use analytics_core::calendar::Calendar;
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::metric_type::{MetricType, Subject};
-use analytics_core::money::Currency;
 use analytics_core::period::Span;
 use analytics_db::read::directory::{self, ItemKind};
 use analytics_db::read::rankings::{By, Rank, Ranked, Ranking};
@@ -151,8 +149,7 @@ async fn answer(
     }
     let calendar = settings.business.calendar;
     let range = Range::of(&query, database, settings, Finest::Day).await?;
-    let asked = RankingQuery { ranked, by, foreign_currency, vendor };
-    let question = asked.days(&range, calendar);
+    let question = RankingQuestion::new(range.question(ranked, foreign_currency, calendar), by, vendor);
     let cursor = query.cursor()?.map(|text| Cursor::parse(&text)).transpose()?;
     let kept = cursor.as_ref().and_then(|cursor| rankings.as_of(&question, cursor.as_of));
     let is_first = kept.is_some();
@@ -162,16 +159,16 @@ async fn answer(
     };
     let first = cursor.map_or(0, |cursor| cursor.position(&ranking, is_first));
     let limit = usize::from(query.limit()?);
-    let events = Events::of(principal, asked.vendor.as_ref(), range.span);
+    let events = Events::of(principal, question.vendor.as_ref(), range.span);
     let mut items: Vec<RankBody> = ranking
         .ranks
         .iter()
         .enumerate()
         .skip(first)
         .take(limit)
-        .map(|(index, rank)| asked.body(index, rank, &ranking, events, settings))
+        .map(|(index, rank)| question.body(index, rank, &ranking, events, settings))
         .collect();
-    asked.name(&mut items, database).await?;
+    question.name(&mut items, database).await?;
     let end = first + items.len();
     let next_cursor = ranking.ranks.get(end.saturating_sub(1)).filter(|_| end < ranking.ranks.len()).map(|last| {
         let cursor = Cursor { as_of: ranking.as_of, next: end, value: last.value, id: last.id.clone() };
@@ -243,32 +240,17 @@ impl Events {
     }
 }
 
-/// What is ranked, apart from the days.
-pub(crate) struct RankingQuery {
-    pub(crate) ranked: Ranked,
-    pub(crate) by: By,
-    pub(crate) foreign_currency: Option<Currency>,
-    pub(crate) vendor: Option<VendorId>,
-}
-
-impl RankingQuery {
-    /// The question about some days, and those before them.
-    pub(crate) fn days(&self, range: &Range, calendar: Calendar) -> RankingQuestion {
-        let of = range.question(self.ranked, self.foreign_currency, calendar);
-        RankingQuestion { of, by: self.by, vendor: self.vendor.clone() }
-    }
-
+impl RankingQuestion {
     /// The first ranks, and the number of the last batch that they include.
     pub(crate) async fn top(
         &self,
         rankings: &Rankings,
         database: &Database,
         settings: &ApiSettings,
-        question: RankingQuestion,
         events: Events,
         count: usize,
     ) -> Result<(Vec<RankBody>, i64), Problem> {
-        let ranking: Arc<Ranking> = rankings.fresh(&question, database, settings.business.calendar).await?;
+        let ranking: Arc<Ranking> = rankings.fresh(self, database, settings.business.calendar).await?;
         let first = ranking.ranks.iter().enumerate().take(count);
         let mut first: Vec<RankBody> =
             first.map(|(index, rank)| self.body(index, rank, &ranking, events, settings)).collect();
@@ -278,7 +260,7 @@ impl RankingQuery {
 
     /// Adds the names, which a ranking that is kept does not have: they may change meanwhile.
     async fn name(&self, ranks: &mut [RankBody], database: &Database) -> Result<(), Problem> {
-        let kind = match self.ranked {
+        let kind = match self.of.ranked {
             Ranked::Products => ItemKind::Product,
             Ranked::Sellers => ItemKind::Vendor,
         };
@@ -317,7 +299,9 @@ impl RankingQuery {
             }
             Events::Own(span) => {
                 let vendor = self.vendor.clone().filter(|_| rank.is_own)?;
-                let own = Self { ranked: Ranked::Sellers, vendor: None, ..*self }.metric_type(vendor.as_str())?;
+                let metric = Ranked::Sellers.metric(self.by)?;
+                let foreign_currency = self.of.foreign_currency;
+                let own = MetricType { metric, subject: Subject::Vendor(vendor), foreign_currency };
                 Some(product_events_link(settings, &own.to_string(), &rank.id, span, as_of))
             }
             Events::None => None,
@@ -326,12 +310,12 @@ impl RankingQuery {
 
     /// The metric of a product or a seller whose value is ranked.
     pub(crate) fn metric_type(&self, id: &str) -> Option<MetricType> {
-        let metric = self.ranked.metric(self.by)?;
-        let subject = match self.ranked {
+        let metric = self.of.ranked.metric(self.by)?;
+        let subject = match self.of.ranked {
             Ranked::Products => Subject::Product(ProductId::parse(id).ok()?),
             Ranked::Sellers => Subject::Vendor(VendorId::parse(id).ok()?),
         };
-        Some(MetricType { metric, subject, foreign_currency: self.foreign_currency })
+        Some(MetricType { metric, subject, foreign_currency: self.of.foreign_currency })
     }
 }
 

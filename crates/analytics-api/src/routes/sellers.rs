@@ -19,7 +19,7 @@ use serde::Serialize;
 use shared_auth::Principal;
 use utoipa::ToSchema;
 
-use super::rankings::{Events, RankBody, RankingQuery};
+use super::rankings::{Events, RankBody};
 use super::series::Components;
 use crate::as_of::answer;
 use crate::caller;
@@ -30,7 +30,7 @@ use crate::panel::{NumberBody, Panel};
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{self, Finest, Range, fitting};
-use crate::rankings::Rankings;
+use crate::rankings::{RankingQuestion, Rankings};
 use crate::settings::ApiSettings;
 
 /// How many products a summary lists.
@@ -226,12 +226,11 @@ pub(crate) async fn summary(
         rating: number(rating),
         ratings: Components::of(rating.whole()),
     };
-    let question =
-        RankingQuery { ranked: Ranked::Products, by: By::Revenue, foreign_currency, vendor: Some(vendor.clone()) };
-    let days = question.days(&range, calendar);
+    let of = range.question(Ranked::Products, foreign_currency, calendar);
+    let question = RankingQuestion::new(of, By::Revenue, Some(vendor.clone()));
     let is_of_days = range.span.is_of_days(calendar);
     let events = if is_of_days { Events::of(&principal, Some(&vendor), range.span) } else { Events::None };
-    let (ranks, top_products_as_of) = question.top(&rankings, &database, &settings, days, events, TOP).await?;
+    let (ranks, top_products_as_of) = question.top(&rankings, &database, &settings, events, TOP).await?;
     let mut courses = Vec::new();
     if is_of_days {
         let metric = |rank: &RankBody| tenant.metric_of_product(&question.metric_type(&rank.id)?, &vendor);

@@ -150,6 +150,12 @@ pub struct Question {
 }
 
 impl Question {
+    /// What is ranked, without days.
+    #[must_use]
+    pub const fn of_all_time(ranked: Ranked) -> Self {
+        Self { ranked, foreign_currency: None, days: (0, 0), previous: (0, 0) }
+    }
+
     /// The starts of the days, and of the earlier ones.
     fn starts(&self, calendar: Calendar) -> [Vec<DateTime<Utc>>; 2] {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();

@@ -21,10 +21,10 @@ use crate::problem::Problem;
 use crate::range::Range;
 use crate::settings::ApiSettings;
 
-/// The periods whose rankings are kept ready.
-const WARM: [&str; 1] = ["30d"];
-/// How often they are read.
-const WARM_EVERY: Duration = Duration::from_secs(30);
+/// The periods whose rankings are kept ready: the default one, and those that are read quickly.
+const WARM: [&str; 4] = ["30d", "7d", "today", "yesterday"];
+/// How often they are read, which takes a second in a large marketplace.
+const WARM_EVERY: Duration = Duration::from_secs(40);
 /// How often to look whether a database that is away is there again.
 const AWAY: Duration = Duration::from_secs(1);
 /// The most rankings that are kept, and the most reads that they are made of, which are larger.

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 
 use analytics_testkit::database::{Database, number};
 use analytics_testkit::process::Process;
+use analytics_testkit::service::CONSUMED;
 use analytics_testkit::traffic::Marketplace;
 use analytics_testkit::wait;
 
@@ -177,7 +178,7 @@ fn assigned(connection: &mut Connection) -> i64 {
 }
 
 fn counted(connection: &mut Connection) -> i64 {
-    number(connection, "SELECT sum(events + duplicates + rejected) FROM ingest_offsets").unwrap_or(0)
+    number(connection, CONSUMED).unwrap_or(0)
 }
 
 fn report(

@@ -82,13 +82,24 @@ impl ProductVendors {
         self.known.get(product).map(|known| known.vendor.clone())
     }
 
-    /// Keeps the vendor named at the latest event time, or by the greater event id if the times are
-    /// equal, so that the order of arrival does not matter.
-    fn learn(&mut self, product: &ProductId, named: ProductVendor) {
-        let newer = self.known.get(product).is_none_or(|known| (named.time, named.event) > (known.time, known.event));
-        if newer {
-            self.known.insert(product.clone(), named);
+    /// Records that an event names the vendor of a product.
+    pub fn learn(&mut self, product: &ProductId, named: ProductVendor) {
+        if Self::keep_latest(&mut self.known, product.clone(), named) {
             self.changed.insert(product.clone());
         }
+    }
+
+    /// Keeps the vendor named at the latest event time, or by the greater event id if the times are
+    /// equal, so that the order of arrival does not matter. Returns whether it is the given one.
+    pub fn keep_latest(
+        known: &mut HashMap<ProductId, ProductVendor>,
+        product: ProductId,
+        named: ProductVendor,
+    ) -> bool {
+        let is_latest = known.get(&product).is_none_or(|known| (named.time, named.event) > (known.time, known.event));
+        if is_latest {
+            known.insert(product, named);
+        }
+        is_latest
     }
 }

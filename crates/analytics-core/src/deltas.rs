@@ -12,6 +12,7 @@ use crate::metric_type::{MetricType, Subject};
 use crate::money::Currency;
 use crate::ratios::Fraction;
 use crate::rollup::{Bucket, Granularity, Measures, Moment, Scope};
+use crate::sums;
 use crate::time::EventTime;
 use crate::topics::EventType;
 
@@ -39,7 +40,7 @@ impl Rated {
 }
 
 /// Everything that a batch adds. Sums are `i128` so that no batch can overflow them; a sum that
-/// does not fit into the database's `bigint` is refused there.
+/// does not fit into the database's `bigint` is [marked](crate::sums) there.
 #[derive(Debug, Default)]
 pub struct Deltas {
     /// The counters, including those of days.
@@ -57,6 +58,8 @@ pub struct Deltas {
     /// A cache of moments by the minute of the event, which saves a timezone lookup for each event.
     /// All are of one calendar, as the business has only one.
     moments: HashMap<i64, Moment>,
+    /// Whether only the sums by the finest granularity are kept, from which all others follow.
+    only_finest: bool,
 }
 
 /// The sum of the adjustments of one metric.
@@ -71,6 +74,12 @@ pub struct Adjusted {
 }
 
 impl Deltas {
+    /// Creates deltas that keep of counters, rollups and ratios only what [`Self::finest`] returns.
+    #[must_use]
+    pub fn only_finest() -> Self {
+        Self { only_finest: true, ..Self::default() }
+    }
+
     /// Adds an adjustment.
     pub(crate) fn adjust(&mut self, metric_type: &str, base: Currency, amount: i64, moment: &Moment) {
         let known = MetricType::parse(metric_type, moment.day, base).ok();
@@ -79,7 +88,7 @@ impl Deltas {
         adjusted.sum += i128::from(amount);
         adjusted.to_measure = measured.is_some();
         if let Some(((measure, scope), foreign_currency)) = measured {
-            self.add(measure, &scope, foreign_currency, amount, moment);
+            self.add(measure, &scope, foreign_currency, amount.into(), moment);
         }
     }
 
@@ -101,31 +110,34 @@ impl Deltas {
         measure: Measure,
         scope: &Scope,
         foreign_currency: Option<Currency>,
-        amount: i64,
+        amount: i128,
         moment: &Moment,
     ) {
         if measure.is_kept_for(scope.kind()) {
             for (granularity, start) in [(Granularity::Hour, moment.hour_start), (Granularity::Day, moment.day_start)] {
-                self.roll_up(measure, scope, foreign_currency, granularity, start, amount.into());
+                self.roll_up(measure, scope, foreign_currency, granularity, start, amount);
             }
+        }
+        if self.only_finest {
+            return;
         }
         for metric in Metric::ALL {
             let metric_type = |subject| MetricType { metric, subject, foreign_currency };
             match metric.definition() {
                 Definition::Counter { measure: counted, scope: kind } if (counted, kind) == (measure, scope.kind()) => {
-                    *self.counters.entry(metric_type(scope.subject())).or_default() += i128::from(amount);
+                    *self.counters.entry(metric_type(scope.subject())).or_default() += amount;
                 }
                 Definition::Daily { measure: counted } if counted == measure && *scope == Scope::Total => {
-                    *self.counters.entry(metric_type(Subject::Day(moment.day))).or_default() += i128::from(amount);
+                    *self.counters.entry(metric_type(Subject::Day(moment.day))).or_default() += amount;
                 }
                 Definition::Ratio { numerator, denominator, scope: kind, .. } if kind == scope.kind() => {
                     if numerator == measure {
                         let ratio = self.ratios.entry(metric_type(scope.subject())).or_default();
-                        ratio.numerator = ratio.numerator.saturating_add(amount);
+                        ratio.numerator = sums::add(ratio.numerator, sums::stored(amount));
                     }
                     if denominator == measure {
                         let ratio = self.ratios.entry(metric_type(scope.subject())).or_default();
-                        ratio.denominator = ratio.denominator.saturating_add(amount);
+                        ratio.denominator = sums::add(ratio.denominator, sums::stored(amount));
                     }
                 }
                 Definition::Counter { .. }
@@ -133,6 +145,39 @@ impl Deltas {
                 | Definition::Ratio { .. }
                 | Definition::AverageRating { .. } => {}
             }
+        }
+    }
+
+    /// Returns the sums by the finest granularity that is kept for each scope. Everything else in
+    /// the counters, rollups and ratios follows from them: see [`Self::add_finest`].
+    pub fn finest(&self) -> impl Iterator<Item = (&Bucket, &Measures)> {
+        self.rollups.iter().filter(|(bucket, _)| bucket.granularity == Granularity::finest(bucket.scope.kind()))
+    }
+
+    /// Returns the same sums, sorted by what they are about, and leaves everything else.
+    pub fn take_finest(&mut self) -> Vec<(Bucket, Measures)> {
+        let is_finest = |bucket: &Bucket| bucket.granularity == Granularity::finest(bucket.scope.kind());
+        let mut finest: Vec<_> =
+            std::mem::take(&mut self.rollups).into_iter().filter(|(bucket, _)| is_finest(bucket)).collect();
+        finest.sort_unstable_by(|(a, _), (b, _)| (&a.scope, a).cmp(&(&b.scope, b)));
+        finest
+    }
+
+    /// Adds the sums of a bucket that [`Self::finest`] returned.
+    pub fn add_finest(&mut self, bucket: &Bucket, measures: &Measures, calendar: Calendar) {
+        let moment = self.moment(bucket.start.into(), calendar);
+        for measure in Measure::ALL {
+            if let Some(amount) = measures.get(measure) {
+                self.add(measure, &bucket.scope, bucket.foreign_currency, amount, &moment);
+            }
+        }
+    }
+
+    /// Proposes a rating. The one that [replaces](Rated::replaces) the other is kept.
+    pub fn propose(&mut self, key: RatingKey, rated: Rated) {
+        let proposed = self.ratings.entry(key).or_insert(rated);
+        if rated.replaces(proposed) {
+            *proposed = rated;
         }
     }
 
@@ -145,7 +190,11 @@ impl Deltas {
         start: DateTime<Utc>,
         amount: i128,
     ) {
-        if granularity.is_kept_for(scope.kind()) {
+        let is_kept = match self.only_finest {
+            true => granularity == Granularity::finest(scope.kind()),
+            false => granularity.is_kept_for(scope.kind()),
+        };
+        if is_kept {
             let bucket = Bucket { start, granularity, scope: scope.clone(), foreign_currency };
             self.rollups.entry(bucket).or_default().add(measure, amount);
         }
@@ -180,6 +229,11 @@ impl Deltas {
             left.numerator -= fraction.numerator;
             left.denominator -= fraction.denominator;
         }
+    }
+
+    /// Counts events of a type on a day.
+    pub fn add_events(&mut self, day: NaiveDate, event_type: EventType, events: i64) {
+        *self.events.entry((day, event_type)).or_default() += events;
     }
 
     /// Counts the event for its type and day, regardless of what else it adds to.

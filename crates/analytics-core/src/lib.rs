@@ -26,6 +26,7 @@ pub mod metric_type;
 pub mod money;
 pub mod name;
 pub mod rejection;
+pub mod sums;
 pub mod time;
 pub mod topics;
 

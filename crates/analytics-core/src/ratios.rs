@@ -2,6 +2,7 @@
 //! the quotients, so that the order in which workers commit does not matter.
 
 use crate::event::Stars;
+use crate::sums;
 
 /// The components of a ratio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,11 +14,11 @@ pub struct Fraction {
 }
 
 impl Fraction {
-    /// Returns the ratio times `scale`, rounded half up; `None` if the denominator is 0 or the
-    /// result does not fit into an `i64`.
+    /// Returns the ratio times `scale`, rounded half up; `None` if the denominator is 0, one of the two
+    /// is past its range, or the result does not fit into an `i64`.
     #[must_use]
     pub fn value(self, scale: i64) -> Option<i64> {
-        let (numerator, denominator) = (i128::from(self.numerator), i128::from(self.denominator));
+        let [numerator, denominator] = [sums::known(self.numerator)?, sums::known(self.denominator)?].map(i128::from);
         let doubled = numerator.checked_mul(i128::from(scale))?.checked_mul(2)?;
         let rounded = doubled.checked_add(denominator)?.checked_div(denominator * 2)?;
         i64::try_from(rounded).ok()

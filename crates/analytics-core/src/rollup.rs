@@ -122,6 +122,12 @@ impl Granularity {
         Self::ALL.into_iter().find(|granularity| granularity.name() == name)
     }
 
+    /// Returns the smallest width that is kept for a kind of scope.
+    #[must_use]
+    pub const fn finest(scope: ScopeKind) -> Self {
+        if Self::Hour.is_kept_for(scope) { Self::Hour } else { Self::Day }
+    }
+
     /// Whether rows of this width are kept for a kind of scope.
     #[must_use]
     pub const fn is_kept_for(self, scope: ScopeKind) -> bool {
@@ -169,19 +175,25 @@ impl Bucket {
 
 /// The sums of one rollup row: each measure has its own column; `None` if it was not counted there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Measures([Option<i128>; Measure::ALL.len()]);
+pub struct Measures {
+    sums: [i128; Measure::ALL.len()],
+    /// A bit for each measure that was counted. There are many of these structures: `Option`s would take
+    /// twice the memory.
+    counted: u8,
+}
 
 impl Measures {
     /// Returns the sum of a measure.
     #[must_use]
     pub fn get(&self, measure: Measure) -> Option<i128> {
-        self.0.get(measure as usize).copied().flatten()
+        self.sums.get(measure as usize).copied().filter(|_| self.counted & 1 << measure as u8 != 0)
     }
 
     /// Adds to the sum of a measure. Adding 0 to a measure that was not counted makes it 0.
     pub fn add(&mut self, measure: Measure, amount: i128) {
-        if let Some(sum) = self.0.get_mut(measure as usize) {
-            *sum = Some(sum.unwrap_or(0) + amount);
+        if let Some(sum) = self.sums.get_mut(measure as usize) {
+            *sum += amount;
+            self.counted |= 1 << measure as u8;
         }
     }
 

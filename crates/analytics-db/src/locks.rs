@@ -14,7 +14,7 @@ use crate::{Connection, DbError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
 pub enum Lock {
-    /// Adding to the numbers: because of it, two writers never wait for each other's rows.
+    /// Adding to the numbers: one transaction at a time does. Ingest logs without it.
     Counting = 0x636f_756e_7469_6e67,
     /// Changing the schema.
     Migration = 0x616e_616c_7974_6963,
@@ -31,12 +31,22 @@ impl Lock {
         statement("SELECT pg_advisory_xact_lock($1)").value(self as i64).execute(connection)?;
         Ok(())
     }
+
+    /// Takes the lock until the end of the transaction, if it is free. Returns whether it was.
+    fn take_if_free(self, connection: &mut Connection) -> Result<bool, DbError> {
+        row! {
+            struct Row {
+                free: bool,
+            }
+        }
+        let row: Row =
+            statement("SELECT pg_try_advisory_xact_lock($1) AS free").value(self as i64).get_result(connection)?;
+        Ok(row.free)
+    }
 }
 
 /// How long a writer waits for the counting lock before it gives up and lets others go first.
-const QUEUE_TIMEOUT: &str = "30s";
-/// A wait that fails after this time was ended by that timeout.
-const IN_THE_QUEUE: Duration = Duration::from_secs(25);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A token that shows that the transaction holds the counting lock, from here to its end. Only one
 /// transaction at a time adds to the numbers, so two of them never wait for each other's rows.
@@ -44,17 +54,28 @@ const IN_THE_QUEUE: Duration = Duration::from_secs(25);
 pub(crate) struct CountingLock(());
 
 impl CountingLock {
-    /// Waits for the counting lock. Waiting longer than [`QUEUE_TIMEOUT`] is [`WriteError::Busy`],
-    /// which is not a failure of the database: other writers make progress meanwhile.
+    /// Takes the counting lock if it is free. Returns `None` if another transaction holds it.
+    pub(crate) fn take_if_free(connection: &mut Connection) -> Result<Option<Self>, DbError> {
+        Ok(Lock::Counting.take_if_free(connection)?.then_some(Self(())))
+    }
+
+    /// Waits for the counting lock, at most [`QUEUE_TIMEOUT`].
     pub(crate) fn take(connection: &mut Connection) -> Result<Self, WriteError> {
+        Self::take_within(connection, QUEUE_TIMEOUT)
+    }
+
+    /// Waits for the counting lock, at most this long. After that it is [`WriteError::Busy`], which is
+    /// not a failure of the database: other writers make progress meanwhile.
+    pub(crate) fn take_within(connection: &mut Connection, time: Duration) -> Result<Self, WriteError> {
         let (lock, began) = (Lock::Counting as i64, Instant::now());
         // One message, so that it is one round trip.
         let taken = connection.batch_execute(&format!(
-            "SET LOCAL lock_timeout = '{QUEUE_TIMEOUT}'; SELECT pg_advisory_xact_lock({lock}); \
-             SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+            "SET LOCAL lock_timeout = {}; SELECT pg_advisory_xact_lock({lock}); SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
+            time.as_millis()
         ));
         taken.map(|()| Self(())).map_err(|error| match error.into() {
-            DbError::Statement(_) if began.elapsed() > IN_THE_QUEUE => WriteError::Busy,
+            // A statement that fails so late was ended by that timeout.
+            DbError::Statement(_) if began.elapsed() > time.mul_f64(0.8) => WriteError::Busy,
             error => WriteError::Database(error),
         })
     }
@@ -83,17 +104,10 @@ impl Guard {
     /// # Errors
     /// [`DbError`].
     pub fn at_once(url: &DatabaseUrl, lock: Lock) -> Result<Option<Self>, DbError> {
-        row! {
-            struct Row {
-                free: bool,
-            }
-        }
         let mut guard = Self::open(url)?;
-        let row: Row = statement("SELECT pg_try_advisory_xact_lock($1) AS free")
-            .value(lock as i64)
-            .get_result(&mut guard.connection)?;
+        let is_taken = lock.take_if_free(&mut guard.connection)?;
         guard.check()?;
-        Ok(row.free.then_some(guard))
+        Ok(is_taken.then_some(guard))
     }
 
     /// Begins the transaction. If this process disappears without closing the connection, the

@@ -66,3 +66,13 @@ pub(crate) fn commit_instead_of_rolling_back(connection: &mut Connection) -> Res
     }
     Ok(())
 }
+
+/// `deltas-kept`: what a batch adds is added once more after it was counted.
+pub(crate) fn counts_twice() -> bool {
+    is("deltas-kept")
+}
+
+/// `deltas-dropped`: what a batch adds is not kept.
+pub(crate) fn drops_deltas() -> bool {
+    is("deltas-dropped")
+}

@@ -33,7 +33,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    metrics (id) {
+    metrics (metric_type) {
         id -> Uuid,
         #[sql_name = "type"]
         metric_type -> Varchar,

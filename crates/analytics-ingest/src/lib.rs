@@ -1,8 +1,8 @@
 //! Kafka to PostgreSQL: every event counted once.
 //!
 //! The modules are declared in the order in which a record passes through them: `kafka` fetches
-//! it, `buffer` holds it until a writer is free, `writer` decodes it (with `analytics-core`) and
-//! counts it (with `analytics-db`). `session` runs all of these for one membership in the consumer
+//! it, `buffer` holds it until a writer is free, `writer` decodes it (with `analytics-core`) and logs
+//! it (with `analytics-db`), and `fold` counts what is logged. `session` runs all of these for one membership in the consumer
 //! group; `supervisor` runs one session after another until the process ends.
 
 pub mod settings;
@@ -15,8 +15,11 @@ mod buffer;
 
 mod writer;
 
+mod fold;
+
 mod session;
 
 mod supervisor;
 
+pub use fold::MostWaiting;
 pub use supervisor::run;

@@ -9,9 +9,9 @@ use clap::Parser;
 /// Counts the marketplace's events from Kafka into PostgreSQL, each event once.
 ///
 /// Reads one topic per event family: user.registered, product.viewed, order.created and
-/// rating.updated, unless KAFKA_TOPICS names others. Each event, the numbers that it changes and
-/// the offset of its record are committed in one transaction. A record that cannot be counted
-/// becomes a dead letter.
+/// rating.updated, unless KAFKA_TOPICS names others. Each event, what it adds to the numbers and
+/// the offset of its record are committed in one transaction; what is logged is counted within a
+/// second. A record that cannot be counted becomes a dead letter.
 ///
 /// Run at most one instance per partition of the busiest topic. `analytics-jobs migrate` must have
 /// created the schema. If Kafka or PostgreSQL cannot be reached, ingest waits. On SIGTERM, it

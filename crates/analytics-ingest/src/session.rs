@@ -16,6 +16,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::buffer::{Buffer, End, Limits, Pushed};
+use crate::fold::Fold;
 use crate::kafka::{self, Consumer, Membership, Regressions};
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
@@ -59,6 +60,7 @@ pub(crate) fn run(
     settings: &Arc<IngestSettings>,
     regressions: &Regressions,
     pace: &Pace,
+    fold: &Fold,
     telemetry: &Telemetry,
     shutdown: &Shutdown,
 ) -> anyhow::Result<End> {
@@ -71,7 +73,8 @@ pub(crate) fn run(
     telemetry.waiting("joining the consumer group");
     let mut threads = (0..WRITERS)
         .map(|number| {
-            let writer = Writer::new(Arc::clone(settings), Arc::clone(&buffer), telemetry.clone(), pace.clone());
+            let (settings, buffer) = (Arc::clone(settings), Arc::clone(&buffer));
+            let writer = Writer::new(settings, buffer, telemetry.clone(), pace.clone(), fold.clone());
             thread::Builder::new().name(format!("writer-{number}")).spawn(move || writer.run())
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -280,7 +283,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
 }
 
 /// Waits for a thread to end, at most this long. Returns whether it ended.
-fn finished(handle: &JoinHandle<()>, at_most: Duration) -> bool {
+pub(crate) fn finished(handle: &JoinHandle<()>, at_most: Duration) -> bool {
     let deadline = Instant::now() + at_most;
     while !handle.is_finished() && Instant::now() < deadline {
         thread::park_timeout(Duration::from_millis(10));

@@ -11,6 +11,7 @@ use analytics_process::waiting::{Failed, until_available};
 use analytics_process::{deadline, probes};
 
 use crate::buffer::End;
+use crate::fold::Fold;
 use crate::kafka::{self, Regressions};
 use crate::session;
 use crate::settings::IngestSettings;
@@ -21,6 +22,9 @@ use crate::writer::Pace;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long the database and the broker may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long counting what is logged may take when the process stops, and stopping altogether.
+const COUNT_THE_REST: Duration = Duration::from_secs(2);
+const STOP: Duration = Duration::from_millis(9_500);
 
 /// Runs ingest until it is asked to stop.
 ///
@@ -32,9 +36,13 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     probes::serve(settings.bind, Arc::new(telemetry.clone()), telemetry.registry.clone())?;
     log::info!("consuming {} as {}", settings.decoder.topics, settings.group_id);
     let settings = Arc::new(settings.clone());
-    let (regressions, pace) = (Regressions::default(), Pace::default());
+    let (regressions, pace, fold) = (Regressions::default(), Pace::default(), Fold::new(settings.most_waiting));
+    let mut folding = None;
     while wait_until_usable(&settings, &telemetry, shutdown)? {
-        match session::run(&settings, &regressions, &pace, &telemetry, shutdown)? {
+        if folding.is_none() {
+            folding = Some(fold.start(&settings, &telemetry)?);
+        }
+        match session::run(&settings, &regressions, &pace, &fold, &telemetry, shutdown)? {
             End::Shutdown => break,
             End::Fenced => {}
             End::DatabaseAway(why) => telemetry.waiting(&format!("the database: {why}")),
@@ -43,6 +51,10 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
         if shutdown.wait(PAUSE) {
             break;
         }
+    }
+    let at_most = COUNT_THE_REST.min(STOP.saturating_sub(shutdown.since()));
+    if folding.is_some_and(|thread| !fold.end(&thread, at_most)) {
+        log::warn!("not everything was counted in time; what is logged will be counted by another process or later");
     }
     log::info!("stopped");
     Ok(())

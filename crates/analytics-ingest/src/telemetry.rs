@@ -9,9 +9,10 @@ use analytics_core::rejection::Reason;
 use analytics_db::batch::Written;
 use analytics_db::tables::ingest_offsets::Gap;
 use analytics_db::transactions;
+use analytics_db::transactions::fold::Backlog;
 use analytics_process::probes::Readiness;
 use analytics_process::transactions::TransactionSeconds;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::buffer::Buffer;
 
@@ -39,6 +40,9 @@ pub(crate) struct Telemetry {
     assigned: IntGauge,
     buffer_full: IntGauge,
     lag: IntGaugeVec,
+    folds: IntCounter,
+    waiting_records: IntGauge,
+    waiting_seconds: Gauge,
     state: Arc<Mutex<State>>,
 }
 
@@ -48,6 +52,8 @@ struct State {
     waiting: Option<String>,
     /// The last failure of the database, until it works again.
     failing: Option<Failing>,
+    /// Why what is logged cannot be counted, until it can.
+    fold_failing: Option<String>,
     /// The buffer of the current session.
     buffer: Weak<Buffer>,
 }
@@ -97,16 +103,24 @@ impl Telemetry {
             assigned: IntGauge::new("assigned_partitions", "Partitions that this worker owns")?,
             buffer_full: IntGauge::new("buffer_full", "1 while fetching waits because writing is slower, otherwise 0")?,
             lag: IntGaugeVec::new(
-                Opts::new("lag_messages", "Messages in a partition that are not counted yet"),
+                Opts::new("lag_messages", "Messages in a partition that are not logged yet"),
                 &["topic", "partition"],
             )?,
-            state: Arc::new(Mutex::new(State { waiting: Some("starting".into()), failing: None, buffer: Weak::new() })),
+            folds: IntCounter::new("folds_total", "How often this process counted logged batches")?,
+            waiting_records: IntGauge::new("waiting_records", "Records that are logged and not counted yet")?,
+            waiting_seconds: Gauge::new("waiting_seconds", "How long the first of these records has waited")?,
+            state: Arc::new(Mutex::new(State {
+                waiting: Some("starting".into()),
+                failing: None,
+                fold_failing: None,
+                buffer: Weak::new(),
+            })),
             registry,
         };
         for reason in Reason::ALL {
             telemetry.rejected.with_label_values(&[reason.code()]);
         }
-        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 18] = [
             Box::new(telemetry.events.clone()),
             Box::new(telemetry.duplicates.clone()),
             Box::new(telemetry.rejected.clone()),
@@ -122,6 +136,9 @@ impl Telemetry {
             Box::new(telemetry.assigned.clone()),
             Box::new(telemetry.buffer_full.clone()),
             Box::new(telemetry.lag.clone()),
+            Box::new(telemetry.folds.clone()),
+            Box::new(telemetry.waiting_records.clone()),
+            Box::new(telemetry.waiting_seconds.clone()),
         ];
         for collector in collectors {
             telemetry.registry.register(collector)?;
@@ -175,6 +192,33 @@ impl Telemetry {
         };
         if let Some(failing) = self.state().failing.take_if(over) {
             log::info!("the database works again, after: {}", failing.why);
+        }
+    }
+
+    /// Reports what is logged and not counted.
+    pub(crate) fn waiting_to_be_counted(&self, backlog: Backlog) {
+        self.waiting_records.set(backlog.records);
+        self.waiting_seconds.set(backlog.oldest.as_secs_f64());
+    }
+
+    /// Reports that batches were counted, or that none waited.
+    pub(crate) fn folded(&self, batches: usize, records: i64) {
+        if batches > 0 {
+            self.folds.inc();
+            log::debug!("counted {batches} batches of {records} records");
+        }
+        if let Some(why) = self.state().fold_failing.take() {
+            log::info!("counting works again, after: {why}");
+        }
+    }
+
+    /// Reports that what is logged could not be counted. Logged if the reason is new.
+    pub(crate) fn fold_failed(&self, why: &str) {
+        self.retries.inc();
+        let mut state = self.state();
+        if state.fold_failing.as_deref() != Some(why) {
+            log::warn!("counting failed, trying again: {why}");
+            state.fold_failing = Some(why.to_owned());
         }
     }
 
@@ -256,7 +300,8 @@ impl Telemetry {
 impl Readiness for Telemetry {
     fn ready(&self) -> Result<(), String> {
         let state = self.state();
-        if let Some(why) = state.waiting.as_ref().or(state.failing.as_ref().map(|failing| &failing.why)) {
+        let failing = state.failing.as_ref().map(|failing| &failing.why);
+        if let Some(why) = state.waiting.as_ref().or(failing).or(state.fold_failing.as_ref()) {
             return Err(why.clone());
         }
         match state.buffer.upgrade().map(|buffer| buffer.stuck_for()) {

@@ -12,11 +12,12 @@ use analytics_db::batch::{self, Batch, Item, Reread, Span};
 use analytics_db::error::WriteError;
 use analytics_db::tables::ingest_offsets;
 use analytics_db::transactions::refusal::{self, Fault};
-use analytics_db::transactions::{STATEMENT_SECONDS, assignment, count, frozen, summarize};
+use analytics_db::transactions::{STATEMENT_SECONDS, assignment, count, frozen};
 use analytics_db::{Connection, DbError, connection};
 use chrono::Utc;
 
 use crate::buffer::{Buffer, End, Topics, Work, WorkId};
+use crate::fold::Fold;
 use crate::settings::IngestSettings;
 use crate::telemetry::{Attempt, Telemetry};
 
@@ -43,14 +44,11 @@ const LINE_BYTES: usize = 1_000;
 const TOO_LONG: Duration = Duration::from_secs(STATEMENT_SECONDS);
 /// A statement that fails after this time may have waited for a lock.
 const WAITED: Duration = Duration::from_secs(4);
-/// How often the newest events are added to the small indexes.
-const SUMMARIZE_EVERY: Duration = Duration::from_secs(5);
 
 /// The result of writing a part of a batch.
 enum Outcome {
     Stored,
     GivenUp,
-    /// A statement took too long.
     TooLarge,
 }
 
@@ -58,7 +56,6 @@ enum Outcome {
 enum Next {
     Done(Outcome),
     AtOnce,
-    /// Another attempt after a pause.
     Later(DbError),
 }
 
@@ -78,7 +75,7 @@ pub(crate) struct Writer {
     failing_since: Option<Instant>,
     reread: Reread,
     pace: Pace,
-    summarized: Instant,
+    fold: Fold,
 }
 
 /// The maximum number of records in one transaction, which is reduced when statements take too
@@ -109,9 +106,15 @@ struct Left {
 }
 
 impl Writer {
-    pub(crate) fn new(settings: Arc<IngestSettings>, buffer: Arc<Buffer>, telemetry: Telemetry, pace: Pace) -> Self {
-        let (failing_since, reread, summarized) = (None, Reread::Unlikely, Instant::now());
-        Self { settings, buffer, telemetry, connection: None, failing_since, reread, pace, summarized }
+    pub(crate) fn new(
+        settings: Arc<IngestSettings>,
+        buffer: Arc<Buffer>,
+        telemetry: Telemetry,
+        pace: Pace,
+        fold: Fold,
+    ) -> Self {
+        let (connection, failing_since, reread) = (None, None, Reread::Unlikely);
+        Self { settings, buffer, telemetry, connection, failing_since, reread, pace, fold }
     }
 
     /// Handles work until the session is over.
@@ -124,24 +127,29 @@ impl Writer {
                 }
                 Work::Stop => return,
             }
-            if self.summarized.elapsed() > SUMMARIZE_EVERY {
-                if let Err(error) = self.connected(|connection| Ok(summarize::summarize(connection)?)) {
-                    log::debug!("the newest events are not in the small indexes yet: {error}");
-                }
-                self.summarized = Instant::now();
-            }
         }
     }
 
     fn batch(&mut self, work_id: WorkId, mut left: Left) {
         let partitions: Vec<TopicPartition> = left.spans.iter().map(|span| span.partition.clone()).collect();
         while let Some(part) = self.part(&mut left) {
-            if !self.count(work_id, part) {
+            if !self.has_room(work_id) || !self.count(work_id, part) {
                 self.buffer.give_up(work_id);
                 return;
             }
         }
         self.buffer.finish(work_id, &partitions);
+    }
+
+    /// Waits while too much waits to be counted. Returns whether the batch is still wanted.
+    fn has_room(&self, work_id: WorkId) -> bool {
+        while self.fold.is_behind() {
+            self.buffer.goes_forward(work_id);
+            if !self.buffer.pause(work_id, FIRST_PAUSE) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Decodes the next records, as many as one transaction should have. Returns `None` if none are
@@ -221,17 +229,12 @@ impl Writer {
                     self.reread = Reread::Unlikely;
                 }
                 self.telemetry.committed(batch.items.len(), &written, began.elapsed());
+                self.fold.logged(batch.items.len());
                 return Next::Done(Outcome::Stored);
             }
             Err(WriteError::AlreadyLogged) if self.reread == Reread::Unlikely => {
                 self.reread = Reread::Possible;
                 return Next::AtOnce;
-            }
-            Err(WriteError::Busy) => {
-                log::info!("other writers hold the counting lock, still waiting");
-                self.buffer.goes_forward(work_id);
-                let is_wanted = self.buffer.pause(work_id, Duration::ZERO);
-                return if is_wanted { Next::AtOnce } else { Next::Done(Outcome::GivenUp) };
             }
             Err(WriteError::Fenced) if tries.answer_lost && self.was_stored(batch) => {
                 self.recovered(Attempt::Batch);
@@ -242,11 +245,9 @@ impl Writer {
                 self.buffer.fenced(work_id);
                 return Next::Done(Outcome::GivenUp);
             }
-            Err(WriteError::Refused) => {
-                tries.failures = SUSPICIOUS;
-                DbError::Unusable("a sum does not fit".into())
+            Err(error @ (WriteError::AlreadyLogged | WriteError::Busy | WriteError::Refused)) => {
+                DbError::Unusable(error.to_string())
             }
-            Err(error @ WriteError::AlreadyLogged) => DbError::Unusable(error.to_string()),
             Err(WriteError::Database(error)) => error,
         };
         tries.failures += 1;
@@ -299,8 +300,7 @@ impl Writer {
     /// Turns records that the database refuses into dead letters of the batch. Returns the error to
     /// report.
     fn suspect(&mut self, batch: &mut Batch, failures: &mut u32, error: DbError) -> DbError {
-        let business = self.settings.decoder.business;
-        match self.connected(|connection| Ok(refusal::reject_refused(connection, batch, business)?)) {
+        match self.connected(|connection| Ok(refusal::reject_refused(connection, batch)?)) {
             Ok(0) => error,
             Ok(records) => {
                 log::warn!("the database refuses {records} records; they become dead letters");

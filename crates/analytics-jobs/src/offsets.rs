@@ -97,16 +97,32 @@ fn never_read(group: &str, topic: &str, partition: Option<i32>) -> String {
 
 fn show(stored: &[offsets::StoredOffset]) {
     println!(
-        "{:<24} {:<28} {:>9} {:>12} {:>10} {:>12} {:>10} {:>10}  {:<24} REPORTED",
-        "GROUP", "TOPIC", "PARTITION", "NEXT OFFSET", "LAG", "EVENTS", "DUPLICATES", "REJECTED", "LAST EVENT"
+        "{:<24} {:<28} {:>9} {:>12} {:>12} {:>10} {:>12} {:>10} {:>10}  {:<24} REPORTED",
+        "GROUP",
+        "TOPIC",
+        "PARTITION",
+        "NEXT OFFSET",
+        "COUNTED",
+        "LAG",
+        "EVENTS",
+        "DUPLICATES",
+        "REJECTED",
+        "LAST EVENT"
     );
     for row in stored {
         let lag = row.lag().map_or("?".to_owned(), |lag| lag.to_string());
         let last = row.last_event_time.map_or("-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
         let seen = (Utc::now() - row.updated_at).num_seconds().max(0);
         println!(
-            "{:<24} {:<28} {:>9} {:>12} {lag:>10} {:>12} {:>10} {:>10}  {last:<24} {seen} s ago",
-            row.consumer_group, row.topic, row.partition, row.next_offset, row.events, row.duplicates, row.rejected
+            "{:<24} {:<28} {:>9} {:>12} {:>12} {lag:>10} {:>12} {:>10} {:>10}  {last:<24} {seen} s ago",
+            row.consumer_group,
+            row.topic,
+            row.partition,
+            row.next_offset,
+            row.counted_offset,
+            row.events,
+            row.duplicates,
+            row.rejected
         );
     }
 }

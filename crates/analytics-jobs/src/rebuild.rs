@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use analytics_core::identity::EventId;
 use analytics_db::Connection;
 use analytics_db::locks::{Guard, Lock};
+use analytics_db::transactions::fold;
 use analytics_db::transactions::reattribute::reattribute;
 use analytics_db::verify::{Difference, Extent, Watcher, repair, verify};
 use analytics_process::settings::Settings;
@@ -44,6 +45,8 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
     let Some(mut guard) = Guard::at_once(&database::url(settings)?, Lock::Repair)? else {
         bail!("another rebuild is running on this database");
     };
+    // What is logged and not counted is neither a difference nor without a vendor.
+    fold::catch_up(connection, business)?;
     if rebuild.reattribute {
         give_vendors(connection, rebuild.dry_run, settings, shutdown)?;
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -13,7 +13,8 @@ use signal_hook::iterator::Signals;
 /// Whether the process has been asked to stop. Clones see the same request.
 #[derive(Clone, Default)]
 pub struct Shutdown {
-    state: Arc<(Mutex<bool>, Condvar)>,
+    /// Since when the request stands.
+    state: Arc<(Mutex<Option<Instant>>, Condvar)>,
 }
 
 impl Shutdown {
@@ -42,7 +43,7 @@ impl Shutdown {
 
     /// Asks the process to stop.
     pub fn request(&self) {
-        *self.state.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
         self.state.1.notify_all();
     }
 
@@ -66,15 +67,25 @@ impl Shutdown {
     /// Returns whether the process has been asked to stop.
     #[must_use]
     pub fn requested(&self) -> bool {
-        *self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Returns how long ago the process was asked to stop; zero if it was not.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        let asked = *self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.map_or(Duration::ZERO, |asked| asked.elapsed())
     }
 
     /// Waits for the request, at most this long. Returns whether it was made.
     #[must_use]
     pub fn wait(&self, at_most: Duration) -> bool {
         let asked = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (asked, _) =
-            self.state.1.wait_timeout_while(asked, at_most, |asked| !*asked).unwrap_or_else(PoisonError::into_inner);
-        *asked
+        let (asked, _) = self
+            .state
+            .1
+            .wait_timeout_while(asked, at_most, |asked| asked.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        asked.is_some()
     }
 }

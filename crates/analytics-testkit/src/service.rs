@@ -17,6 +17,11 @@ use crate::wait;
 /// How long tests wait for an expected condition.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A query for the number of records that were counted, ignored as duplicates or rejected: according
+/// to the stored offsets, without those that are logged and wait to be counted.
+pub const CONSUMED: &str = "SELECT (SELECT sum(events + duplicates + rejected) FROM ingest_offsets) \
+     - (SELECT coalesce(sum(records), 0) FROM batches WHERE number IS NULL)";
+
 /// The service of one test, with a database and topics of its own.
 pub struct Service {
     /// The database.
@@ -142,11 +147,11 @@ impl Service {
         broker::held(&self.broker, &broker::family_topics(&self.prefix), self.partitions)
     }
 
-    /// Returns the number of records that were counted, ignored as duplicates or rejected,
-    /// according to the stored offsets.
+    /// Returns the number of records that were counted, ignored as duplicates or rejected: see
+    /// [`CONSUMED`].
     #[must_use]
     pub fn consumed(&self) -> i64 {
-        self.database.number("SELECT sum(events + duplicates + rejected) FROM ingest_offsets").unwrap_or(0)
+        self.database.number(CONSUMED).unwrap_or(0)
     }
 
     /// Waits until `records` records were consumed, and asserts that there were no more.

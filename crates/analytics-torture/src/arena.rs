@@ -14,6 +14,7 @@ use analytics_testkit::kafka::Kafka;
 use analytics_testkit::pooler::Pooler;
 use analytics_testkit::process::{self, Job, Process};
 use analytics_testkit::proxy::Proxy;
+use analytics_testkit::service::CONSUMED;
 use analytics_testkit::wait;
 
 /// Number of partitions of each of the four topics.
@@ -262,13 +263,13 @@ impl<'a> Run<'a> {
         self.arena.kafka.held(&self.topics())
     }
 
-    /// Lists the partitions whose stored offset differs from the end offset in `held`, with both
-    /// offsets.
+    /// Lists the partitions that are not counted up to the end offset in `held`, with the offset up to
+    /// which they are.
     #[must_use]
     pub fn behind(&self, held: &BTreeMap<(String, i32), (i64, i64)>) -> Vec<String> {
         let stored: BTreeMap<(String, i32), i64> = self
             .database
-            .lines("SELECT concat_ws(' ', topic, partition, next_offset) FROM ingest_offsets")
+            .lines("SELECT concat_ws(' ', topic, partition, least(counted_offset, next_offset)) FROM ingest_offsets")
             .iter()
             .map(|line| {
                 let mut words = line.split(' ');
@@ -280,7 +281,7 @@ impl<'a> Run<'a> {
         let not_at_end = held.iter().filter(|(partition, (_, end))| stored.get(partition) != Some(end));
         let line = |((topic, partition), (_, end)): (&(String, i32), &(i64, i64))| {
             let at = stored.get(&(topic.clone(), *partition)).map_or("none".to_owned(), ToString::to_string);
-            format!("{topic}/{partition}: stored offset {at}, end offset {end}")
+            format!("{topic}/{partition}: counted up to {at}, end offset {end}")
         };
         not_at_end.map(line).collect()
     }
@@ -314,7 +315,7 @@ impl<'a> Run<'a> {
     /// Returns the number of records that were counted, ignored as duplicates or rejected.
     #[must_use]
     pub fn consumed(&self) -> i64 {
-        self.database.number("SELECT sum(events + duplicates + rejected) FROM ingest_offsets").unwrap_or(0)
+        self.database.number(CONSUMED).unwrap_or(0)
     }
 
     /// Waits until another record is counted, or everything is counted.

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{self, Unit};
 use analytics_core::metric_type::{InvalidType, MetricType};
 use analytics_core::money::Currency;
+use analytics_core::sums;
 use analytics_db::read::metrics::{self, Metric};
 use analytics_db::read::{MetricRange, ReadableMetric, Tenant};
 use analytics_db::{Connection, RawJson};
@@ -38,8 +39,11 @@ pub(crate) struct MetricBody {
     id: Uuid,
     /// The metric's type, such as `seller_revenue:v-1`.
     r#type: String,
-    /// The metric's value; null for a rate whose denominator is 0.
+    /// The metric's value; null for a rate whose denominator is 0, and for a sum past the range of 64 bits.
     value: Option<i64>,
+    /// True if the sum is past the range of 64 bits; otherwise left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    overflow: bool,
     /// `views`, `users`, `orders`, `units`, `minor_units`, `basis_points` or `stars_x100`; null for
     /// a custom metric.
     unit: Option<&'static str>,
@@ -264,7 +268,8 @@ fn body(metric: Metric, known: Option<&MetricType>, settings: &ApiSettings) -> M
     MetricBody {
         id: metric.id,
         r#type: metric.metric_type,
-        value: metric.value,
+        value: metric.value.and_then(sums::known),
+        overflow: metric.value.is_some_and(|value| sums::known(value).is_none()),
         unit,
         currency,
         metadata: metric.metadata,

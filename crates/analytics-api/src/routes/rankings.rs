@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::period::Span;
+use analytics_core::sums;
 use analytics_db::read::directory::{self, ItemKind};
 use analytics_db::read::rankings::{By, Rank, Ranked, Ranking};
 use chrono::{DateTime, FixedOffset};
@@ -57,8 +58,9 @@ pub(crate) struct RankBody {
     pub(crate) id: String,
     /// Its name; null if it is not known.
     name: Option<String>,
-    /// Its value; conversion is in basis points, a rating is an average times 100.
-    value: i64,
+    /// Its value; conversion is in basis points, a rating is an average times 100. Null past the range of 64
+    /// bits.
+    value: Option<i64>,
     /// Its rank in the range before; null if it had none.
     previous_rank: Option<usize>,
     /// Its value in the range before, all of which is over.
@@ -276,15 +278,15 @@ impl RankingQuestion {
 
     fn body(&self, index: usize, rank: &Rank, ranking: &Ranking, events: Events, settings: &ApiSettings) -> RankBody {
         let events = self.events(rank, ranking.as_of, events, settings);
-        let previous_value = rank.previous.map(|(_, value)| value);
+        let previous_value = rank.previous.and_then(|(_, value)| sums::known(value));
         RankBody {
             rank: index + 1,
             id: rank.id.clone(),
             name: None,
-            value: rank.value,
+            value: sums::known(rank.value),
             previous_rank: rank.previous.map(|(rank, _)| rank),
             previous_value,
-            change: change(Some(rank.value), previous_value).0,
+            change: change(sums::known(rank.value), previous_value).0,
             events,
         }
     }

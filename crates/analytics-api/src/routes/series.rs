@@ -7,6 +7,7 @@ use analytics_core::metric_type::MetricType;
 use analytics_core::period::{Interval, Span};
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rollup::Granularity;
+use analytics_core::sums;
 use analytics_db::DbError;
 use analytics_db::read::explain::Delta;
 use analytics_db::read::series::{of_all_days, series};
@@ -336,7 +337,7 @@ pub(crate) fn finest(metric: &ReadableMetric) -> Finest {
 /// Returns the value that the components of a metric come to.
 pub(crate) fn value(amount: Delta, known: Option<&MetricType>) -> Option<i64> {
     match amount {
-        Delta::Counter(sum) => Some(sum),
+        Delta::Counter(sum) => sums::known(sum),
         Delta::Average(histogram) => histogram.average(),
         Delta::Ratio(fraction) => match known.map(|known| known.metric.definition()) {
             Some(Definition::Ratio { scale, .. }) => fraction.value(scale),
@@ -358,10 +359,10 @@ pub(crate) fn change(current: Option<i64>, previous: Option<i64>) -> (Option<i64
 /// Adds two amounts of one metric.
 fn add(a: Delta, b: Delta) -> Delta {
     match (a, b) {
-        (Delta::Counter(a), Delta::Counter(b)) => Delta::Counter(a.saturating_add(b)),
+        (Delta::Counter(a), Delta::Counter(b)) => Delta::Counter(sums::add(a, b)),
         (Delta::Ratio(a), Delta::Ratio(b)) => Delta::Ratio(Fraction {
-            numerator: a.numerator.saturating_add(b.numerator),
-            denominator: a.denominator.saturating_add(b.denominator),
+            numerator: sums::add(a.numerator, b.numerator),
+            denominator: sums::add(a.denominator, b.denominator),
         }),
         (Delta::Average(Histogram(a)), Delta::Average(Histogram(b))) => {
             let mut sums = a;

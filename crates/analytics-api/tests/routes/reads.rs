@@ -3,6 +3,7 @@
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::service::{PATIENCE, Service};
+use serde_json::{Value, json};
 
 #[test]
 fn any_id_works_in_the_path() {
@@ -122,4 +123,46 @@ fn a_read_transaction_cannot_write() {
         reading.run(connection, |connection| Ok::<_, DbError>(connection.batch_execute("DELETE FROM metrics")?));
     assert!(refused.unwrap_err().to_string().contains("read-only"));
     connection.batch_execute("DELETE FROM metrics").unwrap();
+}
+
+#[test]
+fn a_sum_past_the_range_is_null_and_stops_nothing() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    let order = |id: &str| {
+        let item = json!({"productId": "p", "vendorId": "v", "quantity": 1, "price": "1.00"});
+        Message::json("order.created", json!({"orderId": id, "total": "1.00", "items": [item]}))
+    };
+    service.send(&[order("o-1"), order("o-2")]);
+    service.wait_all_consumed();
+    // It would take nine million of the largest lines.
+    service.database.execute("UPDATE metrics SET value = 9223372036854775700 WHERE type LIKE '%revenue%'");
+    service.database.execute("UPDATE rollups SET revenue = 9223372036854775700 WHERE revenue IS NOT NULL");
+    service.send(&[order("o-3"), order("o-4")]);
+    service.wait_all_consumed();
+    let api = service.api();
+    let get = |path: &str| {
+        let (status, answer) = Client::admin(&api.address).get(path);
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    };
+    for metric_type in ["total_revenue", "seller_revenue:v", "product_revenue:p"] {
+        let metric = get(&format!("/api/metrics/{metric_type}"));
+        assert_eq!((&metric["value"], &metric["overflow"]), (&Value::Null, &json!(true)), "{metric}");
+        let series = get(&format!("/api/metrics/{metric_type}/series?interval=day&period=7d"));
+        assert_eq!(series["total"], Value::Null, "{series}");
+        assert_eq!(series["buckets"][6]["value"], Value::Null, "{series}");
+        assert_eq!(series["buckets"][0]["value"], 0, "{series}");
+    }
+    assert_eq!(get("/api/metrics/total_orders")["value"], 4);
+    let summary = get("/api/sellers/v/summary?period=7d");
+    assert_eq!(summary["metrics"]["revenue"]["value"], Value::Null, "{summary}");
+    assert_eq!(summary["metrics"]["orders"]["value"], 4, "{summary}");
+    for path in ["/api/rankings/products?by=revenue", "/api/rankings/sellers?by=revenue"] {
+        let ranking = get(path);
+        assert_eq!(ranking["items"][0]["value"], Value::Null, "{ranking}");
+    }
+    get("/api/overview?period=7d");
+    get("/api/sellers");
+    get("/api/sellers/v/orders/stats?interval=day&period=7d");
 }

@@ -122,7 +122,7 @@ impl Rule {
                     let foreign = Some(sale.currency).filter(|currency| *currency != business.base_currency);
                     let foreign = foreign.filter(|_| measure.is_money());
                     for scope in scopes_of(part, measure) {
-                        deltas.add(measure, &scope, foreign, amount(sale), moment);
+                        deltas.add(measure, &scope, foreign, amount(sale).into(), moment);
                     }
                 }
             }

@@ -20,10 +20,7 @@ pub(super) fn propose(event: &Event, deltas: &mut Deltas) {
             ScopeKind::Total | ScopeKind::Unattributed => Some(Subject::Marketplace),
         };
         let Some(subject) = subject else { continue };
-        let standing = deltas.ratings.entry((MetricType::new(metric, subject), user.clone())).or_insert(rated);
-        if rated.replaces(standing) {
-            *standing = rated;
-        }
+        deltas.propose((MetricType::new(metric, subject), user.clone()), rated);
     }
 }
 

@@ -137,6 +137,10 @@ fn adds_up(event: &Event, business: Business) {
     let mut deltas = Deltas::default();
     rules::count(&event, business, &mut deltas);
     let mut sums: BTreeMap<(bool, &'static str), i128> = BTreeMap::new();
+    // Everything that is added follows from the finest sums, as batches keep them.
+    let mut again = Deltas::default();
+    deltas.finest().for_each(|(bucket, measures)| again.add_finest(bucket, measures, business.calendar));
+    assert_eq!((&again.counters, &again.rollups, &again.ratios), (&deltas.counters, &deltas.rollups, &deltas.ratios));
     for (bucket, measures) in &deltas.rollups {
         let part = match bucket.scope {
             Scope::Total => "total",

@@ -65,6 +65,13 @@ impl Ledger {
             }
         }
         self.vendors = vendors.into_known();
+        // A batch keeps the finest sums; everything that it adds follows from them.
+        let mut again = Deltas::default();
+        deltas.finest().for_each(|(bucket, sums)| again.add_finest(bucket, sums, decoder.business.calendar));
+        assert_eq!(
+            (&again.counters, &again.rollups, &again.ratios),
+            (&deltas.counters, &deltas.rollups, &deltas.ratios)
+        );
         self.apply(deltas);
     }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::windows::{Window, newest_first};
+use super::windows::{Listed, Window, newest_first};
 use super::{AsOf, EventLogAccess, metadata};
 use crate::raw_json::RawJson;
 use crate::schema::event_logs;
@@ -41,6 +41,16 @@ pub struct EventPage {
     pub events: Vec<LoggedEvent>,
     /// The event after which the next page begins, if there is one.
     pub next: Option<Uuid>,
+}
+
+impl Listed for LoggedEvent {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn batch(&self) -> i64 {
+        self.batch_id
+    }
 }
 
 /// Conditions that events must meet.
@@ -78,7 +88,7 @@ pub fn newest(
     let Some(sql) = filter.sql() else { return Ok(EventPage { events: Vec::new(), next: None }) };
     let more = limit.saturating_add(1);
     let mut events: Vec<LoggedEvent> =
-        newest_first(connection, as_of.time, filter.range(), more, |connection, window, limit| {
+        newest_first(connection, as_of, filter.range(), more, |connection, window, limit| {
             let query = statement(&sql)
                 .value(&filter.event_type)
                 .value(&filter.user)
@@ -99,7 +109,6 @@ pub fn newest(
     let is_last = events.len() <= limit;
     events.truncate(limit);
     let next = events.last().map(|event| event.id).filter(|_| !is_last);
-    events.retain(|event| as_of.sees(event.batch_id));
     Ok(EventPage { events, next })
 }
 

@@ -20,7 +20,7 @@ use analytics_core::rules;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::windows::{Window, newest_first};
+use super::windows::{Listed, Window, newest_first};
 use super::{AsOf, ReadableMetric};
 use crate::connection::take_the_rest;
 use crate::raw_json::RawJson;
@@ -179,7 +179,18 @@ const fn batches(of_batches: bool) -> &'static str {
 row! {
     struct Row {
         id: Uuid,
+        batch_id: i64,
         said: Option<RawJson>,
+    }
+}
+
+impl Listed for Row {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn batch(&self) -> i64 {
+        self.batch_id
     }
 }
 
@@ -268,41 +279,37 @@ fn candidates(
     let money = known.filter(|known| known.metric.is_money());
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
     let batches = as_of.batch_range();
-    let sources: Vec<String> =
-        sources(known, product.is_some(), batches.is_some()).iter().map(|source| format!("({source})")).collect();
+    let sources = sources(known, product.is_some(), batches.is_some());
     // LIMIT has each event looked up by its id, in the partition that the id belongs to.
     let sql = format!(
-        "SELECT e.id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
-         FROM unnest(ARRAY({})) AS found (id) CROSS JOIN LATERAL (\
+        "SELECT e.id, e.batch_id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
+         FROM unnest(ARRAY(({}))) AS found (id) CROSS JOIN LATERAL (\
              SELECT * FROM event_logs e WHERE e.id = found.id AND e.id >= $5 AND e.id < $1 LIMIT 1) AS e \
          ORDER BY e.id DESC LIMIT $2",
-        sources.join(" UNION ")
+        sources.join(") UNION (")
     );
     let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
-    let first: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.start)).collect();
-    let last: Vec<Uuid> = stretches.iter().map(|stretch| lowest(stretch.end)).collect();
     let (adjusted, adjusted_on_day) = adjusted(metric);
     // An adjustment of a day's metric may have been made on any other day.
     let range = Window {
         from: span.map_or(Window::ALL.from, |span| lowest(span.from)),
         to: before.into_iter().chain(span.map(|span| lowest(span.to))).fold(Window::ALL.to, Uuid::min),
     };
-    newest_first(connection, as_of.time, range, limit.saturating_add(1), |connection, window, limit| {
-        let rows = statement(&sql)
+    newest_first(connection, as_of, range, limit.saturating_add(1), |connection, window, limit| {
+        Ok(statement(&sql)
             .value(window.to)
             .value(i64::try_from(limit).unwrap_or(i64::MAX))
             .value(subject)
             .value(currency)
             .value(window.from)
             .column(&adjusted)
-            .column(&first)
-            .column(&last)
+            .column(stretches.iter().map(|stretch| lowest(stretch.start)))
+            .column(stretches.iter().map(|stretch| lowest(stretch.end)))
             .column(&adjusted_on_day)
             .value(batches.map(|(first, _)| first))
             .value(batches.map(|(_, last)| last))
             .value(product.map(ProductId::as_str))
-            .load(connection)?;
-        Ok(rows)
+            .load(connection)?)
     })
 }
 

@@ -16,7 +16,7 @@ row! {
         heard_at: Option<DateTime<Utc>>,
         ends_known_at: Option<DateTime<Utc>>,
         caught_up_at: Option<DateTime<Utc>>,
-        last_record_timestamp: Option<i64>,
+        counted_timestamp: Option<i64>,
     }
 }
 
@@ -42,7 +42,7 @@ pub fn reports(connection: &mut Connection) -> Result<(Vec<TopicReport>, DateTim
             ends_known_at: row.ends_known_at,
             caught_up_at: row.caught_up_at,
             lag_messages: row.lag_messages.unwrap_or(0),
-            last_record_at: row.last_record_timestamp.and_then(DateTime::from_timestamp_millis),
+            last_record_at: row.counted_timestamp.and_then(DateTime::from_timestamp_millis),
         });
     }
     Ok((topics, crate::now(connection)?))

@@ -9,13 +9,16 @@ WITH topics AS (
 ),
 partitions AS (
     SELECT DISTINCT ON (o.topic, o.partition)
-        o.topic, o.partition, o.last_event_time, o.updated_at, o.ends_known_at, o.caught_up_at, o.last_record_timestamp,
-        greatest(o.high_watermark - greatest(o.next_offset, o.consumed_to), 0) AS lag_messages
+        o.topic, o.partition, o.last_event_time, o.updated_at, o.ends_known_at, o.caught_up_at, o.counted_timestamp,
+        greatest(o.high_watermark - CASE
+            WHEN o.counted_offset < o.next_offset THEN o.counted_offset
+            ELSE greatest(o.next_offset, o.consumed_to)
+        END, 0) AS lag_messages
     FROM ingest_offsets o
     ORDER BY o.topic, o.partition, o.updated_at DESC
 )
 SELECT t.topic, t.partitions, t.optional, p.last_event_time, p.lag_messages, p.updated_at AS heard_at, p.ends_known_at,
-    p.caught_up_at, p.last_record_timestamp
+    p.caught_up_at, p.counted_timestamp
 FROM topics t
 LEFT JOIN partitions p ON p.topic = t.topic AND p.partition < t.partitions
 ORDER BY t.topic, p.partition

@@ -236,9 +236,8 @@ pub fn of_vendor(
     let (current, earlier) = (values(&days)?, values(&earlier)?);
     let mut ranking = compared(as_of.number, current, earlier);
     let first = ranking.ranks.iter_mut().take(LOOKED_AT).collect::<Vec<_>>();
-    // An event that is logged and not counted yet has no part in the value.
-    if as_of.unseen().next().is_none() && !first.is_empty() {
-        mark_own(connection, question, by, vendor, first)?;
+    if !first.is_empty() {
+        mark_own(connection, &as_of, question, by, vendor, first)?;
     }
     Ok(ranking)
 }
@@ -249,6 +248,7 @@ const LOOKED_AT: usize = 5;
 /// Marks the products whose values are the sums of the vendor's own lines, whose events it may read.
 fn mark_own(
     connection: &mut Connection,
+    as_of: &AsOf,
     question: &Question,
     by: By,
     vendor: &VendorId,
@@ -271,13 +271,17 @@ fn mark_own(
     let lowest = |seconds| EventId::lowest_at(DateTime::from_timestamp(seconds, 0).unwrap_or_default().into()).0;
     let rows: Vec<Own> = statement(format!(
         "SELECT l.product_id, coalesce({value}, 0)::bigint AS value FROM order_lines l \
-         WHERE l.product_id = ANY($1) AND l.vendor_id = $2 AND l.event_id >= $3 AND l.event_id < $4 GROUP BY 1"
+         WHERE l.product_id = ANY($1) AND l.vendor_id = $2 AND l.event_id >= $3 AND l.event_id < $4 \
+         AND (cardinality($6) = 0 OR NOT EXISTS (SELECT FROM event_logs e WHERE e.id = l.event_id AND e.batch_id = ANY($6))) \
+         GROUP BY 1"
     ))
     .column(ranks.iter().map(|rank| rank.id.clone()))
     .value(vendor.as_str())
     .value(lowest(question.days.0))
     .value(lowest(question.days.1))
     .value(question.foreign_currency.map(Currency::code))
+    // An event that is logged and not counted yet has no part in the value.
+    .column(as_of.unseen())
     .load(connection)?;
     for rank in ranks {
         rank.is_own = rows.iter().any(|own| own.product_id == rank.id && own.value == rank.value);

@@ -9,11 +9,15 @@ use analytics_core::identity::EventId;
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
+use super::AsOf;
 use crate::connection::take_the_rest;
 use crate::{Connection, DbError};
 
 /// Longer than any log. A window that would reach back further takes all that is left.
 const MOST_HOURS: i64 = 50 * 365 * 24;
+
+/// The most rows that are read at once behind events that are not seen.
+const MOST_AT_ONCE: usize = 2_000;
 
 /// A range of ids: `from` is included, `to` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +31,25 @@ impl Window {
     pub(super) const ALL: Self = Self { from: Uuid::nil(), to: Uuid::max() };
 }
 
-/// Returns at most `limit` rows of a range of ids, newest first. `page` reads at most the given
-/// number of rows from a window.
-pub(super) fn newest_first<T>(
+/// A row of a list.
+pub(super) trait Listed {
+    /// The id of the event.
+    fn id(&self) -> Uuid;
+    /// The batch that logged it.
+    fn batch(&self) -> i64;
+}
+
+/// Returns at most `limit` rows of a range of ids, newest first, of batches that are seen. `page` reads
+/// at most the given number of rows from a window.
+pub(super) fn newest_first<T: Listed>(
     connection: &mut Connection,
-    now: DateTime<Utc>,
+    as_of: &AsOf,
     range: Window,
     limit: usize,
     page: impl Fn(&mut Connection, Window, usize) -> Result<Vec<T>, DbError>,
 ) -> Result<Vec<T>, DbError> {
-    pages(now, range, limit, |window, wanted, is_first| {
+    let sees = |row: &T| as_of.sees(row.batch());
+    pages(as_of.time, range, limit, sees, |window, wanted, is_first| {
         if !is_first {
             take_the_rest(connection)?;
         }
@@ -44,21 +57,29 @@ pub(super) fn newest_first<T>(
     })
 }
 
-/// Does the same; `page` also gets whether it reads the first window.
-fn pages<T>(
+/// Does the same; `page` also gets whether it reads for the first time. The newest events may wait to be
+/// counted: behind those that are not seen it reads on, more and more at once.
+fn pages<T: Listed>(
     now: DateTime<Utc>,
     range: Window,
     limit: usize,
+    sees: impl Fn(&T) -> bool,
     mut page: impl FnMut(Window, usize, bool) -> Result<Vec<T>, DbError>,
 ) -> Result<Vec<T>, DbError> {
-    let mut rows = Vec::new();
-    for (number, window) in windows(range, now).enumerate() {
-        let wanted = limit - rows.len();
-        if wanted == 0 {
-            break;
+    let (mut rows, mut is_first) = (Vec::new(), true);
+    for mut window in windows(range, now) {
+        let mut wanted = limit.saturating_sub(rows.len());
+        while rows.len() < limit {
+            let read = page(window, wanted, is_first)?;
+            is_first = false;
+            let last = read.last().map(Listed::id).filter(|_| read.len() >= wanted);
+            rows.extend(read.into_iter().filter(&sees));
+            let Some(last) = last else { break };
+            window.to = last;
+            wanted = (wanted * 4).min(limit.max(MOST_AT_ONCE));
         }
-        rows.extend(page(window, wanted, number == 0)?);
     }
+    rows.truncate(limit);
     Ok(rows)
 }
 
@@ -126,10 +147,43 @@ mod tests {
     #[test]
     fn reading_ends_when_the_page_is_full() {
         let mut looks = Vec::new();
-        let rows = pages(Utc::now(), Window::ALL, 3, |_, wanted, _| {
-            looks.push(wanted);
-            Ok(vec![(); wanted.min(2)])
-        });
+        let rows = pages(
+            Utc::now(),
+            Window::ALL,
+            3,
+            |_| true,
+            |_, wanted, _| {
+                looks.push(wanted);
+                Ok(vec![Row(1, Uuid::nil()); wanted.min(2)])
+            },
+        );
         assert_eq!((rows.unwrap().len(), looks), (3, vec![3, 1]));
+    }
+
+    #[derive(Clone, Copy)]
+    struct Row(i64, Uuid);
+
+    impl Listed for Row {
+        fn id(&self) -> Uuid {
+            self.1
+        }
+
+        fn batch(&self) -> i64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_page_is_full_although_the_newest_events_are_not_seen() {
+        // 5,000 events, of which the newest 3,000 are of a batch that waits.
+        let now: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
+        let at = |number: i64| EventId::lowest_at((now - Duration::seconds(number)).into()).0;
+        let events: Vec<Row> = (0..5_000).map(|number| Row(i64::from(number < 3_000), at(number))).collect();
+        let read = |window: Window, wanted: usize, _| {
+            let within = events.iter().filter(|row| window.from <= row.1 && row.1 < window.to);
+            Ok(within.take(wanted).copied().collect::<Vec<_>>())
+        };
+        let rows = pages(now, Window::ALL, 101, |row: &Row| row.0 == 0, read).unwrap();
+        assert!(rows.iter().map(|row| row.1).eq((3_000..3_101).map(at)));
     }
 }

@@ -4,16 +4,14 @@ WITH change AS (
     SELECT c.type, ARRAY[c.n1, c.n2, c.n3, c.n4, c.n5] AS histogram
     FROM unnest($1, $2, $3, $4, $5, $6) AS c (type, n1, n2, n3, n4, n5)
 ),
--- The new histograms. The other columns are computed from them.
-changed AS (
-    SELECT c.type, h.histogram
+-- The new histograms. The other columns are computed from them, each of them once: MATERIALIZED.
+changed AS MATERIALIZED (
+    SELECT c.type, ARRAY[coalesce(m.histogram[1], 0) + c.histogram[1], coalesce(m.histogram[2], 0) + c.histogram[2],
+        coalesce(m.histogram[3], 0) + c.histogram[3], coalesce(m.histogram[4], 0) + c.histogram[4],
+        coalesce(m.histogram[5], 0) + c.histogram[5]] AS histogram
     FROM change c
     -- LATERAL with LIMIT: each row is found by its key, whatever the planner estimates for a join.
     LEFT JOIN LATERAL (SELECT m.histogram FROM metrics m WHERE m.type = c.type LIMIT 1) AS m ON true
-    CROSS JOIN LATERAL (
-        SELECT array_agg(coalesce(m.histogram[star], 0) + c.histogram[star] ORDER BY star) AS histogram
-        FROM generate_series(1, 5) AS star
-    ) AS h
 )
 INSERT INTO metrics (type, value, numerator, denominator, histogram, metadata)
 SELECT c.type, metric_ratio(histogram_sum(c.histogram), histogram_count(c.histogram), 100),

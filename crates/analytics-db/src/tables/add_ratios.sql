@@ -9,5 +9,6 @@ ON CONFLICT (type) DO UPDATE
 SET (numerator, denominator, value, metadata, updated_at) = (
     SELECT s.numerator, s.denominator, metric_ratio(s.numerator, s.denominator, $4),
         ratio_metadata(s.numerator, s.denominator), now()
-    FROM (SELECT coalesce(m.numerator, 0) + excluded.numerator, coalesce(m.denominator, 0) + excluded.denominator)
+    FROM (SELECT saturating_add(coalesce(m.numerator, 0), excluded.numerator),
+            saturating_add(coalesce(m.denominator, 0), excluded.denominator))
         AS s (numerator, denominator))

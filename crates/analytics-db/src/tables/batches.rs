@@ -1,8 +1,8 @@
 //! `batches` and `watermark`: the one order in which batches are counted.
 //!
-//! A batch has an id before it is known when it will be committed. It gets its number under the
-//! counting lock, which one transaction at a time holds. Therefore numbers have no gaps, and a
-//! reader that continues after a number misses no batch.
+//! A batch has an id before it is known when it will be committed. It gets its number when it is
+//! counted, under the counting lock, which one transaction at a time holds. Therefore numbers have no
+//! gaps, and a reader that continues after a number misses no batch.
 
 use std::collections::HashSet;
 
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Replay => "replay",
@@ -55,6 +55,26 @@ pub(crate) fn new_id(connection: &mut Connection) -> Result<BatchId, DbError> {
     Ok(BatchId(row.id))
 }
 
+/// Gives logged batches the next numbers, in the order of `ids`, and moves the watermark to the last
+/// of them. What they add is not kept any longer. Returns the new watermark.
+pub(crate) fn number_logged(connection: &mut Connection, _: &CountingLock, ids: &[i64]) -> Result<i64, WriteError> {
+    let (watermark, _) = watermark(connection)?;
+    let last = watermark.saturating_add(i64::try_from(ids.len()).unwrap_or(i64::MAX));
+    let numbered = statement(
+        "UPDATE batches b SET number = $2 + n.position, counted_at = clock_timestamp(), deltas = NULL, \
+             learned = NULL, partitions = NULL, starts = NULL \
+         FROM unnest($1) WITH ORDINALITY AS n (id, position) WHERE b.id = n.id AND b.number IS NULL",
+    )
+    .column(ids)
+    .value(watermark)
+    .execute(connection)?;
+    super::all_taken("batches", numbered, ids.len())?;
+    // Nobody else has moved it: that would count the same batches twice.
+    let moved = statement("UPDATE watermark SET number = $2 WHERE number = $1").value(watermark).value(last);
+    super::all_taken("watermark", moved.execute(connection)?, 1)?;
+    Ok(last)
+}
+
 /// Gives a batch the next number, and moves the watermark to it.
 pub(crate) fn number(
     connection: &mut Connection,
@@ -64,7 +84,7 @@ pub(crate) fn number(
 ) -> Result<(), WriteError> {
     let numbered = statement(
         "WITH moved AS (UPDATE watermark SET number = number + 1 RETURNING number) \
-         INSERT INTO batches (id, number, kind, counted_at) SELECT $1, m.number, $2, now() FROM moved m",
+         INSERT INTO batches (id, number, kind, counted_at) SELECT $1, m.number, $2, clock_timestamp() FROM moved m",
     )
     .value(batch.0)
     .value(kind.name())

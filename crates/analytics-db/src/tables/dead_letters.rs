@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::all_taken;
 use crate::batch::{Keeping, Outcome, Span};
 use crate::error::WriteError;
-use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
@@ -94,10 +93,10 @@ impl<'a> Letter<'a> {
 
 /// Stores dead letters. One that exists already, because its record was read again, stays
 /// unchanged. Those that would exceed the size limit are only counted. Returns how many were not
-/// kept. Needs the counting lock, because the size of all dead letters is kept in one row.
+/// kept. The size of all dead letters is kept in one row, which is locked from here on: to be called
+/// at the end of a transaction.
 pub(crate) fn insert(
     connection: &mut Connection,
-    _: &CountingLock,
     rejected: &[(&Record, Rejection)],
     keeping: &Keeping,
 ) -> Result<u64, WriteError> {
@@ -131,14 +130,15 @@ fn there(connection: &mut Connection, rejected: &[(&Record, Rejection)]) -> Resu
     Ok(rows.into_iter().map(|row| EventId(row.id)).collect())
 }
 
-/// Returns the size of all dead letters, in bytes.
+/// Returns the size of all dead letters, in bytes. Until the end of the transaction nobody else adds
+/// to it.
 fn used(connection: &mut Connection) -> Result<u64, WriteError> {
     row! {
         struct Row {
             bytes: i64,
         }
     }
-    let row: Row = statement("SELECT bytes FROM dead_letter_usage").get_result(connection)?;
+    let row: Row = statement("SELECT bytes FROM dead_letter_usage FOR UPDATE").get_result(connection)?;
     Ok(u64::try_from(row.bytes).unwrap_or(0))
 }
 

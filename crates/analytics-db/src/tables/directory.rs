@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use crate::Connection;
 use crate::error::WriteError;
-use crate::locks::CountingLock;
 use crate::sql::statement;
 
 /// What has a name.
@@ -29,9 +28,9 @@ impl ItemKind {
     }
 }
 
-/// Stores the entries of a batch. Another batch may have stored a later one: the entry with the
-/// later event time is kept, whoever writes last.
-pub(crate) fn store(connection: &mut Connection, _: &CountingLock, directory: &Directory) -> Result<(), WriteError> {
+/// Stores the entries of a batch, in the order of their keys. Another batch may have stored a later
+/// one: the entry with the later event time is kept, whoever writes last.
+pub(crate) fn store(connection: &mut Connection, directory: &Directory) -> Result<(), WriteError> {
     let mut columns = Columns::default();
     directory.products().for_each(|(id, entry)| columns.add(ItemKind::Product, id.as_str(), entry));
     directory.vendors().for_each(|(id, entry)| columns.add(ItemKind::Vendor, id.as_str(), entry));

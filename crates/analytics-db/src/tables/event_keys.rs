@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::batch::Item;
 use crate::error::WriteError;
-use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
@@ -116,10 +115,9 @@ pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Know
     Ok(())
 }
 
-/// Counts the records that repeated orders.
+/// Counts the records that repeated orders. Rows are locked in the order of their keys.
 pub(crate) fn note_repeats(
     connection: &mut Connection,
-    _: &CountingLock,
     repeated: &BTreeMap<IdentityKey, i32>,
 ) -> Result<(), WriteError> {
     if repeated.is_empty() {
@@ -127,8 +125,10 @@ pub(crate) fn note_repeats(
     }
     // An order whose key is not stored any more was recognised by its id in the log.
     statement(
-        "UPDATE event_keys k SET repeats = k.repeats + r.repeats, repeated_at = now() \
-         FROM unnest($1, $2) AS r (key, repeats) WHERE k.key = r.key",
+        "WITH locked AS MATERIALIZED (\
+             SELECT k.key FROM event_keys k WHERE k.key = ANY($1) ORDER BY k.key FOR UPDATE) \
+         UPDATE event_keys k SET repeats = k.repeats + r.repeats, repeated_at = now() \
+         FROM locked l JOIN unnest($1, $2) AS r (key, repeats) ON r.key = l.key WHERE k.key = l.key",
     )
     .column(repeated.keys().map(|key| key.0))
     .column(repeated.values().copied())

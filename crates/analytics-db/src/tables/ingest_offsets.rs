@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::all_taken;
 use crate::batch::{Progress, Span, Tally};
 use crate::error::WriteError;
+use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
@@ -23,8 +24,10 @@ row! {
         pub topic: String,
         /// The partition.
         pub partition: i32,
-        /// Offset of the first record that is not counted yet.
+        /// Offset of the first record that is not logged yet.
         pub next_offset: i64,
+        /// Offset of the first record that the numbers do not include yet.
+        pub counted_offset: i64,
         /// The end of the partition, as last reported by the broker.
         pub high_watermark: Option<i64>,
         /// Everything below this offset is consumed. Between `next_offset` and it there may be
@@ -64,12 +67,15 @@ pub struct Gap {
 }
 
 impl StoredOffset {
-    /// Returns how many offsets of the partition are not consumed yet; `None` if its end is not
-    /// known.
+    /// Returns how many offsets of the partition the numbers do not include yet; `None` if its end is
+    /// not known.
     #[must_use]
     pub fn lag(&self) -> Option<i64> {
-        let consumed = self.next_offset.max(self.consumed_to.unwrap_or(0));
-        self.high_watermark.map(|end| (end - consumed).max(0))
+        let counted = match self.counted_offset < self.next_offset {
+            true => self.counted_offset,
+            false => self.next_offset.max(self.consumed_to.unwrap_or(0)),
+        };
+        self.high_watermark.map(|end| (end - counted).max(0))
     }
 
     /// Returns the timestamp of the record before `next_offset`, if that record was the last one
@@ -133,7 +139,8 @@ pub(crate) fn start(
     at: Offset,
 ) -> Result<(), DbError> {
     statement(
-        "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4) \
+        "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset, counted_offset) \
+         VALUES ($1, $2, $3, $4, $4) \
          ON CONFLICT DO NOTHING",
     )
     .value(consumer_group)
@@ -180,7 +187,9 @@ pub fn set(
     to: Offset,
 ) -> Result<bool, DbError> {
     let set = statement(
-        "UPDATE ingest_offsets SET next_offset = $4, consumed_to = $4 \
+        // Where records before the new offset wait to be counted, the next fold moves the counted offset.
+        "UPDATE ingest_offsets SET next_offset = $4, consumed_to = $4, \
+             counted_offset = CASE WHEN counted_offset < next_offset THEN least(counted_offset, $4) ELSE $4 END \
          WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
     )
     .value(consumer_group)
@@ -203,6 +212,7 @@ pub(crate) fn heartbeat(
 ) -> Result<usize, DbError> {
     let of = |known: fn(&Progress) -> Option<i64>| partitions.iter().map(|(.., p)| known(p)).collect::<Vec<_>>();
     let ages = |known: fn(&Progress) -> Option<f64>| partitions.iter().map(|(.., p)| known(p)).collect::<Vec<_>>();
+    lock(connection, consumer_group, partitions.iter().map(|(partition, ..)| partition))?;
     let beat = statement(include_str!("heartbeat.sql"))
         .value(consumer_group)
         .column(partitions.iter().map(|(p, ..)| &*p.topic))
@@ -257,6 +267,7 @@ pub(crate) fn move_offsets(
     spans.sort_unstable_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
     let of = |known: fn(&Span) -> Option<i64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
     let ages = |known: fn(&Span) -> Option<f64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
+    lock(connection, consumer_group, spans.iter().map(|(span, _)| &span.partition))?;
     let sql = include_str!("move_offsets.sql");
     #[cfg(feature = "mutants")]
     let sql = crate::mutant::without_fence(sql);
@@ -269,8 +280,6 @@ pub(crate) fn move_offsets(
         .column(of(|span| span.progress.end.map(|(end, _)| end.0)))
         .column(ages(|span| age(span.progress.end.map(|(_, asked)| asked))))
         .column(of(|span| span.progress.consumed_to.map(|offset| offset.0)))
-        .column(ages(|span| age(span.progress.caught_up)))
-        .column(spans.iter().map(|(_, tally)| tally.last_event.map(|time| time.utc())))
         .column(spans.iter().map(|(_, tally)| tally.events))
         .column(spans.iter().map(|(_, tally)| tally.duplicates))
         .column(spans.iter().map(|(_, tally)| tally.rejected))
@@ -287,6 +296,76 @@ pub(crate) fn move_offsets(
         return all_taken("ingest_offsets", moved, spans.len());
     }
     Err(WriteError::Fenced)
+}
+
+/// Locks the rows of partitions in the order of their keys, as everybody does who changes several:
+/// two transactions never wait for each other.
+fn lock<'a>(
+    connection: &mut Connection,
+    consumer_group: &str,
+    partitions: impl Iterator<Item = &'a TopicPartition> + Clone,
+) -> Result<(), DbError> {
+    statement(
+        "SELECT FROM ingest_offsets o JOIN unnest($2, $3) AS p (topic, partition) \
+         ON o.topic = p.topic AND o.partition = p.partition \
+         WHERE o.consumer_group = $1 ORDER BY o.topic, o.partition FOR UPDATE OF o",
+    )
+    .value(consumer_group)
+    .column(partitions.clone().map(|p| &*p.topic))
+    .column(partitions.map(|p| p.partition))
+    .execute(connection)?;
+    Ok(())
+}
+
+/// What the fold has counted of a partition.
+pub(crate) struct Counted {
+    pub(crate) consumer_group: String,
+    pub(crate) partition: TopicPartition,
+    /// The first offset that was not counted.
+    pub(crate) to: i64,
+    /// Timestamp of the last record, in milliseconds.
+    pub(crate) last_timestamp: Option<i64>,
+    /// Everything that was in the partition at this time is counted.
+    pub(crate) caught_up_at: Option<DateTime<Utc>>,
+    /// The latest time of an event.
+    pub(crate) last_event: Option<DateTime<Utc>>,
+}
+
+/// Stores up to where partitions are counted: those of `counted`, and all others of which that is not
+/// known. To be called at the end of a transaction: writers that log records of these partitions wait
+/// for it. It never waits for them: a row that somebody else has locked is left to the next call.
+pub(crate) fn counted(connection: &mut Connection, _: &CountingLock, counted: &[Counted]) -> Result<(), DbError> {
+    row! {
+        struct Row {
+            consumer_group: String,
+            topic: String,
+            partition: i32,
+        }
+    }
+    let locked: Vec<Row> = statement(
+        "SELECT o.consumer_group, o.topic, o.partition FROM ingest_offsets o \
+         WHERE o.counted_offset <> o.next_offset \
+             OR (o.consumer_group, o.topic, o.partition) IN (SELECT * FROM unnest($1, $2, $3)) \
+         FOR UPDATE SKIP LOCKED",
+    )
+    .column(counted.iter().map(|counted| &*counted.consumer_group))
+    .column(counted.iter().map(|counted| &*counted.partition.topic))
+    .column(counted.iter().map(|counted| counted.partition.partition))
+    .load(connection)?;
+    // A statement of its own: it sees every batch that those who held the locks before have logged.
+    statement(include_str!("counted_offsets.sql"))
+        .column(locked.iter().map(|row| &*row.consumer_group))
+        .column(locked.iter().map(|row| &*row.topic))
+        .column(locked.iter().map(|row| row.partition))
+        .column(counted.iter().map(|counted| &*counted.consumer_group))
+        .column(counted.iter().map(|counted| &*counted.partition.topic))
+        .column(counted.iter().map(|counted| counted.partition.partition))
+        .column(counted.iter().map(|counted| counted.to))
+        .column(counted.iter().map(|counted| counted.last_timestamp))
+        .column(counted.iter().map(|counted| counted.caught_up_at))
+        .column(counted.iter().map(|counted| counted.last_event))
+        .execute(connection)?;
+    Ok(())
 }
 
 /// Returns how many stored offsets are where the batch expects them.

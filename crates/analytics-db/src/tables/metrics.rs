@@ -2,6 +2,7 @@
 
 use analytics_core::catalogue::{Definition, Metric};
 use analytics_core::deltas::Deltas;
+use analytics_core::sums::stored;
 
 use super::all_taken;
 use crate::Connection;
@@ -50,13 +51,12 @@ pub(crate) fn add_counters(
         return Ok(());
     }
     counters.sort_unstable();
-    let sums = counters.iter().map(|(_, sum)| bigint(*sum)).collect::<Result<Vec<_>, _>>()?;
     let rows = statement(
         "INSERT INTO metrics AS m (type, value) SELECT * FROM unnest($1, $2) ON CONFLICT (type) DO UPDATE \
-         SET value = coalesce(m.value, 0) + excluded.value, updated_at = now()",
+         SET value = coalesce(saturating_add(m.value, excluded.value), excluded.value), updated_at = now()",
     )
     .column(counters.iter().map(|(t, _)| t.as_str()))
-    .column(sums)
+    .column(counters.iter().map(|(_, sum)| stored(*sum)))
     .execute(connection)?;
     all_taken("metrics", rows, counters.len())
 }
@@ -77,9 +77,4 @@ pub(crate) fn set_metadata(
     .value(metadata)
     .execute(connection)?;
     all_taken("metrics", set, 1)
-}
-
-/// Converts a sum to the database's type; [`WriteError::Refused`] if it does not fit.
-pub(crate) fn bigint(sum: i128) -> Result<i64, WriteError> {
-    i64::try_from(sum).map_err(|_| WriteError::Refused)
 }

@@ -22,6 +22,7 @@ pub(crate) mod ratings;
 pub(crate) mod rollups;
 mod rows;
 pub mod service_settings;
+pub(crate) mod waiting;
 
 use crate::DbError;
 use crate::error::WriteError;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use analytics_core::attribution::{ProductVendor, ProductVendors};
-use analytics_core::event::Event;
+use analytics_core::event::{Event, Part, Vendor};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::maps::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::waiting;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
@@ -24,12 +25,14 @@ row! {
     }
 }
 
-/// Loads the known vendors of the products of these events.
+/// Loads the known vendors of the products for which these events name none: those that are stored, and
+/// those that batches name which wait to be counted.
 pub(crate) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result<ProductVendors, WriteError> {
     let products: BTreeSet<&str> = events.iter().flat_map(|event| products(event)).map(ProductId::as_str).collect();
     if products.is_empty() {
         return Ok(ProductVendors::default());
     }
+    let waiting = waiting::learned(connection, |product| products.contains(product))?;
     let rows: Vec<Row> =
         statement("SELECT product_id, vendor_id, named_at, event_id FROM product_vendors WHERE product_id = ANY($1)")
             .column(products)
@@ -44,7 +47,11 @@ pub(crate) fn load(connection: &mut Connection, events: &[&mut Event]) -> Result
         };
         Some((ProductId::parse(&row.product_id).ok()?, vendor))
     });
-    Ok(ProductVendors::new(known.collect::<HashMap<_, _>>()))
+    let mut known: HashMap<_, _> = known.collect();
+    for (product, vendor) in waiting {
+        ProductVendors::keep_latest(&mut known, product, vendor);
+    }
+    Ok(ProductVendors::new(known))
 }
 
 /// Returns the products that are known to belong to a vendor.
@@ -60,11 +67,12 @@ pub(crate) fn products_of(connection: &mut Connection, vendor: &str) -> Result<H
 }
 
 fn products(event: &Event) -> impl Iterator<Item = &ProductId> {
-    event.content.parts().filter_map(|(part, _)| part.product.as_ref())
+    let unnamed = |part: &&Part| !matches!(part.vendor, Vendor::Named(_));
+    event.content.parts().map(|(part, _)| part).filter(unnamed).filter_map(|part| part.product.as_ref())
 }
 
-/// Stores the vendors that the batch's events name. Another writer may have committed a newer one
-/// meanwhile: the one with the later event time is kept, whoever writes last.
+/// Stores the vendors that events name. The one with the later event time is kept, whoever writes
+/// last.
 pub(crate) fn store(connection: &mut Connection, _: &CountingLock, vendors: &ProductVendors) -> Result<(), WriteError> {
     let mut learned: Vec<_> = vendors.learned().collect();
     if learned.is_empty() {

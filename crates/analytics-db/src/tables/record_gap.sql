@@ -2,7 +2,11 @@
 -- where the gap begins.
 WITH moved AS (
     UPDATE ingest_offsets
-    SET next_offset = $6, consumed_to = $6, last_record_offset = NULL, last_record_timestamp = NULL, updated_at = now()
+    SET next_offset = $6, consumed_to = $6, last_record_offset = NULL, last_record_timestamp = NULL,
+        -- Where records before the gap wait to be counted, the next fold moves it.
+        counted_offset = CASE WHEN counted_offset < next_offset THEN least(counted_offset, $6) ELSE $6 END,
+        counted_timestamp = CASE WHEN counted_offset < next_offset THEN counted_timestamp END,
+        updated_at = now()
     WHERE consumer_group = $1 AND topic = $2 AND partition = $3 AND next_offset = $4
     RETURNING 1
 )

@@ -6,11 +6,11 @@ use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
+use analytics_core::sums::stored;
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 
 use super::all_taken;
-use super::metrics::bigint;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
@@ -35,7 +35,7 @@ pub(crate) fn add(
         added = each(|column| format!("a.{column}")),
         rows = given_rows(),
         sums = each(|column| format!(
-            "{column} = coalesce(r.{column} + excluded.{column}, r.{column}, excluded.{column})"
+            "{column} = coalesce(saturating_add(r.{column}, excluded.{column}), r.{column}, excluded.{column})"
         )),
     );
     let rows = with_rows(connection, &sql, rollups)?;
@@ -96,8 +96,7 @@ fn with_piece(connection: &mut Connection, sql: &str, rows: &[(&Bucket, &Measure
         .column(rows.iter().map(|(bucket, _)| subject(&bucket.scope)))
         .column(rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)));
     for measure in Measure::ALL {
-        let sums = rows.iter().map(|(_, measures)| measures.get(measure).map(bigint).transpose());
-        query = query.column(sums.collect::<Result<Vec<_>, _>>()?);
+        query = query.column(rows.iter().map(|(_, measures)| measures.get(measure).map(stored)));
     }
     Ok(query.execute(connection)?)
 }
@@ -120,7 +119,7 @@ pub(crate) fn sums(
     }
     // Each row is looked up by its key, whatever the planner estimates for a join.
     let sql = format!(
-        "SELECT k.range, sum(r.amount)::bigint AS sum FROM unnest($1, $2, $3) AS k (start, granularity, range) \
+        "SELECT k.range, stored_sum(sum(r.amount)) AS sum FROM unnest($1, $2, $3) AS k (start, granularity, range) \
          CROSS JOIN LATERAL (\
              SELECT r.{} AS amount FROM rollups r WHERE r.bucket_start = k.start \
              AND r.granularity = k.granularity::\"char\" AND r.scope = $4::\"char\" AND r.subject = $5 \
@@ -172,7 +171,7 @@ pub(crate) fn sums_by_subject(
              SELECT r.* FROM rollups r WHERE r.bucket_start = d.start AND r.granularity = 'd' \
              AND r.scope = $3::\"char\" AND r.currency = $4 OFFSET 0) AS r \
          GROUP BY 1, 2",
-        each(|column| format!("coalesce(sum(r.{column}), 0)::bigint"))
+        each(|column| format!("stored_sum(coalesce(sum(r.{column}), 0))"))
     );
     // All subjects fit into the memory of one hash table.
     connection.batch_execute("SET LOCAL work_mem = '64MB'")?;
@@ -198,7 +197,7 @@ pub(crate) fn sums_by_product_of(
 ) -> Result<Vec<(String, [i64; 2])>, DbError> {
     let [first, second] = measures.map(Measure::column);
     let sql = format!(
-        "SELECT p.subject, coalesce(sum(r.first), 0)::bigint AS first, coalesce(sum(r.second), 0)::bigint AS second \
+        "SELECT p.subject, stored_sum(coalesce(sum(r.first), 0)) AS first, stored_sum(coalesce(sum(r.second), 0)) AS second \
          FROM (SELECT replace(replace(v.product_id, '%', '%25'), ':', '%3A') AS subject FROM product_vendors v \
                WHERE v.vendor_id = $1) AS p \
          CROSS JOIN unnest($2) AS d (start) \

@@ -9,8 +9,8 @@ WITH before AS (
 ),
 moved AS (
     UPDATE ingest_offsets o
-    SET next_offset = 0, consumed_to = 0, high_watermark = NULL, last_record_offset = NULL,
-        last_record_timestamp = NULL, updated_at = now()
+    SET next_offset = 0, counted_offset = 0, consumed_to = 0, high_watermark = NULL, last_record_offset = NULL,
+        last_record_timestamp = NULL, counted_timestamp = NULL, updated_at = now()
     FROM before b
     WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = b.partition
 )

@@ -55,7 +55,7 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
             .optional()?;
         let before = current.and_then(|current| current.value);
         let delta = adjustment.value.map(|target| i128::from(target) - i128::from(before.unwrap_or(0)));
-        let delta = delta.map(metrics::bigint).transpose()?;
+        let delta = delta.map(i64::try_from).transpose().map_err(|_| WriteError::Refused)?;
         let event = event(adjustment, delta, before, crate::now(connection)?.into())?;
         let mut deltas = Deltas::default();
         rules::count(&event, business, &mut deltas);

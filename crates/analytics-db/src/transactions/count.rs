@@ -1,9 +1,9 @@
-//! Counts a batch in one transaction: either everything is committed or nothing.
+//! Logs a batch in one transaction: either everything is committed or nothing.
 //!
-//! The order of the statements matters. Identities are claimed first; then comes what may run
-//! concurrently with other writers (COPY); then the counting lock is taken, and under it the
-//! offsets move first and the numbers are added. Every record counts once because the stored
-//! offsets move in the same transaction, and only from where this writer expects them.
+//! The transaction takes no lock that writers of other partitions want, and changes no number. It
+//! keeps what the batch adds to the numbers as one value, which [`fold`](super::fold) adds later.
+//! Every record counts once because the stored offsets move in the same transaction, and only from
+//! where this writer expects them.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +26,13 @@ use crate::batch::{Batch, Item, Outcome, Reread, Tally, Written};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::tables::batches::{self, BatchId, Kind};
+use crate::tables::waiting::{self, Taken};
 use crate::tables::{
     arrivals, dead_letters, directory, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors,
     ratings, rollups,
 };
 
-/// Counts a batch. On success everything in it is committed, on an error nothing is. If the answer
+/// Logs a batch. On success everything in it is committed, on an error nothing is. If the answer
 /// to COMMIT is lost, the next attempt is [`WriteError::Fenced`], and the stored offsets show
 /// whether the batch was committed.
 ///
@@ -47,17 +48,18 @@ pub fn count(
     crate::mutant::move_offsets_before_data(connection, batch)?;
     run_once(connection, "count", |connection| {
         let refused_before = refused_before(connection, batch)?;
+        let records = batch.items.len();
         let judged = judge(connection, &mut batch.items, reread)?;
-        let counting = log(connection, judged.events, business)?;
+        let counting = log(connection, judged.events, business, Deltas::only_finest())?;
         let mut written = judged.written;
-
-        let lock = CountingLock::take(connection)?;
         ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
+        let taken = Taken { group: &batch.consumer_group, spans: &batch.spans, tallies: &judged.tallies, records };
+        waiting::store(connection, counting.batch, &taken, &counting.deltas, &counting.vendors)?;
         arrivals::add(connection, &judged.tallies, &judged.rejected)?;
-        event_keys::note_repeats(connection, &lock, &judged.repeated)?;
-        written.overflowed = dead_letters::insert(connection, &lock, &judged.rejected, &batch.keeping)?;
-        counting.add(connection, &lock, Kind::Ingest)?;
+        event_keys::note_repeats(connection, &judged.repeated)?;
+        directory::store(connection, &counting.directory)?;
         settle_reread(connection, &refused_before, &judged.outcomes)?;
+        written.overflowed = dead_letters::insert(connection, &judged.rejected, &batch.keeping)?;
         Ok(written)
     })
 }
@@ -95,47 +97,60 @@ fn settle_reread(
     dead_letters::settle(connection, &refused_before.iter().filter_map(action).collect::<Vec<_>>())
 }
 
-/// What is added once the counting lock is held.
+/// Events that are logged and to be counted.
 pub(super) struct Counting {
-    /// `None` if there are no events; then nothing is added.
-    batch: Option<BatchId>,
+    batch: BatchId,
+    has_events: bool,
     vendors: ProductVendors,
     directory: Directory,
     deltas: Deltas,
 }
 
-/// Attributes, counts and logs events. This part may run concurrently with other writers.
+/// Attributes events, adds what they add to `deltas`, and logs them.
 pub(super) fn log(
     connection: &mut Connection,
     mut events: Vec<&mut Event>,
     business: Business,
+    mut deltas: Deltas,
 ) -> Result<Counting, WriteError> {
     let mut vendors = product_vendors::load(connection, &events)?;
-    let (mut directory, mut deltas) = (Directory::default(), Deltas::default());
+    let mut directory = Directory::default();
     for event in &mut events {
         vendors.attribute(event);
         directory.note(event);
         rules::count(event, business, &mut deltas);
     }
-    let batch = if events.is_empty() { None } else { Some(batches::new_id(connection)?) };
-    if let Some(batch) = batch {
+    let (batch, has_events) = (batches::new_id(connection)?, !events.is_empty());
+    if has_events {
         event_log::copy(connection, batch, &events)?;
     }
-    Ok(Counting { batch, vendors, directory, deltas })
+    Ok(Counting { batch, has_events, vendors, directory, deltas })
 }
 
 impl Counting {
-    /// Gives the batch its number, and adds the deltas of its events.
+    /// Gives the batch its number, and adds what its events add, without a fold.
     pub(super) fn add(&self, connection: &mut Connection, lock: &CountingLock, kind: Kind) -> Result<(), WriteError> {
-        let Self { batch: Some(batch), vendors, directory, deltas } = self else { return Ok(()) };
-        batches::number(connection, lock, *batch, kind)?;
-        product_vendors::store(connection, lock, vendors)?;
-        directory::store(connection, lock, directory)?;
-        ratings::settle(connection, lock, &deltas.ratings)?;
-        metrics::add(connection, lock, deltas)?;
-        rollups::add(connection, lock, &deltas.rollups)?;
-        event_days::add(connection, lock, &deltas.events)
+        if !self.has_events {
+            return Ok(());
+        }
+        batches::number(connection, lock, self.batch, kind)?;
+        directory::store(connection, &self.directory)?;
+        add(connection, lock, &self.deltas, &self.vendors)
     }
+}
+
+/// Adds deltas to the numbers.
+pub(super) fn add(
+    connection: &mut Connection,
+    lock: &CountingLock,
+    deltas: &Deltas,
+    vendors: &ProductVendors,
+) -> Result<(), WriteError> {
+    product_vendors::store(connection, lock, vendors)?;
+    ratings::settle(connection, lock, &deltas.ratings)?;
+    metrics::add(connection, lock, deltas)?;
+    rollups::add(connection, lock, &deltas.rollups)?;
+    event_days::add(connection, lock, &deltas.events)
 }
 
 /// A batch whose identities were looked up.

@@ -1,11 +1,12 @@
 //! The transactions that write, one file each. A transaction is committed completely or not at all.
 //!
-//! `runner` runs them. `count` counts a batch; `refusal` and `frozen` are used when that fails. The
-//! others add to the same numbers with the same statements.
+//! `runner` runs them. `count` logs a batch, `fold` counts what is logged; `refusal` and `frozen` are
+//! used when logging fails. The others add to the same numbers with the same statements.
 
 pub mod adjust;
 pub mod assignment;
 pub mod count;
+pub mod fold;
 pub mod frozen;
 pub mod reattribute;
 pub mod refusal;

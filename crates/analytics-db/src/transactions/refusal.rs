@@ -12,15 +12,9 @@
 //! rejected only if the database accepts a comparison event (`witness`) at the same time: the same
 //! event with as many bytes of other text.
 
-use std::collections::BTreeSet;
-
-use analytics_core::business::Business;
-use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
 use analytics_core::identity::EventId;
-use analytics_core::maps::HashMap;
 use analytics_core::rejection::{Reason, Rejection};
-use analytics_core::rules;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use uuid::Uuid;
@@ -37,15 +31,9 @@ use crate::{Connection, DbError};
 /// # Errors
 /// [`DbError`] if the database does not work; then nothing was found out. [`DbError::Unusable`] if
 /// triggers added by an operator may be the cause.
-pub fn reject_refused(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
-    let triggers = run_once(connection, "refusal", foreign_triggers)?;
-    if !triggers.is_empty() {
-        return Err(DbError::Unusable(format!(
-            "triggers that are not part of this service may refuse good records and must be dropped: {}",
-            triggers.join(", ")
-        )));
-    }
-    let mut refused = reject_overflowing(connection, batch, business)?;
+pub fn reject_refused(connection: &mut Connection, batch: &mut Batch) -> Result<usize, DbError> {
+    check_triggers(connection)?;
+    let mut refused = 0;
     let mut suspects: Vec<_> = batch.items.iter_mut().map(|item| &mut item.decoded).filter(|d| d.is_ok()).collect();
     let mut groups: Vec<&mut [&mut Result<Event, Rejection>]> = vec![&mut suspects];
     while let Some(group) = groups.pop() {
@@ -99,6 +87,31 @@ fn refusal(connection: &mut Connection, events: &[&Event]) -> Result<Option<Stri
             }
         }
     }
+}
+
+/// Finds out whether an operator's index or trigger may be why numbers cannot be changed. Returns the
+/// error to report: that one, if there is one, or the given one.
+#[must_use]
+pub fn obstacle(connection: &mut Connection, error: DbError) -> DbError {
+    match &error {
+        DbError::Statement(failure) if fault(failure) == Fault::Operator => DbError::Unusable(format!(
+            "a unique index that does not belong to this service refuses numbers and has to be dropped: {failure}"
+        )),
+        DbError::Statement(_) | DbError::Unusable(_) => check_triggers(connection).err().unwrap_or(error),
+        DbError::Unreachable(_) | DbError::Busy => error,
+    }
+}
+
+/// Fails if there are triggers that no migration created.
+fn check_triggers(connection: &mut Connection) -> Result<(), DbError> {
+    let triggers = run_once(connection, "refusal", foreign_triggers)?;
+    if triggers.is_empty() {
+        return Ok(());
+    }
+    Err(DbError::Unusable(format!(
+        "triggers that are not part of this service may refuse good records and must be dropped: {}",
+        triggers.join(", ")
+    )))
 }
 
 /// The result of writing some events and rolling back.
@@ -186,45 +199,4 @@ fn fresh_id(id: EventId) -> EventId {
     let mut bytes = *Uuid::new_v4().as_bytes();
     bytes.iter_mut().zip(id.0.as_bytes()).take(6).for_each(|(byte, time)| *byte = *time);
     EventId(Uuid::new_v8(bytes))
-}
-
-/// Rejects the events whose amounts no longer fit into a metric, given its current value and the
-/// events before them in the batch.
-fn reject_overflowing(connection: &mut Connection, batch: &mut Batch, business: Business) -> Result<usize, DbError> {
-    row! {
-        struct Standing {
-            metric_type: String,
-            value: i64,
-        }
-    }
-    let counters = |event: &Event| {
-        let mut deltas = Deltas::default();
-        rules::count(event, business, &mut deltas);
-        deltas.counters
-    };
-    let events = batch.items.iter().filter_map(|item| item.decoded.as_ref().ok());
-    let types: BTreeSet<String> = events.flat_map(|event| counters(event).into_keys()).map(|t| t.to_string()).collect();
-    let standing: Result<Vec<Standing>, DbError> = run_once(connection, "refusal", |connection| {
-        let query =
-            statement("SELECT type AS metric_type, value FROM metrics WHERE type = ANY($1) AND value IS NOT NULL");
-        Ok(query.column(types.iter()).load(connection)?)
-    });
-    let mut sums: HashMap<String, i128> =
-        standing?.into_iter().map(|row| (row.metric_type, i128::from(row.value))).collect();
-    let mut rejected = 0;
-    for decoded in batch.items.iter_mut().map(|item| &mut item.decoded) {
-        let Ok(event) = decoded else { continue };
-        let adds: Vec<(String, i128)> = counters(event).into_iter().map(|(t, sum)| (t.to_string(), sum)).collect();
-        let fits = |(t, sum): &(String, i128)| sums.get(t).copied().unwrap_or(0) + sum <= i128::from(i64::MAX);
-        if adds.iter().all(fits) {
-            for (metric_type, sum) in adds {
-                *sums.entry(metric_type).or_default() += sum;
-            }
-        } else {
-            let detail = "its amounts do not fit into a metric any more";
-            *decoded = Err(Rejection::new(Reason::Unstorable, detail).about(event.order()));
-            rejected += 1;
-        }
-    }
-    Ok(rejected)
 }

@@ -4,6 +4,7 @@
 //! often it is replayed, and with whatever corrections, it counts once.
 
 use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
 use analytics_core::events::Decoder;
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
 use chrono::{DateTime, Utc};
@@ -178,7 +179,7 @@ fn replay_piece(
 /// transaction.
 fn count(connection: &mut Connection, items: &mut [Item], business: Business) -> Result<Vec<Outcome>, WriteError> {
     let judged = judge(connection, items, Reread::Possible)?;
-    let counting = log(connection, judged.events, business)?;
+    let counting = log(connection, judged.events, business, Deltas::default())?;
     let lock = CountingLock::take(connection)?;
     counting.add(connection, &lock, Kind::Replay)?;
     Ok(judged.outcomes)

@@ -135,10 +135,13 @@ fn attempt<T, E: Failure>(
     done
 }
 
+/// While the server waits for its client to read an answer, no time limit of the server applies but that of
+/// TCP: a process that froze then loses its connection by it.
 fn limit(connection: &mut Connection) -> Result<(), DbError> {
     Ok(connection.batch_execute(&format!(
         "SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'; \
-         SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL client_connection_check_interval = '5s'"
+         SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL client_connection_check_interval = '5s'; \
+         SET LOCAL tcp_user_timeout = '10s'"
     ))?)
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use analytics_core::deltas::Deltas;
 use analytics_core::identity::EventId;
 use analytics_core::rollup::{Bucket, Granularity, Measures};
+use analytics_core::sums::stored;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
@@ -177,14 +178,14 @@ fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &
         if expected.is_none() && granularity == Granularity::Day {
             findings.ghosts.insert(metric_type.clone());
         }
-        if found.map(i128::from) == expected || (found == Some(0) && expected.is_none()) {
+        if found == expected.map(stored) || (found == Some(0) && expected.is_none()) {
             continue;
         }
         if granularity == Granularity::Day {
             let missing = expected.unwrap_or(0) - i128::from(found.unwrap_or(0));
             *findings.corrections.entry(metric_type.clone()).or_default() += missing;
         }
-        let expected = expected.map(|sum| i64::try_from(sum).unwrap_or(i64::MAX));
+        let expected = expected.map(stored);
         findings.differences.push(Difference::Rollup { metric_type, granularity, bucket_start, found, expected });
     }
 }

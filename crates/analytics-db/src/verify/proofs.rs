@@ -107,7 +107,7 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
     let offsets: Value = verification
         .offsets
         .iter()
-        .map(|row| json!({ "group": row.consumer_group, "topic": row.topic, "partition": row.partition, "nextOffset": row.next_offset }))
+        .map(|row| json!({ "group": row.consumer_group, "topic": row.topic, "partition": row.partition, "nextOffset": row.counted_offset }))
         .collect();
     let differences: Value = verification
         .differences

@@ -9,7 +9,7 @@ use analytics_core::topics::Topics;
 use analytics_db::batch::Progress;
 use analytics_db::batch::{Batch, Item, Keeping, Reread, Span, Written};
 use analytics_db::error::WriteError;
-use analytics_db::transactions::{assignment, count};
+use analytics_db::transactions::{assignment, count, fold};
 use analytics_testkit::database::Database;
 
 pub(crate) fn business() -> Business {
@@ -59,8 +59,15 @@ pub(crate) fn start(database: &Database, batch: &Batch) {
     }
 }
 
-/// Creates the stored offsets of a batch's partitions and writes the batch.
+/// Creates the stored offsets of a batch's partitions, logs the batch, and counts what is logged.
 pub(crate) fn write(database: &Database, batch: &mut Batch, reread: Reread) -> Result<Written, WriteError> {
+    let written = log(database, batch, reread)?;
+    fold::catch_up(&mut database.connect(), business())?;
+    Ok(written)
+}
+
+/// Creates the stored offsets of a batch's partitions and logs the batch.
+pub(crate) fn log(database: &Database, batch: &mut Batch, reread: Reread) -> Result<Written, WriteError> {
     start(database, batch);
     count::count(&mut database.connect(), batch, business(), reread)
 }

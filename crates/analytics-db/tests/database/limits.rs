@@ -86,37 +86,34 @@ fn a_record_that_a_stricter_server_refuses_becomes_the_only_dead_letter() {
     let connection = &mut database.connect();
     connection.batch_execute("SET max_stack_depth = '200kB'").unwrap();
     count::count(connection, &mut batch, business(), Reread::Unlikely).unwrap_err();
-    assert_eq!(refusal::reject_refused(connection, &mut batch, business()).unwrap(), 1);
+    assert_eq!(refusal::reject_refused(connection, &mut batch).unwrap(), 1);
     let written = count::count(connection, &mut batch, business(), Reread::Unlikely).unwrap();
     assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (8, 1));
     assert_eq!(database.lines("SELECT \"offset\"::text FROM dead_letters"), ["5"]);
 }
 
 #[test]
-fn only_the_record_whose_amount_overflows_a_metric_is_rejected() {
+fn a_sum_past_the_range_is_stored_as_such_and_stops_nothing() {
     let database = Database::migrated();
-    let order = |order: &str, total: &str| format!(r#"{{"orderId":"{order}","total":"{total}"}}"#);
+    let order = |order: &str, total: &str| format!(r#"{{"orderId":"{order}","total":"{total}","vendorId":"v"}}"#);
     let (first, second, third) = (order("a", "10.00"), order("b", "20.00"), order("c", "0.01"));
     write(&database, &mut batch(&[("order.created", 0, &first)]), Reread::Unlikely).unwrap();
-    database.execute("UPDATE metrics SET value = 9223372036854775807 - 1000 WHERE type = 'total_revenue'");
+    for almost_full in [
+        "UPDATE metrics SET value = 9223372036854775807 - 1000 WHERE type LIKE 'total%'",
+        "UPDATE metrics SET numerator = 9223372036854775807, denominator = 9223372036854775807 WHERE type LIKE 'conv%'",
+        "UPDATE rollups SET revenue = 9223372036854775807 - 1000, orders = 9223372036854775807",
+    ] {
+        database.execute(almost_full);
+    }
     let mut batch = batch(&[("order.created", 1, &second), ("order.created", 2, &third)]);
-    write(&database, &mut batch, Reread::Unlikely).unwrap_err();
-    assert_eq!(refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap(), 1);
     let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
-    assert_eq!((written.events["order.created"], written.rejected[&Reason::Unstorable]), (1, 1));
-}
-
-#[test]
-fn of_events_that_overflow_a_metric_together_the_first_ones_count() {
-    let database = Database::migrated();
-    write(&database, &mut batch(&[("product.viewed", 0, r#"{"productId":"p"}"#)]), Reread::Unlikely).unwrap();
-    database.execute("UPDATE metrics SET value = 9223372036854775807 - 2 WHERE type = 'total_views'");
-    let records: Vec<_> = (1..6).map(|offset| ("product.viewed", offset, r#"{"productId":"p"}"#)).collect();
-    let mut batch = batch(&records);
-    write(&database, &mut batch, Reread::Unlikely).unwrap_err();
-    assert_eq!(refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap(), 3);
-    let written = write(&database, &mut batch, Reread::Unlikely).unwrap();
-    assert_eq!((written.events["product.viewed"], written.rejected[&Reason::Unstorable]), (2, 3));
+    assert_eq!((written.events["order.created"], written.rejected.len()), (2, 0));
+    let full = Some(i64::MAX);
+    assert_eq!(database.number("SELECT value FROM metrics WHERE type = 'total_revenue'"), full);
+    assert_eq!(database.number("SELECT min(orders) FROM rollups WHERE orders IS NOT NULL"), full);
+    assert_eq!(database.number("SELECT min(revenue) FROM rollups WHERE revenue IS NOT NULL"), full);
+    assert_eq!(database.number("SELECT value FROM metrics WHERE type = 'total_orders'"), Some(i64::MAX - 998));
+    assert_eq!(database.number("SELECT count(*) FROM metrics WHERE type LIKE 'conv%' AND value IS NULL"), Some(1));
 }
 
 /// Writes nine views of which the sixth has another value in the field `refuse`, expects that to
@@ -129,7 +126,7 @@ fn judged(database: &Database, rule: &str, refuse: &str) -> (Result<usize, DbErr
     records[5].2 = &odd;
     let mut batch = batch(&records);
     write(database, &mut batch, Reread::Unlikely).unwrap_err();
-    let refused = refusal::reject_refused(&mut database.connect(), &mut batch, business());
+    let refused = refusal::reject_refused(&mut database.connect(), &mut batch);
     (refused, batch)
 }
 
@@ -176,5 +173,5 @@ fn an_operators_triggers_and_unique_indexes_reject_no_record() {
     let failed = write(&database, &mut batch, Reread::Unlikely).unwrap_err();
     let WriteError::Database(DbError::Statement(failed)) = failed else { panic!("{failed}") };
     assert_eq!(refusal::fault(&failed), refusal::Fault::Operator);
-    assert_eq!(refusal::reject_refused(&mut database.connect(), &mut batch, business()).unwrap(), 0);
+    assert_eq!(refusal::reject_refused(&mut database.connect(), &mut batch).unwrap(), 0);
 }

@@ -4,6 +4,7 @@
 
 mod as_of;
 mod batches;
+mod folds;
 // The record generator of the decoder's fuzz tests.
 #[path = "../../../analytics-core/tests/fuzz/generate.rs"]
 mod generate;

@@ -164,14 +164,10 @@ fn a_lock_timeout_is_a_failure_and_never_a_rejection() {
     let mut batch = batch(&[("product.viewed", 0, VIEW)]);
     start(&database, &batch);
     let mut holder = database.connect();
-    holder.batch_execute("BEGIN; LOCK TABLE metrics IN EXCLUSIVE MODE").unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE arrivals IN EXCLUSIVE MODE").unwrap();
     let failed = write(&database, &mut batch, Reread::Unlikely).unwrap_err();
     assert!(matches!(failed, WriteError::Database(DbError::Statement(_))), "{failed:?}");
-    let refused = analytics_db::transactions::refusal::reject_refused(
-        &mut database.connect(),
-        &mut batch,
-        crate::batches::business(),
-    );
+    let refused = analytics_db::transactions::refusal::reject_refused(&mut database.connect(), &mut batch);
     assert_eq!(refused.unwrap(), 0);
     drop(holder);
     write(&database, &mut batch, Reread::Unlikely).unwrap();

@@ -3,6 +3,7 @@
 mod kafka;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use analytics_core::events::{Decoder, Redaction};
 use analytics_db::DatabaseUrl;
@@ -10,6 +11,8 @@ use analytics_db::batch::Keeping;
 use analytics_process::settings::{Settings, SettingsError};
 use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
+
+use crate::fold::MostWaiting;
 
 /// The settings of ingest.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct IngestSettings {
     pub decoder: Decoder,
     /// How much dead letters keep, and which fields are removed from them.
     pub keeping: Keeping,
+    /// How much may wait to be counted before writers pause.
+    pub most_waiting: MostWaiting,
     /// The address at which the probes are served.
     pub bind: SocketAddr,
 }
@@ -69,6 +74,10 @@ impl IngestSettings {
                     true => decoder.redaction.clone(),
                     false => Redaction::default(),
                 },
+            },
+            most_waiting: MostWaiting {
+                records: settings.number("FOLD_MAX_WAITING_RECORDS", 1..=i64::MAX, "records")?,
+                time: Duration::from_secs(settings.number("FOLD_MAX_WAITING_SECONDS", 1..=86_400, "seconds")?),
             },
             decoder,
             bind: settings.parse("INGEST_BIND", |bind| {
@@ -112,6 +121,8 @@ mod tests {
             ("KAFKA_START", "yesterday", "must be earliest, latest"),
             ("MAX_RECORD_BYTES", "0", "number of bytes"),
             ("DEDUPE_DAYS", "0", "number of days"),
+            ("FOLD_MAX_WAITING_RECORDS", "0", "number of records"),
+            ("FOLD_MAX_WAITING_SECONDS", "1 min", "number of seconds"),
             ("INGEST_BIND", "9090", "address and a port"),
             ("REDACT_DEAD_LETTERS", "maybe", "must be true or false"),
             ("DEAD_LETTER_MAX_TOTAL_BYTES", "5 GB", "number of bytes"),

@@ -58,20 +58,43 @@ fn a_row_that_somebody_keeps_locked_holds_up_no_other_partition() {
 }
 
 #[test]
-fn a_worker_that_waits_for_the_counting_lock_stays_in_the_group() {
+fn records_are_logged_while_somebody_else_holds_the_counting_lock() {
     let service = Service::new(1);
     let mut ingest = service.ingest();
     ingest.wait_ready();
     let mut holder = service.database.connect();
     holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
     service.send(&views(10));
-    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-    wait::until("the batch", PATIENCE, || (service.database.number(waits) > Some(0)).then_some(()));
-    wait::until("the worker to wait for longer", PATIENCE, || {
-        ingest.log().contains("other writers hold the counting lock").then_some(())
-    });
+    let logged = "SELECT sum(records) FROM batches WHERE number IS NULL";
+    wait::until("the batches", PATIENCE, || (service.database.number(logged) == Some(10)).then_some(()));
+    wait::until("the gauge", PATIENCE, || (ingest.metric("analytics_ingest_waiting_records") >= 10.0).then_some(()));
+    assert_eq!((service.consumed(), service.database.number("SELECT count(*) FROM metrics")), (0, Some(0)));
     drop(holder);
     service.wait_consumed(10);
+    assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'total_views'"), Some(10));
     let log = ingest.log();
     assert_eq!(log.matches("INFO  analytics_ingest::telemetry: assigned").count(), 1, "{log}");
+}
+
+#[test]
+fn nothing_is_logged_while_too_much_waits_to_be_counted() {
+    let mut service = Service::new(1);
+    service.set("FOLD_MAX_WAITING_RECORDS", "5");
+    let mut ingest = service.ingest();
+    ingest.wait_ready();
+    let mut holder = service.database.connect();
+    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    service.send(&views(10));
+    wait::until("the gauge", PATIENCE, || (ingest.metric("analytics_ingest_waiting_records") >= 6.0).then_some(()));
+    let logged = "SELECT sum(next_offset) FROM ingest_offsets";
+    let before = service.database.number(logged);
+    service.send(&views(10));
+    // Idle partitions are reported while the batch waits: a writer has taken it by then.
+    let first = service.database.lines("SELECT clock_timestamp()::text").remove(0);
+    let later =
+        format!("SELECT count(*) FROM ingest_offsets WHERE updated_at > '{first}'::timestamptz + interval '3 s'");
+    wait::until("reports", PATIENCE, || (service.database.number(&later) > Some(0)).then_some(()));
+    assert_eq!(service.database.number(logged), before, "the writer waits");
+    drop(holder);
+    service.wait_consumed(20);
 }

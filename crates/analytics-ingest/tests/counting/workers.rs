@@ -8,20 +8,19 @@ use analytics_testkit::tally::Tally;
 use analytics_testkit::wait;
 use diesel::connection::SimpleConnection;
 
-/// Holds the counting lock, so that a worker stops in the middle of its transaction.
-struct CountingLock(analytics_db::Connection);
+/// Locks a table that batches write last, so that a worker stops in the middle of its transaction.
+struct Obstacle(analytics_db::Connection);
 
-impl CountingLock {
+impl Obstacle {
     fn hold(service: &Service) -> Self {
         let mut connection = service.database.connect();
-        connection.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+        connection.batch_execute("BEGIN; LOCK TABLE arrivals IN SHARE MODE").unwrap();
         Self(connection)
     }
 
     /// Waits until a worker waits for the lock.
     fn wait_for_worker(&self, service: &Service) {
-        let waiting = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
-                       WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = current_database()";
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'arrivals'::regclass";
         wait::until("a worker in mid-batch", PATIENCE, || (service.database.number(waiting) > Some(0)).then_some(()));
     }
 
@@ -60,7 +59,7 @@ fn a_kill_in_mid_batch_loses_and_duplicates_nothing() {
     let mut tally = Tally::default();
     let mut victim = service.ingest();
     victim.wait_ready();
-    let lock = CountingLock::hold(&service);
+    let lock = Obstacle::hold(&service);
     service.send_traffic(&mut tally, 1, 3_000);
     lock.wait_for_worker(&service);
     victim.kill();
@@ -79,7 +78,7 @@ fn a_frozen_worker_that_resumes_duplicates_nothing() {
     let mut tally = Tally::default();
     let mut zombie = service.ingest();
     zombie.wait_ready();
-    let lock = CountingLock::hold(&service);
+    let lock = Obstacle::hold(&service);
     service.send_traffic(&mut tally, 1, 3_000);
     lock.wait_for_worker(&service);
     zombie.signal("-STOP");
@@ -106,7 +105,7 @@ fn a_worker_whose_partition_went_to_another_is_fenced_in_mid_batch() {
     let mut tally = Tally::default();
     let mut worker = service.ingest();
     worker.wait_ready();
-    let lock = CountingLock::hold(&service);
+    let lock = Obstacle::hold(&service);
     service.send_traffic(&mut tally, 1, 500);
     lock.wait_for_worker(&service);
     // As another worker that owns the partitions would have done.
@@ -160,4 +159,29 @@ fn a_lone_event_is_readable_within_a_second() {
     took.sort();
     println!("a lone event was readable after {took:?}");
     assert!(took[2] < Duration::from_secs(1), "it took {took:?}");
+}
+
+#[test]
+fn what_a_killed_worker_has_logged_is_counted_by_another_one() {
+    let service = Service::new(2);
+    let mut tally = Tally::default();
+    let mut victim = service.ingest();
+    victim.wait_ready();
+    let mut holder = service.database.connect();
+    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    service.send_traffic(&mut tally, 1, 3_000);
+    let waiting = "SELECT sum(records) FROM batches WHERE number IS NULL";
+    wait::until("the batches", PATIENCE, || (service.database.number(waiting) == Some(3_000)).then_some(()));
+    victim.kill();
+    drop(holder);
+    assert_eq!(service.consumed(), 0, "nothing is counted");
+    assert_eq!(service.database.number("SELECT count(*) FROM metrics"), Some(0));
+    assert_eq!(service.database.number("SELECT sum(counted_offset) FROM ingest_offsets"), Some(0));
+    let _heirs = (service.ingest(), service.ingest());
+    service.wait_all_consumed();
+    tally.assert_counted(&service);
+    assert_eq!(
+        service.database.number("SELECT sum(counted_offset) FROM ingest_offsets"),
+        service.database.number("SELECT sum(next_offset) FROM ingest_offsets")
+    );
 }

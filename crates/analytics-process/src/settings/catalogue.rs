@@ -78,6 +78,16 @@ pub const SETTINGS: &[Setting] = &[
         "the size limit of all dead letters together, in bytes; further ones are counted but not kept",
     ),
     setting(
+        "FOLD_MAX_WAITING_RECORDS",
+        Some("300000"),
+        "how many records may be logged and not counted yet before ingest pauses",
+    ),
+    setting(
+        "FOLD_MAX_WAITING_SECONDS",
+        Some("30"),
+        "how long a record may be logged and not counted yet before ingest pauses",
+    ),
+    setting(
         "DEAD_LETTER_DAYS",
         Some("90"),
         "how many days dead letters are kept; `dead-letters purge` deletes older ones",

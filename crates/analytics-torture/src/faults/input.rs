@@ -38,7 +38,7 @@ pub(super) fn offsets_set_in_mid_batch(run: &mut Run<'_>) {
     run.feed_now(40);
     run.settled();
     run.consumption.by_partition = run.held().into_iter().map(|(place, (_, end))| (place, end)).collect();
-    let lock = Obstacle::counting_lock(run);
+    let lock = Obstacle::log(run);
     run.feed_now(30);
     lock.wait_for_worker(run);
     for topic in TOPICS {

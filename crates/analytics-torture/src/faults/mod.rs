@@ -53,18 +53,24 @@ pub const FAULTS: &[Fault] = &[
     fault("worker-freeze", "a worker is frozen for longer than its session timeout, and continues", workers::freeze),
     fault(
         "worker-freeze-before-fence",
-        "a worker freezes while it waits for the counting lock, and continues",
+        "a worker freezes before it moves its offsets, and continues",
         workers::freeze_before_the_fence,
     ),
     fault(
         "worker-freeze-after-fence",
-        "a worker freezes after moving its offsets, while it holds the counting lock, and continues",
+        "a worker freezes after moving its offsets, and continues",
         workers::freeze_after_the_fence,
     ),
     fault(
         "worker-freeze-mid-copy",
         "a worker freezes during a COPY, while it holds identities that others need, and continues",
         workers::freeze_in_copy,
+    ),
+    fault("fold-kill", "workers are killed in the middle of a fold", workers::kill_in_mid_fold),
+    fault(
+        "fold-freeze",
+        "a worker freezes in the middle of a fold, while it holds the counting lock, and continues",
+        workers::freeze_in_fold,
     ),
     fault("workers-join-leave", "workers join and leave repeatedly", workers::join_and_leave),
     fault("database-crash", "PostgreSQL crashes (immediate stop) and is started again", servers::database_crash),

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use analytics_db::Connection;
-use analytics_db::locks::Lock;
 use diesel::connection::SimpleConnection;
 
 use crate::arena::Run;
@@ -17,16 +16,21 @@ pub(super) struct Obstacle {
 }
 
 impl Obstacle {
-    /// Takes the counting lock. A worker that waits for it has copied its events into the event
-    /// log.
-    pub(super) fn counting_lock(run: &Run<'_>) -> Self {
-        let statement = format!("SELECT pg_advisory_lock({})", Lock::Counting as i64);
-        Self::hold(run, &statement, "l.locktype = 'advisory'")
+    /// Locks the stored offsets. A worker that waits for it has copied its events into the event log,
+    /// and is at the fence.
+    pub(super) fn fence(run: &Run<'_>) -> Self {
+        let statement = "BEGIN; LOCK TABLE ingest_offsets IN SHARE MODE";
+        Self::hold(run, statement, "l.locktype = 'relation' AND a.query LIKE '-- The fence.%'")
     }
 
-    /// Locks the row of a metric. A worker that waits for it has the counting lock, and has moved
-    /// its stored offsets.
-    pub(super) fn total(run: &Run<'_>) -> Self {
+    /// Locks the counts of arrivals. A worker that waits for it has moved its stored offsets.
+    pub(super) fn commit(run: &Run<'_>) -> Self {
+        Self::hold(run, "BEGIN; LOCK TABLE arrivals IN SHARE MODE", "l.locktype = 'relation'")
+    }
+
+    /// Locks the row of a metric. A worker that waits for it is folding: it has the counting lock, and
+    /// has numbered batches.
+    pub(super) fn fold(run: &Run<'_>) -> Self {
         let statement = "BEGIN; SELECT 1 FROM metrics WHERE type = 'total_views' FOR UPDATE";
         Self::hold(run, statement, "l.locktype <> 'advisory'")
     }

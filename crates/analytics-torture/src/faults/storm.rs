@@ -103,7 +103,7 @@ pub(super) fn run(run: &mut Run<'_>) {
 
 /// Kills or freezes a worker before or after the fence. Does nothing if none gets there within 4 s.
 fn in_mid_batch(run: &mut Run<'_>, random: &mut Random, freeze: bool) {
-    let obstacle = if random.below(2) == 0 { Obstacle::counting_lock(run) } else { Obstacle::total(run) };
+    let obstacle = if random.below(2) == 0 { Obstacle::commit(run) } else { Obstacle::fold(run) };
     let deadline = Instant::now() + Duration::from_secs(4);
     let mut victim = obstacle.worker(run);
     while victim.is_none() && Instant::now() < deadline {

@@ -34,10 +34,25 @@ pub(super) fn kill_in_mid_batch(run: &mut Run<'_>) {
     run.feed_now(30);
 }
 
-/// Produces the next `hundredths` percent of the stream, meanwhile kills a worker that is in its
-/// transaction, and starts another.
+pub(super) fn kill_in_mid_fold(run: &mut Run<'_>) {
+    run.start_workers();
+    run.feed_now(10);
+    run.settled();
+    for _ in 0..2 {
+        kill_one(run, 30, Obstacle::fold);
+    }
+    run.fault_is_over();
+    run.feed_now(30);
+}
+
+/// Produces the next `hundredths` percent of the stream, meanwhile kills a worker that is about to
+/// commit a batch, and starts another.
 pub(super) fn kill_one_in_mid_batch(run: &mut Run<'_>, hundredths: u64) {
-    let lock = Obstacle::counting_lock(run);
+    kill_one(run, hundredths, Obstacle::commit);
+}
+
+fn kill_one(run: &mut Run<'_>, hundredths: u64, obstacle: fn(&Run<'_>) -> Obstacle) {
+    let lock = obstacle(run);
     let feeding = run.feed(hundredths, Duration::from_secs(1));
     let victim = lock.wait_for_worker(run);
     run.kill_worker(victim);
@@ -74,15 +89,19 @@ pub(super) fn freeze(run: &mut Run<'_>) {
     run.feed_now(20);
 }
 
-/// Freezes a worker while it waits for the counting lock, which PostgreSQL then grants to a client
-/// that does not respond.
+/// Freezes a worker at the fence.
 pub(super) fn freeze_before_the_fence(run: &mut Run<'_>) {
-    freeze_in_transaction(run, Obstacle::counting_lock);
+    freeze_in_transaction(run, Obstacle::fence);
 }
 
-/// Freezes a worker that holds the counting lock and has moved its offsets.
+/// Freezes a worker that has moved its offsets.
 pub(super) fn freeze_after_the_fence(run: &mut Run<'_>) {
-    freeze_in_transaction(run, Obstacle::total);
+    freeze_in_transaction(run, Obstacle::commit);
+}
+
+/// Freezes a worker that holds the counting lock and has numbered batches.
+pub(super) fn freeze_in_fold(run: &mut Run<'_>) {
+    freeze_in_transaction(run, Obstacle::fold);
 }
 
 /// Freezes a worker during COPY. PostgreSQL waits for the rest of the data, and does not treat the

@@ -1,0 +1,197 @@
+//! Adds what logged batches add to the numbers: many batches at once, each exactly once.
+//!
+//! One transaction at a time folds. It numbers the batches, adds their sum to the numbers, and moves
+//! the watermark and the counted offsets, all or nothing. Every read sees the batches that are
+//! folded, and nothing else.
+
+use std::time::Duration;
+
+use analytics_core::business::Business;
+use analytics_core::deltas::Deltas;
+use diesel::connection::SimpleConnection;
+
+use super::runner::run_once;
+use crate::error::WriteError;
+use crate::locks::CountingLock;
+use crate::sql::{row, statement};
+use crate::tables::{batches, event_days, ingest_offsets, metrics, product_vendors, ratings, rollups, waiting};
+use crate::{Connection, DbError};
+
+/// Maximum weight of the batches of one fold, unless a single one has more: about the number of rows
+/// of their deltas, which are in memory at once.
+pub const MOST: i64 = 200_000;
+/// How many sums are added at once.
+const PIECE: usize = 20_000;
+/// How long a fold may be idle, so that others take over soon from a process that froze.
+const IDLE: &str = "4s";
+
+/// How a fold gets its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Only if nobody else is counting.
+    IfFree,
+    /// After those who wait already, unless that takes longer than this.
+    Within(Duration),
+    /// After those who wait already.
+    Queued,
+}
+
+/// The result of one fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folded {
+    /// Another process is folding, or changes numbers.
+    Elsewhere,
+    /// These many batches with these many records; none if none waited.
+    Batches {
+        /// Number of batches.
+        batches: usize,
+        /// Number of records that they took from Kafka.
+        records: i64,
+    },
+}
+
+/// Counts the batches that have waited longest, until their weights sum to `at_most` (see [`MOST`]).
+///
+/// # Errors
+/// [`WriteError`]; then nothing is counted.
+pub fn fold(connection: &mut Connection, business: Business, turn: Turn, at_most: i64) -> Result<Folded, WriteError> {
+    let folded = run_once(connection, "fold", |connection| {
+        connection.batch_execute(&format!("SET LOCAL idle_in_transaction_session_timeout = '{IDLE}'"))?;
+        let lock = match turn {
+            Turn::IfFree => CountingLock::take_if_free(connection)?,
+            Turn::Within(time) => Some(CountingLock::take_within(connection, time)?),
+            Turn::Queued => Some(CountingLock::take(connection)?),
+        };
+        let Some(lock) = lock else { return Ok(Folded::Elsewhere) };
+        let batches = waiting::longest(connection, &lock, at_most)?;
+        let mut waiting = waiting::load(connection, &lock, business, &batches)?;
+        if !batches.is_empty() {
+            add(connection, &lock, business, &mut waiting.deltas)?;
+            let vendors = waiting::learned_by(connection, &lock, &batches)?;
+            product_vendors::store(connection, &lock, &vendors)?;
+            batches::number_logged(connection, &lock, &batches)?;
+        }
+        ingest_offsets::counted(connection, &lock, &waiting.counted)?;
+        Ok(Folded::Batches { batches: batches.len(), records: waiting.records })
+    });
+    match (folded, turn) {
+        (Err(WriteError::Busy), Turn::Within(_)) => Ok(Folded::Elsewhere),
+        (folded, _) => folded,
+    }
+}
+
+/// Adds what batches add. Their sums are sorted by what they are about, and added in pieces: the rows of
+/// all of them would need several times the memory.
+fn add(
+    connection: &mut Connection,
+    lock: &CountingLock,
+    business: Business,
+    deltas: &mut Deltas,
+) -> Result<(), WriteError> {
+    let finest = deltas.take_finest();
+    for piece in finest.chunks(PIECE) {
+        let mut added = Deltas::default();
+        for (bucket, measures) in piece {
+            added.add_finest(bucket, measures, business.calendar);
+        }
+        metrics::add(connection, lock, &added)?;
+        rollups::add(connection, lock, &added.rollups)?;
+        #[cfg(feature = "mutants")]
+        if crate::mutant::counts_twice() {
+            metrics::add(connection, lock, &added)?;
+        }
+    }
+    drop(finest);
+    ratings::settle(connection, lock, &deltas.ratings)?;
+    event_days::add(connection, lock, &deltas.events)
+}
+
+/// Counts every batch that is logged when it is called. Waits while others count.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn catch_up(connection: &mut Connection, business: Business) -> Result<(), WriteError> {
+    let Some(last) = last_waiting(connection)? else { return Ok(()) };
+    while first_waiting(connection)?.is_some_and(|first| first <= last) {
+        if let Folded::Batches { batches: 0, .. } = fold(connection, business, Turn::Queued, MOST)? {
+            // What is left has a newer format.
+            break;
+        }
+    }
+    Ok(())
+}
+
+row! {
+    struct IdRow {
+        id: i64,
+    }
+}
+
+fn first_waiting(connection: &mut Connection) -> Result<Option<i64>, DbError> {
+    let rows: Vec<IdRow> =
+        statement("SELECT id FROM batches WHERE number IS NULL ORDER BY id LIMIT 1").load(connection)?;
+    Ok(rows.first().map(|row| row.id))
+}
+
+fn last_waiting(connection: &mut Connection) -> Result<Option<i64>, DbError> {
+    let rows: Vec<IdRow> =
+        statement("SELECT id FROM batches WHERE number IS NULL ORDER BY id DESC LIMIT 1").load(connection)?;
+    Ok(rows.first().map(|row| row.id))
+}
+
+/// What is logged and not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Backlog {
+    /// Number of batches.
+    pub batches: i64,
+    /// Number of records that they took from Kafka.
+    pub records: i64,
+    /// How long the first of them has waited.
+    pub oldest: Duration,
+    /// How long ago the last batch was counted.
+    pub last_counted: Duration,
+    /// Whether a partition's counted offset is another one than its stored offset.
+    pub offsets_differ: bool,
+}
+
+impl Backlog {
+    /// Returns whether a fold has anything to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batches == 0 && !self.offsets_differ
+    }
+}
+
+/// Returns what is logged and not counted.
+///
+/// # Errors
+/// [`DbError`].
+pub fn backlog(connection: &mut Connection) -> Result<Backlog, DbError> {
+    row! {
+        struct Row {
+            batches: i64,
+            records: i64,
+            oldest: f64,
+            last_counted: Option<f64>,
+            offsets_differ: bool,
+        }
+    }
+    let row: Row = statement(
+        "SELECT count(*) AS batches, coalesce(sum(records), 0)::bigint AS records, \
+             coalesce(extract(epoch FROM clock_timestamp() - min(logged_at)), 0)::float8 AS oldest, \
+             (SELECT extract(epoch FROM clock_timestamp() - b.counted_at)::float8 \
+              FROM batches b JOIN watermark w ON w.number = b.number) AS last_counted, \
+             EXISTS (SELECT FROM ingest_offsets WHERE counted_offset <> next_offset) AS offsets_differ \
+         FROM batches WHERE number IS NULL",
+    )
+    .get_result(connection)?;
+    // The clock may have been set back.
+    let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    Ok(Backlog {
+        batches: row.batches,
+        records: row.records,
+        oldest: duration(row.oldest),
+        last_counted: row.last_counted.map_or(Duration::MAX, duration),
+        offsets_differ: row.offsets_differ,
+    })
+}

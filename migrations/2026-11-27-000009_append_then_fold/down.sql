@@ -5,6 +5,9 @@ BEGIN
     END IF;
 END
 $$;
+ALTER TABLE metrics SET (fillfactor = 70);
+ALTER TABLE metrics DROP CONSTRAINT metrics_pkey;
+ALTER TABLE metrics ADD PRIMARY KEY (id), ADD UNIQUE (type);
 DROP FUNCTION saturating_add(bigint, bigint);
 DROP FUNCTION stored_sum(numeric);
 ALTER TABLE ingest_offsets DROP COLUMN counted_timestamp, DROP COLUMN counted_offset;

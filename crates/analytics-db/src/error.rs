@@ -81,7 +81,7 @@ pub enum WriteError {
     /// The counting lock was not free for too long: write again.
     #[error("the counting lock was held by other writers for too long")]
     Busy,
-    /// A sum does not fit PostgreSQL's `bigint`: some record of the batch has to be rejected.
+    /// An adjustment starts from, or needs, a number that does not fit PostgreSQL's `bigint`.
     #[error("a sum exceeds the range of bigint")]
     Refused,
     /// The database failed. Try again if that [may help](DbError::is_temporary).

@@ -45,7 +45,7 @@ impl Lock {
     }
 }
 
-/// How long a writer waits for the counting lock before it gives up and lets others go first.
+/// How long a job or an adjustment waits for the counting lock before it gives up and lets others go first.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A token that shows that the transaction holds the counting lock, from here to its end. Only one

@@ -130,10 +130,7 @@ impl Fold {
                     if ending && (backlog.is_empty() || outcome == NOTHING) {
                         return;
                     }
-                    let is_idle = backlog.is_empty();
-                    self.wait(rest, ending, |state| {
-                        state.backlog.records >= ENOUGH || is_idle && state.backlog.batches > 0
-                    });
+                    self.wait(rest.at_most(), ending, |state| rest.is_over(&state.backlog));
                 }
                 Err(error) => {
                     telemetry.fold_failed(&error.to_string());
@@ -233,6 +230,33 @@ fn until_due(backlog: &Backlog) -> Duration {
     APART.saturating_sub(backlog.oldest.max(backlog.last_counted))
 }
 
+/// How long to wait until the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Until something waits, at most this long.
+    Idle(Duration),
+    /// Until [`ENOUGH`] waits, at most this long.
+    ForMore(Duration),
+    /// This long, whatever waits: it cannot be counted now.
+    Blocked(Duration),
+}
+
+impl Rest {
+    const fn at_most(self) -> Duration {
+        match self {
+            Self::Idle(time) | Self::ForMore(time) | Self::Blocked(time) => time,
+        }
+    }
+
+    const fn is_over(self, backlog: &Backlog) -> bool {
+        match self {
+            Self::Idle(_) => backlog.batches > 0,
+            Self::ForMore(_) => backlog.records >= ENOUGH,
+            Self::Blocked(_) => false,
+        }
+    }
+}
+
 /// When to try again, and how much at once.
 struct Pacing {
     /// Since when others have been counting, without a turn of this process.
@@ -258,21 +282,22 @@ impl Pacing {
     }
 
     /// Returns how long to wait after an attempt.
-    fn after(&mut self, outcome: Folded, backlog: &Backlog) -> Duration {
+    fn after(&mut self, outcome: Folded, backlog: &Backlog) -> Rest {
         self.failures = 0;
         match outcome {
             Folded::Elsewhere => {
                 self.passed_over.get_or_insert_with(Instant::now);
-                return PAUSE;
+                return Rest::Blocked(PAUSE);
             }
             Folded::Batches { batches: 0, .. } => {}
             Folded::Batches { .. } => self.at_most = (self.at_most * 2).min(fold::MOST),
         }
         self.passed_over = None;
         match until_due(backlog) {
-            // Nothing waits, or a batch of a newer format, or somebody else was writing an offset.
-            Duration::ZERO if outcome == NOTHING || backlog.is_empty() => LOOK,
-            due => due,
+            _ if backlog.is_empty() => Rest::Idle(LOOK),
+            // A batch of a newer format waits, or somebody else was writing an offset.
+            Duration::ZERO if outcome == NOTHING => Rest::Blocked(LOOK),
+            due => Rest::ForMore(due),
         }
     }
 
@@ -315,7 +340,10 @@ mod tests {
         }
         assert_eq!(pacing.at_most, 1);
         for _ in 0..40 {
-            assert_eq!(pacing.after(Folded::Batches { batches: 1, records: 1 }, &waiting), Duration::ZERO);
+            assert_eq!(
+                pacing.after(Folded::Batches { batches: 1, records: 1 }, &waiting),
+                Rest::ForMore(Duration::ZERO)
+            );
         }
         assert_eq!(pacing.at_most, fold::MOST);
     }
@@ -323,22 +351,31 @@ mod tests {
     #[test]
     fn a_process_that_is_passed_over_queues() {
         let (mut pacing, waiting) = (Pacing::default(), backlog(9, 9_000, 400, 400));
-        assert_eq!(pacing.after(Folded::Elsewhere, &waiting), PAUSE);
+        assert_eq!(pacing.after(Folded::Elsewhere, &waiting), Rest::Blocked(PAUSE));
         assert_eq!(pacing.turn(), Turn::IfFree);
         pacing.passed_over = Some(Instant::now() - PATIENCE * 2);
-        assert_eq!(pacing.after(Folded::Elsewhere, &waiting), PAUSE);
+        assert_eq!(pacing.after(Folded::Elsewhere, &waiting), Rest::Blocked(PAUSE));
         assert_eq!(pacing.turn(), Turn::Within(IN_THE_QUEUE));
-        assert_eq!(pacing.after(Folded::Batches { batches: 1, records: 1 }, &waiting), Duration::ZERO);
+        assert_eq!(pacing.after(Folded::Batches { batches: 1, records: 1 }, &waiting), Rest::ForMore(Duration::ZERO));
         assert_eq!(pacing.turn(), Turn::IfFree);
     }
 
     #[test]
     fn without_progress_it_does_not_spin() {
         let mut pacing = Pacing::default();
-        // A batch of a newer format; an offset that somebody else is writing; nothing.
+        // A batch of a newer format; many of them; an offset that somebody else is writing.
         let differ = Backlog { offsets_differ: true, ..backlog(0, 0, 0, 0) };
-        for waiting in [backlog(1, 1, 5_000, 5_000), differ, backlog(0, 0, 0, 0)] {
-            assert_eq!(pacing.after(NOTHING, &waiting), LOOK, "{waiting:?}");
+        for waiting in [backlog(1, 1, 5_000, 5_000), backlog(99, 3 * ENOUGH, 5_000, 5_000), differ] {
+            for (outcome, time) in [(NOTHING, LOOK), (Folded::Elsewhere, PAUSE)] {
+                let rest = pacing.after(outcome, &waiting);
+                assert_eq!(rest, Rest::Blocked(time), "{outcome:?} {waiting:?}");
+                assert!(!rest.is_over(&backlog(99, 3 * ENOUGH, 9_000, 9_000)));
+            }
         }
+        let (one, many) = (backlog(1, 1, 0, 0), backlog(9, ENOUGH, 0, 0));
+        let idle = pacing.after(NOTHING, &backlog(0, 0, 0, 0));
+        assert_eq!((idle.at_most(), idle.is_over(&one)), (LOOK, true));
+        let for_more = pacing.after(NOTHING, &one);
+        assert_eq!((for_more.at_most(), for_more.is_over(&one), for_more.is_over(&many)), (APART, false, true));
     }
 }

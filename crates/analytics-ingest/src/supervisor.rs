@@ -37,11 +37,12 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     log::info!("consuming {} as {}", settings.decoder.topics, settings.group_id);
     let settings = Arc::new(settings.clone());
     let (regressions, pace, fold) = (Regressions::default(), Pace::default(), Fold::new(settings.most_waiting));
-    let mut folding = None;
-    while wait_until_usable(&settings, &telemetry, shutdown)? {
-        if folding.is_none() {
-            folding = Some(fold.start(&settings, &telemetry)?);
-        }
+    // What was logged is counted also while Kafka is away.
+    if until_available(shutdown, || database_usable(&settings), |why| telemetry.waiting(why))?.is_none() {
+        return Ok(());
+    }
+    let folding = fold.start(&settings, &telemetry)?;
+    while until_available(shutdown, || usable(&settings), |why| telemetry.waiting(why))?.is_some() {
         match session::run(&settings, &regressions, &pace, &fold, &telemetry, shutdown)? {
             End::Shutdown => break,
             End::Fenced => {}
@@ -53,32 +54,26 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
         }
     }
     let at_most = COUNT_THE_REST.min(STOP.saturating_sub(shutdown.since()));
-    if folding.is_some_and(|thread| !fold.end(&thread, at_most)) {
+    if !fold.end(&folding, at_most) {
         log::warn!("not everything was counted in time; what is logged will be counted by another process or later");
     }
     log::info!("stopped");
     Ok(())
 }
 
-/// Waits until the database and the broker can be used. Returns `false` if the process is asked to
-/// stop first.
-fn wait_until_usable(
-    settings: &Arc<IngestSettings>,
-    telemetry: &Telemetry,
-    shutdown: &Shutdown,
-) -> anyhow::Result<bool> {
-    let usable = until_available(shutdown, || usable(settings), |why| telemetry.waiting(why))?;
-    Ok(usable.is_some())
-}
-
-/// Checks that this version can work with the database, and stores which topics exist before the
-/// first of their partitions is assigned: partitions created later are counted from their
-/// beginning.
-fn usable(settings: &Arc<IngestSettings>) -> Result<(), Failed<DbError>> {
+/// Checks that this version can work with the database.
+fn database_usable(settings: &Arc<IngestSettings>) -> Result<(), Failed<DbError>> {
     in_time(settings, |settings| {
         let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;
         usable::check(connection, settings.decoder.business)
-    })?;
+    })
+}
+
+/// Checks that this version can work with the database and the broker, and stores which topics exist before the
+/// first of their partitions is assigned: partitions created later are counted from their
+/// beginning.
+fn usable(settings: &Arc<IngestSettings>) -> Result<(), Failed<DbError>> {
+    database_usable(settings)?;
     let known = kafka::topics(settings, ANSWER).map_err(|error| Failed::Away(format!("Kafka: {error}")))?;
     in_time(settings, move |settings| {
         let connection = &mut connection::connect(&settings.database_url, "analytics-ingest")?;

@@ -270,7 +270,7 @@ fn mark_own(
     };
     let lowest = |seconds| EventId::lowest_at(DateTime::from_timestamp(seconds, 0).unwrap_or_default().into()).0;
     let rows: Vec<Own> = statement(format!(
-        "SELECT l.product_id, coalesce({value}, 0)::bigint AS value FROM order_lines l \
+        "SELECT l.product_id, stored_sum(coalesce({value}, 0)) AS value FROM order_lines l \
          WHERE l.product_id = ANY($1) AND l.vendor_id = $2 AND l.event_id >= $3 AND l.event_id < $4 \
          AND (cardinality($6) = 0 OR NOT EXISTS (SELECT FROM event_logs e WHERE e.id = l.event_id AND e.batch_id = ANY($6))) \
          GROUP BY 1"

@@ -7,7 +7,10 @@ SET high_watermark = coalesce(p.high_watermark, o.high_watermark),
     ends_known_at = greatest(o.ends_known_at, now() - make_interval(secs => p.end_age)),
     consumed_to = greatest(p.consumed_to, o.next_offset),
     caught_up_at = CASE
-        WHEN o.counted_offset <> o.next_offset THEN o.caught_up_at
+        WHEN o.counted_offset <> o.next_offset OR EXISTS (
+            SELECT FROM batches b
+            WHERE b.number IS NULL AND concat_ws('/', o.consumer_group, o.topic, o.partition) = ANY (b.partitions)
+        ) THEN o.caught_up_at
         ELSE greatest(o.caught_up_at, now() - make_interval(secs => p.caught_up_age))
     END,
     updated_at = now()

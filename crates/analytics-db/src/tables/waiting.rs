@@ -173,22 +173,29 @@ pub(crate) fn learned(
 ) -> Result<Vec<(ProductId, ProductVendor)>, DbError> {
     row! {
         struct Row {
+            id: i64,
             learned: Vec<u8>,
         }
     }
-    let rows: Vec<Row> = statement(
-        "SELECT b.learned FROM batches b WHERE b.number IS NULL AND b.format <= $1 AND b.learned IS NOT NULL",
-    )
-    .value(FORMAT)
-    .load(connection)?;
-    let mut found = Vec::new();
-    for row in rows {
-        let vendors: Vec<StoredVendor<'_>> = decoded(&row.learned)?;
-        for vendor in vendors.into_iter().filter(|vendor| wanted(vendor.product)) {
-            found.push(vendor.read().ok_or_else(|| unreadable("an id"))?);
+    let (mut found, mut last) = (Vec::new(), i64::MIN);
+    loop {
+        let rows: Vec<Row> = statement(
+            "SELECT b.id, b.learned FROM batches b WHERE b.number IS NULL AND b.format <= $1 \
+             AND b.learned IS NOT NULL AND b.id > $2 ORDER BY b.id LIMIT $3",
+        )
+        .value(FORMAT)
+        .value(last)
+        .value(i64::try_from(AT_ONCE).unwrap_or(i64::MAX))
+        .load(connection)?;
+        let Some(row) = rows.last() else { return Ok(found) };
+        last = row.id;
+        for row in rows {
+            let vendors: Vec<StoredVendor<'_>> = decoded(&row.learned)?;
+            for vendor in vendors.into_iter().filter(|vendor| wanted(vendor.product)) {
+                found.push(vendor.read().ok_or_else(|| unreadable("an id"))?);
+            }
         }
     }
-    Ok(found)
 }
 
 fn unreadable(why: impl std::fmt::Display) -> DbError {

@@ -6,6 +6,7 @@ use analytics_core::event::{Content, Event};
 use analytics_core::identity::adjustment_id;
 use analytics_core::ids::UserId;
 use analytics_core::rules;
+use analytics_core::sums;
 use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
 use diesel::OptionalExtension;
@@ -54,6 +55,10 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
             .get_result(connection)
             .optional()?;
         let before = current.and_then(|current| current.value);
+        if before.is_some_and(|before| sums::known(before).is_none()) {
+            // What it would take to get from there to the target is not known.
+            return Err(WriteError::Refused);
+        }
         let delta = adjustment.value.map(|target| i128::from(target) - i128::from(before.unwrap_or(0)));
         let delta = delta.map(i64::try_from).transpose().map_err(|_| WriteError::Refused)?;
         let event = event(adjustment, delta, before, crate::now(connection)?.into())?;

@@ -185,13 +185,13 @@ pub fn backlog(connection: &mut Connection) -> Result<Backlog, DbError> {
          FROM batches WHERE number IS NULL",
     )
     .get_result(connection)?;
-    // The clock may have been set back.
-    let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    // Times are negative after the clock was set back. Then the last batch was counted long ago.
+    let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
     Ok(Backlog {
         batches: row.batches,
         records: row.records,
-        oldest: duration(row.oldest),
-        last_counted: row.last_counted.map_or(Duration::MAX, duration),
+        oldest: duration(row.oldest).unwrap_or_default(),
+        last_counted: row.last_counted.and_then(duration).unwrap_or(Duration::MAX),
         offsets_differ: row.offsets_differ,
     })
 }

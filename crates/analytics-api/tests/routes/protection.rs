@@ -83,6 +83,8 @@ fn panels_answer_while_expensive_reads_hang() {
     let codes = thread::scope(|scope| {
         let most = &mut most;
         let (done, service) = (&done, &service);
+        // Also after a failure, so that the test ends.
+        let _ended = Ended(done);
         scope.spawn(move || {
             while !done.load(Ordering::Relaxed) {
                 *most = (*most).max(service.database.number(WAITING).unwrap_or(0));
@@ -127,13 +129,21 @@ fn panels_answer_while_expensive_reads_hang() {
         let codes = expensive.into_iter().map(|thread| thread.join().unwrap());
         let mut counts = BTreeMap::<String, u32>::new();
         codes.for_each(|code| *counts.entry(code).or_default() += 1);
-        done.store(true, Ordering::Relaxed);
         counts
     });
     assert_eq!(most, 3, "half of the connections, at most");
     assert_eq!(codes.keys().collect::<Vec<_>>(), ["busy", "database_unavailable"], "{codes:?}");
     holder.batch_execute("ROLLBACK").unwrap();
     wait::until("expensive reads to answer again", PATIENCE, || (admin.get(EXPENSIVE).0 == 200).then_some(()));
+}
+
+/// Says that it is over when it is dropped.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Sends a request without waiting for its answer.

@@ -151,14 +151,13 @@ impl Deltas {
     /// Returns the sums by the finest granularity that is kept for each scope. Everything else in
     /// the counters, rollups and ratios follows from them: see [`Self::add_finest`].
     pub fn finest(&self) -> impl Iterator<Item = (&Bucket, &Measures)> {
-        self.rollups.iter().filter(|(bucket, _)| bucket.granularity == Granularity::finest(bucket.scope.kind()))
+        self.rollups.iter().filter(|(bucket, _)| bucket.is_finest())
     }
 
     /// Returns the same sums, sorted by what they are about, and leaves everything else.
     pub fn take_finest(&mut self) -> Vec<(Bucket, Measures)> {
-        let is_finest = |bucket: &Bucket| bucket.granularity == Granularity::finest(bucket.scope.kind());
-        let mut finest: Vec<_> =
-            std::mem::take(&mut self.rollups).into_iter().filter(|(bucket, _)| is_finest(bucket)).collect();
+        let rollups = std::mem::take(&mut self.rollups).into_iter();
+        let mut finest: Vec<_> = rollups.filter(|(bucket, _)| bucket.is_finest()).collect();
         finest.sort_unstable_by(|(a, _), (b, _)| (&a.scope, a).cmp(&(&b.scope, b)));
         finest
     }

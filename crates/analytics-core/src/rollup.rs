@@ -153,6 +153,12 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Returns whether it has the smallest width that is kept for its scope.
+    #[must_use]
+    pub fn is_finest(&self) -> bool {
+        self.granularity == Granularity::finest(self.scope.kind())
+    }
+
     /// Returns the sums of the row, each with the metric type that it is a part of. `day` is the
     /// business day that contains the bucket.
     pub fn counters(&self, day: NaiveDate, measures: Measures) -> impl Iterator<Item = (MetricType, i128)> {

@@ -56,8 +56,8 @@ pub(crate) fn new_id(connection: &mut Connection) -> Result<BatchId, DbError> {
 }
 
 /// Gives logged batches the next numbers, in the order of `ids`, and moves the watermark to the last
-/// of them. What they add is not kept any longer. Returns the new watermark.
-pub(crate) fn number_logged(connection: &mut Connection, _: &CountingLock, ids: &[i64]) -> Result<i64, WriteError> {
+/// of them. What they add is not kept any longer.
+pub(crate) fn number_logged(connection: &mut Connection, _: &CountingLock, ids: &[i64]) -> Result<(), WriteError> {
     let (watermark, _) = watermark(connection)?;
     let last = watermark.saturating_add(i64::try_from(ids.len()).unwrap_or(i64::MAX));
     let numbered = statement(
@@ -71,8 +71,7 @@ pub(crate) fn number_logged(connection: &mut Connection, _: &CountingLock, ids: 
     super::all_taken("batches", numbered, ids.len())?;
     // Nobody else has moved it: that would count the same batches twice.
     let moved = statement("UPDATE watermark SET number = $2 WHERE number = $1").value(watermark).value(last);
-    super::all_taken("watermark", moved.execute(connection)?, 1)?;
-    Ok(last)
+    super::all_taken("watermark", moved.execute(connection)?, 1)
 }
 
 /// Gives a batch the next number, and moves the watermark to it.

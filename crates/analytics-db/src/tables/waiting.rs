@@ -190,12 +190,23 @@ pub(crate) fn learned(
         let Some(row) = rows.last() else { return Ok(found) };
         last = row.id;
         for row in rows {
-            let vendors: Vec<StoredVendor<'_>> = decoded(&row.learned)?;
-            for vendor in vendors.into_iter().filter(|vendor| wanted(vendor.product)) {
-                found.push(vendor.read().ok_or_else(|| unreadable("an id"))?);
-            }
+            vendors_in(&row.learned, &wanted, |product, vendor| found.push((product, vendor)))?;
         }
     }
+}
+
+/// Reads the vendors of the wanted products from what a batch has learned.
+fn vendors_in(
+    learned: &[u8],
+    wanted: impl Fn(&str) -> bool,
+    mut found: impl FnMut(ProductId, ProductVendor),
+) -> Result<(), DbError> {
+    let vendors: Vec<StoredVendor<'_>> = decoded(learned)?;
+    for vendor in vendors.into_iter().filter(|vendor| wanted(vendor.product)) {
+        let (product, vendor) = vendor.read().ok_or_else(|| unreadable("an id"))?;
+        found(product, vendor);
+    }
+    Ok(())
 }
 
 fn unreadable(why: impl std::fmt::Display) -> DbError {
@@ -285,10 +296,7 @@ pub(crate) fn learned_by(
                 .column(part)
                 .load(connection)?;
         for row in rows {
-            for vendor in decoded::<Vec<StoredVendor<'_>>>(&row.learned)? {
-                let (product, vendor) = vendor.read().ok_or_else(|| unreadable("an id"))?;
-                vendors.learn(&product, vendor);
-            }
+            vendors_in(&row.learned, |_| true, |product, vendor| vendors.learn(&product, vendor))?;
         }
     }
     Ok(vendors)

@@ -135,22 +135,12 @@ impl Counting {
         }
         batches::number(connection, lock, self.batch, kind)?;
         directory::store(connection, &self.directory)?;
-        add(connection, lock, &self.deltas, &self.vendors)
+        product_vendors::store(connection, lock, &self.vendors)?;
+        ratings::settle(connection, lock, &self.deltas.ratings)?;
+        metrics::add(connection, lock, &self.deltas)?;
+        rollups::add(connection, lock, &self.deltas.rollups)?;
+        event_days::add(connection, lock, &self.deltas.events)
     }
-}
-
-/// Adds deltas to the numbers.
-pub(super) fn add(
-    connection: &mut Connection,
-    lock: &CountingLock,
-    deltas: &Deltas,
-    vendors: &ProductVendors,
-) -> Result<(), WriteError> {
-    product_vendors::store(connection, lock, vendors)?;
-    ratings::settle(connection, lock, &deltas.ratings)?;
-    metrics::add(connection, lock, deltas)?;
-    rollups::add(connection, lock, &deltas.rollups)?;
-    event_days::add(connection, lock, &deltas.events)
 }
 
 /// A batch whose identities were looked up.

@@ -111,8 +111,8 @@ fn add(
 /// # Errors
 /// [`WriteError`].
 pub fn catch_up(connection: &mut Connection, business: Business) -> Result<(), WriteError> {
-    let Some(last) = last_waiting(connection)? else { return Ok(()) };
-    while first_waiting(connection)?.is_some_and(|first| first <= last) {
+    let Some((_, last)) = waiting_ids(connection)? else { return Ok(()) };
+    while waiting_ids(connection)?.is_some_and(|(first, _)| first <= last) {
         if let Folded::Batches { batches: 0, .. } = fold(connection, business, Turn::Queued, MOST)? {
             // What is left has a newer format.
             break;
@@ -121,22 +121,17 @@ pub fn catch_up(connection: &mut Connection, business: Business) -> Result<(), W
     Ok(())
 }
 
-row! {
-    struct IdRow {
-        id: i64,
+/// Returns the least and the greatest id of the batches that wait.
+fn waiting_ids(connection: &mut Connection) -> Result<Option<(i64, i64)>, DbError> {
+    row! {
+        struct Row {
+            first: Option<i64>,
+            last: Option<i64>,
+        }
     }
-}
-
-fn first_waiting(connection: &mut Connection) -> Result<Option<i64>, DbError> {
-    let rows: Vec<IdRow> =
-        statement("SELECT id FROM batches WHERE number IS NULL ORDER BY id LIMIT 1").load(connection)?;
-    Ok(rows.first().map(|row| row.id))
-}
-
-fn last_waiting(connection: &mut Connection) -> Result<Option<i64>, DbError> {
-    let rows: Vec<IdRow> =
-        statement("SELECT id FROM batches WHERE number IS NULL ORDER BY id DESC LIMIT 1").load(connection)?;
-    Ok(rows.first().map(|row| row.id))
+    let row: Row = statement("SELECT min(id) AS first, max(id) AS last FROM batches WHERE number IS NULL")
+        .get_result(connection)?;
+    Ok(row.first.zip(row.last))
 }
 
 /// What is logged and not counted.

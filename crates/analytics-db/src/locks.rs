@@ -20,6 +20,8 @@ pub enum Lock {
     Migration = 0x616e_616c_7974_6963,
     /// Creating indexes on quiet partitions.
     Indexing = 0x6578_696e_6465_7865,
+    /// Which generation of identities is the newest. Every batch shares it.
+    Generations = 0x6765_6e65_7261_7469,
     /// Repairing numbers. Held from before the snapshot until the commit: two concurrent repairs
     /// would both add what is missing.
     Repair = 0x7265_7061_6972_0001,
@@ -29,6 +31,12 @@ impl Lock {
     /// Waits for the lock, and holds it until the end of the transaction.
     pub(crate) fn take(self, connection: &mut Connection) -> Result<(), DbError> {
         statement("SELECT pg_advisory_xact_lock($1)").value(self as i64).execute(connection)?;
+        Ok(())
+    }
+
+    /// Waits until nobody has the lock alone, and shares it until the end of the transaction.
+    pub(crate) fn share(self, connection: &mut Connection) -> Result<(), DbError> {
+        statement("SELECT pg_advisory_xact_lock_shared($1)").value(self as i64).execute(connection)?;
         Ok(())
     }
 

@@ -296,6 +296,11 @@ pub(super) fn days(settings: &Settings) -> Result<(u32, u32), SettingsError> {
     Ok((settings.number("DEAD_LETTER_DAYS", 1..=36_500, "days")?, settings.number("DEDUPE_DAYS", 1..=36_500, "days")?))
 }
 
+/// Deletes old dead letters: `dead-letters purge`.
+pub(super) fn purge_old(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+    purge(&mut database::ready(settings, shutdown)?, settings, shutdown)
+}
+
 fn purge(connection: &mut Connection, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let (days, dedupe_days) = days(settings)?;
     let mut forgotten = 0;

@@ -6,6 +6,7 @@
 mod check_event;
 mod database;
 mod dead_letters;
+mod maintain;
 mod metadata_index;
 mod migrate;
 mod offsets;
@@ -52,6 +53,14 @@ pub enum Command {
     /// by user, product and vendor. Neither step blocks ingest. Exits with 1 if a partition could
     /// not be created because the event log was in use all the time; run the job again then.
     Partitions,
+    /// Do everything that has to be done regularly
+    ///
+    /// For cron, once a day. Creates and indexes partitions, as `partitions` does; begins new generations of
+    /// identities, and forgets those that are older than DEDUPE_DAYS, those of orders after REFUND_DAYS; deletes
+    /// dead letters that are older than DEAD_LETTER_DAYS, proofs and gaps after 400 days, and what is left of
+    /// retired topics and old batches; collects statistics for the planner. Safe while everything runs, and
+    /// several may run at once. If something fails, the rest is still done; then exits with 1.
+    Maintain,
     /// Index the event log by a field of the payload, for `where` in the API
     ///
     /// With an index, `where=metadata.source=search` may be asked of a whole year, because only the
@@ -100,6 +109,7 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     database::url(settings)?;
     settings.decoder()?;
     dead_letters::days(settings)?;
+    maintain::days(settings)?;
     Ok(())
 }
 
@@ -116,6 +126,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::Verify(verify) => verify::run(&verify, settings, shutdown),
         Command::Rebuild(rebuild) => rebuild::run(&rebuild, settings, shutdown),
         Command::Partitions => partitions::run(settings, shutdown),
+        Command::Maintain => maintain::run(settings, shutdown),
         Command::MetadataIndex(index) => metadata_index::run(&index, settings, shutdown),
         Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
         Command::Token(token) => token::run(&token, settings),

@@ -177,6 +177,7 @@ impl Service {
             "SELECT 'rollup ' || to_jsonb(r)::text FROM metric_rollups r",
             "SELECT 'rating ' || to_jsonb(r)::text FROM ratings r",
             "SELECT 'key ' || key || event_id FROM event_keys",
+            "SELECT 'order ' || key || event_id FROM order_keys",
             "SELECT 'name ' || to_jsonb(d)::text FROM directory d",
             "SELECT 'vendor ' || to_jsonb(v)::text FROM product_vendors v",
             "SELECT 'letter ' || id || reason FROM dead_letters",

@@ -12,6 +12,7 @@ const LARGE: &[&str] = &[
     "rollups",
     "metrics",
     "event_keys",
+    "order_keys",
     "ratings",
     "dead_letters",
     "batches",

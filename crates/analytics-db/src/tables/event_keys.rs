@@ -1,28 +1,34 @@
-//! `event_keys`: claims the identities of a batch, and finds those that earlier events have.
+//! `event_keys` and `order_keys`: claims the identities of a batch, and finds those that earlier events have.
 
 use std::collections::BTreeMap;
 
 use analytics_core::dedupe::Known;
 use analytics_core::identity::EventId;
 use analytics_core::identity::{Digest, IdentityKey};
-use analytics_core::maps::HashSet;
+use analytics_core::maps::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use diesel::OptionalExtension;
 use diesel::result::Error;
 use uuid::Uuid;
 
+use super::generations::{self, Keys};
 use crate::batch::Item;
 use crate::error::WriteError;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// The identities of a batch. Every writer claims them in the order of the keys, so that two
-/// writers never wait for each other.
+/// The event that an identity belongs to, and the digest of its content.
+type Owner = (Digest, EventId);
+
+/// The identities of a batch. Every writer claims those of events, then those of orders, each in the order
+/// of the keys, so that two writers never wait for each other.
 pub(crate) struct Claims {
     /// The event that each key is claimed for: the first event of the batch that has it.
-    wanted: BTreeMap<IdentityKey, (Digest, EventId)>,
-    /// The keys that no earlier event had.
-    granted: HashSet<IdentityKey>,
+    wanted: BTreeMap<IdentityKey, Owner>,
+    /// The keys that no earlier event had, each with where it is stored.
+    granted: HashMap<IdentityKey, (Keys, i32)>,
+    /// The keys that earlier events have.
+    known: HashMap<IdentityKey, Owner>,
 }
 
 row! {
@@ -48,69 +54,107 @@ pub(crate) fn claim(connection: &mut Connection, items: &[Item]) -> Result<Claim
         }
         orders.extend(event.order());
     }
-    if wanted.is_empty() {
-        return Ok(Claims { wanted, granted: HashSet::default() });
+    let mut claims = Claims { wanted, granted: HashMap::default(), known: HashMap::default() };
+    if claims.wanted.is_empty() {
+        return Ok(claims);
     }
-    let keys: Vec<Uuid> = wanted.keys().map(|key| key.0).collect();
-    let digests: Vec<Uuid> = wanted.values().map(|(digest, _)| digest.0).collect();
-    let events: Vec<Uuid> = wanted.values().map(|(_, event)| event.0).collect();
-    let name_orders: Vec<bool> = wanted.keys().map(|key| orders.contains(key)).collect();
-    let granted: Vec<GrantedRow> = statement(
-        "INSERT INTO event_keys (key, digest, event_id, names_order) SELECT * FROM unnest($1, $2, $3, $4) \
-         ON CONFLICT (key) DO NOTHING RETURNING key",
-    )
-    .column(keys)
-    .column(digests)
-    .column(events)
-    .column(name_orders)
-    .load(connection)?;
-    Ok(Claims { wanted, granted: granted.iter().map(|row| IdentityKey(row.key)).collect() })
+    let newest = generations::hold(connection)?;
+    for (keys, newest) in Keys::ALL.into_iter().zip(newest) {
+        let is_here = |key: &IdentityKey| orders.contains(key) == (keys == Keys::Orders);
+        let mut own: Vec<IdentityKey> = claims.wanted.keys().filter(|key| is_here(key)).copied().collect();
+        if newest.has_older {
+            let condition = format!("k.generation <> {}", newest.generation);
+            claims.known.extend(find(connection, keys, &own, &condition)?);
+            own.retain(|key| !claims.known.contains_key(key));
+        }
+        let granted = insert(connection, keys, newest.generation, &own, &claims.wanted)?;
+        own.retain(|key| !granted.contains(key));
+        claims.granted.extend(granted.into_iter().map(|key| (key, (keys, newest.generation))));
+        let found = find(connection, keys, &own, &format!("k.generation = {}", newest.generation))?;
+        if found.len() != own.len() {
+            // A key was deleted between the two statements. The next attempt claims it.
+            return Err(DbError::Statement(Error::NotFound).into());
+        }
+        claims.known.extend(found);
+    }
+    Ok(claims)
 }
 
-/// Loads the identities of the batch that earlier events have.
-pub(crate) fn known(connection: &mut Connection, claims: &Claims) -> Result<Known, WriteError> {
+/// Inserts keys, and returns those that were not stored before.
+fn insert(
+    connection: &mut Connection,
+    of: Keys,
+    generation: i32,
+    keys: &[IdentityKey],
+    wanted: &BTreeMap<IdentityKey, Owner>,
+) -> Result<HashSet<IdentityKey>, DbError> {
+    if keys.is_empty() {
+        return Ok(HashSet::default());
+    }
+    let rows = || keys.iter().filter_map(|key| Some((key.0, wanted.get(key)?)));
+    let granted: Vec<GrantedRow> = statement(format!(
+        "INSERT INTO {table}_{generation} (key, digest, event_id, generation) \
+         SELECT key, digest, event_id, {generation} FROM unnest($1, $2, $3) AS n (key, digest, event_id) \
+         ON CONFLICT (key, generation) DO NOTHING RETURNING key",
+        table = of.table()
+    ))
+    .column(rows().map(|(key, _)| key))
+    .column(rows().map(|(_, (digest, _))| digest.0))
+    .column(rows().map(|(_, (_, event))| event.0))
+    .load(connection)?;
+    Ok(granted.iter().map(|row| IdentityKey(row.key)).collect())
+}
+
+/// Looks for keys, each by itself, whatever the planner would estimate for all of them.
+fn find(
+    connection: &mut Connection,
+    of: Keys,
+    keys: &[IdentityKey],
+    condition: &str,
+) -> Result<Vec<(IdentityKey, Owner)>, DbError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<KeyRow> = statement(format!(
+        "SELECT f.* FROM unnest($1) AS n (key) CROSS JOIN LATERAL ( \
+             SELECT k.key, k.digest, k.event_id FROM {} k WHERE k.key = n.key AND {condition} LIMIT 1) AS f",
+        of.table()
+    ))
+    .column(keys.iter().map(|key| key.0))
+    .load(connection)?;
+    let identity = |row: KeyRow| (IdentityKey(row.key), (Digest(row.digest), EventId(row.event_id)));
+    Ok(rows.into_iter().map(identity).collect())
+}
+
+/// Returns the identities of the batch that earlier events have.
+pub(crate) fn known(claims: &Claims) -> Known {
     #[cfg(feature = "mutants")]
     if crate::mutant::knows_no_identity() {
-        return Ok(Known::default());
+        return Known::default();
     }
-    let taken: Vec<Uuid> = claims.wanted.keys().filter(|key| !claims.granted.contains(key)).map(|key| key.0).collect();
-    let mut known = Known::default();
-    if taken.is_empty() {
-        return Ok(known);
-    }
-    let expected = taken.len();
-    let rows: Vec<KeyRow> =
-        statement("SELECT key, digest, event_id FROM event_keys WHERE key = ANY($1)").column(taken).load(connection)?;
-    if rows.len() != expected {
-        // A key was deleted between the two statements. The next attempt claims it.
-        return Err(DbError::Statement(Error::NotFound).into());
-    }
-    for row in rows {
-        known.keys.insert(IdentityKey(row.key), (Digest(row.digest), EventId(row.event_id)));
-    }
-    Ok(known)
+    Known { keys: claims.known.clone(), ids: HashSet::default() }
 }
 
 /// Corrects claims after the batch was decided: if the first event with a key was rejected as a
 /// conflict, the key belongs to the next event that has it, or is deleted if there is none.
 pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Known) -> Result<(), WriteError> {
-    let mut unbound = Vec::new();
-    for key in &claims.granted {
-        let wanted = claims.wanted.get(key);
+    for (key, (of, generation)) in &claims.granted {
+        let table = of.table();
         match known.keys.get(key) {
-            bound @ Some(_) if bound == wanted => {}
+            bound @ Some(_) if bound == claims.wanted.get(key) => {}
             Some((digest, event)) => {
-                statement("UPDATE event_keys SET digest = $2, event_id = $3 WHERE key = $1")
+                statement(format!("UPDATE {table}_{generation} SET digest = $2, event_id = $3 WHERE key = $1"))
                     .value(key.0)
                     .value(digest.0)
                     .value(event.0)
                     .execute(connection)?;
             }
-            None => unbound.push(key.0),
+            None => {
+                statement(format!("DELETE FROM {table}_{generation} WHERE key = $1"))
+                    .value(key.0)
+                    .execute(connection)?;
+            }
         }
-    }
-    if !unbound.is_empty() {
-        statement("DELETE FROM event_keys WHERE key = ANY($1)").column(unbound).execute(connection)?;
     }
     Ok(())
 }
@@ -126,8 +170,8 @@ pub(crate) fn note_repeats(
     // An order whose key is not stored any more was recognised by its id in the log.
     statement(
         "WITH locked AS MATERIALIZED (\
-             SELECT k.key FROM event_keys k WHERE k.key = ANY($1) ORDER BY k.key FOR UPDATE) \
-         UPDATE event_keys k SET repeats = k.repeats + r.repeats, repeated_at = now() \
+             SELECT k.key FROM order_keys k WHERE k.key = ANY($1) ORDER BY k.key FOR UPDATE) \
+         UPDATE order_keys k SET repeats = k.repeats + r.repeats, repeated_at = now() \
          FROM locked l JOIN unnest($1, $2) AS r (key, repeats) ON r.key = l.key WHERE k.key = l.key",
     )
     .column(repeated.keys().map(|key| key.0))
@@ -155,7 +199,6 @@ row! {
 /// # Errors
 /// [`DbError`].
 pub fn order(connection: &mut Connection, key: IdentityKey) -> Result<Option<OrderEvent>, DbError> {
-    let row =
-        statement("SELECT event_id, repeats, repeated_at FROM event_keys WHERE key = $1 AND names_order").value(key.0);
+    let row = statement("SELECT event_id, repeats, repeated_at FROM order_keys WHERE key = $1").value(key.0);
     Ok(row.get_result(connection).optional()?)
 }

@@ -162,7 +162,7 @@ pub(super) fn judge<'a>(
     reread: Reread,
 ) -> Result<Judged<'a>, WriteError> {
     let claims = event_keys::claim(connection, items)?;
-    let mut known = event_keys::known(connection, &claims)?;
+    let mut known = event_keys::known(&claims);
     if reread == Reread::Possible {
         known.ids = event_log::logged(connection, items)?;
     }

@@ -198,7 +198,7 @@ pub(super) fn check_identities(connection: &mut Connection, findings: &mut Findi
         }
     }
     let missing: Vec<Row> = statement(
-        "SELECT DISTINCT k.event_id FROM event_keys k \
+        "SELECT DISTINCT k.event_id FROM (SELECT event_id FROM event_keys UNION ALL SELECT event_id FROM order_keys) k \
          WHERE NOT EXISTS (SELECT FROM event_logs e WHERE e.id = k.event_id) ORDER BY 1",
     )
     .load(connection)?;

@@ -119,12 +119,8 @@ fn an_order_is_found_by_its_id() {
     };
     assert_eq!(find("o-1"), Some(database.lines("SELECT id::text FROM event_logs").remove(0)));
     assert_eq!(find("o-2"), None);
-    assert_eq!(database.number("SELECT count(*) FROM event_keys WHERE names_order"), Some(1));
-    assert_eq!(
-        database.number("SELECT count(*) FROM event_keys"),
-        Some(2),
-        "the event's own id does not name an order"
-    );
+    assert_eq!(database.number("SELECT count(*) FROM order_keys"), Some(1));
+    assert_eq!(database.number("SELECT count(*) FROM event_keys"), Some(1), "the event's own id");
 }
 
 fn adjustment(metric_type: &str, value: i64) -> Adjustment {

@@ -5,6 +5,7 @@
 mod as_of;
 mod batches;
 mod folds;
+mod generations;
 // The record generator of the decoder's fuzz tests.
 #[path = "../../../analytics-core/tests/fuzz/generate.rs"]
 mod generate;

@@ -19,6 +19,9 @@ use crate::batches::{batch, start, write};
 const VIEW: &str = r#"{"productId":"p","vendorId":"v"}"#;
 const ORDER: &str = r#"{"orderId":"o","items":[{"productId":"p","price":"2.00","qty":2}]}"#;
 
+/// The identities of events and of orders.
+const KEYS: &str = "(SELECT key, event_id FROM event_keys UNION ALL SELECT key, event_id FROM order_keys) k";
+
 fn everything(database: &Database) -> Vec<String> {
     [
         "event_logs",
@@ -26,6 +29,7 @@ fn everything(database: &Database) -> Vec<String> {
         "metrics",
         "rollups",
         "event_keys",
+        "order_keys",
         "product_vendors",
         "dead_letters",
         "ingest_offsets",
@@ -96,7 +100,7 @@ fn records_read_again_are_found_by_their_ids() {
     assert_eq!((written.duplicates, written.reread, written.events.len()), (3, 3, 0));
     assert_eq!(numbers(), before);
     // The keys are deleted after DEDUPE_DAYS; the log still has the ids.
-    database.execute("UPDATE ingest_offsets SET next_offset = 0; DELETE FROM event_keys");
+    database.execute("UPDATE ingest_offsets SET next_offset = 0; DELETE FROM event_keys; DELETE FROM order_keys");
     assert_eq!(write(&database, &mut batch(&records), Reread::Possible).unwrap().duplicates, 3);
     assert_eq!(numbers(), before);
 }
@@ -114,9 +118,10 @@ fn an_identity_that_a_rejected_record_claimed_is_free_again() {
     assert_eq!(written.rejected.get(&Reason::IdentityConflict), Some(&2));
     assert_eq!(written.events["order.created"], 2);
     // a, e1, b, e2. The last record's e3 belongs to no event.
-    assert_eq!(database.number("SELECT count(*) FROM event_keys"), Some(4));
-    let dangling = "SELECT count(*) FROM event_keys k LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL";
-    assert_eq!(database.number(dangling), Some(0));
+    assert_eq!(database.number(&format!("SELECT count(*) FROM {KEYS}")), Some(4));
+    let dangling =
+        format!("SELECT count(*) FROM {KEYS} LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL");
+    assert_eq!(database.number(&dangling), Some(0));
     let later = order(4, "c", "e3", 5);
     let written = write(&database, &mut batch(&[("order.created", 4, &later.1)]), Reread::Unlikely).unwrap();
     assert_eq!(written.events["order.created"], 1);
@@ -184,7 +189,10 @@ fn a_batch_never_reads_a_whole_table() {
         "INSERT INTO ratings SELECT 'product_rating:q-' || n, 'u-' || n, 5, now(), gen_random_uuid()
              FROM generate_series(1, {HELD}) n;
          INSERT INTO metrics (type, value) SELECT 'product_views:q-' || n, 0 FROM generate_series(1, {HELD}) n;
-         INSERT INTO event_keys SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid()
+         INSERT INTO event_keys SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1
+             FROM generate_series(1, {HELD});
+         INSERT INTO order_keys (key, digest, event_id, generation)
+             SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1
              FROM generate_series(1, {HELD});
          ANALYZE"
     ));
@@ -208,11 +216,11 @@ fn a_batch_never_reads_a_whole_table() {
         });
         database.lines(
             "SELECT relname || ' ' || seq_tup_read FROM pg_stat_user_tables \
-             WHERE relname IN ('ratings', 'metrics', 'event_keys', 'rollups') ORDER BY 1",
+             WHERE relname IN ('ratings', 'metrics', 'event_keys_1', 'order_keys_1', 'rollups') ORDER BY 1",
         )
     };
     let before = rows_read();
-    assert_eq!(before.len(), 4);
+    assert_eq!(before.len(), 5);
     write(&database, &mut batch(&records), Reread::Unlikely).unwrap();
     assert_eq!(rows_read(), before);
 }

@@ -13,6 +13,7 @@
 mod attribution_and_adjustments;
 mod check_event;
 mod dead_letters;
+mod maintain;
 mod migrations;
 mod proofs;
 mod zones;

@@ -51,6 +51,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("WEEK_START", Some("monday"), "the first day of the weeks in series: monday, sunday or saturday"),
     setting("DEDUPE_DAYS", Some("35"), "how many days an event's identity is remembered after it arrived"),
+    setting("REFUND_DAYS", Some("400"), "how many days an order is found by its id after it arrived"),
     setting(
         "REDACT_FIELDS",
         Some(""),

@@ -138,22 +138,39 @@ pub(crate) fn known(claims: &Claims) -> Known {
 /// Corrects claims after the batch was decided: if the first event with a key was rejected as a
 /// conflict, the key belongs to the next event that has it, or is deleted if there is none.
 pub(crate) fn correct(connection: &mut Connection, claims: &Claims, known: &Known) -> Result<(), WriteError> {
+    /// The corrections in the generation of one table.
+    #[derive(Default)]
+    struct Corrections {
+        rebound: Vec<(Uuid, Owner)>,
+        unbound: Vec<Uuid>,
+    }
+    let mut corrections: BTreeMap<(&str, i32), Corrections> = BTreeMap::new();
     for (key, (of, generation)) in &claims.granted {
-        let table = of.table();
-        match known.keys.get(key) {
-            bound @ Some(_) if bound == claims.wanted.get(key) => {}
-            Some((digest, event)) => {
-                statement(format!("UPDATE {table}_{generation} SET digest = $2, event_id = $3 WHERE key = $1"))
-                    .value(key.0)
-                    .value(digest.0)
-                    .value(event.0)
-                    .execute(connection)?;
-            }
-            None => {
-                statement(format!("DELETE FROM {table}_{generation} WHERE key = $1"))
-                    .value(key.0)
-                    .execute(connection)?;
-            }
+        let bound = known.keys.get(key);
+        if bound == claims.wanted.get(key) {
+            continue;
+        }
+        let here = corrections.entry((of.table(), *generation)).or_default();
+        match bound {
+            Some(owner) => here.rebound.push((key.0, *owner)),
+            None => here.unbound.push(key.0),
+        }
+    }
+    for ((table, generation), Corrections { rebound, unbound }) in corrections {
+        if !rebound.is_empty() {
+            statement(format!(
+                "UPDATE {table}_{generation} k SET digest = n.digest, event_id = n.event_id \
+                 FROM unnest($1, $2, $3) AS n (key, digest, event_id) WHERE k.key = n.key"
+            ))
+            .column(rebound.iter().map(|(key, _)| *key))
+            .column(rebound.iter().map(|(_, (digest, _))| digest.0))
+            .column(rebound.iter().map(|(_, (_, event))| event.0))
+            .execute(connection)?;
+        }
+        if !unbound.is_empty() {
+            statement(format!("DELETE FROM {table}_{generation} WHERE key = ANY($1)"))
+                .column(unbound)
+                .execute(connection)?;
         }
     }
     Ok(())

@@ -262,8 +262,8 @@ impl Buffer {
         self.lock().partitions.iter().map(|(name, partition)| (name.clone(), partition.stored)).collect()
     }
 
-    /// Waits for work and returns it.
-    pub(crate) fn take(&self) -> Work {
+    /// Waits for work and returns it. Batches wait while there is no room for what they add.
+    pub(crate) fn take(&self, has_room: impl Fn() -> bool) -> Work {
         let mut state = self.lock();
         loop {
             if !state.lasts() {
@@ -272,7 +272,7 @@ impl Buffer {
             if let Some(work) = state.heartbeat_due(&self.limits) {
                 return work;
             }
-            match state.batch(&self.limits) {
+            match if has_room() { state.batch(&self.limits) } else { Err(LOOK_UP) } {
                 Ok(batch) => {
                     self.changed.notify_all();
                     return batch;

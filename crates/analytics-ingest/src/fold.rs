@@ -111,7 +111,7 @@ impl Fold {
 
     fn run(&self, settings: &Arc<IngestSettings>, telemetry: &Telemetry) {
         let mut connection: Option<Connection> = None;
-        let (mut pacing, mut summarized) = (Pacing::default(), Instant::now());
+        let (mut pacing, mut summarized, mut was_behind) = (Pacing::default(), Instant::now(), false);
         loop {
             let ending = self.lock().ending;
             let summarize = summarized.elapsed() > SUMMARIZE_EVERY;
@@ -126,6 +126,17 @@ impl Fold {
                         telemetry.folded(batches, records);
                     }
                     self.lock().backlog = backlog;
+                    let is_behind = self.is_behind();
+                    if is_behind && !was_behind {
+                        let Backlog { records, oldest, .. } = backlog;
+                        log::warn!(
+                            "writers pause: {records} records wait to be counted, the first for {} s",
+                            oldest.as_secs()
+                        );
+                    } else if was_behind && !is_behind {
+                        log::info!("writers go on");
+                    }
+                    was_behind = is_behind;
                     let rest = pacing.after(outcome, &backlog);
                     if ending && (backlog.is_empty() || outcome == NOTHING) {
                         return;

@@ -120,7 +120,7 @@ impl Writer {
     /// Handles work until the session is over.
     pub(crate) fn run(mut self) {
         loop {
-            match self.buffer.take() {
+            match self.buffer.take(|| !self.fold.is_behind()) {
                 Work::Batch { work_id, spans, records } => self.batch(work_id, Left { spans, records: records.into() }),
                 Work::Heartbeat { work_id, partitions, topics } => {
                     self.heartbeat(work_id, &partitions, topics.as_ref())
@@ -133,23 +133,12 @@ impl Writer {
     fn batch(&mut self, work_id: WorkId, mut left: Left) {
         let partitions: Vec<TopicPartition> = left.spans.iter().map(|span| span.partition.clone()).collect();
         while let Some(part) = self.part(&mut left) {
-            if !self.has_room(work_id) || !self.count(work_id, part) {
+            if !self.count(work_id, part) {
                 self.buffer.give_up(work_id);
                 return;
             }
         }
         self.buffer.finish(work_id, &partitions);
-    }
-
-    /// Waits while too much waits to be counted. Returns whether the batch is still wanted.
-    fn has_room(&self, work_id: WorkId) -> bool {
-        while self.fold.is_behind() {
-            self.buffer.goes_forward(work_id);
-            if !self.buffer.pause(work_id, FIRST_PAUSE) {
-                return false;
-            }
-        }
-        true
     }
 
     /// Decodes the next records, as many as one transaction should have. Returns `None` if none are

@@ -35,7 +35,7 @@ fn push(buffer: &Buffer, from: i64, to: i64) {
 }
 
 fn take(buffer: &Buffer) -> (WorkId, Vec<Span>, usize) {
-    match buffer.take() {
+    match buffer.take(|| true) {
         Work::Batch { work_id, spans, records } => (work_id, spans, records.len()),
         other => panic!("{other:?}"),
     }
@@ -104,7 +104,7 @@ fn records_after_those_that_were_given_up_are_not_counted() {
     buffer.give_up(work_id);
     assert!(buffer.lock().batch(&LIMITS).is_err(), "offsets 0 to 4 are not stored");
     buffer.end(End::DatabaseAway(String::new()));
-    assert!(matches!(buffer.take(), Work::Stop));
+    assert!(matches!(buffer.take(|| true), Work::Stop));
 }
 
 #[test]

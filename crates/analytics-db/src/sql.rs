@@ -39,6 +39,8 @@ columns! {
     [u8] => Binary,
     Vec<u8> => Binary,
     Vec<i64> => Array<BigInt>,
+    Vec<Option<i64>> => Array<Nullable<BigInt>>,
+    Vec<Option<String>> => Array<Nullable<Text>>,
     Uuid => diesel::sql_types::Uuid,
     DateTime<Utc> => Timestamptz,
     NaiveDate => Date,

@@ -20,6 +20,9 @@ pub struct Verify {
     /// Recount every day from this one on, and earlier ones that changed since they were proved
     #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "full")]
     since: Option<NaiveDate>,
+    /// How many days to recount at once. Each takes a core here, and one of the database
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    parallel: u16,
 }
 
 /// Maximum number of differences that are printed.
@@ -31,10 +34,12 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
         (false, Some(day)) => Extent::Since(day),
         (false, None) => Extent::Unproved,
     };
-    let connection = &mut database::ready(settings, shutdown)?;
+    let mut connections: Vec<_> =
+        (0..verify.parallel).map(|_| database::ready(settings, shutdown)).collect::<Result<_, _>>()?;
     let mut watcher = Watcher { progress: &mut progress(), wanted: &|| !shutdown.requested() };
-    let verification = analytics_db::verify::verify(connection, settings.business()?, extent, &mut watcher)?;
-    let proof = proofs::store(connection, &verification)?;
+    let verification = analytics_db::verify::verify(&mut connections, settings.business()?, extent, &mut watcher)?;
+    drop(connections);
+    let proof = proofs::store(&mut database::ready(settings, shutdown)?, &verification)?;
     for difference in verification.differences.iter().take(SHOWN) {
         println!("{difference}");
     }

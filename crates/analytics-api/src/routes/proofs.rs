@@ -20,7 +20,7 @@ use crate::query::Query;
 #[schema(as = Proof)]
 pub(crate) struct ProofBody {
     id: i64,
-    /// The time of the snapshot that was verified.
+    /// When the run began. Each day was verified in a snapshot of its own, then all metrics.
     proved_at: DateTime<Utc>,
     /// Whether every day was read from the event log. Otherwise days that were proved before and
     /// have not changed since were skipped.
@@ -38,9 +38,12 @@ pub(crate) struct ProofBody {
     keys_checked: i64,
     /// How many numbers differed from the event log; should be 0.
     drift: i64,
-    /// A hash of all numbers: equal digests mean equal numbers.
+    /// A hash of all numbers: equal digests mean equal numbers, if nothing was counted during the runs.
     digest: Uuid,
-    /// The stored offset of each partition in the snapshot, with `group`, `topic`, `partition` and
+    /// The number of the last batch that is contained in each part: `days` by day, and `metrics`.
+    #[schema(value_type = Object)]
+    watermarks: Value,
+    /// The stored offset of each partition when the run began, with `group`, `topic`, `partition` and
     /// `nextOffset`.
     #[schema(value_type = Vec<Object>)]
     offsets: Value,
@@ -57,7 +60,7 @@ type ProofPage = Page<ProofBody>;
 /// List proofs
 ///
 /// Newest first. Each is the result of a run of `analytics-jobs verify`, which recounts the numbers
-/// from the event log at one snapshot and compares them.
+/// from the event log and compares them.
 #[utoipa::path(
     get, path = "/api/proofs", operation_id = "listProofs", tag = "proofs", security(("bearer" = [])),
     params(
@@ -88,6 +91,7 @@ fn body(proof: Proof) -> ProofBody {
         keys_checked: proof.keys_checked,
         drift: proof.drift,
         digest: proof.digest,
+        watermarks: proof.watermarks,
         offsets: proof.offsets,
         differences: proof.differences,
         took_ms: proof.took_ms,

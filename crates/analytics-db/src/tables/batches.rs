@@ -91,6 +91,18 @@ pub(crate) fn number(
     super::all_taken("batches", numbered, 1)
 }
 
+/// Returns whether a batch of this kind has a number above `after`, up to `until`.
+pub(crate) fn any(connection: &mut Connection, kind: Kind, after: i64, until: i64) -> Result<bool, DbError> {
+    row! {
+        struct Row {
+            found: bool,
+        }
+    }
+    let query = "SELECT EXISTS (SELECT FROM batches WHERE number > $1 AND number <= $2 AND kind = $3) AS found";
+    let row: Row = statement(query).value(after).value(until).value(kind.name()).get_result(connection)?;
+    Ok(row.found)
+}
+
 /// If this many batches were counted after a number, events are no longer read as of it. It takes
 /// hours to count as many.
 const MOST_LATER: usize = 200_000;

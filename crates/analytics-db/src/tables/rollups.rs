@@ -69,7 +69,7 @@ pub(crate) fn forget_zeros(
 }
 
 /// Builds a list with an item for the column of each measure, separated by commas.
-fn each(of: impl Fn(&str) -> String) -> String {
+pub(crate) fn each(of: impl Fn(&str) -> String) -> String {
     Measure::ALL.map(|measure| of(measure.column())).join(", ")
 }
 
@@ -218,14 +218,14 @@ row! {
     }
 }
 
-const fn granularity(granularity: Granularity) -> &'static str {
+pub(crate) const fn granularity(granularity: Granularity) -> &'static str {
     match granularity {
         Granularity::Hour => "h",
         Granularity::Day => "d",
     }
 }
 
-const fn scope(scope: ScopeKind) -> &'static str {
+pub(crate) const fn scope(scope: ScopeKind) -> &'static str {
     match scope {
         ScopeKind::Total => "t",
         ScopeKind::Unattributed => "u",
@@ -234,7 +234,7 @@ const fn scope(scope: ScopeKind) -> &'static str {
     }
 }
 
-fn subject(scope: &Scope) -> String {
+pub(crate) fn subject(scope: &Scope) -> String {
     match scope {
         Scope::Total | Scope::Unattributed => String::new(),
         Scope::Product(product) => Encoded(product.as_str()).to_string(),

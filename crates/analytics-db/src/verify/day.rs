@@ -2,31 +2,25 @@
 //! event count.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::ops::Range;
 
 use analytics_core::deltas::Deltas;
 use analytics_core::identity::EventId;
-use analytics_core::rollup::{Bucket, Granularity, Measures};
+use analytics_core::rollup::Granularity;
 use analytics_core::sums::stored;
+use analytics_core::topics::EventType;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::proofs::ProvedDay;
-use super::{Day, Difference, Findings, Log, VerifyError, Watcher, ratings, recount};
+use super::{Day, Difference, Findings, Log, VerifyError, Watcher, ratings, recount, recounted, starts_and_ends};
 use crate::sql::{row, statement};
+use crate::tables::rollups::each;
 use crate::{Connection, DbError};
 
-/// The key of one rollup: granularity, start of the bucket, metric type.
-type Key = (Granularity, DateTime<Utc>, String);
-
-row! {
-    struct RollupRow {
-        metric_type: String,
-        granularity: String,
-        bucket_start: DateTime<Utc>,
-        value: i64,
-    }
-}
+/// Number of recounted rollups, and of ratings, that are in memory at once. A chunk of events may add as many again.
+const PIECE: usize = 100_000;
 
 /// Verifies a day. A day that was proved is not read again if its event count and its rollups have
 /// not changed since.
@@ -38,31 +32,37 @@ pub(super) fn verify(
     watcher: &Watcher<'_>,
     findings: &mut Findings,
 ) -> Result<Day, VerifyError> {
+    let watermark = log.as_of.number;
     let ranges = log.business.calendar.day_ranges(day);
-    let digest = digest(connection, &ranges)?;
+    let Stored { digest, numbers } = stored_rollups(connection, &ranges)?;
     let counted = counted(connection, day)?;
     let events = counted.values().sum();
     if proved.is_some_and(|proved| proved.events == events && proved.digest == digest) {
-        return Ok(Day { day, events, digest, read: false, holds: true });
+        return Ok(Day { day, watermark, events, digest, read: false, holds: true });
     }
     let before = findings.differences.len();
-    let deltas = recount(connection, log, day, watcher, findings)?;
-    compare_events(day, &counted, &deltas, findings);
-    let found = found(connection, &ranges)?;
-    let expected = expected(day, &deltas);
-    check_hours(day, &expected, findings);
-    compare(found, expected, findings);
-    Ok(Day { day, events, digest, read: true, holds: findings.differences.len() == before })
+    recounted::create(connection)?;
+    let logged = recount(connection, log, day, watcher, findings)?;
+    compare_events(day, &counted, &logged, findings);
+    for (counter, total, parts) in recounted::uneven(connection)? {
+        let what = format!("{counter} of {day} and the sum of its hours");
+        findings.differences.push(Difference::Sum { what, total, parts });
+    }
+    findings.keys_checked += numbers.unsigned_abs();
+    compare(recounted::mismatches(connection, day, &ranges)?, findings);
+    Ok(Day { day, watermark, events, digest, read: true, holds: findings.differences.len() == before })
 }
 
+/// Recounts the events of a day into the table of recounted rollups. Returns their numbers by type.
 fn recount(
     connection: &mut Connection,
     log: Log<'_>,
     day: NaiveDate,
     watcher: &Watcher<'_>,
     findings: &mut Findings,
-) -> Result<Deltas, VerifyError> {
+) -> Result<BTreeMap<String, i64>, VerifyError> {
     let mut deltas = Deltas::default();
+    let mut events = BTreeMap::new();
     recount::pieces(connection, log, day, |connection, piece| {
         watcher.check()?;
         for logged in &piece {
@@ -71,26 +71,49 @@ fn recount(
             recount::count(logged, log.business, &mut deltas)?;
         }
         findings.keys_checked += piece.len() as u64;
+        if deltas.rollups.len().max(deltas.ratings.len()) > PIECE {
+            keep(connection, take(&mut deltas), &mut events)?;
+        }
         ratings::check_logged(connection, log.business, &piece, &mut findings.suspects)
     })?;
-    Ok(deltas)
+    keep(connection, deltas, &mut events)?;
+    Ok(events)
 }
 
-/// Splits time ranges into their starts and their ends, as the statements take them.
-fn starts_and_ends(ranges: &[Range<DateTime<Utc>>]) -> (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
-    ranges.iter().map(|range| (range.start, range.end)).unzip()
+/// Keeps what was counted, outside this process.
+fn keep(connection: &mut Connection, deltas: Deltas, events: &mut BTreeMap<String, i64>) -> Result<(), DbError> {
+    for ((_, event_type), number) in &deltas.events {
+        *events.entry(EventType::name(event_type).to_owned()).or_default() += number;
+    }
+    recounted::add(connection, &deltas.rollups)
 }
 
-fn digest(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<String, DbError> {
+/// The rollups that are stored for a day.
+struct Stored {
+    /// A hash of all rows.
+    digest: String,
+    /// How many sums they have.
+    numbers: i64,
+}
+
+fn stored_rollups(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<Stored, DbError> {
     row! {
         struct Row {
             digest: String,
+            numbers: i64,
         }
     }
     let (starts, ends) = starts_and_ends(ranges);
-    let row: Row =
-        statement(include_str!("digest_of_rollups.sql")).column(starts).column(ends).get_result(connection)?;
-    Ok(row.digest)
+    // The sums do not depend on the order of the rows, which therefore need not be sorted or collected.
+    let sql = format!(
+        "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(r::text, 0)::numeric), 0) \
+             || ' ' || coalesce(sum(hashtextextended(r::text, 1)::numeric), 0) AS digest, \
+             coalesce(sum(num_nonnulls({})), 0)::bigint AS numbers \
+         FROM unnest($1, $2) AS s (first, last) JOIN rollups r ON r.bucket_start >= s.first AND r.bucket_start < s.last",
+        each(|column| format!("r.{column}"))
+    );
+    let Row { digest, numbers } = statement(sql).column(starts).column(ends).get_result(connection)?;
+    Ok(Stored { digest, numbers })
 }
 
 /// Returns the numbers of events counted on a day, by type, from the count that is kept apart from
@@ -107,11 +130,16 @@ fn counted(connection: &mut Connection, day: NaiveDate) -> Result<BTreeMap<Strin
     Ok(rows.into_iter().map(|row| (row.event_type, row.events)).collect())
 }
 
-fn compare_events(day: NaiveDate, counted: &BTreeMap<String, i64>, deltas: &Deltas, findings: &mut Findings) {
+fn compare_events(
+    day: NaiveDate,
+    counted: &BTreeMap<String, i64>,
+    logged: &BTreeMap<String, i64>,
+    findings: &mut Findings,
+) {
     let mut pairs: BTreeMap<&str, (i64, i64)> =
         counted.iter().map(|(event_type, events)| (event_type.as_str(), (*events, 0))).collect();
-    for ((_, event_type), events) in &deltas.events {
-        pairs.entry(event_type.name()).or_default().1 += events;
+    for (event_type, events) in logged {
+        pairs.entry(event_type).or_default().1 += events;
     }
     for (event_type, (counted, logged)) in pairs {
         findings.keys_checked += 1;
@@ -122,68 +150,21 @@ fn compare_events(day: NaiveDate, counted: &BTreeMap<String, i64>, deltas: &Delt
     }
 }
 
-fn found(connection: &mut Connection, ranges: &[Range<DateTime<Utc>>]) -> Result<BTreeMap<Key, i64>, DbError> {
-    let (starts, ends) = starts_and_ends(ranges);
-    let rows: Vec<RollupRow> = statement(
-        "SELECT r.metric_type, r.granularity, r.bucket_start, r.value FROM unnest($1, $2) AS s (first, last) \
-         JOIN metric_rollups r ON r.bucket_start >= s.first AND r.bucket_start < s.last",
-    )
-    .column(starts)
-    .column(ends)
-    .load(connection)?;
-    let of_row =
-        |row: RollupRow| Some(((Granularity::named(&row.granularity)?, row.bucket_start, row.metric_type), row.value));
-    Ok(rows.into_iter().filter_map(of_row).collect())
-}
-
-fn expected(day: NaiveDate, deltas: &Deltas) -> BTreeMap<Key, i128> {
-    let of_row = |(bucket, measures): (&Bucket, &Measures)| {
-        let (granularity, start) = (bucket.granularity, bucket.start);
-        let counters: Vec<_> = bucket.counters(day, *measures).collect();
-        counters.into_iter().map(move |(counter, sum)| ((granularity, start, counter.to_string()), sum))
-    };
-    deltas.rollups.iter().flat_map(of_row).collect()
-}
-
-/// Checks that the hours, if there are any, sum to their day.
-fn check_hours(day: NaiveDate, expected: &BTreeMap<Key, i128>, findings: &mut Findings) {
-    let mut hours: BTreeMap<&str, i128> = BTreeMap::new();
-    let mut days: BTreeMap<&str, i128> = BTreeMap::new();
-    for ((granularity, _, metric_type), sum) in expected {
-        let sums = match granularity {
-            Granularity::Hour => &mut hours,
-            Granularity::Day => &mut days,
-        };
-        *sums.entry(metric_type).or_default() += sum;
-    }
-    for (metric_type, parts) in hours {
-        let total = days.get(metric_type).copied().unwrap_or(0);
-        if total != parts {
-            let what = format!("{metric_type} of {day} and the sum of its hours");
-            findings.differences.push(Difference::Sum { what, total, parts });
-        }
-    }
-}
-
-/// Compares the stored rollups with the recounted ones. A stored zero for which nothing was counted
+/// Adds what is stored otherwise than recounted to the findings. A stored zero for which nothing was counted
 /// is not a difference.
-fn compare(found: BTreeMap<Key, i64>, expected: BTreeMap<Key, i128>, findings: &mut Findings) {
-    let mut pairs: BTreeMap<Key, (Option<i64>, Option<i128>)> =
-        found.into_iter().map(|(key, value)| (key, (Some(value), None))).collect();
-    for (key, sum) in expected {
-        pairs.entry(key).or_default().1 = Some(sum);
-    }
-    for ((granularity, bucket_start, metric_type), (found, expected)) in pairs {
-        findings.keys_checked += 1;
+fn compare(mismatches: Vec<recounted::Mismatch>, findings: &mut Findings) {
+    for mismatch in mismatches {
+        let recounted::Mismatch { about, metric_type, granularity, bucket_start, found, expected } = mismatch;
+        findings.keys_checked += u64::from(found.is_none());
         if expected.is_none() && granularity == Granularity::Day {
             findings.ghosts.insert(metric_type.clone());
         }
-        if found == expected.map(stored) || (found == Some(0) && expected.is_none()) {
+        if found == Some(0) && expected.is_none() {
             continue;
         }
         if granularity == Granularity::Day {
             let missing = expected.unwrap_or(0) - i128::from(found.unwrap_or(0));
-            *findings.corrections.entry(metric_type.clone()).or_default() += missing;
+            *findings.corrections.entry(about).or_default().entry(metric_type.clone()).or_default() += missing;
         }
         let expected = expected.map(stored);
         findings.differences.push(Difference::Rollup { metric_type, granularity, bucket_start, found, expected });

@@ -1,34 +1,41 @@
 //! Recounts everything from the event log, and compares the result with the stored numbers.
 //!
-//! It reads one snapshot, day by day. The events of a day are counted by the rules by which they
-//! were first counted, and compared with the day's rollups (`day`). The sums of the days, the
-//! adjustments and the current ratings are compared with the metrics (`totals`, `ratings`).
-//! `proofs` stores the result. `repair` turns the differences into deltas and adds them like any
-//! batch.
+//! It compares in parts, each in a snapshot of its own, so that no snapshot lasts as long as the whole. The
+//! events of a day are counted by the rules by which they were first counted, and compared with the day's
+//! rollups (`day`, `recounted`). In the last part, the sums of the days, the adjustments and the current
+//! ratings are compared with the metrics (`totals`, `ratings`). `proofs` stores the result. `repair` turns the
+//! differences into deltas and adds them like any batch.
 
 mod day;
+mod days;
 mod difference;
 pub mod proofs;
 mod ratings;
 mod recount;
+mod recounted;
 pub mod repair;
 mod totals;
 
 pub use difference::{Difference, Figures};
 
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
 use analytics_core::business::Business;
-use analytics_core::calendar::Calendar;
 use analytics_core::identity::Fingerprint;
 use analytics_core::maps::{HashMap, HashSet};
 use analytics_core::ratios::Histogram;
 use analytics_core::rules::UnknownRules;
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::OptionalExtension;
 use diesel::connection::SimpleConnection;
 use uuid::Uuid;
 
-use crate::sql::{row, statement};
-use crate::tables::batches::AsOf;
+use self::proofs::ProvedDay;
+use self::recounted::Subject;
+use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::ingest_offsets;
 use crate::{Connection, DbError};
 
@@ -46,10 +53,12 @@ pub enum Extent {
 /// The result of a verification.
 #[derive(Debug)]
 pub struct Verification {
-    /// When the snapshot was taken.
+    /// When it began.
     pub at: DateTime<Utc>,
-    /// The number of the last batch that it includes.
+    /// The number of the last batch that every part includes.
     pub watermark: i64,
+    /// The number of the last batch that the last part includes.
+    pub last_watermark: i64,
     /// Which days were to be read.
     pub extent: Extent,
     /// Every day that has events, rollups or an event count.
@@ -71,6 +80,8 @@ pub struct Verification {
 pub struct Day {
     /// The day.
     pub day: NaiveDate,
+    /// The number of the last batch that it includes.
+    pub watermark: i64,
     /// Number of counted events, from the count that is kept apart from the log.
     pub events: i64,
     /// A hash of its rollups.
@@ -90,6 +101,9 @@ pub enum VerifyError {
     /// An event was counted by rules that this program does not have.
     #[error(transparent)]
     Rules(#[from] UnknownRules),
+    /// The numbers were corrected while they were compared.
+    #[error("a rebuild corrected numbers while they were verified, which may look like differences; run this again")]
+    Repaired,
     /// The process was asked to stop.
     #[error("stopped before everything was recounted; nothing was changed")]
     Stopped,
@@ -121,8 +135,8 @@ struct Log<'a> {
 struct Findings {
     keys_checked: u64,
     differences: Vec<Difference>,
-    /// By how much the sum of a counter's days has to be corrected.
-    corrections: HashMap<String, i128>,
+    /// By how much the sums of counters' days have to be corrected: the counters by subject.
+    corrections: HashMap<Subject, HashMap<String, i128>>,
     /// Metric types and users whose current rating may differ from the log.
     suspects: ratings::Suspects,
     /// Counters that have a rollup for a day on which nothing was counted for them.
@@ -131,12 +145,29 @@ struct Findings {
     histograms: HashMap<String, Histogram>,
 }
 
+impl Findings {
+    /// Adds what was found on another day.
+    fn merge(&mut self, other: Self) {
+        self.keys_checked += other.keys_checked;
+        self.differences.extend(other.differences);
+        for (subject, counters) in other.corrections {
+            let own = self.corrections.entry(subject).or_default();
+            for (counter, missing) in counters {
+                *own.entry(counter).or_default() += missing;
+            }
+        }
+        self.suspects.extend(other.suspects);
+        self.ghosts.extend(other.ghosts);
+        self.histograms.extend(other.histograms);
+    }
+}
+
 /// The caller's interface to a running verification.
 pub struct Watcher<'a> {
     /// Called after each day that was read.
-    pub progress: &'a mut dyn FnMut(&Day),
+    pub progress: &'a mut (dyn FnMut(&Day) + Send),
     /// Whether the verification is still wanted; checked often.
-    pub wanted: &'a dyn Fn() -> bool,
+    pub wanted: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Watcher<'_> {
@@ -145,64 +176,121 @@ impl Watcher<'_> {
     }
 }
 
-/// Recounts everything and compares it with the stored numbers.
+/// Recounts everything and compares it with the stored numbers. Each connection recounts days, several at a time.
 ///
 /// # Errors
 /// [`VerifyError`].
 pub fn verify(
-    connection: &mut Connection,
-    business: Business,
-    extent: Extent,
-    watcher: &mut Watcher<'_>,
-) -> Result<Verification, VerifyError> {
-    let mut transaction = connection.build_transaction().repeatable_read().read_only();
-    transaction.run(|connection| {
-        // Long statements are expected. The caller may disappear, which the other limits detect.
-        connection.batch_execute(
-            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
-             SET LOCAL client_connection_check_interval = '5s'",
-        )?;
-        in_snapshot(connection, business, extent, watcher)
-    })
-}
-
-fn in_snapshot(
-    connection: &mut Connection,
+    connections: &mut [Connection],
     business: Business,
     extent: Extent,
     watcher: &mut Watcher<'_>,
 ) -> Result<Verification, VerifyError> {
     let began = std::time::Instant::now();
-    let as_of = AsOf::latest(connection)?;
-    let log = Log { business, as_of: &as_of };
-    let offsets = ingest_offsets::all(connection)?;
+    let [connection, ..] = connections else { return Err(VerifyError::Stopped) };
+    let (start, offsets) =
+        snapshot(connection, |connection, as_of| Ok((as_of.clone(), ingest_offsets::all(connection)?)))?;
     let proved = proofs::proved_days(connection)?;
+    let (days, mut findings) = parallel_days(connections, business, extent, &proved, watcher)?;
+    let [connection, ..] = connections else { return Err(VerifyError::Stopped) };
+    if extent == Extent::Everything {
+        snapshot(connection, |connection, _| Ok(day::check_identities(connection, &mut findings)?))?;
+    }
+    watcher.check()?;
+    let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();
+    let (end, digest_of_metrics) = snapshot(connection, |connection, as_of| {
+        let log = Log { business, as_of };
+        ratings::check_standing(connection, log, extent, &read, &mut findings)?;
+        watcher.check()?;
+        Ok((as_of.number, totals::verify(connection, log, watcher, &mut findings)?))
+    })?;
+    let Findings { keys_checked, differences, .. } = findings;
+    if !differences.is_empty() && batches::any(connection, Kind::Repair, start.number, end)? {
+        return Err(VerifyError::Repaired);
+    }
+    let of_days =
+        days.iter().fold(Fingerprint::new("proof"), |sum, day| sum.text(&day.day.to_string()).text(&day.digest));
+    Ok(Verification {
+        at: start.time,
+        watermark: start.number,
+        last_watermark: end,
+        extent,
+        days,
+        keys_checked,
+        differences,
+        digest: of_days.text(&digest_of_metrics).finish(),
+        offsets,
+        took: began.elapsed(),
+    })
+}
+
+/// Does one part, in a snapshot of its own. It may create temporary tables, which end with it.
+fn snapshot<T>(
+    connection: &mut Connection,
+    part: impl FnOnce(&mut Connection, &AsOf) -> Result<T, VerifyError>,
+) -> Result<T, VerifyError> {
+    connection.build_transaction().repeatable_read().run(|connection| {
+        // Long statements are expected. The caller may disappear, which the other limits detect.
+        connection.batch_execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SET LOCAL client_connection_check_interval = '5s'",
+        )?;
+        let as_of = AsOf::latest(connection)?;
+        part(connection, &as_of)
+    })
+}
+
+/// Verifies every day, each in a snapshot of its own, on as many threads as there are connections.
+fn parallel_days(
+    connections: &mut [Connection],
+    business: Business,
+    extent: Extent,
+    proved: &HashMap<NaiveDate, ProvedDay>,
+    watcher: &mut Watcher<'_>,
+) -> Result<(Vec<Day>, Findings), VerifyError> {
+    let [connection, ..] = connections else { return Err(VerifyError::Stopped) };
+    let all = snapshot(connection, |connection, _| Ok(days::all(connection, business)?))?;
+    let next = AtomicUsize::new(0);
+    let Watcher { progress, wanted } = watcher;
+    let (progress, wanted) = (Mutex::new(progress), *wanted);
+    let work = |connection: &mut Connection| {
+        let watcher = Watcher { progress: &mut |_| {}, wanted };
+        let mut days = Vec::new();
+        while let Some(day) = all.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+            watcher.check()?;
+            let mut findings = Findings::default();
+            let proved = proved.get(&day).filter(|_| !extent.reads(day));
+            let verified = snapshot(connection, |connection, as_of| {
+                day::verify(connection, Log { business, as_of }, day, proved, &watcher, &mut findings)
+            })?;
+            if verified.read {
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress(&verified);
+            }
+            days.push((verified, findings));
+        }
+        Ok(days)
+    };
+    let results: Vec<Result<_, VerifyError>> = thread::scope(|scope| {
+        let threads: Vec<_> = connections.iter_mut().map(|connection| scope.spawn(|| work(connection))).collect();
+        let result =
+            |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        threads.into_iter().map(result).collect()
+    });
+    let mut parts: Vec<_> = results.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    parts.sort_unstable_by_key(|(day, _)| day.day);
     let mut findings = Findings::default();
     let mut days = Vec::new();
-    let mut next = next_day(connection, business, None)?;
-    while let Some(day) = next {
-        watcher.check()?;
-        let proved = proved.get(&day).filter(|_| !extent.reads(day));
-        let verified = day::verify(connection, log, day, proved, watcher, &mut findings)?;
-        if verified.read {
-            (watcher.progress)(&verified);
-        }
-        days.push(verified);
-        next = next_day(connection, business, Some(day))?;
+    for (day, own) in parts {
+        days.push(day);
+        findings.merge(own);
     }
-    let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();
-    watcher.check()?;
-    ratings::check_standing(connection, log, extent, &read, &mut findings)?;
-    watcher.check()?;
-    if extent == Extent::Everything {
-        day::check_identities(connection, &mut findings)?;
-    }
-    let fingerprint =
-        days.iter().fold(Fingerprint::new("proof"), |sum, day| sum.text(&day.day.to_string()).text(&day.digest));
-    let digest = totals::verify(connection, log, fingerprint, &mut findings)?;
-    let Findings { keys_checked, differences, .. } = findings;
-    let AsOf { number: watermark, time: at, .. } = as_of;
-    Ok(Verification { at, watermark, extent, days, keys_checked, differences, digest, offsets, took: began.elapsed() })
+    Ok((days, findings))
+}
+
+/// Splits time ranges into their starts and their ends, as the statements take them.
+fn starts_and_ends(ranges: &[Range<DateTime<Utc>>]) -> (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>) {
+    ranges.iter().map(|range| (range.start, range.end)).unzip()
 }
 
 impl Extent {
@@ -211,110 +299,6 @@ impl Extent {
             Self::Unproved => false,
             Self::Since(first) => day >= first,
             Self::Everything => true,
-        }
-    }
-}
-
-/// Returns the next day after `after` that has events, rollups or an event count.
-fn next_day(
-    connection: &mut Connection,
-    business: Business,
-    after: Option<NaiveDate>,
-) -> Result<Option<NaiveDate>, DbError> {
-    row! {
-        struct Event {
-            id: Uuid,
-        }
-    }
-    row! {
-        struct Rollup {
-            bucket_start: DateTime<Utc>,
-        }
-    }
-    row! {
-        struct Counted {
-            day: Option<NaiveDate>,
-        }
-    }
-    let first = match after {
-        Some(day) => day.succ_opt(),
-        None => Some(NaiveDate::default()),
-    };
-    let Some(first) = first else { return Ok(None) };
-    let of_event = day_of_next(business.calendar, first, |from| {
-        let event: Option<Event> = statement("SELECT id FROM event_logs WHERE id >= $1 ORDER BY id LIMIT 1")
-            .value(recount::first_id(from).0)
-            .get_result(connection)
-            .optional()?;
-        Ok(event.map(|event| recount::time_of(event.id).utc()))
-    })?;
-    let of_rollup = day_of_next(business.calendar, first, |from| {
-        let query = "SELECT bucket_start FROM rollups WHERE bucket_start >= $1 ORDER BY bucket_start LIMIT 1";
-        let rollup: Option<Rollup> = statement(query).value(from).get_result(connection).optional()?;
-        Ok(rollup.map(|rollup| rollup.bucket_start))
-    })?;
-    let counted: Counted =
-        statement("SELECT min(day) AS day FROM event_days WHERE day >= $1").value(first).get_result(connection)?;
-    Ok(of_event.into_iter().chain(of_rollup).chain(counted.day).min())
-}
-
-/// Returns the earliest day, `first` or later, that contains something. `next` returns the first
-/// time, at or after a given one, at which there is something.
-fn day_of_next(
-    calendar: Calendar,
-    first: NaiveDate,
-    mut next: impl FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError>,
-) -> Result<Option<NaiveDate>, DbError> {
-    let mut from = calendar.day_start(first);
-    loop {
-        let Some(time) = next(from)? else { return Ok(None) };
-        let day = calendar.day(time.into());
-        if day < first {
-            // This belongs to an earlier day that continues after its successor has begun (see
-            // [`Calendar::day_ranges`]). Search on behind this part of it.
-            let stretch = calendar.day_ranges(day).into_iter().find(|range| range.contains(&time));
-            from = stretch.map_or(time + chrono::Duration::minutes(1), |range| range.end);
-            continue;
-        }
-        // The day before this one may continue later.
-        let before = day.pred_opt().filter(|before| *before >= first);
-        for range in before.into_iter().flat_map(|before| calendar.day_ranges(before)) {
-            if range.start > time && next(range.start)?.is_some_and(|time| time < range.end) {
-                return Ok(before);
-            }
-        }
-        return Ok(Some(day));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_in_two_parts_are_neither_missed_nor_visited_twice() {
-        let business = Business::parse("CAD", "America/St_Johns").unwrap();
-        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
-        let days = |times: &[&str]| {
-            let times: Vec<DateTime<Utc>> = times.iter().map(|time| time.parse().unwrap()).collect();
-            let next = |from| Ok(times.iter().copied().filter(|time| *time >= from).min());
-            let mut found = Vec::new();
-            let mut first = day("2010-11-01");
-            while let Some(day) = day_of_next(business.calendar, first, next).unwrap() {
-                found.push(day.to_string());
-                first = day.succ_opt().unwrap();
-            }
-            found
-        };
-        for (times, expected) in [
-            (&["2010-11-07T02:31:30Z"][..], &["2010-11-06"][..]),
-            (&["2010-11-07T02:30:30Z"], &["2010-11-07"]),
-            (&["2010-11-07T02:30:30Z", "2010-11-07T02:31:30Z"], &["2010-11-06", "2010-11-07"]),
-            (&["2010-11-07T02:31:30Z", "2010-11-07T04:00:00Z"], &["2010-11-06", "2010-11-07"]),
-            (&["2010-11-07T02:00:00Z", "2010-11-07T02:31:30Z", "2010-11-09T12:00:00Z"], &["2010-11-06", "2010-11-09"]),
-            (&[], &[]),
-        ] {
-            assert_eq!(days(times), expected, "{times:?}");
         }
     }
 }

@@ -20,10 +20,12 @@ row! {
     pub struct Proof {
         /// Its number.
         pub id: i64,
-        /// When the snapshot was taken.
+        /// When the run began.
         pub proved_at: DateTime<Utc>,
-        /// The number of the last batch that it includes.
+        /// The number of the last batch that every part includes.
         pub watermark: i64,
+        /// The number of the last batch that each part includes: `days`, by day, and `metrics`.
+        pub watermarks: Value,
         /// Whether every day was read.
         pub complete: bool,
         /// Version of the program's rules.
@@ -109,6 +111,8 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
         .iter()
         .map(|row| json!({ "group": row.consumer_group, "topic": row.topic, "partition": row.partition, "nextOffset": row.counted_offset }))
         .collect();
+    let of_days: serde_json::Map<String, Value> =
+        verification.days.iter().map(|day| (day.day.to_string(), day.watermark.into())).collect();
     let differences: Value = verification
         .differences
         .iter()
@@ -117,8 +121,8 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
         .collect();
     let stored: Stored = statement(
         "INSERT INTO proofs (proved_at, watermark, complete, rules_version, days, days_read, events_read, keys_checked, drift, \
-                             digest, offsets, differences, took_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+                             digest, offsets, differences, took_ms, watermarks) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
     )
     .value(verification.at)
     .value(verification.watermark)
@@ -133,6 +137,7 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
     .value(offsets)
     .value(differences)
     .value(i64::try_from(verification.took.as_millis()).unwrap_or(i64::MAX))
+    .value(json!({ "days": of_days, "metrics": verification.last_watermark }))
     .get_result(connection)?;
     Ok(stored.id)
 }

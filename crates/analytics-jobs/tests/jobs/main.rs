@@ -15,5 +15,6 @@ mod check_event;
 mod dead_letters;
 mod maintain;
 mod migrations;
+mod parts;
 mod proofs;
 mod zones;

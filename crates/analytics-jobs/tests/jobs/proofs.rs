@@ -24,7 +24,7 @@ fn last(service: &Service, column: &str) -> i64 {
 }
 
 /// Starts a service that counts generated traffic, and stops its ingest.
-fn counted() -> (Service, Tally) {
+pub(crate) fn counted() -> (Service, Tally) {
     let service = Service::new(2);
     let mut tally = Tally::default();
     let mut ingest = service.ingest();

@@ -30,6 +30,7 @@ pub mod sums;
 pub mod time;
 pub mod topics;
 
+pub mod range_digest;
 pub mod record;
 
 mod json;

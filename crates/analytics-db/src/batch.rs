@@ -8,6 +8,7 @@ use analytics_core::event::Event;
 use analytics_core::events::Redaction;
 use analytics_core::identity::EventId;
 use analytics_core::maps::HashMap;
+use analytics_core::range_digest::RangeDigest;
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::time::EventTime;
@@ -196,4 +197,13 @@ pub(crate) struct Tally {
     pub(crate) duplicates: i64,
     pub(crate) rejected: i64,
     pub(crate) last_event: Option<EventTime>,
+    /// Of all its records, whatever they are counted as.
+    pub(crate) digest: RangeDigest,
+}
+
+impl Tally {
+    /// Returns the number of records.
+    pub(crate) const fn records(&self) -> i64 {
+        self.events + self.duplicates + self.rejected
+    }
 }

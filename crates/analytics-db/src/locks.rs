@@ -22,6 +22,8 @@ pub enum Lock {
     Indexing = 0x6578_696e_6465_7865,
     /// Which generation of identities is the newest. Every batch shares it.
     Generations = 0x6765_6e65_7261_7469,
+    /// Auditing: several audits would read the same records.
+    Audit = 0x6175_6469_7400_0001,
     /// Repairing numbers. Held from before the snapshot until the commit: two concurrent repairs
     /// would both add what is missing.
     Repair = 0x7265_7061_6972_0001,

@@ -4,6 +4,8 @@
 //! it, `buffer` holds it until a writer is free, `writer` decodes it (with `analytics-core`) and logs
 //! it (with `analytics-db`), and `fold` counts what is logged. `session` runs all of these for one membership in the consumer
 //! group; `supervisor` runs one session after another until the process ends.
+//!
+//! `audit` is apart: it reads from Kafka what was counted, and compares. Nothing that it proves has a part in it.
 
 pub mod settings;
 
@@ -20,6 +22,8 @@ mod fold;
 mod session;
 
 mod supervisor;
+
+pub mod audit;
 
 pub use fold::MostWaiting;
 pub use supervisor::run;

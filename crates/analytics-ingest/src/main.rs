@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use analytics_ingest::settings::IngestSettings;
 use analytics_process::entry::{self, CommonArguments};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Counts the marketplace's events from Kafka into PostgreSQL, each event once.
 ///
@@ -29,19 +29,56 @@ use clap::Parser;
 ///   export KAFKA_TOPICS=order.created=prod.orders,user.registered=prod.users
 ///   analytics-ingest --check-settings
 ///   analytics-ingest
+///   analytics-ingest audit
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     common: CommonArguments,
 }
 
+#[derive(Clone, Copy, Subcommand)]
+enum Command {
+    /// Read what was counted from Kafka once more, and compare: for cron
+    ///
+    /// For each range of offsets that ingest has counted, the database has the number of records
+    /// that ingest was given and a digest of their offsets, timestamps and payloads. The audit reads
+    /// every range that is not audited yet from Kafka, with a consumer of its own, and stores what it
+    /// finds: the range is equal, differs, or is gone because retention, compaction or a new topic
+    /// has removed its records. `analytics-jobs verify` reports the result as coverage.
+    ///
+    /// Run it more often than retention deletes records: every hour, for example. Each record is
+    /// read once. It runs beside ingest, joins no consumer group, and changes nothing but its
+    /// results. A second audit at the same time ends at once. After a crash, or SIGTERM, the next
+    /// one continues. AUDIT_RECORDS_PER_SECOND limits how fast it reads. Other settings are those of
+    /// ingest; only ranges of KAFKA_GROUP_ID are audited.
+    ///
+    /// Prints what differs or is gone, and a summary. Exits with 0 if nothing differs, also where
+    /// something is gone, and with 1 if something differs, now or since an earlier audit, or if a range
+    /// could not be read and is left to the next audit. To count records that were skipped, set the offset back to the first of them
+    /// with `analytics-jobs offsets set`: what was counted before does not count again. The
+    /// difference is settled once the range was counted and audited again.
+    ///
+    /// Example:
+    ///   analytics-ingest audit
+    /// prints, for example:
+    ///   order.created/0, offsets 1000 to 1999: Kafka holds 1000 records, ingest was given 990
+    ///   audited 52 ranges with 1200000 records: 51 equal, 1 different, 0 gone; 0 ranges left
+    #[command(verbatim_doc_comment)]
+    Audit,
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let Arguments { command, common } = Arguments::parse();
     entry::run(
         "analytics-ingest",
-        arguments.common,
+        common,
         |settings| Ok(IngestSettings::from_settings(settings)?),
-        |settings, shutdown| analytics_ingest::run(&settings, &shutdown),
+        |settings, shutdown| match command {
+            None => analytics_ingest::run(&settings, &shutdown),
+            Some(Command::Audit) => analytics_ingest::audit::run(&settings, &shutdown),
+        },
     )
 }

@@ -36,6 +36,11 @@ pub enum Command {
     /// proof. Days that were proved before and have not changed since are not read again, unless
     /// --full or --since requests it. Lists the numbers that differ, and exits with 1 if there are
     /// any.
+    ///
+    /// Also reports the coverage: how what was counted compares with what Kafka held, as far as
+    /// `analytics-ingest audit` has compared it. A difference is listed, and exits with 1, too. What
+    /// is not audited yet, was gone before it was audited, or is a gap that ingest gives the reason
+    /// of, is only told.
     Verify(verify::Verify),
     /// Correct numbers that differ from the event log
     ///
@@ -58,7 +63,7 @@ pub enum Command {
     /// For cron, once a day. Creates and indexes partitions, as `partitions` does; begins new generations of
     /// identities, and forgets those that are older than DEDUPE_DAYS, those of orders after REFUND_DAYS; deletes
     /// dead letters that are older than DEAD_LETTER_DAYS, proofs and gaps after 400 days, and what is left of
-    /// retired topics and old batches; collects statistics for the planner. Safe while everything runs, and
+    /// retired topics, old batches and ranges of offsets; collects statistics for the planner. Safe while everything runs, and
     /// several may run at once. If something fails, the rest is still done; then exits with 1.
     Maintain,
     /// Index the event log by a field of the payload, for `where` in the API

@@ -57,8 +57,9 @@ fn identities(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
 fn leftovers(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let [dedupe_days, _] = days(settings)?;
     let deleted = maintenance::delete_leftovers(&mut database::ready(settings, shutdown)?, dedupe_days)?;
-    let maintenance::Deleted { proofs, gaps, batches, offsets } = deleted;
+    let maintenance::Deleted { proofs, gaps, batches, offsets, ranges } = deleted;
     println!("deleted {proofs} proofs, {gaps} gaps, {batches} batches and {offsets} stored offsets");
+    println!("deleted or joined {ranges} ranges of offsets");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ pub enum Offsets {
     ///
     /// A running worker notices within seconds and continues there. Moving an offset back is always
     /// safe: records that were counted before are recognised and change no number. Moving it
-    /// forward skips records.
+    /// forward skips records, which `verify` reports as a gap.
     Set(Set),
     /// Remove the stored offsets of a retired topic
     ///

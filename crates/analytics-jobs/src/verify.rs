@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use analytics_db::verify::{Day, Extent, Verification, Watcher, proofs};
+use analytics_db::verify::{Coverage, Day, Extent, Verification, Watcher, proofs};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
@@ -47,11 +47,44 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
         println!("... and {} more; `rebuild --dry-run` lists all", verification.differences.len() - SHOWN);
     }
     println!("{}", summary(&verification));
+    coverage(&verification.coverage);
     println!("proof {proof}, digest {}", verification.digest);
-    match verification.differences.len() {
-        0 => Ok(()),
-        drift => bail!("{drift} of {} numbers differ from the event log", verification.keys_checked),
+    let mut problems = Vec::new();
+    if !verification.differences.is_empty() {
+        let drift = verification.differences.len();
+        problems.push(format!("{drift} of {} numbers differ from the event log", verification.keys_checked));
     }
+    match verification.coverage.differences.len() {
+        0 => {}
+        ranges => problems.push(format!("{ranges} ranges of offsets differ from what Kafka held")),
+    }
+    if problems.is_empty() { Ok(()) } else { bail!(problems.join("; ")) }
+}
+
+/// Prints how what was counted compares with Kafka.
+fn coverage(coverage: &Coverage) {
+    for (what, stretches) in [("gap", &coverage.gaps), ("difference", &coverage.differences)] {
+        for stretch in stretches.iter().take(SHOWN) {
+            println!("{what}: {stretch}");
+        }
+        if stretches.len() > SHOWN {
+            println!("... and {} more", stretches.len() - SHOWN);
+        }
+    }
+    let Coverage { equal, waiting, gone, gaps, differences, .. } = coverage;
+    let since = coverage
+        .waiting_since
+        .map_or_else(String::new, |time| format!(" since {}", time.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    println!(
+        "coverage: {}, {} records audited, {} not yet audited{since}, {} gone before they were audited, {} gaps, \
+         {} differences",
+        if coverage.is_whole() { "whole" } else { "not whole" },
+        equal.records,
+        waiting.records,
+        gone.records,
+        gaps.len(),
+        differences.len(),
+    );
 }
 
 /// Returns a function that reports progress on standard error, at most every 2 seconds.

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use analytics_core::family::Family;
 use kafka_events::producing::{self, Record};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::{ClientConfig, Offset};
 
 use crate::wait;
 
@@ -84,6 +87,31 @@ pub fn add_partitions(broker: &str, name: &str, total: usize) {
 pub fn delete_topic(broker: &str, name: &str) {
     let deleted = futures_executor::block_on(admin(broker).delete_topics(&[name], &AdminOptions::new()));
     assert!(deleted.expect("the broker answers").iter().all(Result::is_ok), "{name} was not deleted");
+}
+
+/// Deletes the records of one partition below an offset, like retention.
+///
+/// # Panics
+/// If the broker refuses.
+pub fn forget_below(broker: &str, topic: &str, partition: i32, offset: i64) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+    let done = futures_executor::block_on(admin(broker).delete_records(&list, &AdminOptions::new()));
+    let done = done.expect("the broker answers");
+    assert!(done.elements().iter().all(|element| element.error().is_ok()), "{done:?}");
+}
+
+/// Has the broker compact a topic.
+///
+/// # Panics
+/// If the broker refuses.
+pub fn compact(broker: &str, topic: &str) {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic))
+        .set("cleanup.policy", "compact")
+        .set("max.message.bytes", "4194304");
+    let done = futures_executor::block_on(admin(broker).alter_configs([&change], &AdminOptions::new()));
+    let done = done.expect("the broker answers");
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
 }
 
 fn admin(broker: &str) -> AdminClient<DefaultClientContext> {

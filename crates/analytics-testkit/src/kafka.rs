@@ -7,11 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::TopicPartitionList;
-use rdkafka::{ClientConfig, Offset};
 
 use crate::broker;
 use crate::database::unique_name;
@@ -174,20 +171,12 @@ impl Kafka {
         topics.iter().flat_map(of).map(|(topic, partition)| ends(topic, partition)).collect()
     }
 
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
-        ClientConfig::new().set("bootstrap.servers", &self.address).create().expect("an admin client")
-    }
-
     /// Deletes the records of one partition below an offset, like retention.
     ///
     /// # Panics
     /// If the broker refuses.
     pub fn forget_below(&self, topic: &str, partition: i32, offset: i64) {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
-        let done = futures_executor::block_on(self.admin().delete_records(&list, &AdminOptions::new()));
-        let done = done.expect("the broker answers");
-        assert!(done.elements().iter().all(|element| element.error().is_ok()), "{done:?}");
+        broker::forget_below(&self.address, topic, partition, offset);
     }
 
     /// Returns the numbers that records of these topics carry in a header, and how often each

@@ -98,6 +98,17 @@ impl Service {
         (output.status.success(), said)
     }
 
+    /// Runs `analytics-ingest audit` to its end. Returns whether it succeeded, and its output.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn audit(&self) -> (bool, String) {
+        let output = process::run("analytics-ingest", &["audit"], &self.environment);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+        (output.status.success(), said)
+    }
+
     /// Runs a job of `analytics-jobs` to its end and returns its output.
     ///
     /// # Panics

@@ -81,6 +81,7 @@ pub fn judge(run: &Run<'_>) -> Verdict {
     consumption(run, &mut verdict);
     tables(run, &answers, &mut verdict);
     gaps(run, &mut verdict);
+    own_audit(run, &mut verdict);
     own_verification(run, &mut verdict);
     verdict
 }
@@ -206,6 +207,26 @@ fn gaps(run: &Run<'_>, verdict: &mut Verdict) {
     }
     verdict.wrong("gaps that are not recorded", &missing);
     verdict.wrong("unexpected gaps", &unexpected);
+}
+
+/// Runs `analytics-ingest audit`, which must find no difference between what was counted and what Kafka holds,
+/// and must find the one of the mutant that makes one.
+fn own_audit(run: &Run<'_>, verdict: &mut Verdict) {
+    let environment = [
+        ("DATABASE_URL".to_owned(), run.database.url.clone()),
+        ("KAFKA_BROKER".to_owned(), run.arena.kafka.address.clone()),
+        ("KAFKA_GROUP_ID".to_owned(), run.setting("KAFKA_GROUP_ID").to_owned()),
+    ];
+    let audited = process::run("analytics-ingest", &["audit"], &environment.into());
+    let said = [audited.stdout, audited.stderr].concat();
+    let said: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+    let must_differ = run.options.mutant.as_ref().is_some_and(|(mutant, _)| mutant == "skipped-range");
+    if must_differ && !said.iter().any(|line| line.contains("Kafka holds")) {
+        verdict.broke_off = true;
+        verdict.name("analytics-ingest audit did not find the skipped records; lines of its output", &said);
+    } else if !audited.status.success() {
+        verdict.wrong("analytics-ingest audit failed; lines of its output", &said);
+    }
 }
 
 /// Runs `analytics-jobs verify --full`, which must find no drift.

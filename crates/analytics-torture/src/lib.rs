@@ -38,13 +38,14 @@ pub struct Outcome {
 
 /// Mutants: each is a deliberate defect of the workers, with the fault under which the check must
 /// reveal it.
-pub const MUTANTS: [(&str, &str); 6] = [
+pub const MUTANTS: [(&str, &str); 7] = [
     ("offset-before-data", "worker-kill-mid-batch"),
     ("no-fence", "offsets-set-mid-batch"),
     ("no-dedupe", "none"),
     ("lost-rollback", "offsets-set-mid-batch"),
     ("deltas-kept", "none"),
     ("deltas-dropped", "none"),
+    ("skipped-range", "none"),
 ];
 
 /// Returns the fault with this name.

@@ -60,7 +60,7 @@ pub fn page(outcomes: &[Outcome], options: &Options, at_once: usize) -> String {
          - lost, duplicated: events, by the number that each carries; duplicated also counts records that were \
            consumed more often than they should be\n\
          - wrong: metrics, rollups, ratings, dead letters, gaps and counters that differ, and what \
-           `analytics-jobs verify --full` finds\n\
+           `analytics-ingest audit` and `analytics-jobs verify --full` find\n\
          - stuck: partitions that are not consumed to their end\n\
          - recovery: the time from the end of the fault until everything is counted\n\n\
          | fault | what happens | consumed | repeated | lost | duplicated | wrong | stuck | recovery |\n\

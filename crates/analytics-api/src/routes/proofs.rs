@@ -50,6 +50,12 @@ pub(crate) struct ProofBody {
     /// The first 100 differences, each with `kind`, `key`, `found` and `expected`.
     #[schema(value_type = Vec<Object>)]
     differences: Value,
+    /// How the counted records compare with those that Kafka held, as far as `analytics-ingest audit` has compared
+    /// them: `whole`; the `ranges` and `records` that are `equal`, `notYetAudited` (since `notYetAuditedSince`) or
+    /// `goneUnaudited`; the first 100 `gaps` and `differences`, and the number of all of them. Null in proofs of
+    /// earlier versions.
+    #[schema(value_type = Option<Object>)]
+    coverage: Option<Value>,
     /// How long the run took, in milliseconds.
     took_ms: i64,
 }
@@ -94,6 +100,7 @@ fn body(proof: Proof) -> ProofBody {
         watermarks: proof.watermarks,
         offsets: proof.offsets,
         differences: proof.differences,
+        coverage: proof.coverage,
         took_ms: proof.took_ms,
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn number_logged(connection: &mut Connection, _: &CountingLock, ids: 
     let last = watermark.saturating_add(i64::try_from(ids.len()).unwrap_or(i64::MAX));
     let numbered = statement(
         "UPDATE batches b SET number = $2 + n.position, counted_at = clock_timestamp(), deltas = NULL, \
-             learned = NULL, partitions = NULL, starts = NULL \
+             learned = NULL, partitions = NULL, starts = NULL, ends = NULL, delivered = NULL, digests = NULL, logs = NULL \
          FROM unnest($1) WITH ORDINALITY AS n (id, position) WHERE b.id = n.id AND b.number IS NULL",
     )
     .column(ids)

@@ -139,8 +139,8 @@ pub(crate) fn start(
     at: Offset,
 ) -> Result<(), DbError> {
     statement(
-        "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset, counted_offset) \
-         VALUES ($1, $2, $3, $4, $4) \
+        "INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset, counted_offset, log_start) \
+         VALUES ($1, $2, $3, $4, $4, $4) \
          ON CONFLICT DO NOTHING",
     )
     .value(consumer_group)
@@ -186,17 +186,12 @@ pub fn set(
     partition: &TopicPartition,
     to: Offset,
 ) -> Result<bool, DbError> {
-    let set = statement(
-        // Where records before the new offset wait to be counted, the next fold moves the counted offset.
-        "UPDATE ingest_offsets SET next_offset = $4, consumed_to = $4, \
-             counted_offset = CASE WHEN counted_offset < next_offset THEN least(counted_offset, $4) ELSE $4 END \
-         WHERE consumer_group = $1 AND topic = $2 AND partition = $3",
-    )
-    .value(consumer_group)
-    .value(&*partition.topic)
-    .value(partition.partition)
-    .value(to.0)
-    .execute(connection)?;
+    let set = statement(include_str!("set_offset.sql"))
+        .value(consumer_group)
+        .value(&*partition.topic)
+        .value(partition.partition)
+        .value(to.0)
+        .execute(connection)?;
     Ok(set == 1)
 }
 
@@ -244,6 +239,11 @@ pub fn forget(
     .value(topic)
     .value(partition)
     .execute(connection)?;
+    statement("DELETE FROM offset_ranges WHERE consumer_group = $1 AND topic = $2 AND ($3 IS NULL OR partition = $3)")
+        .value(consumer_group)
+        .value(topic)
+        .value(partition)
+        .execute(connection)?;
     let topics = statement(
         "DELETE FROM ingest_topics t WHERE consumer_group = $1 AND topic = $2 AND NOT EXISTS \
          (SELECT FROM ingest_offsets o WHERE o.consumer_group = t.consumer_group AND o.topic = t.topic)",
@@ -255,19 +255,19 @@ pub fn forget(
 }
 
 /// Moves the stored offsets of all spans, or fails with [`WriteError::Fenced`] if one of them is
-/// not where it is expected.
+/// not where it is expected. Returns of which log each partition's offsets are: since when it is counted.
 pub(crate) fn move_offsets(
     connection: &mut Connection,
     consumer_group: &str,
     spans: &[Span],
     tallies: &BTreeMap<TopicPartition, Tally>,
-) -> Result<(), WriteError> {
+) -> Result<HashMap<TopicPartition, DateTime<Utc>>, WriteError> {
     let mut spans: Vec<_> =
         spans.iter().map(|span| (span, tallies.get(&span.partition).copied().unwrap_or_default())).collect();
     spans.sort_unstable_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
     let of = |known: fn(&Span) -> Option<i64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
     let ages = |known: fn(&Span) -> Option<f64>| spans.iter().map(|(span, _)| known(span)).collect::<Vec<_>>();
-    lock(connection, consumer_group, spans.iter().map(|(span, _)| &span.partition))?;
+    let logs = lock(connection, consumer_group, spans.iter().map(|(span, _)| &span.partition))?;
     let sql = include_str!("move_offsets.sql");
     #[cfg(feature = "mutants")]
     let sql = crate::mutant::without_fence(sql);
@@ -286,35 +286,44 @@ pub(crate) fn move_offsets(
         .column(of(|span| span.last_timestamp))
         .execute(connection)?;
     if moved == spans.len() {
-        return Ok(());
+        return Ok(logs);
     }
     #[cfg(feature = "mutants")]
     crate::mutant::commit_instead_of_rolling_back(connection)?;
     if moved + standing(connection, consumer_group, &spans)? == spans.len() {
         // All offsets are where they are expected, but some rows were not updated: a trigger
         // dropped them.
-        return all_taken("ingest_offsets", moved, spans.len());
+        all_taken("ingest_offsets", moved, spans.len())?;
     }
     Err(WriteError::Fenced)
 }
 
 /// Locks the rows of partitions in the order of their keys, as everybody does who changes several:
-/// two transactions never wait for each other.
+/// two transactions never wait for each other. Returns since when the log of each is counted.
 fn lock<'a>(
     connection: &mut Connection,
     consumer_group: &str,
     partitions: impl Iterator<Item = &'a TopicPartition> + Clone,
-) -> Result<(), DbError> {
-    statement(
-        "SELECT FROM ingest_offsets o JOIN unnest($2, $3) AS p (topic, partition) \
+) -> Result<HashMap<TopicPartition, DateTime<Utc>>, DbError> {
+    row! {
+        struct Row {
+            topic: String,
+            partition: i32,
+            log_since: DateTime<Utc>,
+        }
+    }
+    let rows: Vec<Row> = statement(
+        "SELECT o.topic, o.partition, o.log_since FROM ingest_offsets o \
+         JOIN unnest($2, $3) AS p (topic, partition) \
          ON o.topic = p.topic AND o.partition = p.partition \
          WHERE o.consumer_group = $1 ORDER BY o.topic, o.partition FOR UPDATE OF o",
     )
     .value(consumer_group)
     .column(partitions.clone().map(|p| &*p.topic))
     .column(partitions.map(|p| p.partition))
-    .execute(connection)?;
-    Ok(())
+    .load(connection)?;
+    let log = |row: Row| (TopicPartition { topic: row.topic.into(), partition: row.partition }, row.log_since);
+    Ok(rows.into_iter().map(log).collect())
 }
 
 /// What the fold has counted of a partition.

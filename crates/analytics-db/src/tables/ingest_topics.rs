@@ -102,3 +102,21 @@ pub(crate) fn identify(
         .execute(connection)?;
     Ok(true)
 }
+
+/// Returns the Kafka ids of the topics of a group whose partitions are counted, as far as they have ids.
+///
+/// # Errors
+/// [`DbError`].
+pub fn ids(connection: &mut Connection, consumer_group: &str) -> Result<HashMap<String, String>, DbError> {
+    row! {
+        struct Row {
+            topic: String,
+            topic_id: String,
+        }
+    }
+    let rows: Vec<Row> =
+        statement("SELECT topic, topic_id FROM ingest_topics WHERE consumer_group = $1 AND topic_id IS NOT NULL")
+            .value(consumer_group)
+            .load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.topic, row.topic_id)).collect())
+}

@@ -3,6 +3,7 @@
 
 use diesel::connection::SimpleConnection;
 
+use super::offset_ranges;
 use crate::sql::statement;
 use crate::transactions::run;
 use crate::{Connection, DbError};
@@ -18,11 +19,13 @@ pub struct Deleted {
     pub batches: usize,
     /// Stored offsets of topics that are not wanted any more.
     pub offsets: usize,
+    /// Ranges of offsets of logs that are not counted any more, and old ones that are one now.
+    pub ranges: usize,
 }
 
 /// Proofs and gaps are kept so long.
 const RECORDS_DAYS: i32 = 400;
-/// Batches are kept so long, and at least so many of them.
+/// Batches are kept so long, and at least so many of them. Ranges of offsets that ended as well.
 const BATCHES_DAYS: i32 = 40;
 const BATCHES: i64 = 300_000;
 /// The most rows that one statement deletes.
@@ -57,6 +60,7 @@ pub fn delete_leftovers(connection: &mut Connection, dedupe_days: u32) -> Result
         );
         Ok::<_, DbError>(offsets.value(dedupe_days).execute(connection)?)
     })?;
+    let ranges = offset_ranges::tidy(connection, BATCHES_DAYS)?;
     let mut batches = 0;
     loop {
         let piece = run(connection, "maintenance", |connection| {
@@ -69,7 +73,7 @@ pub fn delete_leftovers(connection: &mut Connection, dedupe_days: u32) -> Result
         })?;
         batches += piece;
         if piece == 0 {
-            return Ok(Deleted { proofs, gaps, batches, offsets });
+            return Ok(Deleted { proofs, gaps, batches, offsets, ranges });
         }
     }
 }

@@ -10,7 +10,7 @@ WITH before AS (
 moved AS (
     UPDATE ingest_offsets o
     SET next_offset = 0, counted_offset = 0, consumed_to = 0, high_watermark = NULL, last_record_offset = NULL,
-        last_record_timestamp = NULL, counted_timestamp = NULL, updated_at = now()
+        last_record_timestamp = NULL, counted_timestamp = NULL, log_since = now(), log_start = 0, updated_at = now()
     FROM before b
     WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = b.partition
 )

@@ -112,6 +112,8 @@ pub(crate) struct Taken<'a> {
     pub(crate) group: &'a str,
     pub(crate) spans: &'a [Span],
     pub(crate) tallies: &'a BTreeMap<TopicPartition, Tally>,
+    /// The logs of the partitions: see [`move_offsets`](super::ingest_offsets::move_offsets).
+    pub(crate) logs: &'a std::collections::HashMap<TopicPartition, DateTime<Utc>>,
     pub(crate) records: usize,
 }
 
@@ -133,8 +135,9 @@ pub(crate) fn store(
     let counted = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let partitions: Vec<String> = taken.spans.iter().map(|span| key(taken.group, &span.partition)).collect();
     let rows = statement(
-        "INSERT INTO batches (id, kind, records, weight, format, deltas, learned, partitions, starts) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO batches (id, kind, records, weight, format, deltas, learned, partitions, starts, ends, \
+                              delivered, digests, logs) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::numeric[], $13)",
     )
     .value(batch.0)
     .value(Kind::Ingest.name())
@@ -145,8 +148,18 @@ pub(crate) fn store(
     .value(if learned.is_empty() { None } else { Some(encoded(&learned)?) })
     .column(&partitions)
     .column(taken.spans.iter().map(|span| span.expected.0))
+    .column(taken.spans.iter().map(|span| span.next.0))
+    .column(taken.spans.iter().map(|span| taken.tally(span).records()))
+    .column(taken.spans.iter().map(|span| taken.tally(span).digest.get().to_string()))
+    .column(taken.spans.iter().map(|span| taken.logs.get(&span.partition).copied()))
     .execute(connection)?;
     all_taken("batches", rows, 1)
+}
+
+impl Taken<'_> {
+    fn tally(&self, span: &Span) -> Tally {
+        self.tallies.get(&span.partition).copied().unwrap_or_default()
+    }
 }
 
 /// Names a partition. No name of a topic contains a slash.
@@ -304,16 +317,13 @@ pub(crate) fn learned_by(
 
 impl<'a> Stored<'a> {
     fn of(taken: &'a Taken<'a>, deltas: &'a Deltas) -> Self {
-        let span = |span: &'a Span| {
-            let last_event = taken.tallies.get(&span.partition).and_then(|tally| tally.last_event);
-            StoredSpan {
-                topic: &span.partition.topic,
-                partition: span.partition.partition,
-                to: span.next.0,
-                last_timestamp: span.last_timestamp,
-                caught_up_ago: span.progress.caught_up.and_then(|at| i64::try_from(at.elapsed().as_millis()).ok()),
-                last_event: last_event.map(EventTime::micros),
-            }
+        let span = |span: &'a Span| StoredSpan {
+            topic: &span.partition.topic,
+            partition: span.partition.partition,
+            to: span.next.0,
+            last_timestamp: span.last_timestamp,
+            caught_up_ago: span.progress.caught_up.and_then(|at| i64::try_from(at.elapsed().as_millis()).ok()),
+            last_event: taken.tally(span).last_event.map(EventTime::micros),
         };
         let rating = |((target, user), rated): (&'a (MetricType, UserId), &Rated)| StoredRating {
             metric_type: target.to_string().into(),

@@ -46,14 +46,17 @@ pub fn count(
 ) -> Result<Written, WriteError> {
     #[cfg(feature = "mutants")]
     crate::mutant::move_offsets_before_data(connection, batch)?;
+    #[cfg(feature = "mutants")]
+    crate::mutant::skip_records(batch);
     run_once(connection, "count", |connection| {
         let refused_before = refused_before(connection, batch)?;
         let records = batch.items.len();
         let judged = judge(connection, &mut batch.items, reread)?;
         let counting = log(connection, judged.events, business, Deltas::only_finest())?;
         let mut written = judged.written;
-        ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
-        let taken = Taken { group: &batch.consumer_group, spans: &batch.spans, tallies: &judged.tallies, records };
+        let logs = ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
+        let (group, spans, tallies) = (&batch.consumer_group, &batch.spans, &judged.tallies);
+        let taken = Taken { group, spans, tallies, logs: &logs, records };
         waiting::store(connection, counting.batch, &taken, &counting.deltas, &counting.vendors)?;
         arrivals::add(connection, &judged.tallies, &judged.rejected)?;
         event_keys::note_repeats(connection, &judged.repeated)?;
@@ -177,6 +180,7 @@ pub(super) fn judge<'a>(
     };
     for item in items {
         let tally = judged.tallies.entry(item.record.place.partition.clone()).or_default();
+        tally.digest.add(&item.record);
         let written = &mut judged.written;
         let judgement = match &mut item.decoded {
             Ok(event) => match known.judge(event) {

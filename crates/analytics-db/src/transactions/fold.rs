@@ -14,7 +14,9 @@ use super::runner::run_once;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
-use crate::tables::{batches, event_days, ingest_offsets, metrics, product_vendors, ratings, rollups, waiting};
+use crate::tables::{
+    batches, event_days, ingest_offsets, metrics, offset_ranges, product_vendors, ratings, rollups, waiting,
+};
 use crate::{Connection, DbError};
 
 /// Maximum weight of the batches of one fold, unless a single one has more: about the number of rows
@@ -69,6 +71,7 @@ pub fn fold(connection: &mut Connection, business: Business, turn: Turn, at_most
             add(connection, &lock, business, &mut waiting.deltas)?;
             let vendors = waiting::learned_by(connection, &lock, &batches)?;
             product_vendors::store(connection, &lock, &vendors)?;
+            offset_ranges::add(connection, &lock, &batches)?;
             batches::number_logged(connection, &lock, &batches)?;
         }
         ingest_offsets::counted(connection, &lock, &waiting.counted)?;

@@ -8,7 +8,7 @@ WHERE NOT t.tgisinternal
     AND coalesce(i.inhparent, t.tgrelid) IN (
         SELECT to_regclass(own) FROM unnest(ARRAY[
             'event_logs', 'order_lines', 'event_keys', 'order_keys', 'event_days', 'product_vendors', 'ratings', 'metrics',
-            'rollups', 'ingest_offsets', 'ingest_topics', 'ingest_gaps', 'dead_letters', 'dead_letter_actions',
+            'rollups', 'ingest_offsets', 'ingest_topics', 'ingest_gaps', 'offset_ranges', 'dead_letters', 'dead_letter_actions',
             'dead_letter_usage', 'dead_letter_overflow'
         ]) AS own
     )

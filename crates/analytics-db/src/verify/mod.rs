@@ -3,9 +3,11 @@
 //! It compares in parts, each in a snapshot of its own, so that no snapshot lasts as long as the whole. The
 //! events of a day are counted by the rules by which they were first counted, and compared with the day's
 //! rollups (`day`, `recounted`). In the last part, the sums of the days, the adjustments and the current
-//! ratings are compared with the metrics (`totals`, `ratings`). `proofs` stores the result. `repair` turns the
-//! differences into deltas and adds them like any batch.
+//! ratings are compared with the metrics (`totals`, `ratings`). `coverage` is what the audit knows of how the
+//! counted records compare with Kafka. `proofs` stores the result. `repair` turns the differences into deltas and
+//! adds them like any batch.
 
+mod coverage;
 mod day;
 mod days;
 mod difference;
@@ -16,6 +18,7 @@ mod recounted;
 pub mod repair;
 mod totals;
 
+pub use coverage::{Coverage, Part, Stretch};
 pub use difference::{Difference, Figures};
 
 use std::ops::Range;
@@ -71,6 +74,8 @@ pub struct Verification {
     pub digest: Uuid,
     /// Up to where each partition was counted.
     pub offsets: Vec<ingest_offsets::StoredOffset>,
+    /// How the counted records compare with those that Kafka held.
+    pub coverage: Coverage,
     /// How long it took.
     pub took: std::time::Duration,
 }
@@ -188,8 +193,9 @@ pub fn verify(
 ) -> Result<Verification, VerifyError> {
     let began = std::time::Instant::now();
     let [connection, ..] = connections else { return Err(VerifyError::Stopped) };
-    let (start, offsets) =
-        snapshot(connection, |connection, as_of| Ok((as_of.clone(), ingest_offsets::all(connection)?)))?;
+    let (start, offsets, coverage) = snapshot(connection, |connection, as_of| {
+        Ok((as_of.clone(), ingest_offsets::all(connection)?, coverage::load(connection)?))
+    })?;
     let proved = proofs::proved_days(connection)?;
     let (days, mut findings) = parallel_days(connections, business, extent, &proved, watcher)?;
     let [connection, ..] = connections else { return Err(VerifyError::Stopped) };
@@ -220,6 +226,7 @@ pub fn verify(
         differences,
         digest: of_days.text(&digest_of_metrics).finish(),
         offsets,
+        coverage,
         took: began.elapsed(),
     })
 }

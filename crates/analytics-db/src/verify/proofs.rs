@@ -46,6 +46,8 @@ row! {
         pub offsets: Value,
         /// The first differences.
         pub differences: Value,
+        /// How the counted records compare with those that Kafka held; `None` in proofs of earlier versions.
+        pub coverage: Option<Value>,
         /// How long it took, in milliseconds.
         pub took_ms: i64,
     }
@@ -121,8 +123,8 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
         .collect();
     let stored: Stored = statement(
         "INSERT INTO proofs (proved_at, watermark, complete, rules_version, days, days_read, events_read, keys_checked, drift, \
-                             digest, offsets, differences, took_ms, watermarks) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
+                             digest, offsets, differences, took_ms, watermarks, coverage) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
     )
     .value(verification.at)
     .value(verification.watermark)

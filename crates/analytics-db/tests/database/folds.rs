@@ -125,6 +125,57 @@ fn an_offset_that_is_set_while_batches_wait_is_not_counted_before_they_are() {
 }
 
 #[test]
+fn adjacent_ranges_are_one_and_those_of_another_log_are_not() {
+    const RANGES: &str =
+        "SELECT concat_ws(' ', from_offset, to_offset, records, digest, state) FROM offset_ranges ORDER BY id";
+    let database = Database::migrated();
+    log_views(&database, 0..3);
+    fold(&database);
+    let first = database.lines(RANGES);
+    assert!(first.len() == 1 && first[0].starts_with("0 3 3 ") && first[0].ends_with(" waiting"), "{first:?}");
+    for offset in 3..20 {
+        log_views(&database, offset..offset + 1);
+    }
+    fold(&database);
+    let (all, other) = (Database::migrated(), Database::migrated());
+    log_views(&all, 0..20);
+    fold(&all);
+    // Digests of ranges add up to that of all of them, although the sum is past 2^128.
+    assert_eq!(database.lines(RANGES), all.lines(RANGES));
+    assert_eq!(
+        database.number("SELECT count(*) FROM batches WHERE num_nonnulls(ends, delivered, digests, logs) > 0"),
+        Some(0)
+    );
+    // A range that was closed or is old is not extended, nor one of another log, nor over a gap.
+    let places = "SELECT concat_ws(' ', from_offset, to_offset, records, state) FROM offset_ranges ORDER BY id";
+    type Change = (&'static str, &'static [&'static str]);
+    let changes: [Change; 2] = [
+        ("UPDATE offset_ranges SET is_open = false", &["0 20 20 waiting", "20 22 2 waiting"]),
+        (
+            "UPDATE offset_ranges SET first_logged_at = now() - interval '301 s'",
+            &["0 20 20 waiting", "20 22 2 waiting", "22 24 2 waiting"],
+        ),
+    ];
+    for ((change, expected), from) in changes.into_iter().zip([20, 22]) {
+        database.execute(change);
+        log_views(&database, from..from + 2);
+        fold(&database);
+        assert_eq!(database.lines(places), expected);
+    }
+    log_views(&other, 0..3);
+    fold(&other);
+    for (from, to, resume_at) in [(3, 5, 5), (7, 7, 0)] {
+        let gap = Gap { from: Offset(from), to: Offset(to), resume_at: Offset(resume_at) };
+        assert!(assignment::record_gap(&mut other.connect(), "group", &views(), gap, "lost").unwrap());
+        log_views(&other, resume_at..resume_at + 2);
+        fold(&other);
+    }
+    assert_eq!(other.lines(places), ["0 3 3 waiting", "3 5 0 gap", "5 7 2 waiting", "0 2 2 waiting"]);
+    let logs = "SELECT count(DISTINCT log_since) FROM offset_ranges";
+    assert_eq!(other.number(logs), Some(2));
+}
+
+#[test]
 fn two_folds_at_once_count_every_batch_once() {
     let database = Database::migrated();
     for offset in 0..40 {

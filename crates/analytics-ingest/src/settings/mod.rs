@@ -3,6 +3,7 @@
 mod kafka;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use analytics_core::events::{Decoder, Redaction};
@@ -33,6 +34,8 @@ pub struct IngestSettings {
     pub keeping: Keeping,
     /// How much may wait to be counted before writers pause.
     pub most_waiting: MostWaiting,
+    /// How many records per second an audit reads at most; `None`: as many as it can.
+    pub audit_rate: Option<NonZeroU32>,
     /// The address at which the probes are served.
     pub bind: SocketAddr,
 }
@@ -79,6 +82,7 @@ impl IngestSettings {
                 records: settings.number("FOLD_MAX_WAITING_RECORDS", 1..=i64::MAX, "records")?,
                 time: Duration::from_secs(settings.number("FOLD_MAX_WAITING_SECONDS", 1..=86_400, "seconds")?),
             },
+            audit_rate: NonZeroU32::new(settings.number("AUDIT_RECORDS_PER_SECOND", 0..=1_000_000_000, "records")?),
             decoder,
             bind: settings.parse("INGEST_BIND", |bind| {
                 bind.parse().map_err(|_| "must be an address and a port, such as 0.0.0.0:9090")
@@ -123,6 +127,7 @@ mod tests {
             ("DEDUPE_DAYS", "0", "number of days"),
             ("FOLD_MAX_WAITING_RECORDS", "0", "number of records"),
             ("FOLD_MAX_WAITING_SECONDS", "1 min", "number of seconds"),
+            ("AUDIT_RECORDS_PER_SECOND", "-1", "number of records"),
             ("INGEST_BIND", "9090", "address and a port"),
             ("REDACT_DEAD_LETTERS", "maybe", "must be true or false"),
             ("DEAD_LETTER_MAX_TOTAL_BYTES", "5 GB", "number of bytes"),

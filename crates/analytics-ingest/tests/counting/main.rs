@@ -10,6 +10,7 @@
     clippy::cast_sign_loss
 )]
 
+mod audit;
 mod bad_input;
 mod dead_letter_bound;
 mod faults;

@@ -93,6 +93,11 @@ pub const SETTINGS: &[Setting] = &[
         Some("90"),
         "how many days dead letters are kept; `dead-letters purge` deletes older ones",
     ),
+    setting(
+        "AUDIT_RECORDS_PER_SECOND",
+        Some("0"),
+        "how many records per second `analytics-ingest audit` reads at most; 0 is no limit",
+    ),
     setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
     setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),

@@ -35,7 +35,7 @@ CREATE TABLE offset_ranges (
     last_logged_at timestamptz NOT NULL DEFAULT now(),
     is_open boolean NOT NULL DEFAULT false,
     state text NOT NULL DEFAULT 'waiting'
-        CHECK (state IN ('waiting', 'equal', 'different', 'settled', 'gone', 'gap')),
+        CHECK (state IN ('waiting', 'equal', 'different', 'settled', 'accepted', 'gone', 'gap')),
     reason text,
     audited_at timestamptz,
     found_records bigint,
@@ -50,7 +50,7 @@ COMMENT ON COLUMN offset_ranges.digest IS
     'The sum, modulo 2^128, of a hash of each record''s offset, timestamp and payload. Digests of ranges add up to the digest of all of them.';
 COMMENT ON COLUMN offset_ranges.is_open IS 'Whether the fold may extend it.';
 COMMENT ON COLUMN offset_ranges.state IS
-    'waiting: not audited yet. equal: Kafka held the same records. different: it did not. settled: different, and read again since. gone: Kafka held it no longer when it was to be audited. gap: ingest never had it, and knows why.';
+    'waiting: not audited yet. equal: Kafka held the same records. different: it did not. settled: different, and read again since. accepted: different, and an operator accepted it. gone: Kafka held it no longer when it was to be audited. gap: ingest never had it, and knows why.';
 COMMENT ON COLUMN offset_ranges.reason IS 'Why it is different, gone or a gap.';
 COMMENT ON COLUMN offset_ranges.found_records IS 'If different: how many records Kafka held.';
 COMMENT ON COLUMN offset_ranges.settled_to IS

@@ -12,7 +12,7 @@ use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::metrics::Metric;
 use analytics_db::read::{ReadableMetric, freshness, watermark};
 use analytics_db::transactions::STATEMENT_SECONDS;
-use analytics_db::verify::proofs;
+use analytics_db::verify::proofs::{self, Known};
 use analytics_db::{Connection, DbError, usable};
 use analytics_process::probes::Readiness;
 use chrono::{DateTime, Utc};
@@ -87,15 +87,15 @@ impl Seen {
 /// The state of the numbers, for operators.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vitals {
-    /// The time of the last proof, and the known drift; `None` before the first proof.
-    pub(crate) proof: Option<(DateTime<Utc>, i64)>,
+    /// What the last proofs say; `None` before the first proof.
+    pub(crate) proof: Option<Known>,
     /// Open dead letters, by reason.
     pub(crate) waiting: Vec<Waiting>,
 }
 
 impl Vitals {
     /// Replaces what could be read, and keeps the rest.
-    fn renew(&mut self, proof: Option<Option<(DateTime<Utc>, i64)>>, waiting: Option<Vec<Waiting>>) {
+    fn renew(&mut self, proof: Option<Option<Known>>, waiting: Option<Vec<Waiting>>) {
         self.proof = proof.unwrap_or(self.proof);
         if let Some(waiting) = waiting {
             self.waiting = waiting;
@@ -271,7 +271,7 @@ impl Database {
     pub(crate) async fn watch_vitals(&self) {
         loop {
             // Read separately, so that a flood of dead letters cannot hide the drift.
-            let proof = self.look(proofs::known_drift).await;
+            let proof = self.look(proofs::known).await;
             let waiting = self.look(dead_letters::waiting).await;
             self.seen().vitals.renew(proof.ok(), waiting.ok());
             sleep(VITALS_EVERY).await;

@@ -10,6 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use analytics_core::rejection::Reason;
 use analytics_db::transactions;
+use analytics_db::verify::proofs::Known;
 use analytics_process::transactions::TransactionSeconds;
 use chrono::{DateTime, Utc};
 use prometheus::core::{Collector, Desc};
@@ -106,6 +107,7 @@ struct VitalsCollector {
     database: Database,
     drift: IntGauge,
     proof_age: Gauge,
+    coverage: IntGauge,
     letters: IntGaugeVec,
     oldest: GaugeVec,
 }
@@ -120,6 +122,10 @@ impl VitalsCollector {
                 "Numbers that differ from the event log, by the last proof or the last complete one",
             )?,
             proof_age: Gauge::new("analytics_proof_age_seconds", "Age of the last proof, in seconds")?,
+            coverage: IntGauge::new(
+                "analytics_coverage_differences",
+                "Ranges of offsets that differ from what Kafka held, by the last proof",
+            )?,
             letters: IntGaugeVec::new(Opts::new("analytics_dead_letters", "Open dead letters by reason"), by_reason)?,
             oldest: GaugeVec::new(
                 Opts::new(
@@ -134,7 +140,8 @@ impl VitalsCollector {
 
 impl Collector for VitalsCollector {
     fn desc(&self) -> Vec<&Desc> {
-        [self.drift.desc(), self.proof_age.desc(), self.letters.desc(), self.oldest.desc()].concat()
+        [self.drift.desc(), self.proof_age.desc(), self.coverage.desc(), self.letters.desc(), self.oldest.desc()]
+            .concat()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "ages in milliseconds are small")]
@@ -144,10 +151,14 @@ impl Collector for VitalsCollector {
         let mut families = Vec::new();
         // Before the first proof the drift is not known, and is left out: 0 would mean that
         // nothing differs.
-        if let Some((proved_at, drift)) = vitals.proof {
+        if let Some(Known { proved_at, drift, coverage_differences }) = vitals.proof {
             self.drift.set(drift);
             self.proof_age.set(age(proved_at));
             families.extend([self.drift.collect(), self.proof_age.collect()].concat());
+            if let Some(differences) = coverage_differences {
+                self.coverage.set(differences);
+                families.extend(self.coverage.collect());
+            }
         }
         self.letters.reset();
         self.oldest.reset();

@@ -1,7 +1,7 @@
-//! `analytics-jobs offsets show|set|forget`: the stored offsets, at which counting continues.
+//! `analytics-jobs offsets show|set|forget|accept`: the stored offsets, at which counting continues.
 
 use analytics_core::record::{Offset, TopicPartition};
-use analytics_db::tables::ingest_offsets as offsets;
+use analytics_db::tables::{ingest_offsets as offsets, offset_ranges};
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
@@ -25,18 +25,25 @@ pub enum Offsets {
     /// What was counted stays counted. A topic that is still mapped is read again, from its
     /// beginning or from where KAFKA_START says, once it is assigned to a worker again. Events that
     /// were counted within the last DEDUPE_DAYS are recognised and do not count twice.
-    Forget(Forget),
+    Forget(OfTopic),
+    /// Accept that what was counted of a topic differs from what Kafka held
+    ///
+    /// For differences that `verify` lists and that cannot be settled, because Kafka does not hold
+    /// the records any longer. They are listed as gaps from then on, and `verify` and
+    /// `analytics-ingest audit` succeed. No number changes. If Kafka still holds the records, use
+    /// `set` instead, to count them.
+    Accept(OfTopic),
 }
 
 #[derive(Debug, Args)]
-pub struct Forget {
+pub struct OfTopic {
     /// The consumer group; by default KAFKA_GROUP_ID
     #[arg(long)]
     group: Option<String>,
     /// The topic
     #[arg(long)]
     topic: String,
-    /// The partition; by default all that have a stored offset
+    /// The partition; by default all
     #[arg(long)]
     partition: Option<i32>,
 }
@@ -75,7 +82,16 @@ pub(super) fn run(command: Offsets, settings: &Settings, shutdown: &Shutdown) ->
                 println!("{group} {partition}: {} -> {offset}", row.next_offset);
             }
         }
-        Offsets::Forget(Forget { group, topic, partition }) => {
+        Offsets::Accept(OfTopic { group, topic, partition }) => {
+            let group = group_of(group, settings)?;
+            match offset_ranges::accept(connection, &group, &topic, partition)? {
+                0 => {
+                    bail!("nothing of {topic} that the consumer group {group} has counted differs from what Kafka held")
+                }
+                accepted => println!("{group} {topic}: accepted {accepted} ranges that differ"),
+            }
+        }
+        Offsets::Forget(OfTopic { group, topic, partition }) => {
             let group = group_of(group, settings)?;
             match offsets::forget(connection, &group, &topic, partition)? {
                 None => bail!("{}", never_read(&group, &topic, partition)),

@@ -14,6 +14,9 @@ use crate::{Connection, DbError};
 const MOST_RECORDS: i64 = 50_000;
 const LONGEST_SECONDS: f64 = 300.0;
 
+/// The offsets that are counted although they are in no range.
+pub(crate) const IN_NO_RANGE: &str = include_str!("offsets_in_no_range.sql");
+
 /// Adds the ranges of batches that are being counted. To be called before they are numbered.
 pub(crate) fn add(connection: &mut Connection, _: &CountingLock, batches: &[i64]) -> Result<(), WriteError> {
     statement(include_str!("add_ranges.sql"))
@@ -192,6 +195,33 @@ pub fn different(connection: &mut Connection, consumer_group: &str) -> Result<i6
             .value(consumer_group)
             .get_result(connection)?;
     Ok(row.ranges)
+}
+
+/// Accepts everything that differs in a topic, or in one partition of it: it is told and nothing more from then
+/// on. Returns how many ranges.
+///
+/// # Errors
+/// [`DbError`].
+pub fn accept(
+    connection: &mut Connection,
+    consumer_group: &str,
+    topic: &str,
+    partition: Option<i32>,
+) -> Result<usize, DbError> {
+    const WHERE: &str = "WHERE consumer_group = $1 AND topic = $2 AND ($3 IS NULL OR partition = $3)";
+    let of_topic = |sql: String| statement(sql).value(consumer_group).value(topic).value(partition);
+    run(connection, "accept", |connection| {
+        let different = of_topic(format!(
+            "UPDATE offset_ranges SET state = 'accepted', reason = reason || '; an operator accepted it' \
+             {WHERE} AND state = 'different'"
+        ));
+        let unknown = of_topic(format!(
+            "INSERT INTO offset_ranges (consumer_group, topic, partition, log_since, from_offset, to_offset, state, reason) \
+             SELECT consumer_group, topic, partition, log_since, from_offset, to_offset, 'gap', \
+                 reason || '; an operator accepted it' FROM ({IN_NO_RANGE}) AS unknown {WHERE}"
+        ));
+        Ok(different.execute(connection)? + unknown.execute(connection)?)
+    })
 }
 
 /// Deletes the ranges of logs that are not counted any more, `days` after they were logged, and joins those

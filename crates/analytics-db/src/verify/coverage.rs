@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::proofs::LISTED;
 use crate::sql::{row, statement};
+use crate::tables::offset_ranges;
 use crate::{Connection, DbError};
 
 /// What is known of the ranges of offsets of all partitions.
@@ -20,7 +21,7 @@ pub struct Coverage {
     pub waiting_since: Option<DateTime<Utc>>,
     /// What Kafka held no longer when it was to be audited.
     pub gone: Part,
-    /// What ingest never had, and says why.
+    /// What ingest never had, and says why, and differences that an operator accepted.
     pub gaps: Vec<Stretch>,
     /// What differs from what Kafka held and was not read again since, and what is counted although no range
     /// has it.
@@ -122,18 +123,18 @@ pub(super) fn load(connection: &mut Connection) -> Result<Coverage, DbError> {
             _ => {}
         }
     }
-    coverage.gaps = stretches(connection, "gap")?;
-    coverage.differences = stretches(connection, "different")?;
-    let unknown: Vec<Stretch> = statement(include_str!("coverage.sql")).load(connection)?;
+    coverage.gaps = stretches(connection, &["gap", "accepted"])?;
+    coverage.differences = stretches(connection, &["different"])?;
+    let unknown: Vec<Stretch> = statement(offset_ranges::IN_NO_RANGE).load(connection)?;
     coverage.differences.extend(unknown);
     Ok(coverage)
 }
 
-fn stretches(connection: &mut Connection, state: &str) -> Result<Vec<Stretch>, DbError> {
+fn stretches(connection: &mut Connection, states: &[&str]) -> Result<Vec<Stretch>, DbError> {
     Ok(statement(
         "SELECT consumer_group, topic, partition, from_offset, to_offset, coalesce(reason, '') AS reason \
-         FROM offset_ranges WHERE state = $1 ORDER BY consumer_group, topic, partition, id",
+         FROM offset_ranges WHERE state = ANY ($1) ORDER BY consumer_group, topic, partition, id",
     )
-    .value(state)
+    .column(states.iter().copied())
     .load(connection)?)
 }

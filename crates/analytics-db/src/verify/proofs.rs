@@ -140,29 +140,37 @@ fn store_proof(connection: &mut Connection, verification: &Verification) -> dies
     .value(differences)
     .value(i64::try_from(verification.took.as_millis()).unwrap_or(i64::MAX))
     .value(json!({ "days": of_days, "metrics": verification.last_watermark }))
+    .value(verification.coverage.json())
     .get_result(connection)?;
     Ok(stored.id)
 }
 
-/// Returns when the last proof was made, and the known drift: the larger one of the last proof's
-/// and of the last complete proof's, which checks more. `None` if there is no proof.
+row! {
+    /// What the last proofs say.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Known {
+        /// When the last proof was made.
+        pub proved_at: DateTime<Utc>,
+        /// The larger drift of the last proof and of the last complete one, which checks more.
+        pub drift: i64,
+        /// How many ranges of offsets differ from what Kafka held, by the last proof; `None` if it is one of an
+        /// earlier version.
+        pub coverage_differences: Option<i64>,
+    }
+}
+
+/// Returns what the last proofs say. `None` if there is no proof.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn known_drift(connection: &mut Connection) -> Result<Option<(DateTime<Utc>, i64)>, DbError> {
-    row! {
-        struct Row {
-            proved_at: DateTime<Utc>,
-            drift: i64,
-        }
-    }
-    let rows: Vec<Row> = statement(
-        "SELECT p.proved_at, greatest(p.drift, \
+pub fn known(connection: &mut Connection) -> Result<Option<Known>, DbError> {
+    let rows: Vec<Known> = statement(
+        "SELECT p.proved_at, (p.coverage->>'differenceCount')::bigint AS coverage_differences, greatest(p.drift, \
              (SELECT c.drift FROM proofs c WHERE c.complete ORDER BY c.id DESC LIMIT 1)) AS drift \
          FROM proofs p ORDER BY p.id DESC LIMIT 1",
     )
     .load(connection)?;
-    Ok(rows.into_iter().next().map(|row| (row.proved_at, row.drift)))
+    Ok(rows.into_iter().next())
 }
 
 /// Returns at most `limit` proofs, newest first, older than the one with the number `before`.

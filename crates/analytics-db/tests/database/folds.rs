@@ -167,7 +167,9 @@ fn adjacent_ranges_are_one_and_those_of_another_log_are_not() {
     for (from, to, resume_at) in [(3, 5, 5), (7, 7, 0)] {
         let gap = Gap { from: Offset(from), to: Offset(to), resume_at: Offset(resume_at) };
         assert!(assignment::record_gap(&mut other.connect(), "group", &views(), gap, "lost").unwrap());
-        log_views(&other, resume_at..resume_at + 2);
+        let view = |offset| ("product.viewed", offset, r#"{"productId":"p"}"#);
+        let again = [view(resume_at), view(resume_at + 1)];
+        log(&other, &mut batch(&again), Reread::Possible).unwrap();
         fold(&other);
     }
     assert_eq!(other.lines(places), ["0 3 3 waiting", "3 5 0 gap", "5 7 2 waiting", "0 2 2 waiting"]);

@@ -144,6 +144,28 @@ fn what_is_counted_and_in_no_range_is_a_difference() {
     service.database.execute("DELETE FROM offset_ranges WHERE from_offset = 10");
     let told = coverage(&service, false);
     assert!(told.contains("/0, offsets 10 to 19: they are counted up to there, but no range has them"), "{told}");
+    let mut api = service.api();
+    wait::until("the gauge", PATIENCE, || (api.metric("analytics_coverage_differences") == 1.0).then_some(()));
+    assert!(api.stop().success());
+}
+
+#[test]
+fn a_difference_that_cannot_be_settled_is_accepted() {
+    let service = Service::new(1);
+    let _ingest = service.ingest();
+    send_portions(&service, 4, 10);
+    service.database.execute("UPDATE offset_ranges SET digest = digest - 1 WHERE from_offset = 10");
+    assert!(!service.audit().0);
+    service.database.execute("DELETE FROM offset_ranges WHERE from_offset = 20");
+    assert!(coverage(&service, false).contains("2 ranges of offsets differ"));
+    let accept = |topic: &str| service.job(&["offsets", "accept", "--topic", topic]);
+    let (well, said) = accept(&topic(&service));
+    assert!(well && said.contains("accepted 2 ranges that differ"), "{said}");
+    let told = coverage(&service, true);
+    assert!(told.contains(" but others; an operator accepted it") && told.contains(" 2 gaps, 0 differences"), "{told}");
+    audited(&service);
+    let (well, said) = accept(&topic(&service));
+    assert!(!well && said.contains("differs from what Kafka held"), "{said}");
 }
 
 #[test]

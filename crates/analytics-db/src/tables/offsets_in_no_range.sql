@@ -1,6 +1,6 @@
--- Offsets of the present logs that are counted although nothing says of them what ingest was given, and why
--- not: lost by a defect.
-SELECT k.consumer_group, k.topic, k.partition, lower(h) AS from_offset, upper(h) AS to_offset,
+-- Offsets of the present logs that are counted, although no range has what ingest was given of them, and no gap
+-- says why it was given nothing: passed by a defect.
+SELECT k.consumer_group, k.topic, k.partition, k.log_since, lower(h) AS from_offset, upper(h) AS to_offset,
     'they are counted up to there, but no range has them' AS reason
 FROM (
     SELECT o.*, coalesce((
@@ -12,4 +12,4 @@ FROM (
     FROM ingest_offsets o
     WHERE o.counted_offset > o.log_start
 ) AS k, unnest(int8multirange(int8range(k.log_start, k.counted_offset)) - k.known) AS h
-ORDER BY 1, 2, 3, 4
+ORDER BY k.consumer_group, k.topic, k.partition, lower(h)

@@ -3,6 +3,7 @@
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_db::batch::Reread;
 use analytics_db::tables::ingest_offsets::{self, Gap};
+use analytics_db::tables::maintenance;
 use analytics_db::transactions::assignment;
 use analytics_db::transactions::fold::{self, Folded, Turn};
 use analytics_testkit::database::Database;
@@ -175,6 +176,30 @@ fn adjacent_ranges_are_one_and_those_of_another_log_are_not() {
     assert_eq!(other.lines(places), ["0 3 3 waiting", "3 5 0 gap", "5 7 2 waiting", "0 2 2 waiting"]);
     let logs = "SELECT count(DISTINCT log_since) FROM offset_ranges";
     assert_eq!(other.number(logs), Some(2));
+}
+
+#[test]
+fn old_ranges_that_were_never_audited_are_joined_and_those_of_another_log_deleted() {
+    const RANGES: &str =
+        "SELECT concat_ws(' ', from_offset, to_offset, records, digest) FROM offset_ranges ORDER BY id";
+    let (database, whole) = (Database::migrated(), Database::migrated());
+    for offset in 0..6 {
+        log_views(&database, offset..offset + 1);
+        fold(&database);
+        database.execute("UPDATE offset_ranges SET is_open = false");
+    }
+    let each = database.lines(RANGES);
+    assert_eq!(each.len(), 6);
+    let tidied = |days: u32| {
+        database.execute(&format!("UPDATE offset_ranges SET last_logged_at = now() - interval '{days} days'"));
+        maintenance::delete_leftovers(&mut database.connect(), 35).unwrap().ranges
+    };
+    assert_eq!((tidied(39), database.lines(RANGES)), (0, each));
+    log_views(&whole, 0..6);
+    fold(&whole);
+    assert_eq!((tidied(41), database.lines(RANGES)), (5, whole.lines(RANGES)));
+    database.execute("UPDATE ingest_offsets SET log_since = now()");
+    assert_eq!((tidied(41), database.lines(RANGES)), (1, vec![]));
 }
 
 #[test]

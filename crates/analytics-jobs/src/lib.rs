@@ -3,6 +3,7 @@
 //! Each prints its results on standard output. [`run`] returns an error if the job failed or if
 //! `verify` found a difference; the binary then exits with 1.
 
+mod anomalies;
 mod check_event;
 mod database;
 mod dead_letters;
@@ -79,6 +80,25 @@ pub enum Command {
     ///   analytics-jobs metadata-index --path source --type product.viewed --drop
     #[command(verbatim_doc_comment)]
     MetadataIndex(metadata_index::MetadataIndex),
+    /// Find where numbers are not what they usually are: drops and surges
+    ///
+    /// For cron, once an hour. Judges every hour and day that is over and completely counted, by the same time of
+    /// the week in the 8 weeks before: views, signups, orders, conversion and revenue of the marketplace, events of
+    /// each topic, and sellers and products that have enough. An outage of ingest is not a drop: while the numbers
+    /// are incomplete, there is one anomaly `delayed`. Anomalies open, continue and end by themselves, and are
+    /// listed by GET /api/anomalies. Safe to repeat, and to run several times at once.
+    ///
+    /// With --csv, judges the series in a file, each bucket by the ones before it, and needs no database. The file
+    /// has rows of timestamp,value in order of time, with or without a header; several rows of a bucket are
+    /// averaged. There is no verdict until there are 10 days of history; from 4 weeks on, the time of the week is
+    /// taken into account. The last anomaly that is printed may not be over.
+    ///
+    /// Example:
+    ///   analytics-jobs anomalies
+    ///   analytics-jobs anomalies --since 2026-11-01 --backtest
+    ///   analytics-jobs anomalies --csv nyc_taxi.csv --interval 30m --format json
+    #[command(verbatim_doc_comment)]
+    Anomalies(anomalies::Anomalies),
     /// Say how the events in a file would be counted, for the CI of producers
     ///
     /// For each record: the event and its identity, its parts, and what it adds to which metrics;
@@ -133,6 +153,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::Partitions => partitions::run(settings, shutdown),
         Command::Maintain => maintain::run(settings, shutdown),
         Command::MetadataIndex(index) => metadata_index::run(&index, settings, shutdown),
+        Command::Anomalies(anomalies) => anomalies::run(&anomalies, settings, shutdown),
         Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
         Command::Token(token) => token::run(&token, settings),
     }

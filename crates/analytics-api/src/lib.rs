@@ -33,7 +33,6 @@ mod middleware;
 
 mod routes;
 
-mod completeness;
 mod lines;
 mod links;
 mod openapi;

@@ -61,6 +61,8 @@ pub mod rollup;
 
 pub mod freshness;
 
+pub mod completeness;
+
 pub mod period;
 
 pub mod maps;

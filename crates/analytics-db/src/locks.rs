@@ -24,6 +24,8 @@ pub enum Lock {
     Generations = 0x6765_6e65_7261_7469,
     /// Auditing: several audits would read the same records.
     Audit = 0x6175_6469_7400_0001,
+    /// Storing anomalies: two runs would both store what neither has found stored.
+    Anomalies = 0x616e_6f6d_616c_6965,
     /// Repairing numbers. Held from before the snapshot until the commit: two concurrent repairs
     /// would both add what is missing.
     Repair = 0x7265_7061_6972_0001,

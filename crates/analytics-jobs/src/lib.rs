@@ -135,6 +135,7 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     settings.decoder()?;
     dead_letters::days(settings)?;
     maintain::days(settings)?;
+    anomalies::check(settings)?;
     Ok(())
 }
 

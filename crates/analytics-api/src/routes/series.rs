@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{Definition, ScopeKind};
+use analytics_core::completeness::Completeness;
 use analytics_core::metric_type::MetricType;
 use analytics_core::period::{Interval, Span};
 use analytics_core::ratios::{Fraction, Histogram};
@@ -21,7 +22,6 @@ use super::contributions::HistogramBody;
 use super::metrics::{readable, unit_and_currency};
 use crate::as_of;
 use crate::caller;
-use crate::completeness::Completeness;
 use crate::database::Database;
 use crate::links::events_link;
 use crate::page::Page;
@@ -277,7 +277,7 @@ impl Asked {
     fn body(self, amounts: &[Delta], as_of: i64, database: &Database, settings: &ApiSettings) -> SeriesBody {
         let calendar = settings.business.calendar;
         let known = self.metric.known();
-        let completeness = Completeness::of(known, database, settings);
+        let completeness = Completeness::of(known, &settings.decoder.topics, &database.reports());
         let bucket = |(span, amount): (&Span, &Delta)| BucketBody {
             start: calendar.shown(span.from),
             end: calendar.shown(span.to),

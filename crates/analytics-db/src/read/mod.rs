@@ -1,5 +1,6 @@
 //! The queries of the API, and the types that restrict a seller to its own numbers.
 
+pub mod anomalies;
 pub mod arrivals;
 pub mod dead_letters;
 pub mod directory;
@@ -14,7 +15,8 @@ pub mod sellers;
 pub mod series;
 mod tenant;
 pub mod usage;
+pub mod watched;
 mod windows;
 
 pub use crate::tables::batches::{AsOf, NotAsOf, watermark};
-pub use tenant::{EventLogAccess, MetricRange, ReadableMetric, ReadableProducts, Tenant};
+pub use tenant::{EventLogAccess, MetricRange, ReadableAnomalies, ReadableMetric, ReadableProducts, Tenant};

@@ -41,6 +41,13 @@ pub struct ReadableProducts {
     pub(super) vendors: Option<Vec<String>>,
 }
 
+/// The anomalies that the tenant may list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadableAnomalies {
+    /// Only those of these vendors; all, and those of the marketplace, if `None`.
+    pub(super) vendors: Option<Vec<String>>,
+}
+
 /// The right to read the event log, which contains the events of all sellers.
 #[derive(Debug, Clone, Copy)]
 pub struct EventLogAccess(());
@@ -106,6 +113,16 @@ impl Tenant {
             }
         };
         ReadableProducts { vendors }
+    }
+
+    /// Returns the anomalies that the tenant may list: a seller those of its vendors.
+    #[must_use]
+    pub fn anomalies(&self) -> ReadableAnomalies {
+        let vendors = match self {
+            Self::Marketplace | Self::Support => None,
+            Self::Seller(own) => Some(own.iter().map(|vendor| vendor.as_str().to_owned()).collect()),
+        };
+        ReadableAnomalies { vendors }
     }
 
     /// Returns whether the tenant may read who users are: buyers, and who adjusted a metric.

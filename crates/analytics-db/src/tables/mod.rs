@@ -4,6 +4,7 @@
 //! A function that adds to the numbers takes a `CountingLock`: only a transaction that holds it may
 //! do so.
 
+pub mod anomalies;
 pub(crate) mod arrivals;
 pub mod batches;
 pub mod dead_letters;

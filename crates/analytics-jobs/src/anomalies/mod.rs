@@ -1,15 +1,29 @@
 //! `analytics-jobs anomalies`: finds where numbers are not what they usually are.
 
 mod file;
+mod judge;
+mod quiet;
 mod rows;
+mod watch;
 
 use std::path::PathBuf;
 
-use analytics_process::settings::Settings;
+use analytics_db::read::freshness;
+use analytics_db::tables::anomalies::{self, Found};
+use analytics_db::{Connection, DbError};
+use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anomaly_detector::Interval;
-use chrono::NaiveDate;
+use chrono::{DateTime, Duration, NaiveDate, SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::database;
+use quiet::Quiet;
+use watch::{Watch, Watched};
+
+/// How far back anomalies are stored that were not stored before.
+const NEW_FOR: Duration = Duration::days(3);
 
 #[derive(Debug, Args)]
 pub struct Anomalies {
@@ -22,7 +36,7 @@ pub struct Anomalies {
     /// The format of the output: text for people, json for one JSON object per anomaly
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Also judge buckets since this day that were judged before [default: those of the last 3 days]
+    /// Also report anomalies that ended since this day [default: those of the last 3 days]
     #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "csv")]
     since: Option<NaiveDate>,
     /// Print what would be found, and store nothing
@@ -37,9 +51,89 @@ enum Format {
     Json,
 }
 
-pub(super) fn run(arguments: &Anomalies, _settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+/// The settings of this job.
+struct Limits {
+    floor: u32,
+    grace: Duration,
+    quiet: Quiet,
+}
+
+impl Limits {
+    fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
+        Ok(Self {
+            floor: settings.number("ANOMALY_FLOOR", 1..=1_000_000, "events or orders")?,
+            grace: Duration::minutes(settings.number("ANOMALY_GRACE_MINUTES", 1..=10_080, "minutes")?),
+            quiet: Quiet::load(settings, settings.business()?.calendar)?,
+        })
+    }
+}
+
+/// Checks the settings of this job.
+pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
+    Limits::from_settings(settings).map(drop)
+}
+
+pub(super) fn run(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     match &arguments.csv {
         Some(path) => file::run(path, arguments.interval, arguments.format, shutdown),
-        None => anyhow::bail!("not yet"),
+        None => judge(arguments, settings, shutdown),
+    }
+}
+
+fn judge(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let limits = Limits::from_settings(settings)?;
+    let connection = &mut database::ready(settings, shutdown)?;
+    let Watched { subjects, found } = watched(connection, arguments, settings, &limits)?;
+    for found in &found {
+        print(found, arguments.format);
+    }
+    if arguments.backtest {
+        eprintln!("{} subjects judged, {} anomalies found, none stored", subjects.len(), found.len());
+        return Ok(());
+    }
+    let stored = anomalies::store(connection, &subjects, &found)?;
+    let anomalies::Stored { opened, changed, resolved } = stored;
+    eprintln!(
+        "{} subjects judged; {opened} new anomalies, {changed} judged again, {resolved} resolved",
+        subjects.len()
+    );
+    Ok(())
+}
+
+fn watched(
+    connection: &mut Connection,
+    arguments: &Anomalies,
+    settings: &Settings,
+    limits: &Limits,
+) -> anyhow::Result<Watched> {
+    let decoder = settings.decoder()?;
+    let business = settings.business()?;
+    let (reports, now) = freshness::reports(connection)?;
+    let since = arguments.since.map_or(now - NEW_FOR, |day| business.calendar.day_start(day));
+    let Limits { floor, grace, quiet } = limits;
+    let (topics, floor, grace) = (&decoder.topics, *floor, *grace);
+    let watch = Watch { business, topics, reports: &reports, now, quiet, floor, grace, since };
+    watch.run(connection).map_err(|error: DbError| error.into())
+}
+
+fn print(found: &Found, format: Format) {
+    let written = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let Found { subject, verdict, observed, expected, lower, upper, .. } = found;
+    let (from, to, is_open) = (written(found.from), written(found.to), found.is_open);
+    match format {
+        Format::Json => println!(
+            "{}",
+            json!({
+                "type": subject, "vendorId": found.vendor, "verdict": verdict, "open": is_open, "start": from, "end": to,
+                "observed": observed, "expected": expected, "lower": lower, "upper": upper,
+                "confidence": found.confidence,
+            })
+        ),
+        Format::Text => {
+            let still = if is_open { ", still" } else { "" };
+            println!(
+                "{subject}, {from} to {to}{still}: {verdict}, {observed} instead of {expected:.1} ({lower:.1} to {upper:.1})"
+            );
+        }
     }
 }

@@ -98,6 +98,22 @@ pub const SETTINGS: &[Setting] = &[
         Some("0"),
         "how many records per second `analytics-ingest audit` reads at most; 0 is no limit",
     ),
+    setting(
+        "ANOMALY_FLOOR",
+        Some("20"),
+        "how many views or orders must be expected in a day, or an hour, for it to be judged by `anomalies`; for \
+         sellers and products",
+    ),
+    setting(
+        "ANOMALY_GRACE_MINUTES",
+        Some("15"),
+        "how long after its end an hour may be incomplete before `anomalies` reports it as delayed",
+    ),
+    setting(
+        "ANOMALY_CALENDAR",
+        Some(""),
+        "a file of times that `anomalies` does not judge, such as holidays: lines FROM,TO,NAME of days or local times",
+    ),
     setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
     setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),
@@ -126,6 +142,13 @@ pub const SETTINGS: &[Setting] = &[
         "how many requests per minute each user may send; further ones get 429; 0 is no limit",
     ),
     setting("API_RATE_BURST", Some("60"), "how many of these requests a user may send at once"),
+    setting(
+        "METRICS_BUSINESS",
+        Some("off"),
+        "who may read /metrics/business, the numbers of the marketplace for Prometheus: off, open, or token",
+    ),
+    secret("METRICS_BUSINESS_TOKEN", "the bearer token of /metrics/business, 16 bytes or more"),
+    setting("METRICS_BUSINESS_TOP", Some("10"), "how many sellers and products /metrics/business lists"),
     setting("DASHBOARD", Some("on"), "on, or off for an API without the pages"),
     setting(
         "DASHBOARD_AUTH",

@@ -1,0 +1,84 @@
+//! Whether everything that a number is made of was counted up to a time.
+
+use chrono::{DateTime, Utc};
+
+use crate::catalogue::{Definition, Measure};
+use crate::family::{Family, Shape};
+use crate::freshness::TopicReport;
+use crate::metric_type::MetricType;
+use crate::rules;
+use crate::topics::{EventType, Topics};
+
+/// The reports on the topics that feed a number; `None` for a topic that ingest has not reported on.
+#[derive(Debug, Clone)]
+pub struct Completeness(Vec<Option<TopicReport>>);
+
+impl Completeness {
+    /// Of a metric; of every counted topic without one.
+    #[must_use]
+    pub fn of(known: Option<&MetricType>, topics: &Topics, reports: &[TopicReport]) -> Self {
+        let families = families(known);
+        Self::of_topics(topics, reports, |event_type| match event_type {
+            EventType::Counted(family) => families.contains(family),
+            EventType::Extra(_) | EventType::Adjustment => false,
+        })
+    }
+
+    /// Of numbers that are made of these measures.
+    #[must_use]
+    pub fn of_measures(measures: &[Measure], topics: &Topics, reports: &[TopicReport]) -> Self {
+        let families = of_measures(measures);
+        Self::of_topics(topics, reports, |event_type| match event_type {
+            EventType::Counted(family) => families.contains(family),
+            EventType::Extra(_) | EventType::Adjustment => false,
+        })
+    }
+
+    /// Of the events of one type.
+    #[must_use]
+    pub fn of_events(name: &str, topics: &Topics, reports: &[TopicReport]) -> Self {
+        Self::of_topics(topics, reports, |event_type| event_type.name() == name)
+    }
+
+    fn of_topics(topics: &Topics, reports: &[TopicReport], feeds: impl Fn(&EventType) -> bool) -> Self {
+        let report = |topic: &str| reports.iter().find(|report| report.topic == topic).cloned();
+        let feeding = topics.names().filter(|topic| topics.event_type(topic).is_some_and(&feeds));
+        let feeding = feeding.map(|topic| (topics.is_optional(topic), report(topic)));
+        // An older ingest does not know of topics that may be absent.
+        Self(
+            feeding
+                .filter(|(is_optional, report)| report.is_some() || !is_optional)
+                .map(|(_, report)| report)
+                .collect(),
+        )
+    }
+
+    /// Whether everything of before `end` is counted, seen from `now`.
+    #[must_use]
+    pub fn is_complete(&self, end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        end <= now
+            && !self.0.is_empty()
+            && self.0.iter().all(|report| report.as_ref().is_some_and(|report| report.is_counted_past(end, now)))
+    }
+
+    /// Whether every topic exists and ingest has reported on it, so that it is known how late it is.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        let is_known = |report: &TopicReport| report.is_idle() || (report.partitions > 0 && !report.reports.is_empty());
+        !self.0.is_empty() && self.0.iter().all(|report| report.as_ref().is_some_and(is_known))
+    }
+}
+
+/// The families of whose events a metric is made.
+fn families(known: Option<&MetricType>) -> Vec<Family> {
+    match known.map(|known| known.metric.definition()) {
+        Some(Definition::Counter { measure, .. } | Definition::Daily { measure }) => of_measures(&[measure]),
+        Some(Definition::Ratio { numerator, denominator, .. }) => of_measures(&[numerator, denominator]),
+        Some(Definition::AverageRating { .. }) => Shape::Rating.families().collect(),
+        None => Family::ALL.into_iter().filter(|family| family.is_counted()).collect(),
+    }
+}
+
+fn of_measures(measures: &[Measure]) -> Vec<Family> {
+    measures.iter().flat_map(|measure| rules::families_of(*measure)).collect()
+}

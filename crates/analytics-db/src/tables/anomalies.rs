@@ -1,0 +1,128 @@
+//! `anomalies`: where numbers were not what they usually are.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::locks::Lock;
+use crate::sql::{row, statement};
+use crate::transactions::run;
+use crate::{Connection, DbError};
+
+/// After this time without being judged, because it no longer has enough to be judged, an anomaly is
+/// resolved.
+const FORGOTTEN_AFTER: &str = "7 days";
+
+/// What a run found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// What was judged: a metric type, or another name of the column `type`.
+    pub subject: String,
+    /// The seller that it is about, if it is about one.
+    pub vendor: Option<String>,
+    /// Whether days were judged, rather than hours.
+    pub is_daily: bool,
+    /// `drop`, `surge`, `delayed` or `unknown`.
+    pub verdict: &'static str,
+    /// The start of the first bucket outside of the band.
+    pub from: DateTime<Utc>,
+    /// The end of the last one.
+    pub to: DateTime<Utc>,
+    /// The end of the last bucket that was judged.
+    pub judged_until: DateTime<Utc>,
+    /// Whether it goes on: the last bucket that was judged is outside of the band.
+    pub is_open: bool,
+    /// The value of the bucket that is the furthest outside.
+    pub observed: f64,
+    /// What was expected of it.
+    pub expected: f64,
+    /// The lowest value that is usual.
+    pub lower: f64,
+    /// The highest value that is usual.
+    pub upper: f64,
+    /// The share of comparable earlier buckets that were closer to what was expected, from 0 to 1.
+    pub confidence: f64,
+}
+
+/// How many anomalies a run changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// New ones.
+    pub opened: i64,
+    /// Those that were stored before, and judged again.
+    pub changed: i64,
+    /// Those that do not go on.
+    pub resolved: usize,
+}
+
+/// Stores what a run found. `judged` are all subjects that it judged, each with the end of the last
+/// bucket: their anomalies that were not found again are resolved. Runs wait for each other, and what two
+/// of them found is stored once.
+///
+/// # Errors
+/// [`DbError`].
+pub fn store(
+    connection: &mut Connection,
+    judged: &[(String, DateTime<Utc>)],
+    found: &[Found],
+) -> Result<Stored, DbError> {
+    row! {
+        struct Row {
+            opened: i64,
+            changed: i64,
+        }
+    }
+    run(connection, "anomalies", |connection| {
+        Lock::Anomalies.take(connection)?;
+        let ongoing = || found.iter().filter(|found| found.is_open);
+        let mut resolved = statement(include_str!("resolve_anomalies.sql"))
+            .column(judged.iter().map(|(subject, _)| subject.as_str()))
+            .column(judged.iter().map(|(_, until)| *until))
+            .column(ongoing().map(|found| found.subject.as_str()))
+            .column(ongoing().map(|found| found.verdict))
+            .column(ongoing().map(|found| found.from))
+            .column(ongoing().map(|found| found.to))
+            .execute(connection)?;
+        resolved += statement(format!(
+            "UPDATE anomalies SET state = 'resolved', resolved_at = now(), updated_at = now() \
+             WHERE state <> 'resolved' AND type <> ALL ($1) AND judged_until < now() - interval '{FORGOTTEN_AFTER}'"
+        ))
+        .column(judged.iter().map(|(subject, _)| subject.as_str()))
+        .execute(connection)?;
+        let Row { opened, changed } = statement(include_str!("store_anomalies.sql"))
+            .column(found.iter().map(|found| found.subject.as_str()))
+            .column(found.iter().map(|found| found.vendor.as_deref()))
+            .column(found.iter().map(|found| if found.is_daily { "d" } else { "h" }))
+            .column(found.iter().map(|found| found.verdict))
+            .column(found.iter().map(|found| found.from))
+            .column(found.iter().map(|found| found.to))
+            .column(found.iter().map(|found| found.judged_until))
+            .column(found.iter().map(|found| found.is_open))
+            .column(found.iter().map(|found| found.observed))
+            .column(found.iter().map(|found| found.expected))
+            .column(found.iter().map(|found| found.lower))
+            .column(found.iter().map(|found| found.upper))
+            .column(found.iter().map(|found| found.confidence))
+            .get_result(connection)?;
+        Ok(Stored { opened, changed, resolved })
+    })
+}
+
+/// Notes who has seen an anomaly, and what they say about it. Returns whether it exists.
+///
+/// # Errors
+/// [`DbError`].
+pub fn acknowledge(connection: &mut Connection, id: Uuid, actor: &str, comment: Option<&str>) -> Result<bool, DbError> {
+    run(connection, "acknowledge", |connection| {
+        let changed = statement(
+            "UPDATE anomalies SET state = CASE state WHEN 'open' THEN 'acknowledged' ELSE state END, \
+                 acknowledged_at = now(), acknowledged_by = left($2, 255), comment = coalesce($3, comment), \
+                 updated_at = now() \
+             WHERE id = $1",
+        )
+        .value(id)
+        .value(actor)
+        .value(comment)
+        .execute(connection)?;
+        Ok::<_, DbError>(changed > 0)
+    })
+}

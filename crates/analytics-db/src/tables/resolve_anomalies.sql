@@ -1,0 +1,13 @@
+-- Resolves anomalies that were judged again and do not go on.
+WITH judged AS (
+    SELECT * FROM unnest($1, $2) AS j (type, until)
+), ongoing AS (
+    SELECT * FROM unnest($3, $4, $5, $6) AS f (type, verdict, from_time, to_time)
+)
+UPDATE anomalies a
+SET state = 'resolved', resolved_at = now(), updated_at = now(), judged_until = j.until
+FROM judged j
+WHERE a.type = j.type AND a.state <> 'resolved' AND j.until >= a.judged_until
+  AND NOT EXISTS (
+      SELECT FROM ongoing f
+      WHERE f.type = a.type AND f.verdict = a.verdict AND f.from_time < a.to_time AND a.from_time < f.to_time)

@@ -1,0 +1,158 @@
+//! Judges the series of one subject after another, and remembers which buckets were unusual: what a
+//! change of the marketplace explains is no anomaly of its sellers.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use analytics_core::calendar::Calendar;
+use analytics_db::tables::anomalies::Found;
+use anomaly_detector::{Anomalies, Anomaly, Band, Bucket, Interval, Judgement, Span};
+use chrono::{DateTime, Utc};
+
+use super::quiet::Quiet;
+
+/// Consecutive buckets: the start of each, and the end of the last.
+#[derive(Debug, Clone)]
+pub(super) struct Edges {
+    pub(super) times: Arc<[DateTime<Utc>]>,
+    pub(super) interval: Interval,
+}
+
+impl Edges {
+    pub(super) fn starts(&self) -> &[DateTime<Utc>] {
+        self.times.split_last().map_or(&[], |(_, starts)| starts)
+    }
+
+    fn bucket(&self, index: usize) -> Option<Range<DateTime<Utc>>> {
+        Some(*self.times.get(index)?..*self.times.get(index + 1)?)
+    }
+
+    /// Returns how many buckets end at or before a time.
+    pub(super) fn ended_by(&self, time: Option<DateTime<Utc>>) -> usize {
+        time.map_or(0, |time| self.times.iter().filter(|edge| **edge <= time).count().saturating_sub(1))
+    }
+
+    /// Returns the last buckets from a start on.
+    pub(super) fn since(&self, start: DateTime<Utc>) -> Self {
+        let times = self.times.iter().copied().filter(|time| *time >= start).collect();
+        Self { times, interval: self.interval }
+    }
+}
+
+/// A series to judge.
+pub(super) struct Series {
+    pub(super) subject: String,
+    pub(super) vendor: Option<String>,
+    pub(super) edges: Edges,
+    /// The value of each bucket; `None` where there is none.
+    pub(super) values: Vec<Option<f64>>,
+    /// Everything of before this time is counted.
+    pub(super) complete_until: Option<DateTime<Utc>>,
+    /// Subjects whose change explains a change of this one, the closest first.
+    pub(super) explained_by: Vec<String>,
+    /// Whether its anomalies are kept, or it only explains others.
+    pub(super) is_kept: bool,
+}
+
+/// The buckets of a judged series that are not as expected, by their starts: observed / expected.
+struct Judged {
+    ratios: BTreeMap<DateTime<Utc>, f64>,
+    until: DateTime<Utc>,
+}
+
+/// The results of one run.
+pub(super) struct Judge<'a> {
+    calendar: Calendar,
+    quiet: &'a Quiet,
+    /// Anomalies that ended before this time are not reported.
+    since: DateTime<Utc>,
+    judged: BTreeMap<(String, Interval), Judged>,
+    pub(super) found: Vec<Found>,
+    pub(super) subjects: Vec<(String, DateTime<Utc>)>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) const fn new(calendar: Calendar, quiet: &'a Quiet, since: DateTime<Utc>) -> Self {
+        Self { calendar, quiet, since, judged: BTreeMap::new(), found: Vec::new(), subjects: Vec::new() }
+    }
+
+    /// Judges the buckets of a series that are complete.
+    pub(super) fn judge(&mut self, series: Series) {
+        let Series { subject, vendor, edges, values, complete_until, explained_by, is_kept } = series;
+        let interval = edges.interval;
+        let explaining: Vec<&Judged> =
+            explained_by.iter().filter_map(|name| self.judged.get(&(name.clone(), interval))).collect();
+        // A bucket is judged once those that could explain it are.
+        let complete_until = explaining.iter().map(|judged| Some(judged.until)).fold(complete_until, Option::min);
+        let mut anomalies = Anomalies::new(interval);
+        let (mut found, mut ratios, mut last) = (Vec::new(), BTreeMap::new(), None);
+        let (mut until, mut open) = (None, false);
+        for (index, value) in values.into_iter().enumerate().take(edges.ended_by(complete_until)) {
+            let Some(bucket) = edges.bucket(index) else { break };
+            let value = value.filter(|_| !self.quiet.contains(bucket.start, bucket.end));
+            let factor = explaining.iter().find_map(|judged| judged.ratios.get(&bucket.start)).copied().unwrap_or(1.0);
+            let start = self.calendar.local(bucket.start);
+            let span = Span { start: bucket.start, end: bucket.end };
+            let (judgement, ended) = anomalies.judge(Bucket { start, value, factor }, span);
+            found.extend(ended);
+            until = Some(bucket.end);
+            match judgement {
+                Judgement::Judged(band) => {
+                    open = band.verdict().is_some();
+                    if let Some(ratio) = ratio(&band).filter(|_| open) {
+                        // What explains this one explains what this one explains.
+                        ratios.insert(bucket.start, ratio * factor);
+                    } else if (factor - 1.0).abs() > f64::EPSILON {
+                        ratios.insert(bucket.start, factor);
+                    }
+                    last = Some(band);
+                }
+                Judgement::Missing | Judgement::Unknown => open = false,
+            }
+        }
+        let Some(until) = until.filter(|_| last.is_some()) else { return };
+        let open = anomalies.open().map(|anomaly| (open && anomaly.span.end == until, anomaly));
+        let ended = found.into_iter().map(|anomaly| (false, anomaly));
+        if is_kept {
+            for (is_open, anomaly) in ended.chain(open).filter(|(_, anomaly)| anomaly.span.end > self.since) {
+                let is_daily = interval >= Interval::DAY;
+                self.found.push(stored(&subject, vendor.as_deref(), is_daily, until, is_open, &anomaly));
+            }
+            self.subjects.push((subject.clone(), until));
+        }
+        self.judged.insert((subject, interval), Judged { ratios, until });
+    }
+}
+
+/// How much of what was expected there is. What was expected may be close to nothing.
+fn ratio(band: &Band) -> Option<f64> {
+    let ratio = band.observed / band.expected;
+    (ratio.is_finite() && ratio >= 0.0).then_some(ratio)
+}
+
+fn stored(
+    subject: &str,
+    vendor: Option<&str>,
+    is_daily: bool,
+    judged_until: DateTime<Utc>,
+    is_open: bool,
+    anomaly: &Anomaly<DateTime<Utc>>,
+) -> Found {
+    let peak = anomaly.peak;
+    Found {
+        subject: subject.to_owned(),
+        vendor: vendor.map(str::to_owned),
+        is_daily,
+        verdict: anomaly.verdict.name(),
+        from: anomaly.span.start,
+        to: anomaly.span.end,
+        judged_until,
+        is_open,
+        observed: peak.observed,
+        expected: peak.expected,
+        lower: peak.lower,
+        upper: peak.upper,
+        confidence: peak.confidence,
+    }
+}

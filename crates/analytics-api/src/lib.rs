@@ -41,6 +41,8 @@ mod panel;
 
 mod telemetry;
 
+pub mod business_metrics;
+
 mod dashboard;
 
 mod server;

@@ -24,6 +24,7 @@ use crate::routes;
         (name = "freshness", description = "Up to when the numbers are complete"),
         (name = "access", description = "Callers and their tokens"),
         (name = "dead letters", description = "Records that could not be counted"),
+        (name = "anomalies", description = "Where numbers are not what they usually are"),
         (name = "proofs", description = "Results of recounting the metrics from the event log"),
     ),
     components(schemas(ProblemBody)),

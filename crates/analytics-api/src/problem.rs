@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::connections::Failed;
 
 /// Each code with its status and its meaning. The meaning of a code never changes.
-pub(crate) const CODES: [(&str, StatusCode, &str); 20] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -30,6 +30,7 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 20] = [
     (METRIC_NOT_FOUND, StatusCode::NOT_FOUND, "The metric was never counted, or the caller may not read it"),
     (EVENT_NOT_FOUND, StatusCode::NOT_FOUND, "No event has this id"),
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "No dead letter has this id, or it is no longer open"),
+    (ANOMALY_NOT_FOUND, StatusCode::NOT_FOUND, "No anomaly has this id"),
     (SELLER_NOT_FOUND, StatusCode::NOT_FOUND, "The seller does not exist, or the caller may not see it"),
     (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "No route has this path"),
     (
@@ -85,6 +86,7 @@ const READ_ONLY_MODE: &str = "read_only_mode";
 const METRIC_NOT_FOUND: &str = "metric_not_found";
 const EVENT_NOT_FOUND: &str = "event_not_found";
 const DEAD_LETTER_NOT_FOUND: &str = "dead_letter_not_found";
+const ANOMALY_NOT_FOUND: &str = "anomaly_not_found";
 const SELLER_NOT_FOUND: &str = "seller_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
@@ -232,6 +234,10 @@ impl Problem {
 
     pub(crate) fn dead_letter_not_found() -> Self {
         Self::new(DEAD_LETTER_NOT_FOUND, "the dead letter does not exist or is no longer open")
+    }
+
+    pub(crate) fn anomaly_not_found() -> Self {
+        Self::new(ANOMALY_NOT_FOUND, "the anomaly does not exist")
     }
 
     pub(crate) fn route_not_found() -> Self {

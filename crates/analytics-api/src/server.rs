@@ -15,6 +15,7 @@ use analytics_process::probes::{self, read};
 use analytics_process::shutdown::Shutdown;
 use utoipa_swagger_ui::Config;
 
+use crate::business_metrics;
 use crate::dashboard::{self, Dashboard};
 use crate::database::Database;
 use crate::lines::Streams;
@@ -52,6 +53,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let (rankings, rates) = (Rankings::default(), Data::new(Rates::new(settings.rate_limit)));
     let (lists, streams) = (Lists::default(), Streams::default());
     let running_streams = streams.clone();
+    let business = business_metrics::Kept::default();
     rt::System::new().block_on(async move {
         let (watched, watched_settings, told) = (database.clone(), settings.clone(), live.clone());
         let (warm, read_by, read_settings) = (rankings.clone(), database.clone(), settings.clone());
@@ -66,12 +68,14 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(Data::new(settings.clone()))
                 .app_data(Data::new(rankings.clone()))
                 .app_data(Data::new(lists.clone()))
+                .app_data(Data::new(business.clone()))
                 .app_data(live.clone())
                 .app_data(rates.clone())
                 .app_data(Data::new(streams.clone()))
                 .app_data(Data::new(settings.verifier.clone()))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))
+                .configure(|config| settings.business_metrics.serve(config))
                 .configure(|config| dashboard::serve(config, dashboard.as_ref(), &settings))
                 .service(redirect(format!("{base}/api/docs"), format!("{base}/api/docs/")))
                 .service(

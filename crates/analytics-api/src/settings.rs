@@ -11,6 +11,7 @@ use analytics_process::settings::{Settings, SettingsError};
 use chrono::Weekday;
 use shared_auth::{Keys, Verifier};
 
+use crate::business_metrics::BusinessMetrics;
 use crate::dashboard::settings::DashboardSettings;
 
 /// Whether the process serves the writing routes.
@@ -58,6 +59,8 @@ pub struct ApiSettings {
     pub verifier: Verifier,
     /// The dashboard, and the tokens of its embedded pages.
     pub dashboard: DashboardSettings,
+    /// Who may read the numbers for Prometheus.
+    pub business_metrics: BusinessMetrics,
     /// The currency of amounts without a currency, and the calendar that determines "today".
     pub business: Business,
     /// The first day of a week.
@@ -96,6 +99,7 @@ impl ApiSettings {
             cors_origins: list(settings.get("API_CORS_ORIGINS").unwrap_or_default()),
             verifier: verifier(settings, &dashboard)?,
             dashboard,
+            business_metrics: BusinessMetrics::from_settings(settings)?,
             business: settings.business()?,
             week_start: settings.parse("WEEK_START", |day| match day {
                 "monday" => Ok(Weekday::Mon),

@@ -2,8 +2,10 @@
 //! machine affects both alike.
 //!
 //! [`backlog`] provides the events, [`copy`] and [`ingest`] measure writing them, [`api`] with
-//! [`requests`] measures reading them, and [`report`] compares the results with the bars.
+//! [`requests`] measures reading them, and [`report`] compares the results with the bars. [`anomalies`]
+//! measures how well anomalies are found, which needs neither.
 
+pub mod anomalies;
 pub mod api;
 pub mod backlog;
 pub mod copy;

@@ -1,9 +1,10 @@
 //! `bench`: measures the service compared with PostgreSQL alone.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use analytics_bench::{api, ingest};
+use analytics_bench::{anomalies, api, ingest};
 use analytics_testkit::traffic::Marketplace;
 use clap::{Args, Parser, Subcommand};
 
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 ///   scripts/bench ingest --products 20000       of a marketplace of another size
 ///   scripts/bench ingest --onto 20000000        also into a database with 20 million other events
 ///   scripts/bench api                           10 million events of a year: 20 minutes
+///   scripts/bench anomalies                     how well anomalies are found, in generated years: seconds
 ///   scripts/bench micro                         decoding, rules, metric types, tokens, with Criterion
 ///   scripts/bench short                         a short form of both, which scripts/test runs
 #[derive(Parser)]
@@ -93,7 +95,13 @@ enum What {
         #[command(flatten)]
         size: Size,
     },
-    /// Measures both with few events, for every test run
+    /// Measures how well anomalies are found in generated years, and writes the figures as a page
+    Anomalies {
+        /// The page
+        #[arg(long, default_value = "docs/evidence/anomalies.md")]
+        page: PathBuf,
+    },
+    /// Measures ingest and reads with few events, for every test run
     Short,
 }
 
@@ -115,6 +123,11 @@ fn main() -> ExitCode {
             let plan =
                 api::Plan { marketplace, events, days, arriving, metrics, rounds, seconds, requests, idle, filled };
             vec![api::run(&plan, tell)]
+        }
+        What::Anomalies { page } => {
+            std::fs::write(&page, anomalies::page()).expect("the page cannot be written");
+            tell(&format!("wrote {}", page.display()));
+            Vec::new()
         }
         What::Short => {
             let (marketplace, rounds, filled) = (Marketplace::SMALL, 1, None);

@@ -13,7 +13,7 @@ use crate::{Connection, DbError};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
 /// The oldest schema that this program works with.
-const OLDEST_SCHEMA: &str = "20261127000012";
+const OLDEST_SCHEMA: &str = "20261127000013";
 
 /// The oldest schema that can be migrated to this version's.
 const BASELINE: &str = "20261127000001";

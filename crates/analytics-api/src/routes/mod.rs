@@ -1,6 +1,7 @@
 //! The table of routes: for each route its handler, its documentation, and who may use it.
 
 pub(crate) mod adjustments;
+pub(crate) mod anomalies;
 pub(crate) mod arrivals;
 mod contributions;
 pub(crate) mod dead_letter_actions;
@@ -60,7 +61,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 29] {
+fn table() -> [Route; 31] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
@@ -85,6 +86,8 @@ fn table() -> [Route; 29] {
         route!(Everyone, me::show).embedded(),
         route!(Admins, embed_tokens::create),
         route!(Admins, proofs::list),
+        route!(Sellers, anomalies::list),
+        route!(Writers, anomalies::acknowledge),
         route!(Admins, dead_letters::list),
         route!(Admins, dead_letters::one),
         route!(Writers, dead_letter_actions::replay_one, dead_letter_actions::LARGEST_REPLAY),

@@ -11,7 +11,9 @@
 )]
 
 mod adjustments;
+mod anomalies;
 mod as_of;
+mod business_metrics;
 mod clients;
 mod dashboard;
 mod embedding;

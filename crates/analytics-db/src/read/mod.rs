@@ -2,6 +2,7 @@
 
 pub mod anomalies;
 pub mod arrivals;
+pub mod business;
 pub mod dead_letters;
 pub mod directory;
 pub mod events;

@@ -287,7 +287,7 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Whether a median bucket of the last weeks, but for the last days, has as many as the floor.
+    /// Whether a bucket has as many as the floor, on average.
     fn has_enough(&self, values: &[Option<f64>]) -> bool {
         let known: Vec<f64> = values.iter().flatten().copied().collect();
         let sum: f64 = known.iter().sum();

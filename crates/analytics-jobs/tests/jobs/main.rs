@@ -10,6 +10,7 @@
     clippy::cast_sign_loss
 )]
 
+mod anomalies;
 mod anomalies_in_files;
 mod attribution_and_adjustments;
 mod check_event;

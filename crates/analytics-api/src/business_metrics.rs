@@ -1,0 +1,325 @@
+//! `GET /metrics/business`: the numbers of the marketplace for Prometheus, apart from those of the process.
+//!
+//! One snapshot is kept and read again in the background, however many scrape. What has names, such as
+//! sellers, is limited in number.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::freshness::State;
+use analytics_db::read::anomalies::{self, Anomaly};
+use analytics_db::read::business::{self, Events, Ratings, Total, WaitingBatches};
+use analytics_db::read::rankings::{By, Ranked, Ranking};
+use analytics_process::probes::read;
+use analytics_process::settings::{Settings, SettingsError};
+
+use crate::database::{Database, Vitals};
+use crate::kept::{Answer, Cache, fresh};
+use crate::problem::Problem;
+use crate::range::Range;
+use crate::rankings::{RankingQuestion, Rankings};
+use crate::settings::ApiSettings;
+
+/// The type of the answer: the text format of Prometheus.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The most anomalies that are shown.
+const MOST_ANOMALIES: i64 = 200;
+/// The shortest token.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Who may read the numbers.
+#[derive(Clone, PartialEq, Eq)]
+enum Access {
+    Off,
+    Open,
+    Token(String),
+}
+
+/// The settings of the exporter.
+#[derive(Clone)]
+pub struct BusinessMetrics {
+    access: Access,
+    /// How many sellers and products are listed.
+    top: usize,
+}
+
+impl BusinessMetrics {
+    /// Validates the settings.
+    ///
+    /// # Errors
+    /// [`SettingsError`] that names the first setting that is missing or invalid.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
+        let access = match settings.required("METRICS_BUSINESS")? {
+            "off" => Access::Off,
+            "open" => Access::Open,
+            "token" => settings.parse("METRICS_BUSINESS_TOKEN", |token| {
+                let is_long = token.len() >= SHORTEST_TOKEN;
+                is_long.then(|| Access::Token(token.to_owned())).ok_or("must have 16 bytes or more")
+            })?,
+            _ => return Err(SettingsError::invalid("METRICS_BUSINESS", "must be off, open or token")),
+        };
+        Ok(Self { access, top: settings.number("METRICS_BUSINESS_TOP", 0..=100, "sellers or products")? })
+    }
+
+    /// Serves the numbers, unless they are off.
+    pub(crate) fn serve(&self, config: &mut ServiceConfig) {
+        if self.access != Access::Off {
+            config.route("/metrics/business", read().to(answer));
+        }
+    }
+
+    fn permits(&self, request: &HttpRequest) -> bool {
+        match &self.access {
+            Access::Off => false,
+            Access::Open => true,
+            Access::Token(token) => {
+                let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+                let given = given
+                    .and_then(|value| value.split_once(' '))
+                    .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+                given.is_some_and(|(_, given)| is_same(given.trim().as_bytes(), token.as_bytes()))
+            }
+        }
+    }
+}
+
+/// Compares in a time that does not depend on where the first difference is.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+}
+
+/// The snapshot that is kept.
+pub(crate) type Kept = Arc<Mutex<Cache<(), Snapshot>>>;
+
+/// What was read at one moment.
+pub(crate) struct Snapshot {
+    totals: Vec<Total>,
+    events: Vec<Events>,
+    waiting: WaitingBatches,
+    ratings: Ratings,
+    anomalies: Vec<Anomaly>,
+    top: Vec<(&'static str, &'static str, Arc<Ranking>)>,
+}
+
+async fn answer(
+    request: HttpRequest,
+    database: Data<Database>,
+    settings: Data<ApiSettings>,
+    rankings: Data<Rankings>,
+    kept: Data<Kept>,
+) -> Result<HttpResponse, Problem> {
+    if !settings.business_metrics.permits(&request) {
+        return Ok(HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, "Bearer")).finish());
+    }
+    let (own, own_settings, own_rankings) = (database.clone(), settings.clone(), rankings.clone());
+    let read = || async move { Answer::read(snapshot(&own, &own_settings, &own_rankings)).await };
+    let snapshot = fresh(kept.get_ref(), (), 1, read).await?;
+    let text = written(&snapshot, &database, &settings);
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).body(text))
+}
+
+async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankings) -> Result<Snapshot, Problem> {
+    let (totals, events, waiting, ratings, anomalies) = database
+        .read_expensive(|connection| {
+            Ok((
+                business::totals(connection)?,
+                business::events(connection)?,
+                business::waiting(connection)?,
+                business::ratings(connection)?,
+                anomalies::unresolved(connection, MOST_ANOMALIES)?,
+            ))
+        })
+        .await?;
+    let (calendar, mut top) = (settings.business.calendar, Vec::new());
+    let range = Range::named("30d", database.now(), calendar).ok_or_else(Problem::internal_error)?;
+    for (ranked, what) in [(Ranked::Sellers, "seller"), (Ranked::Products, "product")] {
+        for (by, measure) in [(By::Orders, "orders"), (By::Views, "views"), (By::Revenue, "revenue_minor_units")] {
+            let question = RankingQuestion::new(range.question(ranked, None, calendar), by, None);
+            top.push((what, measure, rankings.fresh(&question, database, calendar).await?));
+        }
+    }
+    Ok(Snapshot { totals, events, waiting, ratings, anomalies, top })
+}
+
+/// Metrics in the text format.
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    /// Begins a metric.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _written = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _written = writeln!(self.0, "{name}{labels} {value}");
+    }
+}
+
+fn written(snapshot: &Snapshot, database: &Database, settings: &ApiSettings) -> String {
+    let mut out = Exposition::default();
+    write_totals(&mut out, snapshot, settings);
+    write_top(&mut out, snapshot, settings.business_metrics.top);
+    write_state(&mut out, snapshot, database);
+    write_anomalies(&mut out, &snapshot.anomalies);
+    out.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has no more than 15 digits")]
+const fn number(value: i64) -> f64 {
+    value as f64
+}
+
+fn write_totals(out: &mut Exposition, snapshot: &Snapshot, settings: &ApiSettings) {
+    let total = |name: &str| {
+        let found = snapshot.totals.iter().find(|total| total.metric_type == name);
+        found.map(|total| total.value.map_or(f64::NAN, number))
+    };
+    for (name, of, help) in [
+        ("analytics_business_views_total", "total_views", "Page views that were counted."),
+        ("analytics_business_signups_total", "total_signups", "New accounts that were counted."),
+        ("analytics_business_orders_total", "total_orders", "Orders that were counted."),
+        ("analytics_business_units_total", "total_units", "Units of order lines that were counted."),
+    ] {
+        out.metric(name, "counter", help);
+        out.sample(name, &[], total(of).unwrap_or(0.0));
+    }
+    let base = settings.business.base_currency.code();
+    for (name, of, help) in [
+        (
+            "analytics_business_revenue_minor_units_total",
+            "total_revenue",
+            "Gross revenue that was counted, in minor units of the currency.",
+        ),
+        (
+            "analytics_business_unattributed_revenue_minor_units_total",
+            "unattributed_revenue",
+            "Gross revenue of no known seller, in minor units of the currency.",
+        ),
+    ] {
+        out.metric(name, "counter", help);
+        for total in &snapshot.totals {
+            let currency = match total.metric_type.strip_prefix(of) {
+                Some("") => base,
+                Some(rest) => rest.trim_start_matches(':'),
+                None => continue,
+            };
+            out.sample(name, &[("currency", currency)], total.value.map_or(f64::NAN, number));
+        }
+    }
+    let name = "analytics_business_conversion_ratio";
+    out.metric(name, "gauge", "Orders by views of all time.");
+    let views = total("total_views").unwrap_or(0.0);
+    if views > 0.0 {
+        out.sample(name, &[], total("total_orders").unwrap_or(0.0) / views);
+    }
+    let Ratings { ratings, stars } = snapshot.ratings;
+    out.metric("analytics_business_ratings", "gauge", "Current ratings of products.");
+    out.sample("analytics_business_ratings", &[], number(ratings));
+    out.metric("analytics_business_rating_stars", "gauge", "Average of the current ratings of products, in stars.");
+    if ratings > 0 {
+        out.sample("analytics_business_rating_stars", &[], number(stars) / number(ratings));
+    }
+    let name = "analytics_business_events_total";
+    out.metric(name, "counter", "Events that were logged, by type.");
+    for Events { event_type, events } in &snapshot.events {
+        out.sample(name, &[("type", event_type)], number(*events));
+    }
+}
+
+fn write_top(out: &mut Exposition, snapshot: &Snapshot, most: usize) {
+    for (what, measure, ranking) in &snapshot.top {
+        let name = format!("analytics_business_top_{what}_{measure}");
+        let words = measure.replace('_', " ");
+        out.metric(&name, "gauge", &format!("The {what}s with the most {words} in the last 30 days, today included."));
+        for rank in ranking.ranks.iter().take(most) {
+            out.sample(&name, &[(what, &rank.id)], number(rank.value));
+        }
+    }
+}
+
+fn write_state(out: &mut Exposition, snapshot: &Snapshot, database: &Database) {
+    let (now, vitals) = (database.now(), database.vitals());
+    let name = "analytics_business_topic_counted_timestamp_seconds";
+    out.metric(name, "gauge", "Everything that was in the topic at this time is counted.");
+    let judged: Vec<_> = database.reports().into_iter().map(|report| (report.judge(now), report.topic)).collect();
+    for (freshness, topic) in &judged {
+        if let Some(time) = freshness.counted_up_to {
+            out.sample(name, &[("topic", topic)], number(time.timestamp()));
+        }
+    }
+    let name = "analytics_business_topic_live";
+    out.metric(name, "gauge", "Whether the topic is counted within seconds, or is optional and does not exist.");
+    for (freshness, topic) in &judged {
+        let is_live = matches!(freshness.state, State::Live | State::Idle);
+        out.sample(name, &[("topic", topic)], f64::from(u8::from(is_live)));
+    }
+    let Vitals { proof, waiting: letters, .. } = vitals;
+    let name = "analytics_business_dead_letters";
+    out.metric(name, "gauge", "Open dead letters, by reason.");
+    for waiting in &letters {
+        out.sample(name, &[("reason", &waiting.reason)], number(waiting.letters));
+    }
+    if let Some((proved_at, drift)) = proof {
+        out.metric("analytics_business_drift", "gauge", "Numbers that differ from the event log, by the last proof.");
+        out.sample("analytics_business_drift", &[], number(drift));
+        let name = "analytics_business_proof_timestamp_seconds";
+        out.metric(name, "gauge", "When the last proof was made.");
+        out.sample(name, &[], number(proved_at.timestamp()));
+    }
+    let WaitingBatches { batches, records, oldest_seconds } = snapshot.waiting;
+    for (name, help, value) in [
+        ("analytics_business_waiting_batches", "Batches that are logged and not counted yet.", number(batches)),
+        ("analytics_business_waiting_records", "Records of batches that are not counted yet.", number(records)),
+        (
+            "analytics_business_waiting_oldest_seconds",
+            "Age of the oldest batch that is not counted yet.",
+            oldest_seconds,
+        ),
+    ] {
+        out.metric(name, "gauge", help);
+        out.sample(name, &[], value);
+    }
+}
+
+type Figure = fn(&Anomaly) -> f64;
+
+fn write_anomalies(out: &mut Exposition, anomalies: &[Anomaly]) {
+    let name = "analytics_business_anomalies";
+    out.metric(name, "gauge", "Anomalies that are not resolved, by verdict and state.");
+    for verdict in ["drop", "surge", "delayed", "unknown"] {
+        for state in ["open", "acknowledged"] {
+            let count = anomalies.iter().filter(|found| found.verdict == verdict && found.state == state).count();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            out.sample(name, &[("verdict", verdict), ("state", state)], number(count));
+        }
+    }
+    let figures: [(&str, &str, Figure); 4] = [
+        ("analytics_business_anomaly_observed", "The value of the bucket that is the furthest from usual.", |a| {
+            a.observed
+        }),
+        ("analytics_business_anomaly_expected", "What was expected of that bucket.", |a| a.expected),
+        ("analytics_business_anomaly_lower", "The lowest value that is usual.", |a| a.lower),
+        ("analytics_business_anomaly_upper", "The highest value that is usual.", |a| a.upper),
+    ];
+    for (name, help, figure) in figures {
+        out.metric(name, "gauge", help);
+        for found in anomalies {
+            let labels = [("metric", found.subject.as_str()), ("verdict", &found.verdict), ("state", &found.state)];
+            out.sample(name, &labels, figure(found));
+        }
+    }
+    let name = "analytics_business_anomaly_start_timestamp_seconds";
+    out.metric(name, "gauge", "Since when the anomaly goes on.");
+    for found in anomalies {
+        let labels = [("metric", found.subject.as_str()), ("verdict", &found.verdict), ("state", &found.state)];
+        out.sample(name, &labels, number(found.from_time.timestamp()));
+    }
+}

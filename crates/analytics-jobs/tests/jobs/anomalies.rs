@@ -1,0 +1,204 @@
+//! `anomalies` on a database: drops open, go on and end, and an outage of ingest is none.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use analytics_testkit::database::Database;
+use analytics_testkit::process;
+
+/// 120 days of the marketplace by hour and by day, 20 sellers and 5 products by day, and workers that have
+/// counted everything.
+const USUAL: &str = "
+    CREATE FUNCTION noise(seed float8) RETURNS float8 LANGUAGE sql
+        RETURN 1 + 0.05 * (2 * (abs(sin(seed * 12.9898) * 43758.5453) % 1) - 1);
+    INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, signups, orders, units, revenue)
+    SELECT b, 'h', 't', '', '', round(1000 * f), round(60 * f), round(200 * f), round(300 * f), round(200 * f) * 2500
+    FROM generate_series(date_trunc('hour', now()) - interval '120 days', date_trunc('hour', now()) + interval '1 hour',
+        interval '1 hour') b,
+        LATERAL (SELECT (1 + 0.5 * sin(extract(hour FROM b AT TIME ZONE 'UTC') / 24 * 6.2832))
+            * noise(extract(epoch FROM b)::float8 / 3600)) AS s (f);
+    INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, signups, orders, units, revenue)
+    SELECT date_trunc('day', bucket_start AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 'd', 't', '', '', sum(views),
+        sum(signups), sum(orders), sum(units), sum(revenue)
+    FROM rollups GROUP BY 1;
+    INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, orders, units, revenue)
+    SELECT d.bucket_start, 'd', s.scope, s.subject, '', round(300 * f), round(60 * f), round(90 * f), round(60 * f) * 2500
+    FROM rollups d,
+        LATERAL (SELECT 's', 's-' || n, n FROM generate_series(1, 20) n
+            UNION ALL SELECT 'p', 'p-' || n, 100 + n FROM generate_series(1, 5) n) AS s (scope, subject, n),
+        LATERAL (SELECT noise(extract(epoch FROM d.bucket_start)::float8 / 86400 + s.n * 977)) AS v (f)
+    WHERE d.granularity = 'd';
+    INSERT INTO product_vendors (product_id, vendor_id, named_at, event_id)
+    SELECT 'p-' || n, 's-1', now(), gen_random_uuid() FROM generate_series(1, 5) n;
+    INSERT INTO ingest_topics (consumer_group, topic, partitions_at_first, partitions)
+    SELECT 'g', t, 1, 1 FROM unnest(ARRAY['product.viewed', 'order.created', 'user.registered', 'rating.updated']) t;
+    INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset) SELECT 'g', topic, 0, 9 FROM ingest_topics";
+
+/// Everything was counted just now.
+const ALIVE: &str = "UPDATE ingest_offsets SET updated_at = now() + interval '10 minutes',
+    ends_known_at = now() + interval '10 minutes', caught_up_at = now() + interval '10 minutes', counted_timestamp = NULL";
+
+/// The worker died four hours ago.
+const DEAD: &str = "UPDATE ingest_offsets SET (updated_at, ends_known_at, caught_up_at) =
+    (SELECT t, t, t FROM (SELECT now() - interval '4 hours') AS d (t)),
+    counted_timestamp = extract(epoch FROM date_trunc('hour', now()) - interval '3 hours')::bigint * 1000";
+
+struct Watched(Database);
+
+impl Watched {
+    fn new() -> Self {
+        let database = Database::migrated();
+        database.execute(USUAL);
+        database.execute(ALIVE);
+        Self(database)
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        [("DATABASE_URL".to_owned(), self.0.url.clone())].into()
+    }
+
+    /// Runs the job, and returns what it said.
+    fn run(&self, arguments: &[&str]) -> String {
+        let arguments = [&["anomalies"], arguments].concat();
+        let output = process::run("analytics-jobs", &arguments, &self.environment());
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    }
+
+    /// Returns every stored anomaly: type, verdict, state.
+    fn stored(&self) -> Vec<String> {
+        self.0.lines("SELECT concat_ws(' ', type, verdict, state) FROM anomalies ORDER BY type, from_time")
+    }
+
+    /// Multiplies the views of the marketplace in some of the last hours.
+    fn change_hours(&self, hours: &str, factor: f64) {
+        self.0.execute(&format!(
+            "UPDATE rollups SET views = round(views * {factor}) WHERE granularity = 'h' AND scope = 't'
+             AND bucket_start IN (SELECT date_trunc('hour', now()) - make_interval(hours => n) FROM unnest(ARRAY[{hours}]) n)"
+        ));
+    }
+
+    /// Multiplies everything of yesterday in a scope.
+    fn change_yesterday(&self, which: &str, factor: f64) {
+        self.0.execute(&format!(
+            "UPDATE rollups SET views = round(views * {factor}), orders = round(orders * {factor}),
+                 units = round(units * {factor}), revenue = round(revenue * {factor})
+             WHERE granularity = 'd' AND {which}
+             AND bucket_start = (date_trunc('day', now() AT TIME ZONE 'UTC') - interval '1 day') AT TIME ZONE 'UTC'"
+        ));
+    }
+}
+
+#[test]
+fn what_is_usual_opens_nothing() {
+    let watched = Watched::new();
+    let said = watched.run(&["--since", "2020-01-01"]);
+    assert_eq!(watched.stored(), Vec::<String>::new(), "{said}");
+    assert!(said.contains(" 0 new anomalies"), "{said}");
+}
+
+#[test]
+fn a_drop_opens_once_goes_on_ends_and_opens_again() {
+    let watched = Watched::new();
+    watched.change_hours("2, 3", 0.2);
+    assert!(watched.run(&["--backtest"]).contains("total_views"));
+    assert_eq!(watched.stored(), Vec::<String>::new(), "a backtest stores nothing");
+    watched.change_hours("1", 0.2);
+    // At once, and again.
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| watched.run(&[]));
+        }
+    });
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["total_views drop open"]);
+    let numbers = "SELECT count(*) FROM anomalies WHERE observed < lower AND lower < expected AND expected < upper
+        AND from_time = date_trunc('hour', now()) - interval '3 hours' AND to_time = date_trunc('hour', now())
+        AND confidence > 0.9 AND vendor_id IS NULL";
+    assert_eq!(watched.0.number(numbers), Some(1));
+    watched.0.execute("UPDATE anomalies SET state = 'acknowledged', acknowledged_at = now(), comment = 'seen'");
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["total_views drop acknowledged"]);
+    // The last hour is as usual again.
+    watched.change_hours("1", 5.0);
+    assert!(watched.run(&[]).contains("1 resolved"));
+    assert_eq!(watched.stored(), ["total_views drop resolved"]);
+    watched.change_hours("1", 0.1);
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["total_views drop acknowledged"]);
+}
+
+#[test]
+fn stalled_ingest_gives_delayed_only_until_it_has_caught_up() {
+    let watched = Watched::new();
+    watched.change_hours("1, 2, 3", 0.0);
+    watched.0.execute(DEAD);
+    for _ in 0..2 {
+        watched.run(&[]);
+        assert_eq!(watched.stored(), ["freshness delayed open"]);
+    }
+    // The hours are counted late, in full.
+    watched.0.execute(
+        "UPDATE rollups r SET views = o.views FROM rollups o WHERE r.granularity = 'h' AND r.scope = 't' AND r.views = 0
+         AND o.granularity = 'h' AND o.scope = 't' AND o.bucket_start = r.bucket_start - interval '7 days'",
+    );
+    watched.0.execute(ALIVE);
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["freshness delayed resolved"]);
+}
+
+#[test]
+fn a_run_that_sees_less_does_not_end_what_another_one_found() {
+    let watched = Watched::new();
+    watched.change_hours("1, 2, 3", 0.1);
+    watched.run(&[]);
+    watched.0.execute(DEAD);
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["freshness delayed open", "total_views drop open"]);
+}
+
+#[test]
+fn a_drop_of_the_marketplace_is_not_one_of_each_seller() {
+    let watched = Watched::new();
+    watched.change_yesterday("true", 0.3);
+    watched.run(&[]);
+    assert_eq!(watched.stored(), Vec::<String>::new(), "the hours of the marketplace are as usual");
+    watched.change_yesterday("scope = 's' AND subject = 's-1'", 0.3);
+    watched.run(&[]);
+    let own = ["seller_orders:s-1 drop open", "seller_views:s-1 drop open"];
+    assert_eq!(watched.stored(), own, "neither its revenue, which follows from its orders, nor its products");
+    let vendors = watched.0.lines("SELECT DISTINCT vendor_id FROM anomalies WHERE granularity = 'd'");
+    assert_eq!(vendors, ["s-1"]);
+}
+
+#[test]
+fn a_drop_of_one_product_is_its_sellers() {
+    let watched = Watched::new();
+    watched.change_yesterday("scope = 'p' AND subject = 'p-2'", 0.1);
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["product_orders:p-2 drop open", "product_views:p-2 drop open"]);
+    assert_eq!(watched.0.lines("SELECT DISTINCT vendor_id FROM anomalies"), ["s-1"]);
+}
+
+#[test]
+fn quiet_times_are_not_judged() {
+    let watched = Watched::new();
+    watched.change_hours("1, 2, 3", 0.0);
+    let file = std::env::temp_dir().join(format!("{}.quiet", analytics_testkit::database::unique_name()));
+    let line = watched
+        .0
+        .lines("SELECT (now() - interval '2 days')::date || ',' || (now() + interval '1 day')::date")
+        .remove(0);
+    std::fs::write(&file, format!("# the sale\n{line},sale\n")).unwrap();
+    let mut environment = watched.environment();
+    environment.insert("ANOMALY_CALENDAR".into(), file.to_str().unwrap().into());
+    let output = process::run("analytics-jobs", &["anomalies"], &environment);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(watched.stored(), Vec::<String>::new());
+    std::fs::write(&file, "christmas\n").unwrap();
+    let output = process::run("analytics-jobs", &["anomalies"], &environment);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("line 1: must be FROM[,TO[,NAME]]"), "{said}");
+    std::fs::remove_file(file).unwrap();
+}

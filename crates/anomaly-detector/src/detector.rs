@@ -20,11 +20,19 @@ const ERROR_DAYS: i64 = 7 * WEEKS;
 const FEWEST_ERROR_DAYS: i64 = 7;
 /// How many errors there must be.
 const FEWEST_ERRORS: usize = 7;
-/// How many median absolute deviations, scaled to standard deviations, the band is wide on either side.
-const DEVIATIONS: f64 = 4.0;
-/// Of this share of earlier buckets the error must be within the band divided by the margin.
-const USUAL_SHARE: f64 = 0.99;
-const MARGIN: f64 = 1.6;
+/// How wide the band is.
+struct Width {
+    /// How many standard deviations on either side.
+    deviations: f64,
+    /// Of this share of earlier buckets the error is within the band divided by the margin.
+    share: f64,
+    margin: f64,
+}
+
+/// Of hours and less: there are many of them in a week, and each could be a false alarm.
+const OF_HOURS: Width = Width { deviations: 4.0, share: 0.99, margin: 1.6 };
+/// Of days.
+const OF_DAYS: Width = Width { deviations: 3.0, share: 0.97, margin: 1.3 };
 /// A median absolute deviation of a normal distribution is this part of its standard deviation.
 const MAD_OF_NORMAL: f64 = 0.6745;
 /// The narrowest band, on the scale of square roots, where 1 % of a value is half a percent.
@@ -43,8 +51,8 @@ pub struct Bucket {
     pub start: NaiveDateTime,
     /// Its value; `None` if it has none, or if it is not a finite number.
     pub value: Option<f64>,
-    /// By how much what is expected has to be multiplied, because of what is known to have changed around
-    /// this series: 1 if nothing has.
+    /// How much of what is usual may be left because of what is known to have changed around this series:
+    /// 1 if nothing has. Any value between what is usual and that share of it is as expected.
     pub factor: f64,
 }
 
@@ -140,6 +148,7 @@ impl Detector {
 
     /// Judges a bucket by the ones before it, and remembers it.
     pub fn judge(&mut self, bucket: Bucket) -> Judgement {
+        let bucket = Bucket { factor: if bucket.factor.is_finite() { bucket.factor } else { 1.0 }, ..bucket };
         let number = self.interval.number(bucket.start);
         let value = bucket.value.filter(|value| value.is_finite());
         if let Some(value) = value {
@@ -159,9 +168,12 @@ impl Detector {
             }
         }
         let judged = value.map(|value| {
-            Season::ALL
-                .into_iter()
-                .find_map(|season| self.compare(season, number, value, past.expected(season)? * bucket.factor))
+            Season::ALL.into_iter().find_map(|season| {
+                let usual = past.expected(season)?;
+                let explained = usual * bucket.factor;
+                let expected = value.max(usual.min(explained)).min(usual.max(explained));
+                self.compare(season, number, value, expected)
+            })
         });
         past.is_unusual = match judged {
             Some(Some(band)) => band.verdict().is_some(),
@@ -308,13 +320,14 @@ impl Detector {
 
     /// Returns the largest error that is usual.
     fn half_width(&self, errors: &[f64], expected: f64) -> f64 {
+        let Width { deviations, share, margin } = if self.interval < Interval::DAY { OF_HOURS } else { OF_DAYS };
         let deviation = quantile(errors, 0.5).unwrap_or(0.0) / MAD_OF_NORMAL;
-        let largest = quantile(errors, USUAL_SHARE).unwrap_or(0.0);
-        let measured = (DEVIATIONS * deviation).max(MARGIN * largest);
+        let largest = quantile(errors, share).unwrap_or(0.0);
+        let measured = (deviations * deviation).max(margin * largest);
         if !self.are_positive {
             return measured.max(f64::MIN_POSITIVE);
         }
-        let counted = if self.are_counts { DEVIATIONS * POISSON / (expected.max(0.0) + ANSCOMBE).sqrt() } else { 0.0 };
+        let counted = if self.are_counts { deviations * POISSON / (expected.max(0.0) + ANSCOMBE).sqrt() } else { 0.0 };
         measured.max(counted).max(NARROWEST)
     }
 }

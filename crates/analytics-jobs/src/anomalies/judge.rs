@@ -51,11 +51,16 @@ pub(super) struct Series {
     pub(super) complete_until: Option<DateTime<Utc>>,
     /// Subjects whose change explains a change of this one, the closest first.
     pub(super) explained_by: Vec<String>,
+    /// A subject that this one is divided by: less of it explains more of this one.
+    pub(super) divided_by: Option<String>,
     /// Whether its anomalies are kept, or it only explains others.
     pub(super) is_kept: bool,
 }
 
-/// The buckets of a judged series that are not as expected, by their starts: observed / expected.
+/// From this part of the way to the edge of the band on, a change is worth explaining others by.
+const TELLING: f64 = 0.5;
+
+/// The buckets of a judged series that are not quite as expected, by their starts: observed / expected.
 struct Judged {
     ratios: BTreeMap<DateTime<Utc>, f64>,
     until: DateTime<Utc>,
@@ -79,19 +84,23 @@ impl<'a> Judge<'a> {
 
     /// Judges the buckets of a series that are complete.
     pub(super) fn judge(&mut self, series: Series) {
-        let Series { subject, vendor, edges, values, complete_until, explained_by, is_kept } = series;
+        let Series { subject, vendor, edges, values, complete_until, explained_by, divided_by, is_kept } = series;
         let interval = edges.interval;
         let explaining: Vec<&Judged> =
             explained_by.iter().filter_map(|name| self.judged.get(&(name.clone(), interval))).collect();
+        let divisor = divided_by.and_then(|name| self.judged.get(&(name, interval)));
         // A bucket is judged once those that could explain it are.
-        let complete_until = explaining.iter().map(|judged| Some(judged.until)).fold(complete_until, Option::min);
+        let known = explaining.iter().chain(&divisor).map(|judged| Some(judged.until));
+        let complete_until = known.fold(complete_until, Option::min);
         let mut anomalies = Anomalies::new(interval);
         let (mut found, mut ratios, mut last) = (Vec::new(), BTreeMap::new(), None);
         let (mut until, mut open) = (None, false);
         for (index, value) in values.into_iter().enumerate().take(edges.ended_by(complete_until)) {
             let Some(bucket) = edges.bucket(index) else { break };
             let value = value.filter(|_| !self.quiet.contains(bucket.start, bucket.end));
-            let factor = explaining.iter().find_map(|judged| judged.ratios.get(&bucket.start)).copied().unwrap_or(1.0);
+            let ratio_of = |judged: &Judged| judged.ratios.get(&bucket.start).copied();
+            let factor = explaining.iter().find_map(|judged| ratio_of(judged)).unwrap_or(1.0)
+                / divisor.and_then(ratio_of).filter(|ratio| *ratio > 0.0).unwrap_or(1.0);
             let start = self.calendar.local(bucket.start);
             let span = Span { start: bucket.start, end: bucket.end };
             let (judgement, ended) = anomalies.judge(Bucket { start, value, factor }, span);
@@ -100,7 +109,7 @@ impl<'a> Judge<'a> {
             match judgement {
                 Judgement::Judged(band) => {
                     open = band.verdict().is_some();
-                    if let Some(ratio) = ratio(&band).filter(|_| open) {
+                    if let Some(ratio) = ratio(&band).filter(|_| band.score.abs() > TELLING) {
                         // What explains this one explains what this one explains.
                         ratios.insert(bucket.start, ratio * factor);
                     } else if (factor - 1.0).abs() > f64::EPSILON {

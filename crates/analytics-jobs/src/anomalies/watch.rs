@@ -126,6 +126,7 @@ impl Watch<'_> {
             values,
             complete_until: self.complete(measures, edges),
             explained_by: explained_by.iter().map(|name| (*name).to_owned()).collect(),
+            divided_by: None,
             is_kept,
         };
         let base = by_currency.get("").map_or(&[][..], Vec::as_slice);
@@ -135,9 +136,9 @@ impl Watch<'_> {
         judge.judge(series("total_signups", &[Measure::Signups], of(Measure::Signups), &[]));
         judge.judge(series("total_orders", &[Measure::Orders], orders.clone(), &[]));
         let rates = orders.into_iter().zip(views).map(|(orders, views)| rate(orders?, views?)).collect();
-        // Fewer orders with as many views are one anomaly, not two.
-        let explained_by = &["total_orders", "total_views"];
-        judge.judge(series("total_conversion", &[Measure::Orders, Measure::Views], rates, explained_by));
+        // Fewer orders with as many views are one anomaly, not two, and so are fewer views with as many orders.
+        let conversion = series("total_conversion", &[Measure::Orders, Measure::Views], rates, &["total_orders"]);
+        judge.judge(Series { divided_by: Some("total_views".to_owned()), ..conversion });
         for (currency, rows) in by_currency {
             let subject =
                 Metric::TotalRevenue.name().to_owned() + if currency.is_empty() { "" } else { ":" } + currency;
@@ -175,6 +176,7 @@ impl Watch<'_> {
                 edges: days.clone(),
                 complete_until: self.complete_until(&completeness, days),
                 explained_by: Vec::new(),
+                divided_by: None,
                 is_kept: true,
             });
         }
@@ -279,6 +281,7 @@ impl Watch<'_> {
                         values,
                         complete_until: *complete_until,
                         explained_by: [own_orders, seller, total].into_iter().flatten().collect(),
+                        divided_by: None,
                         is_kept: true,
                     });
                 }
@@ -300,7 +303,9 @@ impl Watch<'_> {
     fn lateness(&self, hours: &Edges) -> Option<Found> {
         let completeness = Completeness::of(None, self.topics, self.reports);
         let complete_until = self.complete_until(&completeness, hours);
-        let from = complete_until.or_else(|| hours.times.first().copied())?;
+        // Since when is not known if nothing was ever complete.
+        let overdue = || hours.times.iter().rev().copied().find(|end| self.now - *end > self.grace);
+        let from = complete_until.or_else(|| overdue().map(|end| end - Duration::hours(1)))?;
         let due = hours.times.iter().copied().find(|end| *end > from)?;
         let late = self.now - due;
         (late > self.grace).then(|| Found {

@@ -10,7 +10,7 @@ use analytics_testkit::process;
 /// counted everything.
 const USUAL: &str = "
     CREATE FUNCTION noise(seed float8) RETURNS float8 LANGUAGE sql
-        RETURN 1 + 0.05 * (2 * (abs(sin(seed * 12.9898) * 43758.5453) % 1) - 1);
+        RETURN 1 + 0.05 * (2 * (sin(seed * 12.9898) * 43758.5453 - floor(sin(seed * 12.9898) * 43758.5453)) - 1);
     INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, signups, orders, units, revenue)
     SELECT b, 'h', 't', '', '', round(1000 * f), round(60 * f), round(200 * f), round(300 * f), round(200 * f) * 2500
     FROM generate_series(date_trunc('hour', now()) - interval '120 days', date_trunc('hour', now()) + interval '1 hour',

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 const ANOMALIES: &str = "
     INSERT INTO anomalies (type, vendor_id, granularity, verdict, state, from_time, to_time, judged_until, observed,
         expected, lower, upper, confidence, opened_at, resolved_at, acknowledged_at, acknowledged_by, comment)
-    SELECT type, vendor, 'h', verdict, state, '2026-11-20T10:00:00Z', '2026-11-20T13:00:00Z', '2026-11-20T13:00:00Z',
-        n, 100.5, 50, 150, 0.99, timestamptz '2026-11-20T14:00:00Z' + make_interval(mins => n / 2),
+    SELECT type, vendor, 'h', verdict, state, '2026-11-20T00:00:00Z', '2026-11-21T00:00:00Z', '2026-11-21T00:00:00Z',
+        n, 100.5, 50, 150, 0.99, timestamptz '2026-11-21T01:00:00Z' + make_interval(mins => n / 2),
         CASE WHEN state = 'resolved' THEN now() END, CASE WHEN state = 'acknowledged' THEN now() END,
         CASE WHEN state = 'acknowledged' THEN 'ann' END, CASE WHEN state = 'acknowledged' THEN 'a test' END
     FROM (VALUES
@@ -86,8 +86,8 @@ fn anomalies_are_filtered_and_paged_and_link_to_their_events() {
     for (name, value) in [
         ("verdict", json!("drop")),
         ("state", json!("open")),
-        ("from", json!("2026-11-20T10:00:00Z")),
-        ("to", json!("2026-11-20T13:00:00Z")),
+        ("from", json!("2026-11-20T00:00:00Z")),
+        ("to", json!("2026-11-21T00:00:00Z")),
         ("observed", json!(3.0)),
         ("expected", json!(100.5)),
         ("lower", json!(50.0)),
@@ -95,7 +95,7 @@ fn anomalies_are_filtered_and_paged_and_link_to_their_events() {
         ("confidence", json!(0.99)),
         (
             "events",
-            json!("/api/metrics/seller_orders%3Av-1/events?from=2026-11-20T10:00:00Z&to=2026-11-20T13:00:00Z&asOf=0"),
+            json!("/api/metrics/seller_orders%3Av-1/events?from=2026-11-20T00:00:00Z&to=2026-11-21T00:00:00Z&asOf=0"),
         ),
     ] {
         assert_eq!(drop[name], value, "{name}");

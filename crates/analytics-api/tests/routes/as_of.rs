@@ -49,6 +49,7 @@ fn paths(service: &Service) -> Vec<String> {
         "/api/products",
         "/api/orders/o-1",
         "/api/dead-letters",
+        "/api/anomalies",
         "/api/proofs",
         "/api/freshness",
         &format!("/api/events/{}", id("event_logs")),

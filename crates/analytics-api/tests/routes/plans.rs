@@ -137,6 +137,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
     ),
     ("/api/events/{id}", &["/api/events/{event}"]),
     ("/api/freshness", &["/api/freshness"]),
+    ("/api/anomalies", &["/api/anomalies"]),
     ("/api/proofs", &["/api/proofs"]),
     (
         "/api/dead-letters",

@@ -1,0 +1,84 @@
+"""Documents agree with what they describe."""
+
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import unittest
+
+import yaml
+from support import CHART, HELM, ROOT
+
+OPERATIONS = ROOT / "docs/operations"
+RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yaml"))
+
+
+def alerts() -> dict[str, dict]:
+    groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+
+
+class Documents(unittest.TestCase):
+    def test_the_readme_is_made_of_the_values(self):
+        made = subprocess.run(
+            [sys.executable, ROOT / "scripts/lib/chart_readme.py", CHART], capture_output=True, text=True, check=True)
+        self.assertEqual((CHART / "README.md").read_text(), made.stdout, "run `scripts/chart readme`")
+
+    def test_commands_of_documents_that_install_can_be_rendered(self):
+        found = 0
+        for path in (CHART / "README.md", *OPERATIONS.rglob("*.md")):
+            text = path.read_text().replace("\\\n", " ")
+            for line in re.findall(r"^helm .*(?:install|upgrade) .*$", text, re.M):
+                words = shlex.split(line)
+                options = [word for name, word in zip(words, words[1:]) if name == "--set"]
+                arguments = [item for option in options for item in ("--set", option)]
+                rendered = subprocess.run(
+                    [HELM, "template", "analytics", CHART, *arguments], capture_output=True, text=True, check=False)
+                self.assertEqual(rendered.returncode, 0, f"{path}: {line}: {rendered.stderr}")
+                found += 1
+        self.assertGreater(found, 1)
+
+    def test_links_lead_somewhere(self):
+        documents = [CHART / "README.md", ROOT / "deploy/README.md", *OPERATIONS.rglob("*.md"), ROOT / "SECURITY.md"]
+        for path in documents + [ROOT / "docs/RELEASING.md"]:
+            for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+                if "://" not in target:
+                    self.assertTrue((path.parent / target).exists(), f"{path.relative_to(ROOT)}: {target}")
+
+    def test_every_alert_has_a_page_and_every_page_an_alert(self):
+        pages = {alert["annotations"]["runbook"]: name for name, alert in alerts().items()}
+        for page, name in pages.items():
+            text = (ROOT / page).read_text()
+            self.assertIn(name, text, page)
+            for heading in ("## What it means", "## How to see it", "## What to do", "## What not to do"):
+                self.assertIn(heading, text, page)
+        existing = {str(path.relative_to(ROOT)) for path in (OPERATIONS / "alerts").glob("*.md")}
+        self.assertEqual(existing, set(pages))
+
+    def test_metrics_of_the_rules_exist_in_the_service(self):
+        sources = "".join(path.read_text() for path in (ROOT / "crates").glob("analytics-*/src/telemetry.rs"))
+        for name, alert in alerts().items():
+            for metric in re.findall(r"\banalytics_\w+", alert["expr"]):
+                # The registry of ingest adds its prefix; a histogram has series with suffixes.
+                short = re.sub(r"_(bucket|count|sum)$", "", metric.removeprefix("analytics_ingest_"))
+                self.assertIn(f'"{short}"', sources, f"{name}: {metric}")
+
+    def test_versions_agree(self):
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+        toolchain = re.search(r'^channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text(), re.M)[1]
+        self.assertEqual(chart["appVersion"], version)
+        self.assertIn(f"FROM rust:{toolchain}-", (ROOT / "docker/Dockerfile").read_text())
+
+    def test_files_of_compose_exist(self):
+        services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+        for name, service in services.items():
+            for volume in service.get("volumes", []):
+                source = volume.split(":")[0]
+                if source.startswith("."):
+                    self.assertTrue(pathlib.Path(ROOT / "docker" / source).exists(), f"{name}: {source}")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,245 @@
+"""What the templates make of values."""
+
+import re
+import unittest
+
+from support import CI, attempt, containers, env, find, objects, pods
+
+
+def secret_of(container: dict) -> str:
+    return env(container)["DATABASE_URL"]["secretKeyRef"]["name"]
+
+
+class EveryShape(unittest.TestCase):
+    def each(self):
+        for path in CI:
+            with self.subTest(path.name):
+                yield objects(path)
+
+    def test_pods_are_restricted_and_have_no_token(self):
+        for items in self.each():
+            for name, pod in pods(items).items():
+                spec = pod["spec"]
+                self.assertIs(spec["automountServiceAccountToken"], False, name)
+                self.assertIs(spec["securityContext"]["runAsNonRoot"], True, name)
+                self.assertEqual(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", name)
+                for container in containers(pod):
+                    context = container["securityContext"]
+                    self.assertIs(context["allowPrivilegeEscalation"], False, name)
+                    self.assertIs(context["readOnlyRootFilesystem"], True, name)
+                    self.assertEqual(context["capabilities"], {"drop": ["ALL"]}, name)
+                    self.assertIn("memory", container["resources"]["limits"], name)
+            for item in items:
+                self.assertFalse(item["kind"] == "Secret" or "Role" in item["kind"], item["kind"])
+
+    def test_names_are_unique_and_short_enough(self):
+        for items in self.each():
+            names = [(item["kind"], item["metadata"]["name"]) for item in items]
+            self.assertEqual(len(names), len(set(names)))
+        long = objects(fullnameOverride="a" * 40, adminApi__enabled=True, networkPolicy__enabled=True)
+        for item in long:
+            limit = 52 if item["kind"] == "CronJob" else 63
+            self.assertLessEqual(len(item["metadata"]["name"]), limit, item["metadata"]["name"])
+
+    def test_selectors_find_the_pods_of_one_component(self):
+        for items in self.each():
+            labels = {name: pod["metadata"]["labels"] for name, pod in pods(items).items()}
+            for item in items:
+                spec = item.get("spec", {})
+                match item["kind"]:
+                    case "Service":
+                        selector = spec["selector"]
+                    case "Deployment" | "PodDisruptionBudget" | "PodMonitor":
+                        selector = spec["selector"]["matchLabels"]
+                    case "NetworkPolicy":
+                        selector = spec["podSelector"]["matchLabels"]
+                    case _:
+                        continue
+                found = [name for name, of_pod in labels.items() if selector.items() <= of_pod.items()]
+                components = {labels[name]["app.kubernetes.io/component"] for name in found}
+                self.assertLessEqual(len(components), 1, item["metadata"]["name"])
+                if item["kind"] != "NetworkPolicy":
+                    self.assertEqual(len(found), 1, item["metadata"]["name"])
+
+    def test_every_named_port_exists(self):
+        for items in self.each():
+            for name, pod in pods(items).items():
+                for container in pod["spec"]["containers"]:
+                    ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+                    for probe in ("livenessProbe", "readinessProbe"):
+                        if probe in container:
+                            self.assertIn(container[probe]["httpGet"]["port"], ports, name)
+                    for setting, bind in env(container).items():
+                        if setting.endswith("_BIND"):
+                            self.assertEqual([int(bind.rpartition(":")[2])], list(ports.values()), name)
+
+    def test_environments_have_no_variable_twice(self):
+        for items in self.each():
+            for name, pod in pods(items).items():
+                for container in containers(pod):
+                    names = [entry["name"] for entry in container["env"]]
+                    self.assertEqual(len(names), len(set(names)), name)
+
+
+class Workloads(unittest.TestCase):
+    def test_roles_in_the_database(self):
+        items = objects(next(path for path in CI if path.name == "roles-values.yaml"))
+        roles = {name.rpartition("service-")[2]: secret_of(pod["spec"]["containers"][0]) for name, pod in pods(items).items()}
+        migrate = next(name for name in roles if name.startswith("migrate-"))
+        expected = {
+            "ingest": "ingest", "api": "replica", "admin-api": "admin", "verify": "admin", "verify-full": "admin",
+            "partitions": "owner", "purge": "owner", migrate: "owner", "test-database": "replica",
+        }
+        self.assertEqual(roles, {name: f"analytics-{role}" for name, role in expected.items()})
+
+    def test_only_the_admin_api_writes_and_no_gateway_leads_to_it(self):
+        items = objects(adminApi__enabled=True, ingress__enabled=True, ingress__host="a.example", httpRoute__enabled=True,
+                        httpRoute__parentRefs=[{"name": "public"}])
+        modes = {name: env(pod["spec"]["containers"][0]).get("API_MODE") for name, pod in pods(items).items()}
+        self.assertEqual([name for name, mode in modes.items() if mode == "read-write"], ["Deployment shop-analytics-service-admin-api"])
+        rule = find(items, "Ingress")["spec"]["rules"][0]
+        backends = {path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+        backends |= {backend["name"] for rule in find(items, "HTTPRoute")["spec"]["rules"] for backend in rule["backendRefs"]}
+        self.assertEqual(backends, {"shop-analytics-service-api"})
+
+    def test_gateways_lead_neither_to_metrics_nor_to_probes(self):
+        def reached(path: str, **values: object) -> bool:
+            items = objects(ingress__enabled=True, ingress__host="a.example", **values)
+            for rule in find(items, "Ingress")["spec"]["rules"][0]["http"]["paths"]:
+                prefix = rule["path"].rstrip("/")
+                if path == rule["path"] or (rule["pathType"] == "Prefix" and f"{path}/".startswith(f"{prefix}/")):
+                    return True
+            return False
+
+        based = {"api__settings": {"API_BASE_PATH": "/analytics"}}
+        for path in ("/", "/api/metrics/total_views", "/sellers/v-1", "/assets/1/main.js", "/embed/seller", "/proofs"):
+            self.assertTrue(reached(path), path)
+            self.assertTrue(reached("/analytics" + path.rstrip("/"), **based), path)
+        for path in ("/metrics", "/metrics/business", "/health/live", "/health/ready"):
+            self.assertFalse(reached(path), path)
+            self.assertFalse(reached(path, **based), path)
+
+    def test_autoscalers_set_the_replicas(self):
+        self.assertEqual(find(objects(), "Deployment", "-ingest")["spec"]["replicas"], 2)
+        for kind, name in (("hpa", "HorizontalPodAutoscaler"), ("keda", "ScaledObject")):
+            items = objects(ingest__autoscaling__type=kind)
+            self.assertNotIn("replicas", find(items, "Deployment", "-ingest")["spec"])
+            self.assertIn("replicas", find(items, "Deployment", "-api")["spec"])
+            target = find(items, name)["spec"]["scaleTargetRef"]["name"]
+            self.assertEqual(target, find(items, "Deployment", "-ingest")["metadata"]["name"])
+
+    def test_keda_counts_the_lag_of_the_group_with_the_secret_of_the_reader(self):
+        items = objects(ingest__autoscaling__type="keda", kafka__groupId="o'brien", database__readExistingSecret="reader")
+        metadata = find(items, "ScaledObject")["spec"]["triggers"][0]["metadata"]
+        self.assertIn("consumer_group = 'o''brien'", metadata["query"])
+        self.assertEqual(metadata["targetQueryValue"], "50000")
+        self.assertEqual(find(items, "TriggerAuthentication")["spec"]["secretTargetRef"][0]["name"], "reader")
+
+    def test_jobs_do_not_overlap_and_end(self):
+        jobs = [item for item in objects() if item["kind"] == "CronJob"]
+        names = {item["metadata"]["name"].removeprefix("shop-analytics-service-") for item in jobs}
+        self.assertEqual(names, {"verify", "verify-full", "partitions", "purge"})
+        for job in jobs:
+            self.assertEqual(job["spec"]["concurrencyPolicy"], "Forbid")
+            self.assertGreater(job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"], 0)
+        one = objects(jobs__verify={"enabled": True, "schedule": "1 2 3 4 5", "priorityClassName": "low"})
+        spec = find(one, "CronJob", "-verify")["spec"]
+        self.assertEqual(spec["schedule"], "1 2 3 4 5")
+        self.assertEqual(spec["jobTemplate"]["spec"]["template"]["spec"]["priorityClassName"], "low")
+        self.assertNotIn("priorityClassName", find(one, "CronJob", "-purge")["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+
+    def test_an_image_is_named_by_digest_or_tag(self):
+        def image(**values: object) -> str:
+            return find(objects(**values), "Deployment", "-api")["spec"]["template"]["spec"]["containers"][0]["image"]
+
+        digest = "sha256:" + "0" * 64
+        self.assertEqual(image(), "analytics-service:0.1.0")
+        self.assertEqual(image(image__tag="1.2.3", image__repository="r.example/a"), "r.example/a:1.2.3")
+        self.assertEqual(image(image__tag="1.2.3", image__digest=digest), f"analytics-service@{digest}")
+
+    def test_large_numbers_are_written_out(self):
+        items = objects(settings={"DEAD_LETTER_MAX_TOTAL_BYTES": 5368709120, "REDACT_DEAD_LETTERS": False})
+        settings = env(find(items, "Deployment", "-ingest")["spec"]["template"]["spec"]["containers"][0])
+        self.assertEqual(settings["DEAD_LETTER_MAX_TOTAL_BYTES"], "5368709120")
+        self.assertEqual(settings["REDACT_DEAD_LETTERS"], "false")
+
+
+class Migrations(unittest.TestCase):
+    def test_each_revision_has_its_own_job(self):
+        def name(**values: object) -> str:
+            return next(item["metadata"]["name"] for item in objects(**values) if item["kind"] == "Job")
+
+        self.assertRegex(name(), r"-migrate-1-[0-9a-f]{8}$")
+        # Where every revision is 1, what would change the Job changes its name.
+        self.assertEqual(name(), name(api__replicas=3))
+        self.assertNotEqual(name(), name(image__tag="2"))
+
+    def test_a_hook_needs_nothing_of_its_release(self):
+        items = objects(migrations__mode="hook")
+        job = find(items, "Job")
+        self.assertEqual(job["metadata"]["annotations"]["helm.sh/hook"], "pre-install,pre-upgrade")
+        self.assertNotIn("serviceAccountName", job["spec"]["template"]["spec"])
+        made = {item["metadata"]["name"] for item in items if item["kind"] in ("Secret", "ConfigMap", "ServiceAccount")}
+        mentioned = re.findall(r"'name': '([^']+)'", str(job["spec"]["template"]["spec"]))
+        self.assertFalse(made & set(mentioned))
+        given = objects(migrations__mode="hook", serviceAccount={"create": False, "name": "mine"})
+        self.assertEqual(find(given, "Job")["spec"]["template"]["spec"]["serviceAccountName"], "mine")
+
+    def test_pods_wait_for_the_schema_unless_a_hook_has_made_it(self):
+        for mode, waits in (("job", True), ("off", True), ("hook", False)):
+            items = objects(migrations__mode=mode, adminApi__enabled=True)
+            self.assertEqual(any(item["kind"] == "Job" for item in items), mode != "off")
+            for item in items:
+                if item["kind"] == "Deployment":
+                    pod = item["spec"]["template"]["spec"]
+                    self.assertEqual("initContainers" in pod, waits, mode)
+                    if waits:
+                        self.assertEqual(secret_of(pod["initContainers"][0]), secret_of(pod["containers"][0]))
+
+    def test_old_pods_go_on_until_new_ones_are_ready(self):
+        for item in objects(adminApi__enabled=True):
+            if item["kind"] == "Deployment":
+                self.assertEqual(item["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0)
+
+
+class Networks(unittest.TestCase):
+    def policies(self, **values: object) -> dict[str, dict]:
+        items = objects(networkPolicy__enabled=True, **values)
+        return {item["metadata"]["name"].removeprefix("shop-analytics-service-"): item["spec"]
+                for item in items if item["kind"] == "NetworkPolicy"}
+
+    @staticmethod
+    def ports(policy: dict) -> list[int]:
+        return [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+
+    def test_only_ingest_reaches_kafka(self):
+        policies = self.policies(kafka__brokers="k-1:9093,k-2:9094,k-3", adminApi__enabled=True)
+        self.assertEqual(self.ports(policies["ingest"]), [53, 53, 5432, 9093, 9094, 9092])
+        for name in ("api", "admin-api", "verify", "migrate"):
+            self.assertEqual(self.ports(policies[name]), [53, 53, 5432], name)
+            if name not in ("api", "admin-api"):
+                self.assertNotIn("ingress", policies[name])
+
+    def test_the_api_reaches_the_published_keys(self):
+        for url, port in (("https://a.example/keys", 443), ("http://a.example/keys", 80), ("https://a.example:8443/k", 8443)):
+            policies = self.policies(auth__jwksUrl=url)
+            self.assertEqual(self.ports(policies["api"])[-1], port)
+            self.assertNotIn(port, self.ports(policies["ingest"]))
+
+    def test_the_admin_api_is_open_to_its_namespace_only(self):
+        policies = self.policies(adminApi__enabled=True)
+        self.assertEqual(policies["admin-api"]["ingress"][0]["from"], [{"podSelector": {}}])
+        self.assertNotIn("from", policies["api"]["ingress"][0])
+
+
+class Notes(unittest.TestCase):
+    def test_older_versions_of_kubernetes(self):
+        old = find(objects(options=("--kube-version", "1.27.0")), "Deployment", "-api")
+        new = find(objects(), "Deployment", "-api")
+        self.assertNotIn("lifecycle", old["spec"]["template"]["spec"]["containers"][0])
+        self.assertIn("lifecycle", new["spec"]["template"]["spec"]["containers"][0])
+        self.assertIn("1.27 or newer", attempt(options=("--kube-version", "1.26.0")).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

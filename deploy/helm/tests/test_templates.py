@@ -1,9 +1,12 @@
 """What the templates make of values."""
 
+import os
 import re
+import subprocess
 import unittest
 
-from support import CI, attempt, containers, env, find, objects, pods
+import yaml
+from support import CHART, CI, attempt, containers, env, find, objects, pods
 
 
 def secret_of(container: dict) -> str:
@@ -157,6 +160,19 @@ class Workloads(unittest.TestCase):
         self.assertEqual(image(image__tag="1.2.3", image__repository="r.example/a"), "r.example/a:1.2.3")
         self.assertEqual(image(image__tag="1.2.3", image__digest=digest), f"analytics-service@{digest}")
 
+    def test_kafka_is_given_all_properties_by_a_secret_or_those_of_the_values(self):
+        def properties(**values: object) -> object:
+            container = find(objects(**values), "Deployment", "-ingest")["spec"]["template"]["spec"]["containers"][0]
+            return env(container).get("KAFKA_PROPERTIES")
+
+        self.assertIsNone(properties())
+        self.assertEqual(properties(kafka__existingSecret="k"), {"secretKeyRef": {"name": "k", "key": "KAFKA_PROPERTIES"}})
+        self.assertEqual(
+            properties(kafka__existingSecret="k", kafka__sasl__mechanism="PLAIN"),
+            "sasl.mechanisms=PLAIN\nsasl.password=$(KAFKA_PASSWORD)\nsasl.username=$(KAFKA_USERNAME)\nsecurity.protocol=SASL_PLAINTEXT")
+        self.assertEqual(
+            properties(kafka__tls__enabled=True), "security.protocol=SSL\nssl.ca.location=/etc/ssl/certs/ca-certificates.crt")
+
     def test_large_numbers_are_written_out(self):
         items = objects(settings={"DEAD_LETTER_MAX_TOTAL_BYTES": 5368709120, "REDACT_DEAD_LETTERS": False})
         settings = env(find(items, "Deployment", "-ingest")["spec"]["template"]["spec"]["containers"][0])
@@ -232,7 +248,16 @@ class Networks(unittest.TestCase):
         self.assertNotIn("from", policies["api"]["ingress"][0])
 
 
-class Notes(unittest.TestCase):
+class Versions(unittest.TestCase):
+    @unittest.skipUnless("HELM3" in os.environ, "HELM3 is not set")
+    def test_helm_3_renders_the_same(self):
+        for path in CI:
+            command = [os.environ["HELM3"], "template", "shop", CHART, "-f", path, "--kube-version", "1.30.0"]
+            rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            old = [item for item in yaml.load_all(rendered, yaml.CSafeLoader) if item]
+            new = objects(path, options=("--kube-version", "1.30.0"))
+            self.assertEqual(sorted(old, key=str), sorted(new, key=str), path.name)
+
     def test_older_versions_of_kubernetes(self):
         old = find(objects(options=("--kube-version", "1.27.0")), "Deployment", "-api")
         new = find(objects(), "Deployment", "-api")

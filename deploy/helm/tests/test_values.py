@@ -95,7 +95,7 @@ class Values(unittest.TestCase):
     def test_values_that_do_not_fit_together_are_refused(self):
         for values, says in [
             ({"kafka__sasl__mechanism": "PLAIN"}, "kafka.existingSecret must be set"),
-            ({"kafka__propertiesKey": "p"}, "kafka.existingSecret must be set"),
+            ({"kafka__existingSecret": "k", "kafka__properties": {"client.rack": "a"}}, "kafka.properties have no effect"),
             ({"kafka__tls": {"enabled": True, "clientCertificate": True}}, "kafka.tls.existingSecret must be set"),
             ({"kafka__properties": {"sasl.password": "x"}}, "is a secret"),
             ({"ingress__enabled": True}, "ingress.host must be set"),

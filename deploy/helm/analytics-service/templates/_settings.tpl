@@ -90,7 +90,7 @@
   value: {{ $kafka.brokers | quote }}
 - name: KAFKA_START
   value: {{ $kafka.start | quote }}
-{{- if $kafka.propertiesKey }}
+{{- if and $kafka.existingSecret (not $kafka.sasl.mechanism) }}
 - name: KAFKA_PROPERTIES
   valueFrom:
     secretKeyRef:

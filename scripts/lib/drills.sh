@@ -3,6 +3,7 @@
 
 # name=pid of the ingest processes
 declare -A INGEST=()
+APISERVER_PIDS=()
 LOAD_PID= WATCH_PID= SENT=0 WORK= BEGAN=0 CLUSTER= PARTITIONS=4 WATCHED=0
 
 begin() {
@@ -30,6 +31,8 @@ end() {
     if [ -n "$WATCH_PID" ]; then kill "$WATCH_PID" 2>/dev/null; fi
     WATCH_PID=
     stop_ingest
+    stop_processes "${APISERVER_PIDS[@]}"
+    APISERVER_PIDS=()
     stop_servers
     set -e
 }

@@ -102,9 +102,10 @@ as_service() { RUST_LOG=warn "$BIN/analytics-jobs" "$@"; }
 counted() { query "SELECT coalesce(sum(events + duplicates + rejected), 0) FROM ingest_offsets WHERE consumer_group = 'analytics-ingest'"; }
 duplicates() { query "SELECT coalesce(sum(duplicates), 0) FROM ingest_offsets WHERE consumer_group = 'analytics-ingest'"; }
 
+# Waits until N records are logged, and everything that is logged is counted.
 await_counted() {
     local deadline=$((SECONDS + 120))
-    until [ "$(counted)" -ge "$1" ]; do
+    until [ "$(counted)" -ge "$1" ] && [ "$(query 'SELECT count(*) FROM batches WHERE number IS NULL')" = 0 ]; do
         [ $SECONDS -lt $deadline ] || die "$(counted) of $1 events were counted within two minutes"
         sleep 0.2
     done

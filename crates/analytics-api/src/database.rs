@@ -69,17 +69,29 @@ pub(crate) struct Checked {
 impl Seen {
     /// Notes that a check failed. The results of the last successful check stay, and grow older.
     fn failed(&mut self, why: String) {
-        self.checked.is_last = false;
-        if self.usable.is_err() {
-            self.usable = Err(why);
-        } else {
+        if self.usable.is_ok() {
+            self.checked.is_last = false;
             log::warn!("cannot check the database: {why}");
+        } else {
+            self.waits(why);
+        }
+    }
+
+    /// Notes that the database cannot be used yet. Logged if the reason is new.
+    fn waits(&mut self, why: String) {
+        self.checked.is_last = false;
+        if self.usable.as_ref().err() != Some(&why) {
+            log::warn!("waiting: {why}");
+            self.usable = Err(why);
         }
     }
 
     /// Stores the results of a successful check.
     fn looked(&mut self, (checked, time): (Checked, DateTime<Utc>)) {
         let now = Instant::now();
+        if self.usable.is_err() {
+            log::info!("the database can be used");
+        }
         (self.usable, self.checked, self.clock) = (Ok(now), checked, Some((time, now)));
     }
 }
@@ -260,7 +272,8 @@ impl Database {
         loop {
             match self.look(move |connection| look_at(connection, business)).await {
                 Ok(Ok(looked)) => self.seen().looked(looked),
-                Ok(Err(unusable)) => return Err(unusable),
+                Ok(Err(Unfit::Now(why))) => self.seen().waits(why),
+                Ok(Err(Unfit::Always(why))) => return Err(why),
                 Err(why) => self.seen().failed(why),
             }
             pause().await;
@@ -283,13 +296,22 @@ impl Database {
     }
 }
 
-/// What was found and the database's time; or why this program cannot work with the database.
-type Look = Result<(Checked, DateTime<Utc>), String>;
+/// Why this program cannot work with the database.
+enum Unfit {
+    /// It is not migrated yet.
+    Now(String),
+    /// Waiting does not help.
+    Always(String),
+}
+
+/// What was found and the database's time.
+type Look = Result<(Checked, DateTime<Utc>), Unfit>;
 
 fn look_at(connection: &mut Connection, business: Business) -> Result<Look, DbError> {
     match usable::check(connection, business) {
         Ok(()) => {}
-        Err(DbError::Unusable(why)) => return Ok(Err(why)),
+        Err(DbError::NotMigrated(why)) => return Ok(Err(Unfit::Now(why))),
+        Err(DbError::Unusable(why)) => return Ok(Err(Unfit::Always(why))),
         Err(error) => return Err(error),
     }
     let (reports, time) = freshness::reports(connection)?;

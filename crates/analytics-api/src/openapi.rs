@@ -25,6 +25,7 @@ use crate::routes;
         (name = "access", description = "Callers and their tokens"),
         (name = "dead letters", description = "Records that could not be counted"),
         (name = "anomalies", description = "Where numbers are not what they usually are"),
+        (name = "audit", description = "Who changed what by hand"),
         (name = "proofs", description = "Results of recounting the metrics from the event log"),
     ),
     components(schemas(ProblemBody)),

@@ -20,7 +20,7 @@ use crate::dashboard::{self, Dashboard};
 use crate::database::Database;
 use crate::lines::Streams;
 use crate::live::{Live, LiveState};
-use crate::middleware::{conditional, fresh, request_id, spreadsheet};
+use crate::middleware::{conditional, forwarded, fresh, request_id, spreadsheet};
 use crate::openapi;
 use crate::problem::Problem;
 use crate::rankings::Rankings;
@@ -97,6 +97,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .wrap(Compress::default())
                 .wrap(Condition::new(!settings.cors_origins.is_empty(), cors(&settings.cors_origins)))
                 .wrap(from_fn(request_id))
+                .wrap(from_fn(forwarded))
                 .wrap(from_fn(measure))
         };
         let server = HttpServer::new(app)

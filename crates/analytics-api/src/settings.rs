@@ -13,6 +13,7 @@ use shared_auth::{Keys, Verifier};
 
 use crate::business_metrics::BusinessMetrics;
 use crate::dashboard::settings::DashboardSettings;
+use crate::middleware::Proxies;
 
 /// Whether the process serves the writing routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct ApiSettings {
     pub base_path: String,
     /// Origins whose pages may read responses; `*` allows any origin.
     pub cors_origins: Vec<String>,
+    /// The proxies whose `X-Forwarded-*` headers count.
+    pub(crate) trusted_proxies: Proxies,
     /// Verifies tokens.
     pub verifier: Verifier,
     /// The dashboard, and the tokens of its embedded pages.
@@ -77,7 +80,9 @@ impl ApiSettings {
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
         let dashboard = DashboardSettings::from_settings(settings)?;
         Ok(Self {
-            database_url: settings.parse("DATABASE_URL", DatabaseUrl::parse)?,
+            database_url: settings
+                .parse("DATABASE_URL", DatabaseUrl::parse)?
+                .password_in(settings.get("DATABASE_PASSWORD_FILE")),
             mode: settings.parse("API_MODE", |mode| match mode {
                 "read-only" => Ok(Mode::ReadOnly),
                 "read-write" => Ok(Mode::ReadWrite),
@@ -97,6 +102,10 @@ impl ApiSettings {
             })?,
             base_path: settings.parse("API_BASE_PATH", base_path)?,
             cors_origins: list(settings.get("API_CORS_ORIGINS").unwrap_or_default()),
+            trusted_proxies: settings.parse("TRUSTED_PROXIES", |text| match text {
+                "none" => Ok(Proxies::default()),
+                text => Proxies::parse(text),
+            })?,
             verifier: verifier(settings, &dashboard)?,
             dashboard,
             business_metrics: BusinessMetrics::from_settings(settings)?,

@@ -15,18 +15,22 @@ pub enum DbError {
     /// The counting lock was not free for too long. Try again.
     #[error("the counting lock was held by other writers for too long")]
     Busy,
+    /// The database has no schema yet, or an older one than this version needs. Wait until it is
+    /// migrated.
+    #[error("{0}")]
+    NotMigrated(String),
     /// This version cannot work with the database. Trying again does not help.
     #[error("{0}")]
     Unusable(String),
 }
 
 impl DbError {
-    /// Returns whether trying again later may help: the database is unreachable, slow, full, or
-    /// busy with other work.
+    /// Returns whether trying again later may help: the database is unreachable, slow, full, busy
+    /// with other work, or not migrated yet.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Busy => true,
+            Self::Unreachable(_) | Self::Busy | Self::NotMigrated(_) => true,
             // For a statement that is itself wrong, the server reports the position of the error;
             // for time limits, locks and full disks it does not. Its messages cannot be matched:
             // they may be in any language.

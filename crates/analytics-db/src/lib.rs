@@ -12,6 +12,7 @@ pub mod migrations;
 #[cfg(feature = "mutants")]
 mod mutant;
 mod raw_json;
+pub mod roles;
 mod schema;
 mod sql;
 pub mod usable;

@@ -12,8 +12,9 @@ use crate::{Connection, DbError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
-/// The oldest schema that this program works with.
-const OLDEST_SCHEMA: &str = "20261127000013";
+/// The oldest schema that this program works with. It also works with newer ones, unless they exclude
+/// it in `schema_compatibility`: while a schema is upgraded, programs of both versions run.
+const OLDEST_SCHEMA: &str = "20261127000015";
 
 /// The oldest schema that can be migrated to this version's.
 const BASELINE: &str = "20261127000001";
@@ -67,25 +68,27 @@ pub fn revert_all(connection: &mut Connection) -> Result<(), DbError> {
         .map_err(|error| DbError::Unusable(format!("a migration could not be reverted: {error}")))
 }
 
-/// Checks that this program can work with the database: that its schema is neither too old nor for
-/// newer programs only, and that its encoding is UTF-8.
+/// Checks that this program can work with the database: that its encoding is UTF-8, and that its
+/// schema is neither too old nor for newer programs only.
 ///
 /// # Errors
-/// [`DbError::Unusable`] with a message that names both versions, or the encoding.
+/// [`DbError::NotMigrated`] if there is no schema yet, or one that is too old, and
+/// [`DbError::Unusable`] otherwise. The message names both versions, or the encoding.
 pub fn check(connection: &mut Connection) -> Result<(), DbError> {
-    let own = own_version().unwrap_or_default();
+    check_encoding(connection)?;
     let Some(database) = database_version(connection)? else {
-        return Err(DbError::Unusable(format!(
-            "the database has no schema yet, this version needs {own}: run `analytics-jobs migrate`"
+        return Err(DbError::NotMigrated(format!(
+            "the database has no schema yet, this version needs {OLDEST_SCHEMA} or newer: \
+             run `analytics-jobs migrate`"
         )));
     };
-    check_encoding(connection)?;
     if *database < *OLDEST_SCHEMA {
-        return Err(DbError::Unusable(format!(
+        return Err(DbError::NotMigrated(format!(
             "the database has schema {database}, this version needs {OLDEST_SCHEMA} or newer: \
              run `analytics-jobs migrate`"
         )));
     }
+    let own = own_version().unwrap_or_default();
     let oldest_program = oldest_program(connection)?;
     if own < oldest_program {
         return Err(DbError::Unusable(format!(

@@ -9,8 +9,8 @@ use crate::{Connection, DbError, migrations};
 /// calendar of `business` use the timezone rules that the database stores.
 ///
 /// # Errors
-/// [`DbError::Unusable`] with a message that says what has to be changed; another [`DbError`] if
-/// the database is not available yet.
+/// [`DbError::Unusable`] with a message that says what has to be changed; [`DbError::NotMigrated`] or
+/// another [`DbError`] if the database is not available yet.
 pub fn check(connection: &mut Connection, business: Business) -> Result<(), DbError> {
     migrations::check(connection)?;
     service_settings::check(connection, business)

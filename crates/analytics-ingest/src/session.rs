@@ -237,6 +237,10 @@ impl<'a> Poll<'a> {
                 let partition = TopicPartition { topic: self.shared_name(&topic), partition };
                 self.damaged(&partition, Offset(offset), &text);
             }
+            // The client would try the same password for ever.
+            (RDKafkaErrorCode::Authentication, _) if self.settings.can_reread_kafka() => {
+                self.buffer.end(End::Kafka(text));
+            }
             (
                 RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::BrokerTransportFailure

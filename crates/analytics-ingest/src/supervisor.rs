@@ -35,14 +35,14 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     let telemetry = Telemetry::new()?;
     probes::serve(settings.bind, Arc::new(telemetry.clone()), telemetry.registry.clone())?;
     log::info!("consuming {} as {}", settings.decoder.topics, settings.group_id);
-    let settings = Arc::new(settings.clone());
+    let mut settings = Arc::new(settings.clone());
     let (regressions, pace, fold) = (Regressions::default(), Pace::default(), Fold::new(settings.most_waiting));
     // What was logged is counted also while Kafka is away.
     if until_available(shutdown, || database_usable(&settings), |why| telemetry.waiting(why))?.is_none() {
         return Ok(());
     }
     let folding = fold.start(&settings, &telemetry)?;
-    while until_available(shutdown, || usable(&settings), |why| telemetry.waiting(why))?.is_some() {
+    while until_available(shutdown, || usable_now(&mut settings), |why| telemetry.waiting(why))?.is_some() {
         match session::run(&settings, &regressions, &pace, &fold, &telemetry, shutdown)? {
             End::Shutdown => break,
             End::Fenced => {}
@@ -59,6 +59,14 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     }
     log::info!("stopped");
     Ok(())
+}
+
+/// Checks the same as [`usable`], with what is in the files of Kafka's properties now.
+fn usable_now(settings: &mut Arc<IngestSettings>) -> Result<(), Failed<DbError>> {
+    if settings.can_reread_kafka() {
+        Arc::make_mut(settings).reread_kafka();
+    }
+    usable(settings)
 }
 
 /// Checks that this version can work with the database.

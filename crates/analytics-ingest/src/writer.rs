@@ -276,7 +276,7 @@ impl Writer {
                     self.suspect_in_time(batch, &mut tries.failures, DbError::Statement(failure))
                 }
             },
-            DbError::Busy => error,
+            DbError::Busy | DbError::NotMigrated(_) => error,
             DbError::Unusable(_) => self.suspect_in_time(batch, &mut tries.failures, error),
         })
     }

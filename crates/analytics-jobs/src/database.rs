@@ -10,7 +10,8 @@ use analytics_process::waiting::{Failed, until_available};
 /// # Errors
 /// If `DATABASE_URL` is missing or invalid.
 pub(super) fn url(settings: &Settings) -> Result<DatabaseUrl, SettingsError> {
-    settings.parse("DATABASE_URL", DatabaseUrl::parse)
+    let url = settings.parse("DATABASE_URL", DatabaseUrl::parse)?;
+    Ok(url.password_in(settings.get("DATABASE_PASSWORD_FILE")))
 }
 
 /// Connects without checking the schema. Tries again until the database can be reached.
@@ -31,9 +32,28 @@ pub(super) fn ready(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<
     reach_with(settings, shutdown, |connection| usable::check(connection, business))
 }
 
+/// Connects like [`ready`], and waits while the schema is missing or too old, too.
+///
+/// # Errors
+/// Those of [`ready`], except a schema that is too old.
+pub(super) fn migrated(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Connection> {
+    let business = settings.business()?;
+    connect_when(settings, shutdown, DbError::is_temporary, |connection| usable::check(connection, business))
+}
+
 fn reach_with(
     settings: &Settings,
     shutdown: &Shutdown,
+    check: impl Fn(&mut Connection) -> Result<(), DbError>,
+) -> anyhow::Result<Connection> {
+    connect_when(settings, shutdown, |error| matches!(error, DbError::Unreachable(_)), check)
+}
+
+/// Connects and checks, and tries again after errors that `may_pass`.
+fn connect_when(
+    settings: &Settings,
+    shutdown: &Shutdown,
+    may_pass: impl Fn(&DbError) -> bool,
     check: impl Fn(&mut Connection) -> Result<(), DbError>,
 ) -> anyhow::Result<Connection> {
     let url = url(settings)?;
@@ -46,6 +66,7 @@ fn reach_with(
     let attempt = || {
         connect().map_err(|error| match error {
             DbError::Unreachable(why) => Failed::Away(why),
+            error if may_pass(&error) => Failed::Away(error.to_string()),
             error => Failed::Unusable(error),
         })
     };
@@ -55,5 +76,5 @@ fn reach_with(
             reported = Some(why.to_owned());
         }
     })?;
-    reached.ok_or_else(|| anyhow::anyhow!("stopped before the database could be reached"))
+    reached.ok_or_else(|| anyhow::anyhow!("stopped before the database could be used"))
 }

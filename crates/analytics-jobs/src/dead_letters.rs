@@ -17,11 +17,13 @@ use analytics_db::tables::dead_letters::{self, State};
 use analytics_db::transactions::replay::replay;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
+use analytics_process::{remark, say};
 use anyhow::{Context, anyhow, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
+use crate::actor::Actor;
 use crate::database;
 
 /// Number of dead letters that are replayed or discarded at once.
@@ -100,9 +102,8 @@ pub struct Chosen {
     /// All open dead letters
     #[arg(long)]
     all: bool,
-    /// The name that is recorded with the action
-    #[arg(long, env = "USER", default_value = "operator")]
-    actor: String,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 fn reason(code: &str) -> Result<String, String> {
@@ -166,10 +167,10 @@ fn list(connection: &mut Connection, which: Which, state: &str, limit: i64) -> a
         named => Some(State::named(named).map_err(|why| anyhow!("--state: {why}, or all"))?),
     };
     let letters = page(connection, &which.filter(state), None, limit)?;
-    println!("{:<36}  {:<20}  {:<9}  {:<18}  {:<32}  DETAIL", "ID", "REJECTED", "STATE", "REASON", "PLACE");
+    say!("{:<36}  {:<20}  {:<9}  {:<18}  {:<32}  DETAIL", "ID", "REJECTED", "STATE", "REASON", "PLACE");
     for letter in &letters {
         let place = format!("{}/{}@{}", letter.topic, letter.partition, letter.offset);
-        println!(
+        say!(
             "{}  {}  {:<9}  {:<18}  {place:<32}  {}",
             letter.id,
             time(letter.created_at),
@@ -178,10 +179,10 @@ fn list(connection: &mut Connection, which: Which, state: &str, limit: i64) -> a
             letter.detail
         );
     }
-    eprintln!("{} dead letters", letters.len());
+    remark!("{} dead letters", letters.len());
     for stretch in dead_letters::not_kept(connection)? {
         let NotKept { topic, partition, reason, first_offset, last_offset, letters } = stretch;
-        eprintln!(
+        remark!(
             "not kept because of DEAD_LETTER_MAX_TOTAL_BYTES: {letters} records of {topic}/{partition} with {reason}, \
              offsets {first_offset} to {last_offset}; `analytics-jobs offsets set` has ingest read them again"
         );
@@ -196,23 +197,23 @@ fn time(time: DateTime<Utc>) -> String {
 fn show(connection: &mut Connection, id: Uuid) -> anyhow::Result<()> {
     let access = Tenant::Marketplace.event_log().context("operators have no access to the event log")?;
     let Some((letter, contents, actions)) = one(connection, access, id)? else { bail!("there is no dead letter {id}") };
-    println!("id         {}", letter.id);
-    println!("place      {}/{} offset {}", letter.topic, letter.partition, letter.offset);
-    println!("timestamp  {}", letter.record_timestamp.map_or("-".into(), time));
-    println!("rejected   {}", time(letter.created_at));
-    println!("state      {}", letter.state);
-    println!("reason     {}: {}", letter.reason, letter.detail);
-    println!("headers    {}", serde_json::to_string(&contents.headers)?);
+    say!("id         {}", letter.id);
+    say!("place      {}/{} offset {}", letter.topic, letter.partition, letter.offset);
+    say!("timestamp  {}", letter.record_timestamp.map_or("-".into(), time));
+    say!("rejected   {}", time(letter.created_at));
+    say!("state      {}", letter.state);
+    say!("reason     {}: {}", letter.reason, letter.detail);
+    say!("headers    {}", serde_json::to_string(&contents.headers)?);
     let kept = contents.payload.as_ref().map_or(0, Vec::len);
-    println!("payload    {} bytes, {kept} kept", letter.payload_bytes.map_or("no".into(), |bytes| bytes.to_string()));
+    say!("payload    {} bytes, {kept} kept", letter.payload_bytes.map_or("no".into(), |bytes| bytes.to_string()));
     if let Some(payload) = &contents.payload {
-        println!("{}", String::from_utf8_lossy(payload));
+        say!("{}", String::from_utf8_lossy(payload));
     }
     for Action { action, acted_at, actor, result, event_id, detail, corrected } in actions {
         let event = event_id.map_or(String::new(), |event| format!(" as event {event}"));
         let corrected = if corrected { " with a corrected payload" } else { "" };
         let detail = detail.map_or(String::new(), |detail| format!(": {detail}"));
-        println!("{}  {action}{corrected} by {actor}: {result}{event}{detail}", time(acted_at));
+        say!("{}  {action}{corrected} by {actor}: {result}{event}{detail}", time(acted_at));
     }
     Ok(())
 }
@@ -233,7 +234,7 @@ fn each_piece(
         before = Some(*last);
         work(connection, &ids)?;
         done += ids.len();
-        eprintln!("{done} dead letters processed");
+        remark!("{done} dead letters processed");
     }
     Ok(())
 }
@@ -258,14 +259,14 @@ fn replay_chosen(
     let mut seen = Vec::new();
     each_piece(connection, &filter, shutdown, |connection, ids| {
         seen.extend(ids.iter().filter(|id| named.contains(id)));
-        for replayed in replay(connection, ids, corrected.as_deref(), &decoder, &actor)? {
+        for replayed in replay(connection, ids, corrected.as_deref(), &decoder, actor.name())? {
             let (name, why) = match replayed.result {
                 Ok(outcome) => (outcome.name(), outcome.detail()),
                 Err(why) => ("not replayed", Some(why.to_string())),
             };
             *results.entry(name).or_default() += 1;
             if let Some(why) = why {
-                println!("{}: {why}", replayed.id);
+                say!("{}: {why}", replayed.id);
             }
         }
         Ok(())
@@ -274,7 +275,7 @@ fn replay_chosen(
         bail!("there is no dead letter {unknown} that the other options select");
     }
     let counts: Vec<String> = results.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    println!("{}", if counts.is_empty() { "no dead letters to replay".into() } else { counts.join(", ") });
+    say!("{}", if counts.is_empty() { "no dead letters to replay".into() } else { counts.join(", ") });
     Ok(())
 }
 
@@ -283,10 +284,10 @@ fn discard_chosen(connection: &mut Connection, chosen: Chosen, shutdown: &Shutdo
     let filter = chosen.filter(Some(State::Open))?;
     let mut discarded = 0;
     each_piece(connection, &filter, shutdown, |connection, ids| {
-        discarded += dead_letters::discard(connection, ids, &actor)?.len();
+        discarded += dead_letters::discard(connection, ids, actor.name())?.len();
         Ok(())
     })?;
-    println!("{discarded} discarded");
+    say!("{discarded} discarded");
     Ok(())
 }
 
@@ -311,6 +312,6 @@ fn purge(connection: &mut Connection, settings: &Settings, shutdown: &Shutdown) 
             break;
         }
     }
-    println!("{forgotten} dead letters older than {days} days purged");
+    say!("{forgotten} dead letters older than {days} days purged");
     Ok(())
 }

@@ -3,7 +3,11 @@
 //! Each prints its results on standard output. [`run`] returns an error if the job failed or if
 //! `verify` found a difference; the binary then exits with 1.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod actor;
 mod anomalies;
+mod audit_log;
 mod check_event;
 mod database;
 mod dead_letters;
@@ -12,7 +16,9 @@ mod metadata_index;
 mod migrate;
 mod offsets;
 mod partitions;
+mod probe;
 mod rebuild;
+mod roles;
 mod token;
 mod verify;
 
@@ -27,7 +33,9 @@ pub enum Command {
     ///
     /// Safe to repeat, and to run several times at once. The first run also stores BASE_CURRENCY
     /// and BUSINESS_TIMEZONE. The numbers depend on them, so they cannot be changed afterwards.
-    Migrate,
+    /// Ingest and the API may start before it: they wait, and are not ready meanwhile. A schema that
+    /// is newer than this version's is left as it is.
+    Migrate(migrate::Migrate),
     /// Show, set or remove the stored offsets, up to which each partition is counted
     #[command(subcommand)]
     Offsets(offsets::Offsets),
@@ -52,6 +60,29 @@ pub enum Command {
     /// List, show, replay, discard and purge dead letters: records that could not be counted
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    /// List administrative writes, newest first: who changed what by hand, and when
+    ///
+    /// Adjustments, replayed and discarded dead letters, offsets that were set or removed, rebuilds,
+    /// indexes and migrations. Each is recorded in the transaction of the change. What `maintain`,
+    /// `partitions` and `dead-letters purge` do is upkeep by the settings, and not listed.
+    ///
+    /// Example:
+    ///   analytics-jobs audit-log --action metric.adjust --from 2026-11-01T00:00:00Z
+    #[command(verbatim_doc_comment)]
+    AuditLog(audit_log::AuditLog),
+    /// Create the service's roles in PostgreSQL, each with no more privileges than it needs
+    ///
+    /// The owner is for `migrate`, `partitions`, `maintain` and `metadata-index`; ingest for ingest;
+    /// admin for the admin API and all other jobs; reader for the API, and for SQL clients, which
+    /// find documented views in the schema bi. With --apply, DATABASE_URL is that of a superuser, or
+    /// of a role with CREATEROLE that owns the database. May be repeated. If the schema exists and
+    /// belongs to another role, the owner gets it, and that role becomes a member of the owner.
+    ///
+    /// Example:
+    ///   analytics-jobs roles --print
+    ///   analytics-jobs roles --apply --password-file owner=owner.txt --password-file reader=reader.txt
+    #[command(verbatim_doc_comment)]
+    Roles(roles::Roles),
     /// Create the event log's partitions for the coming weeks, and index those that are over
     ///
     /// For cron, once a day. A partition covers three days. While events stream into it, it has
@@ -120,6 +151,14 @@ pub enum Command {
     ///   -:1: rejected, invalid_amount: total "12,50" is not a decimal number
     #[command(verbatim_doc_comment)]
     CheckEvent(check_event::CheckEvent),
+    /// Ask a process whether it is ready: succeed if an address answers with a status of 200 to 299
+    ///
+    /// For containers, whose image has neither a shell nor curl. Reads no settings of the service.
+    ///
+    /// Example:
+    ///   analytics-jobs probe http://localhost:9090/health/ready
+    #[command(verbatim_doc_comment)]
+    Probe(probe::Probe),
     /// Print a token for development, signed with JWT_SECRET
     ///
     /// The token is an HS256 JWT for the Authorization header of requests to the API.
@@ -146,9 +185,11 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
 /// sentence to print.
 pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     match command {
-        Command::Migrate => migrate::run(settings, shutdown),
+        Command::Migrate(migrate) => migrate::run(&migrate, settings, shutdown),
         Command::Offsets(offsets) => offsets::run(offsets, settings, shutdown),
         Command::DeadLetters(letters) => dead_letters::run(letters, settings, shutdown),
+        Command::Roles(arguments) => roles::run(&arguments, settings, shutdown),
+        Command::AuditLog(log) => audit_log::run(log, settings, shutdown),
         Command::Verify(verify) => verify::run(&verify, settings, shutdown),
         Command::Rebuild(rebuild) => rebuild::run(&rebuild, settings, shutdown),
         Command::Partitions => partitions::run(settings, shutdown),
@@ -156,6 +197,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::MetadataIndex(index) => metadata_index::run(&index, settings, shutdown),
         Command::Anomalies(anomalies) => anomalies::run(&anomalies, settings, shutdown),
         Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
+        Command::Probe(probe) => probe::run(&probe),
         Command::Token(token) => token::run(&token, settings),
     }
 }

@@ -3,6 +3,7 @@
 use analytics_db::migrations;
 use analytics_db::tables::generations::{self, Keys, Turned};
 use analytics_db::tables::maintenance;
+use analytics_process::say;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
@@ -45,7 +46,7 @@ fn identities(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     for (keys, days) in Keys::ALL.into_iter().zip(days(settings)?) {
         let turned = migrations::exclusively(connection, &url, |connection| generations::turn(connection, keys, days))?;
         let Turned { begun, dropped, .. } = turned;
-        println!("{}: began {} generations, dropped {dropped}", keys.table(), u8::from(begun));
+        say!("{}: began {} generations, dropped {dropped}", keys.table(), u8::from(begun));
         postponed |= turned.postponed;
     }
     if postponed {
@@ -58,13 +59,13 @@ fn leftovers(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let [dedupe_days, _] = days(settings)?;
     let deleted = maintenance::delete_leftovers(&mut database::ready(settings, shutdown)?, dedupe_days)?;
     let maintenance::Deleted { proofs, gaps, batches, offsets, ranges } = deleted;
-    println!("deleted {proofs} proofs, {gaps} gaps, {batches} batches and {offsets} stored offsets");
-    println!("deleted or joined {ranges} ranges of offsets");
+    say!("deleted {proofs} proofs, {gaps} gaps, {batches} batches and {offsets} stored offsets");
+    say!("deleted or joined {ranges} ranges of offsets");
     Ok(())
 }
 
 fn statistics(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     maintenance::analyze(&mut database::ready(settings, shutdown)?)?;
-    println!("collected statistics");
+    say!("collected statistics");
     Ok(())
 }

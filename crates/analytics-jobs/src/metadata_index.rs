@@ -2,14 +2,19 @@
 
 use analytics_core::metadata::MetadataPath;
 use analytics_db::Connection;
+use analytics_db::tables::audit_log::{Action, Entry};
 use analytics_db::tables::metadata_indexes::{self, is_event_type};
 use analytics_db::tables::partitions;
+use analytics_db::transactions::administer::administer;
+use analytics_process::say;
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
 use chrono::Utc;
 use clap::Args;
+use serde_json::json;
 
+use crate::actor::Actor;
 use crate::database;
 
 /// The field, and what to do.
@@ -27,6 +32,8 @@ pub struct MetadataIndex {
     /// List the indexes
     #[arg(long, conflicts_with_all = ["path", "drop"])]
     list: bool,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 fn event_type(text: &str) -> Result<String, &'static str> {
@@ -39,15 +46,20 @@ pub(super) fn run(arguments: &MetadataIndex, settings: &Settings, shutdown: &Shu
     let event_type = arguments.event_type.as_deref();
     match &arguments.path {
         None => list(connection),
-        Some(path) if arguments.drop => drop_index(connection, settings, path, event_type),
-        Some(path) => create(connection, settings, path, event_type),
+        Some(path) if arguments.drop => drop_index(connection, settings, path, event_type, &arguments.actor),
+        Some(path) => create(connection, settings, path, event_type, &arguments.actor),
     }
 }
 
+fn entry(actor: &Actor, action: Action, path: &MetadataPath, event_type: Option<&str>) -> Entry {
+    let detail = json!({ "type": event_type });
+    Entry { actor: actor.name().to_owned(), action, subject: path.as_str().to_owned(), detail }
+}
+
 fn list(connection: &mut Connection) -> anyhow::Result<()> {
-    println!("{:<40} {:<20} STATE", "PATH", "TYPE");
+    say!("{:<40} {:<20} STATE", "PATH", "TYPE");
     for index in metadata_indexes::all(connection)? {
-        println!("{:<40} {:<20} {}", index.path, index.event_type.as_deref().unwrap_or("all"), index.state);
+        say!("{:<40} {:<20} {}", index.path, index.event_type.as_deref().unwrap_or("all"), index.state);
     }
     Ok(())
 }
@@ -57,11 +69,16 @@ fn create(
     settings: &Settings,
     path: &MetadataPath,
     event_type: Option<&str>,
+    actor: &Actor,
 ) -> anyhow::Result<()> {
-    metadata_indexes::add(connection, path, event_type)??;
+    administer(connection, |connection| {
+        let added = metadata_indexes::add(connection, path, event_type)?;
+        let entry = added.is_ok().then(|| entry(actor, Action::CreateIndex, path, event_type));
+        Ok((added, entry))
+    })??;
     let tell = |name: &str| log::info!("creating the index {name}");
     match partitions::index_metadata(connection, &database::url(settings)?, Utc::now(), tell)? {
-        Some(made) => println!("created {made} indexes on partitions whose days are over; reads rely on them now"),
+        Some(made) => say!("created {made} indexes on partitions whose days are over; reads rely on them now"),
         None => bail!("another process is creating indexes, which may include this one; run this job again"),
     }
     Ok(())
@@ -72,12 +89,18 @@ fn drop_index(
     settings: &Settings,
     path: &MetadataPath,
     event_type: Option<&str>,
+    actor: &Actor,
 ) -> anyhow::Result<()> {
-    let Some(index) = metadata_indexes::retire(connection, path, event_type)? else {
+    let retired = administer(connection, |connection| {
+        let retired = metadata_indexes::retire(connection, path, event_type)?;
+        let entry = retired.is_some().then(|| entry(actor, Action::DropIndex, path, event_type));
+        Ok((retired, entry))
+    })?;
+    let Some(index) = retired else {
         bail!("there is no such index; --list shows all");
     };
     match partitions::drop_metadata(connection, &database::url(settings)?, &index)? {
-        Some(dropped) => println!("dropped the index from {dropped} partitions"),
+        Some(dropped) => say!("dropped the index from {dropped} partitions"),
         None => bail!("another process is creating indexes; reads no longer rely on this one; run this job again"),
     }
     Ok(())

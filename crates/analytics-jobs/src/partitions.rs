@@ -1,8 +1,9 @@
 //! `analytics-jobs partitions`: creates the event log's missing partitions, and the indexes of
 //! those whose days are over.
 
-use analytics_db::migrations;
 use analytics_db::tables::partitions;
+use analytics_db::{migrations, roles};
+use analytics_process::say;
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
@@ -13,12 +14,16 @@ use crate::database;
 pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let connection = &mut database::ready(settings, shutdown)?;
     let (url, now) = (database::url(settings)?, Utc::now());
-    let ensured = migrations::exclusively(connection, &url, |connection| partitions::ensure(connection, now))?;
+    let ensured = migrations::exclusively(connection, &url, |connection| {
+        let ensured = partitions::ensure(connection, now)?;
+        roles::grant(connection)?;
+        Ok(ensured)
+    })?;
     let indexed = partitions::index_quiet(connection, &url, now, |name| log::info!("creating the index {name}"))?;
     let made = ensured.made;
     match indexed {
-        Some(indexed) => println!("created {made} partitions, and {indexed} indexes on partitions whose days are over"),
-        None => println!("created {made} partitions; another run is creating indexes"),
+        Some(indexed) => say!("created {made} partitions, and {indexed} indexes on partitions whose days are over"),
+        None => say!("created {made} partitions; another run is creating indexes"),
     }
     match ensured.postponed {
         0 => Ok(()),

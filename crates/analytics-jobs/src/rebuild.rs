@@ -9,11 +9,13 @@ use analytics_db::locks::{Guard, Lock};
 use analytics_db::transactions::fold;
 use analytics_db::transactions::reattribute::reattribute;
 use analytics_db::verify::{Difference, Extent, Watcher, repair, verify};
+use analytics_process::say;
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
 use clap::Args;
 
+use crate::actor::Actor;
 use crate::{database, verify};
 
 #[derive(Debug, Args)]
@@ -37,6 +39,8 @@ pub struct Rebuild {
     /// the event log wrong.
     #[arg(long)]
     accept_log: bool,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
@@ -48,7 +52,7 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
     // What is logged and not counted is neither a difference nor without a vendor.
     fold::catch_up(connection, business)?;
     if rebuild.reattribute {
-        give_vendors(connection, rebuild.dry_run, settings, shutdown)?;
+        give_vendors(connection, rebuild, settings, shutdown)?;
     }
     let mut watcher = Watcher { progress: &mut verify::progress(), wanted: &|| !shutdown.requested() };
     let verification = verify(std::slice::from_mut(connection), business, Extent::Everything, &mut watcher)?;
@@ -58,10 +62,10 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
         .filter(|difference| matches(&rebuild.metrics, difference) || difference.accuses_the_log())
         .partition(Difference::is_repairable);
     for difference in &repairable {
-        println!("{difference}");
+        say!("{difference}");
     }
     for difference in &beyond {
-        println!("cannot be corrected from the event log: {difference}");
+        say!("cannot be corrected from the event log: {difference}");
     }
     let damaged = beyond.iter().chain(&repairable).filter(|difference| difference.accuses_the_log()).count();
     if damaged > 0 && !rebuild.dry_run && !rebuild.accept_log {
@@ -71,11 +75,11 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
         );
     }
     match (repairable.len(), rebuild.dry_run) {
-        (0, _) => println!("nothing to rebuild: {} numbers checked", verification.keys_checked),
-        (found, true) => println!("{found} numbers would change; nothing was changed"),
+        (0, _) => say!("nothing to rebuild: {} numbers checked", verification.keys_checked),
+        (found, true) => say!("{found} numbers would change; nothing was changed"),
         (found, false) => {
-            repair::repair(connection, &mut guard, business, &repairable)?;
-            println!("{found} numbers were corrected");
+            repair::repair(connection, &mut guard, business, &repairable, rebuild.actor.name())?;
+            say!("{found} numbers were corrected");
         }
     }
     Ok(())
@@ -93,15 +97,16 @@ fn matches(pattern: &str, difference: &Difference) -> bool {
 /// transaction, and prints by how much each counter changed.
 fn give_vendors(
     connection: &mut Connection,
-    dry_run: bool,
+    rebuild: &Rebuild,
     settings: &Settings,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let business = settings.business()?;
     let mut totals: BTreeMap<String, i128> = BTreeMap::new();
+    let actor = Some(rebuild.actor.name()).filter(|_| !rebuild.dry_run);
     let (mut events, mut after) = (0, EventId(uuid::Uuid::nil()));
     loop {
-        let moved = reattribute(connection, business, after, dry_run)?;
+        let moved = reattribute(connection, business, after, actor)?;
         events += moved.events;
         for (counter, amount) in moved.deltas.counters {
             *totals.entry(counter.to_string()).or_default() += amount;
@@ -112,9 +117,9 @@ fn give_vendors(
         }
     }
     for (counter, amount) in totals.iter().filter(|(_, amount)| **amount != 0) {
-        println!("{counter} {amount:+}");
+        say!("{counter} {amount:+}");
     }
-    let would = if dry_run { "would get" } else { "got" };
-    println!("{events} events {would} a vendor");
+    let would = if rebuild.dry_run { "would get" } else { "got" };
+    say!("{events} events {would} a vendor");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `analytics-jobs token`: prints a token for development.
 
+use analytics_process::say;
 use analytics_process::settings::Settings;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -48,6 +49,6 @@ pub(super) fn run(token: &Token, settings: &Settings) -> anyhow::Result<()> {
     };
     Principal::of(claims.clone()).context("--vendor")?;
     let secret = settings.required("JWT_SECRET")?;
-    println!("{}", mint(secret.as_bytes(), &claims).context("JWT_SECRET cannot be used")?);
+    say!("{}", mint(secret.as_bytes(), &claims).context("JWT_SECRET cannot be used")?);
     Ok(())
 }

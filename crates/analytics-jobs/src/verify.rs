@@ -6,6 +6,7 @@ use std::time::Instant;
 use analytics_db::verify::{Coverage, Day, Extent, Verification, Watcher, proofs};
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
+use analytics_process::{remark, say};
 use anyhow::bail;
 use chrono::{NaiveDate, SecondsFormat};
 use clap::Args;
@@ -41,14 +42,14 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
     drop(connections);
     let proof = proofs::store(&mut database::ready(settings, shutdown)?, &verification)?;
     for difference in verification.differences.iter().take(SHOWN) {
-        println!("{difference}");
+        say!("{difference}");
     }
     if verification.differences.len() > SHOWN {
-        println!("... and {} more; `rebuild --dry-run` lists all", verification.differences.len() - SHOWN);
+        say!("... and {} more; `rebuild --dry-run` lists all", verification.differences.len() - SHOWN);
     }
-    println!("{}", summary(&verification));
+    say!("{}", summary(&verification));
     coverage(&verification.coverage);
-    println!("proof {proof}, digest {}", verification.digest);
+    say!("proof {proof}, digest {}", verification.digest);
     let mut problems = Vec::new();
     if !verification.differences.is_empty() {
         let drift = verification.differences.len();
@@ -65,17 +66,17 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
 fn coverage(coverage: &Coverage) {
     for (what, stretches) in [("gap", &coverage.gaps), ("difference", &coverage.differences)] {
         for stretch in stretches.iter().take(SHOWN) {
-            println!("{what}: {stretch}");
+            say!("{what}: {stretch}");
         }
         if stretches.len() > SHOWN {
-            println!("... and {} more", stretches.len() - SHOWN);
+            say!("... and {} more", stretches.len() - SHOWN);
         }
     }
     let Coverage { equal, waiting, gone, gaps, differences, .. } = coverage;
     let since = coverage
         .waiting_since
         .map_or_else(String::new, |time| format!(" since {}", time.to_rfc3339_opts(SecondsFormat::Secs, true)));
-    println!(
+    say!(
         "coverage: {}, {} records audited, {} not yet audited{since}, {} gone before they were audited, {} gaps, \
          {} differences",
         if coverage.is_whole() { "whole" } else { "not whole" },
@@ -94,7 +95,7 @@ pub(super) fn progress() -> impl FnMut(&Day) {
         events += day.events;
         days += 1;
         if said.elapsed().as_secs() >= 2 {
-            eprintln!("{}: {events} events of {days} days recounted", day.day);
+            remark!("{}: {events} events of {days} days recounted", day.day);
             said = Instant::now();
         }
     }

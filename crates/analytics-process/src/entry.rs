@@ -30,7 +30,7 @@ pub fn run<S>(
     end_at_any_panic();
     let ended = prepare(validate).and_then(|(settings, shutdown)| {
         if arguments.check_settings {
-            println!("the settings can be used");
+            crate::say!("the settings can be used");
             return Ok(());
         }
         work(settings, shutdown)
@@ -38,7 +38,7 @@ pub fn run<S>(
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {}", masked(&format!("{error:#}")));
+            crate::remark!("{name}: {}", masked(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

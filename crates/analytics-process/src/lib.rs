@@ -4,6 +4,7 @@
 pub mod deadline;
 pub mod entry;
 pub mod logging;
+pub mod output;
 #[cfg(feature = "probes")]
 pub mod probes;
 pub mod settings;

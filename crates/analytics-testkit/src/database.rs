@@ -222,6 +222,17 @@ impl Server {
         Self::made_by("pg_basebackup", &["-d", &self.url(), "-R", "--checkpoint=fast", "--no-sync"])
     }
 
+    /// Lets roles other than the superuser `analytics` log in by password only.
+    ///
+    /// # Panics
+    /// If its configuration cannot be changed.
+    pub fn require_passwords(&self) {
+        let rules = "host all analytics all trust\nhost all all all scram-sha-256\n";
+        std::fs::write(self.directory.join("data/pg_hba.conf"), rules).expect("pg_hba.conf");
+        let mut connection = connect(&self.url()).expect("a connection");
+        connection.batch_execute("SELECT pg_reload_conf()").expect("a reload");
+    }
+
     fn made_by(program: &str, arguments: &[&str]) -> Self {
         let directory = PathBuf::from(format!("/var/tmp/analytics-test-{}", unique_name()));
         std::fs::create_dir_all(&directory).expect("a directory");

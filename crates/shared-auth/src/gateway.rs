@@ -35,6 +35,12 @@ impl Gateway {
         Ok(Self { header: Some(header), ..self })
     }
 
+    /// Returns the name of the header, if tokens are accepted in one.
+    #[must_use]
+    pub const fn header_name(&self) -> Option<&HeaderName> {
+        self.header.as_ref()
+    }
+
     /// Accepts tokens in the cookie of this name.
     ///
     /// # Errors

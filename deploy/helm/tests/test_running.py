@@ -33,6 +33,11 @@ def run(container: dict) -> subprocess.CompletedProcess[str]:
     return subprocess.run(program, env=variables(container), capture_output=True, text=True, cwd="/", check=False, timeout=60)
 
 
+def start(container: dict) -> subprocess.Popen[bytes]:
+    command = container["command"]
+    return subprocess.Popen([str(BIN / command[0]), *command[1:]], env=variables(container), cwd="/", stderr=subprocess.DEVNULL)
+
+
 def status(port: int, path: str) -> int:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
@@ -50,17 +55,18 @@ def value(sql: str) -> str:
 class Running(unittest.TestCase):
     def test_an_installation(self):
         migrate = next(pod for name, pod in PODS.items() if name.startswith("migrate-"))["spec"]["containers"][0]
-        wait = PODS["ingest"]["spec"]["initContainers"][0]
-        early = run(wait)
-        self.assertEqual(early.returncode, 1)
-        self.assertIn("the database has no schema yet", early.stderr)
-        migrated = run(migrate)
-        self.assertEqual(migrated.returncode, 0, migrated.stderr)
-        self.assertEqual(run(wait).returncode, 0)
+        self.probes("api", "API_BIND", {"/health/live": 200, "/health/ready": 503, "/metrics": 200})
+        wait = PODS["verify"]["spec"]["initContainers"][0]
+        with start(wait) as waiting:
+            time.sleep(2)
+            self.assertIsNone(waiting.poll(), "it waits")
+            migrated = run(migrate)
+            self.assertEqual(migrated.returncode, 0, migrated.stderr)
+            self.assertEqual(waiting.wait(timeout=30), 0)
         self.assertEqual(run(migrate).stdout, "the schema is up to date\n")
         self.probes("api", "API_BIND", {"/health/live": 200, "/health/ready": 200, "/metrics": 200})
         self.probes("ingest", "INGEST_BIND", {"/health/live": 200, "/health/ready": 503, "/metrics": 200})
-        for job in ("verify", "verify-full", "partitions", "purge", "test-database"):
+        for job in ("verify", "verify-full", "maintain", "test-database"):
             done = run(PODS[job]["spec"]["containers"][0])
             self.assertEqual(done.returncode, 0, f"{job}: {done.stderr}")
         self.lag()

@@ -91,7 +91,7 @@ class Workloads(unittest.TestCase):
         migrate = next(name for name in roles if name.startswith("migrate-"))
         expected = {
             "ingest": "ingest", "api": "replica", "admin-api": "admin", "verify": "admin", "verify-full": "admin",
-            "partitions": "owner", "purge": "owner", migrate: "owner", "test-database": "replica",
+            "maintain": "owner", migrate: "owner", "test-database": "replica",
         }
         self.assertEqual(roles, {name: f"analytics-{role}" for name, role in expected.items()})
 
@@ -141,7 +141,7 @@ class Workloads(unittest.TestCase):
     def test_jobs_do_not_overlap_and_end(self):
         jobs = [item for item in objects() if item["kind"] == "CronJob"]
         names = {item["metadata"]["name"].removeprefix("shop-analytics-service-") for item in jobs}
-        self.assertEqual(names, {"verify", "verify-full", "partitions", "purge"})
+        self.assertEqual(names, {"verify", "verify-full", "maintain"})
         for job in jobs:
             self.assertEqual(job["spec"]["concurrencyPolicy"], "Forbid")
             self.assertGreater(job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"], 0)
@@ -149,7 +149,7 @@ class Workloads(unittest.TestCase):
         spec = find(one, "CronJob", "-verify")["spec"]
         self.assertEqual(spec["schedule"], "1 2 3 4 5")
         self.assertEqual(spec["jobTemplate"]["spec"]["template"]["spec"]["priorityClassName"], "low")
-        self.assertNotIn("priorityClassName", find(one, "CronJob", "-purge")["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+        self.assertNotIn("priorityClassName", find(one, "CronJob", "-maintain")["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
     def test_an_image_is_named_by_digest_or_tag(self):
         def image(**values: object) -> str:
@@ -180,6 +180,17 @@ class Workloads(unittest.TestCase):
         self.assertEqual(settings["REDACT_DEAD_LETTERS"], "false")
 
 
+    def test_extra_variables_replace_nothing_that_the_chart_sets(self):
+        for workload in ("api", "ingest", "migrations", "jobs__defaults"):
+            for name in ("DATABASE_URL", "BASE_CURRENCY"):
+                refused = attempt(**{f"{workload}__extraEnv": [{"name": name, "value": "x"}]})
+                self.assertRegex(refused.stderr, f"extraEnv of [a-z-]+ must not have {name}")
+        refused = attempt(api__extraEnv=[{"name": "API_MODE", "value": "read-write"}])
+        self.assertIn("extraEnv of api must not have API_MODE", refused.stderr)
+        items = objects(api__extraEnv=[{"name": "TZ", "value": "UTC"}])
+        self.assertEqual(env(find(items, "Deployment", "-api")["spec"]["template"]["spec"]["containers"][0])["TZ"], "UTC")
+
+
 class Migrations(unittest.TestCase):
     def test_each_revision_has_its_own_job(self):
         def name(**values: object) -> str:
@@ -201,16 +212,17 @@ class Migrations(unittest.TestCase):
         given = objects(migrations__mode="hook", serviceAccount={"create": False, "name": "mine"})
         self.assertEqual(find(given, "Job")["spec"]["template"]["spec"]["serviceAccountName"], "mine")
 
-    def test_pods_wait_for_the_schema_unless_a_hook_has_made_it(self):
+    def test_jobs_wait_for_the_schema_unless_a_hook_has_made_it(self):
         for mode, waits in (("job", True), ("off", True), ("hook", False)):
             items = objects(migrations__mode=mode, adminApi__enabled=True)
             self.assertEqual(any(item["kind"] == "Job" for item in items), mode != "off")
-            for item in items:
-                if item["kind"] == "Deployment":
-                    pod = item["spec"]["template"]["spec"]
-                    self.assertEqual("initContainers" in pod, waits, mode)
-                    if waits:
-                        self.assertEqual(secret_of(pod["initContainers"][0]), secret_of(pod["containers"][0]))
+            for name, pod in pods(items).items():
+                with self.subTest(f"{mode}: {name}"):
+                    # Deployments wait by themselves.
+                    self.assertEqual("initContainers" in pod["spec"], waits and name.startswith("CronJob"))
+                    for wait in pod["spec"].get("initContainers", []):
+                        self.assertEqual(wait["command"], ["analytics-jobs", "migrate", "--wait"])
+                        self.assertEqual(secret_of(wait), secret_of(pod["spec"]["containers"][0]))
 
     def test_old_pods_go_on_until_new_ones_are_ready(self):
         for item in objects(adminApi__enabled=True):
@@ -231,7 +243,7 @@ class Networks(unittest.TestCase):
     def test_only_ingest_reaches_kafka(self):
         policies = self.policies(kafka__brokers="k-1:9093,k-2:9094,k-3", adminApi__enabled=True)
         self.assertEqual(self.ports(policies["ingest"]), [53, 53, 5432, 9093, 9094, 9092])
-        for name in ("api", "admin-api", "verify", "migrate"):
+        for name in ("api", "admin-api", "verify", "migrate", "test"):
             self.assertEqual(self.ports(policies[name]), [53, 53, 5432], name)
             if name not in ("api", "admin-api"):
                 self.assertNotIn("ingress", policies[name])

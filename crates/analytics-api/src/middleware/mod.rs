@@ -1,6 +1,7 @@
-//! Middleware: request ids, freshness headers, CSV, and conditional responses.
+//! Middleware: what proxies say, request ids, freshness headers, CSV, and conditional responses.
 
 mod conditional;
+mod forwarded;
 mod fresh;
 mod request_id;
 mod spreadsheet;
@@ -11,6 +12,7 @@ use actix_web::error::ErrorInternalServerError;
 use actix_web::web::Bytes;
 
 pub(crate) use conditional::conditional;
+pub(crate) use forwarded::{ClientAddress, Proxies, forwarded};
 pub(crate) use fresh::fresh;
 pub(crate) use request_id::request_id;
 pub(crate) use spreadsheet::{describe_csv, spreadsheet};

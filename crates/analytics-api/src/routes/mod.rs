@@ -3,6 +3,7 @@
 pub(crate) mod adjustments;
 pub(crate) mod anomalies;
 pub(crate) mod arrivals;
+pub(crate) mod audit;
 mod contributions;
 pub(crate) mod dead_letter_actions;
 pub(crate) mod dead_letters;
@@ -61,7 +62,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 31] {
+fn table() -> [Route; 32] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
@@ -88,6 +89,7 @@ fn table() -> [Route; 31] {
         route!(Admins, proofs::list),
         route!(Sellers, anomalies::list),
         route!(Writers, anomalies::acknowledge),
+        route!(Admins, audit::list),
         route!(Admins, dead_letters::list),
         route!(Admins, dead_letters::one),
         route!(Writers, dead_letter_actions::replay_one, dead_letter_actions::LARGEST_REPLAY),

@@ -51,6 +51,7 @@ fn paths(service: &Service) -> Vec<String> {
         "/api/dead-letters",
         "/api/anomalies",
         "/api/proofs",
+        "/api/audit",
         "/api/freshness",
         &format!("/api/events/{}", id("event_logs")),
         &format!("/api/dead-letters/{}", id("dead_letters")),

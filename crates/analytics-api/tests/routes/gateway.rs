@@ -2,7 +2,8 @@
 //! the tests of `shared-auth`.
 
 use analytics_testkit::client::{Client, token};
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{PATIENCE, Service};
+use analytics_testkit::wait;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, send};
@@ -62,6 +63,27 @@ fn without_a_gateway_cookies_are_nothing() {
     let admin = token("admin", None);
     for place in [format!("Cookie: analytics_token={admin}\r\n"), format!("X-Forwarded-Access-Token: {admin}\r\n")] {
         assert_eq!(send(&api.address, "GET", "/api/me", &place, "").status, "401 Unauthorized", "{place}");
+    }
+}
+
+#[test]
+fn what_a_proxy_says_counts_only_if_it_is_trusted() {
+    let admin = token("admin", None);
+    let headers = format!("X-Forwarded-Access-Token: {admin}\r\nX-Forwarded-For: 203.0.113.5, 198.51.100.7\r\n");
+    for (proxies, status, client) in [
+        ("", "200 OK", "198.51.100.7"),
+        ("192.0.2.0/24, 127.0.0.1", "200 OK", "198.51.100.7"),
+        ("192.0.2.0/24", "401 Unauthorized", "127.0.0.1"),
+        ("none", "401 Unauthorized", "127.0.0.1"),
+    ] {
+        let mut service = Service::new(1);
+        service.set("DASHBOARD_AUTH", "gateway");
+        service.set("TRUSTED_PROXIES", proxies);
+        service.set("RUST_LOG", "analytics_api=debug");
+        let api = service.api();
+        assert_eq!(send(&api.address, "GET", "/api/me", &headers, "").status, status, "{proxies}");
+        let logged = format!(" {client} GET /api/me {}", &status[..3]);
+        wait::until(&logged, PATIENCE, || api.log().contains(&logged).then_some(()));
     }
 }
 

@@ -71,6 +71,7 @@ fn head_is_get_without_the_body_on_every_route() {
         "/api/dead-letters",
         &letter,
         "/api/proofs",
+        "/api/audit",
         "/api/freshness",
         "/api/me",
         "/",

@@ -139,6 +139,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
     ("/api/freshness", &["/api/freshness"]),
     ("/api/anomalies", &["/api/anomalies"]),
     ("/api/proofs", &["/api/proofs"]),
+    ("/api/audit", &["/api/audit", "/api/audit?action=metric.adjust", "/api/audit?from=2026-11-01T00:00:00Z"]),
     (
         "/api/dead-letters",
         &[

@@ -55,6 +55,7 @@ fn every_statement_that_takes_too_long_is_a_503_that_says_when_to_try_again() {
         "/api/orders/o",
         "/api/dead-letters",
         "/api/proofs",
+        "/api/audit",
     ] {
         let since = Instant::now();
         let answer = client.answer(path, &[]);

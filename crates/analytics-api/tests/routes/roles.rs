@@ -82,6 +82,7 @@ const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
         "/api/anomalies/00000000-0000-0000-0000-000000000000/acknowledge",
         [404, 403, 403, 403, 401],
     ),
+    ("get", "/api/audit", "all", "/api/audit", [200, 403, 403, 403, 401]),
     ("get", "/api/freshness", "all", "/api/freshness", [200, 200, 200, 200, 401]),
     ("get", "/api/live", "all", "/api/live", [200, 200, 200, 200, 401]),
     ("get", "/api/me", "own", "/api/me", [200, 200, 200, 200, 401]),

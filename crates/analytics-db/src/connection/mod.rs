@@ -2,6 +2,7 @@
 //! settings belong to each transaction, so that they also apply behind a pooler that shares
 //! sessions.
 
+mod password;
 mod url;
 
 use std::time::Duration;
@@ -22,7 +23,7 @@ pub type Connection = PgConnection;
 /// # Errors
 /// [`DbError::Unreachable`].
 pub fn connect(url: &DatabaseUrl, application: &str) -> Result<Connection, DbError> {
-    Ok(PgConnection::establish(&url.for_client(application))?)
+    Ok(PgConnection::establish(&url.with_password()?.for_client(application))?)
 }
 
 /// How the statements of a transaction are planned.

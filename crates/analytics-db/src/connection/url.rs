@@ -1,18 +1,19 @@
 //! Parses and validates `DATABASE_URL`, so that an invalid one is reported in a clear message, and
 //! a secret in the wrong place does not appear in a message of the PostgreSQL client.
 //!
-//! Both formats of libpq are accepted,
-//! [the URI and the
-//! keywords](https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING).
-//! The client gets the keyword format, quoted.
+//! Both [formats of libpq](https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING) are
+//! accepted. The client gets the keyword format, quoted.
 
-use std::fmt;
+use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
 /// Where the database is, and how to log in. The `Debug` output shows no values.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(Vec<(&'static str, String)>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    parameters: Vec<(&'static str, String)>,
+    pub(super) password_file: Option<PathBuf>,
+}
 
 /// Why a text is not such a URL. The message repeats nothing of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +97,7 @@ impl DatabaseUrl {
     /// [`InvalidUrl`] says what is wrong, without repeating any of the text.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
         let text = text.trim();
-        let mut url = Self(Vec::new());
+        let mut url = Self::default();
         let rest = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://"));
         match rest {
             Some(rest) => url.read_uri(rest)?,
@@ -114,14 +115,14 @@ impl DatabaseUrl {
     pub fn for_client(&self, application: &str) -> String {
         let own = DEFAULTS.iter().copied().chain([("application_name", application)]);
         let own = own.filter(|(name, _)| self.get(name).is_none());
-        let given = self.0.iter().map(|(name, value)| (*name, value.as_str()));
+        let given = self.parameters.iter().map(|(name, value)| (*name, value.as_str()));
         let quoted =
             |(name, value): (&str, &str)| format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
         own.chain(given).map(quoted).collect::<Vec<_>>().join(" ")
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+        self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// Parses what follows the scheme:
@@ -225,11 +226,10 @@ impl DatabaseUrl {
         self.set(known, value)
     }
 
-    fn set(&mut self, name: &'static str, value: String) -> Result<(), InvalidUrl> {
+    pub(super) fn set(&mut self, name: &'static str, value: String) -> Result<(), InvalidUrl> {
         if value.contains('\0') {
             return Err(invalid(format!("{name}: must not contain the character U+0000")));
         }
-        let is_number = value.parse::<u32>().is_ok();
         match name {
             "sslmode" if !["disable", "allow", "prefer", "require", "verify-ca", "verify-full"].contains(&&*value) => {
                 return Err(invalid("sslmode: must be disable, allow, prefer, require, verify-ca or verify-full"));
@@ -250,24 +250,24 @@ impl DatabaseUrl {
             | "keepalives_interval"
             | "keepalives_count"
             | "tcp_user_timeout"
-                if !is_number =>
+                if value.parse::<u32>().is_err() =>
             {
                 return Err(invalid(format!("{name}: must be a whole number")));
             }
             _ => {}
         }
         // If a parameter is given twice, the later one is used.
-        self.0.retain(|(known, _)| *known != name);
+        self.parameters.retain(|(known, _)| *known != name);
         if !value.is_empty() {
-            self.0.push((name, value));
+            self.parameters.push((name, value));
         }
         Ok(())
     }
 }
 
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.parameters.iter().map(|(name, _)| name)).finish()
     }
 }
 

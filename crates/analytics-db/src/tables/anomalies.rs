@@ -1,8 +1,10 @@
 //! `anomalies`: where numbers were not what they usually are.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use uuid::Uuid;
 
+use super::audit_log::{self, Action, Entry};
 use crate::locks::Lock;
 use crate::sql::{row, statement};
 use crate::transactions::run;
@@ -123,6 +125,11 @@ pub fn acknowledge(connection: &mut Connection, id: Uuid, actor: &str, comment: 
         .value(actor)
         .value(comment)
         .execute(connection)?;
+        if changed > 0 {
+            let detail = json!({ "comment": comment });
+            let (actor, subject) = (actor.to_owned(), id.to_string());
+            audit_log::record(connection, &Entry { actor, action: Action::AcknowledgeAnomaly, subject, detail })?;
+        }
         Ok::<_, DbError>(changed > 0)
     })
 }

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::all_taken;
+use super::audit_log::{self, Entry};
 use crate::batch::{Keeping, Outcome, Span};
 use crate::error::WriteError;
 use crate::sql::{row, statement};
+use crate::transactions::administer::administer;
 use crate::{Connection, DbError};
 
 /// The state of a dead letter.
@@ -258,12 +260,24 @@ fn storable(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
 }
 
-/// Discards open dead letters: deletes their payloads and keys, and records who did it. Returns the
-/// ids of those that were discarded.
+/// Discards open dead letters: deletes their payloads and keys, and records who did it, with each
+/// letter and in the audit log. Returns the ids of those that were discarded.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn discard(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result<Vec<Uuid>, DbError> {
+    administer(connection, |connection| {
+        let discarded = discard_open(connection, ids, actor)?;
+        let results: BTreeMap<Uuid, &str> = discarded.iter().map(|id| (*id, State::Discarded.name())).collect();
+        let subject = format!("dead letters: {}", discarded.len());
+        let detail = json!({ "results": results });
+        let entry = Entry { actor: actor.to_owned(), action: audit_log::Action::Discard, subject, detail };
+        let changed = !discarded.is_empty();
+        Ok((discarded, changed.then_some(entry)))
+    })
+}
+
+fn discard_open(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Result<Vec<Uuid>, DbError> {
     row! {
         struct Row {
             dead_letter_id: Uuid,

@@ -6,6 +6,7 @@
 
 pub mod anomalies;
 pub(crate) mod arrivals;
+pub mod audit_log;
 pub mod batches;
 pub mod dead_letters;
 pub mod directory;

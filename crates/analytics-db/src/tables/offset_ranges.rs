@@ -198,7 +198,7 @@ pub fn different(connection: &mut Connection, consumer_group: &str) -> Result<i6
 }
 
 /// Accepts everything that differs in a topic, or in one partition of it: it is told and nothing more from then
-/// on. Returns how many ranges.
+/// on. Returns how many ranges. To be called in a transaction.
 ///
 /// # Errors
 /// [`DbError`].
@@ -210,18 +210,16 @@ pub fn accept(
 ) -> Result<usize, DbError> {
     const WHERE: &str = "WHERE consumer_group = $1 AND topic = $2 AND ($3 IS NULL OR partition = $3)";
     let of_topic = |sql: String| statement(sql).value(consumer_group).value(topic).value(partition);
-    run(connection, "accept", |connection| {
-        let different = of_topic(format!(
-            "UPDATE offset_ranges SET state = 'accepted', reason = reason || '; an operator accepted it' \
+    let different = of_topic(format!(
+        "UPDATE offset_ranges SET state = 'accepted', reason = reason || '; an operator accepted it' \
              {WHERE} AND state = 'different'"
-        ));
-        let unknown = of_topic(format!(
-            "INSERT INTO offset_ranges (consumer_group, topic, partition, log_since, from_offset, to_offset, state, reason) \
+    ));
+    let unknown = of_topic(format!(
+        "INSERT INTO offset_ranges (consumer_group, topic, partition, log_since, from_offset, to_offset, state, reason) \
              SELECT consumer_group, topic, partition, log_since, from_offset, to_offset, 'gap', \
                  reason || '; an operator accepted it' FROM ({IN_NO_RANGE}) AS unknown {WHERE}"
-        ));
-        Ok(different.execute(connection)? + unknown.execute(connection)?)
-    })
+    ));
+    Ok(different.execute(connection)? + unknown.execute(connection)?)
 }
 
 /// Deletes the ranges of logs that are not counted any more, `days` after they were logged, and joins those

@@ -11,6 +11,7 @@ use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
 use diesel::OptionalExtension;
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::runner::run;
@@ -18,6 +19,7 @@ use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::raw_json::RawJson;
 use crate::sql::{row, statement};
+use crate::tables::audit_log::{self, Action, Entry};
 use crate::tables::batches::{self, Kind};
 use crate::tables::{event_days, event_log, metrics, rollups};
 use crate::{Connection, DbError};
@@ -72,8 +74,19 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
         metrics::set_metadata(connection, &lock, &adjustment.metric_type, adjustment.metadata.as_ref())?;
         rollups::add(connection, &lock, &deltas.rollups)?;
         event_days::add(connection, &lock, &deltas.events)?;
+        audit_log::record(connection, &entry(adjustment, &event, delta, before))?;
         Ok(event.id.0)
     })
+}
+
+/// Returns what the audit log says about the adjustment.
+fn entry(adjustment: &Adjustment, event: &Event, delta: Option<i64>, before: Option<i64>) -> Entry {
+    let Adjustment { metric_type, value, metadata, reason, actor } = adjustment;
+    let detail = json!({
+        "eventId": event.id.0, "value": value, "previous": before, "delta": delta, "reason": reason,
+        "setsMetadata": metadata.is_some(),
+    });
+    Entry { actor: actor.clone(), action: Action::Adjust, subject: metric_type.clone(), detail }
 }
 
 /// The payload of an adjustment's event.

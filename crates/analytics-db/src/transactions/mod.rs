@@ -4,6 +4,7 @@
 //! used when logging fails. The others add to the same numbers with the same statements.
 
 pub mod adjust;
+pub mod administer;
 pub mod assignment;
 pub mod count;
 pub mod fold;

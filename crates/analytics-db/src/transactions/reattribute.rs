@@ -4,6 +4,8 @@
 //! operator may decide otherwise afterwards. Then the attribution is changed in the log, and the
 //! resulting changes are added to the numbers, in the same transaction.
 
+use std::collections::BTreeMap;
+
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::Event;
@@ -12,12 +14,14 @@ use analytics_core::identity::EventId;
 use analytics_core::ids::VendorId;
 use analytics_core::rules;
 use analytics_core::seal::seal;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::runner::run;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
+use crate::tables::audit_log::{self, Action, Entry};
 use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::logged_events::{self, Logged};
 use crate::tables::{metrics, product_vendors, rollups};
@@ -38,7 +42,7 @@ pub struct Moved {
 }
 
 /// Attributes the next chunk of events after `after` that have no vendor and whose vendor is known
-/// now. With `dry_run` nothing is changed.
+/// now. `actor` is who does it; without one, nothing is changed.
 ///
 /// # Errors
 /// [`WriteError`]; then nothing of the chunk is changed.
@@ -46,16 +50,28 @@ pub fn reattribute(
     connection: &mut Connection,
     business: Business,
     after: EventId,
-    dry_run: bool,
+    actor: Option<&str>,
 ) -> Result<Moved, WriteError> {
     run(connection, "reattribute", |connection| {
         let ids = vendorless(connection, after)?;
         let next = ids.last().filter(|_| i64::try_from(ids.len()).is_ok_and(|n| n == PIECE)).map(|id| EventId(*id));
-        let lock = if dry_run { None } else { Some(CountingLock::take(connection)?) };
+        let lock = actor.map(|_| CountingLock::take(connection)).transpose()?;
         let mut moved = change(connection, business, &ids, lock.as_ref())?;
         moved.next = next;
+        if let Some(actor) = actor.filter(|_| moved.events > 0) {
+            audit_log::record(connection, &entry(&moved, actor))?;
+        }
         Ok(moved)
     })
+}
+
+/// Returns what the audit log says about a chunk: by how much it changes each counter.
+fn entry(moved: &Moved, actor: &str) -> Entry {
+    let changed = moved.deltas.counters.iter().filter(|(_, amount)| **amount != 0);
+    let changed: BTreeMap<String, String> =
+        changed.map(|(counter, amount)| (counter.to_string(), amount.to_string())).collect();
+    let subject = format!("events: {}", moved.events);
+    Entry { actor: actor.to_owned(), action: Action::Reattribute, subject, detail: json!({ "changed": changed }) }
 }
 
 /// Returns the ids of the next events of which a part names a product and has no vendor although

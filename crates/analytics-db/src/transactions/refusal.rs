@@ -98,7 +98,7 @@ pub fn obstacle(connection: &mut Connection, error: DbError) -> DbError {
             "a unique index that does not belong to this service refuses numbers and has to be dropped: {failure}"
         )),
         DbError::Statement(_) | DbError::Unusable(_) => check_triggers(connection).err().unwrap_or(error),
-        DbError::Unreachable(_) | DbError::Busy => error,
+        DbError::Unreachable(_) | DbError::Busy | DbError::NotMigrated(_) => error,
     }
 }
 

@@ -15,6 +15,7 @@ use super::runner::{Failure, run};
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::{CountingLock, Guard};
+use crate::tables::audit_log::{self, Entry};
 use crate::tables::batches::{self, Kind};
 use crate::tables::{event_days, metrics, ratings, rollups};
 
@@ -37,11 +38,12 @@ pub(crate) struct Corrections {
 pub(crate) type Ratings = HashMap<(String, String), Rated>;
 
 /// Adds what is missing. `guard` holds the lock [`Repair`](crate::locks::Lock::Repair) since before
-/// the differences were found. `in_log` reads the correct ratings from the log.
+/// the differences were found. `entry` is its record in the audit log. `in_log` reads the correct ratings from the log.
 pub(crate) fn repair<E: Failure + From<WriteError>>(
     connection: &mut Connection,
     guard: &mut Guard,
     corrections: &Corrections,
+    entry: &Entry,
     in_log: impl Fn(&mut Connection, &[(String, String)]) -> Result<Ratings, E>,
 ) -> Result<(), E> {
     let Corrections { deltas, made_up, counters, ratings: keys, averages } = corrections;
@@ -57,6 +59,7 @@ pub(crate) fn repair<E: Failure + From<WriteError>>(
         rollups::add(connection, &lock, &deltas.rollups)?;
         rollups::forget_zeros(connection, &lock, &made_up.rollups)?;
         event_days::add(connection, &lock, &deltas.events)?;
+        audit_log::record(connection, entry)?;
         // If the lock was lost, another repair may have added the same since the snapshot.
         guard.check()?;
         Ok(())

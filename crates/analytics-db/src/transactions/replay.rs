@@ -3,12 +3,14 @@
 //! A replayed record keeps its place in Kafka, and its place is one of its identities: however
 //! often it is replayed, and with whatever corrections, it counts once.
 
+use std::collections::BTreeMap;
+
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use analytics_core::events::Decoder;
 use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::count::{judge, log};
@@ -17,6 +19,7 @@ use crate::batch::{Item, Outcome, Reread};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
+use crate::tables::audit_log::{self, Action, Entry};
 use crate::tables::batches::Kind;
 use crate::tables::dead_letters::{self, State};
 use crate::{Connection, DbError};
@@ -169,9 +172,21 @@ fn replay_piece(
             corrected,
         };
         dead_letters::settle(connection, &letters.iter().zip(&outcomes).map(trace).collect::<Vec<_>>())?;
+        if let Some(entry) = entry(&letters, &outcomes, corrected.is_some(), actor) {
+            audit_log::record(connection, &entry)?;
+        }
         replayed.extend(letters.into_iter().zip(outcomes).map(|(id, outcome)| Replayed { id, result: Ok(outcome) }));
         Ok(replayed)
     })
+}
+
+/// Returns what the audit log says about the replay of these letters, if there are any.
+fn entry(letters: &[Uuid], outcomes: &[Outcome], is_corrected: bool, actor: &str) -> Option<Entry> {
+    let results: BTreeMap<Uuid, &str> = letters.iter().copied().zip(outcomes.iter().map(Outcome::name)).collect();
+    let subject = format!("dead letters: {}", letters.len());
+    let detail = json!({ "results": results, "corrected": is_corrected });
+    let entry = Entry { actor: actor.to_owned(), action: Action::Replay, subject, detail };
+    (!letters.is_empty()).then_some(entry)
 }
 
 /// Counts the records like any batch, except that offsets do not move and that no dead letters are

@@ -6,7 +6,6 @@
 
 use analytics_core::identity::EventId;
 use chrono::Utc;
-use diesel::connection::SimpleConnection;
 
 use super::runner::run_once;
 use crate::sql::{row, statement};
@@ -52,9 +51,10 @@ pub fn summarize(connection: &mut Connection) -> Result<i64, DbError> {
         let mut ranges = 0;
         for Partition { event_logs, order_lines, .. } in newest.iter().filter(|partition| partition.is_free) {
             for table in [event_logs, order_lines] {
-                connection.batch_execute(&format!("LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"))?;
-                let added: Added =
-                    statement(include_str!("summarize.sql")).value(table).value(MOST).get_result(connection)?;
+                let added: Added = statement("SELECT summarize_newest($1::regclass, $2) AS ranges")
+                    .value(table)
+                    .value(MOST)
+                    .get_result(connection)?;
                 ranges += added.ranges;
             }
         }

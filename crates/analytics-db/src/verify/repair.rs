@@ -7,14 +7,19 @@ use analytics_core::metric_type::MetricType;
 use analytics_core::ratios::Fraction;
 use analytics_core::topics::EventType;
 use chrono::NaiveDate;
+use serde_json::json;
 
 use super::{Difference, Figures, Log, VerifyError, ratings};
 use crate::error::WriteError;
 use crate::locks::Guard;
+use crate::tables::audit_log::{Action, Entry};
 use crate::tables::batches::AsOf;
 use crate::transactions::Failure;
 use crate::transactions::repair::Corrections;
 use crate::{Connection, DbError, transactions};
+
+/// Maximum number of differences that the audit log lists.
+const LISTED: usize = 100;
 
 /// Why nothing was repaired.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +45,7 @@ impl From<diesel::result::Error> for RepairError {
 }
 
 /// Adds what is missing according to the differences, in one transaction. `guard` holds the lock
-/// [`Repair`](crate::locks::Lock::Repair) since before the differences were found.
+/// [`Repair`](crate::locks::Lock::Repair) since before the differences were found. `actor` is who does it.
 ///
 /// # Errors
 /// [`RepairError`]; then nothing is changed.
@@ -49,15 +54,23 @@ pub fn repair(
     guard: &mut Guard,
     business: Business,
     differences: &[Difference],
+    actor: &str,
 ) -> Result<(), RepairError> {
     let mut corrections = Corrections::default();
     for difference in differences {
         plan(&mut corrections, difference, business);
     }
-    transactions::repair::repair(connection, guard, &corrections, |connection, keys| {
+    transactions::repair::repair(connection, guard, &corrections, &entry(differences, actor), |connection, keys| {
         let as_of = AsOf::latest(connection)?;
         Ok(ratings::in_log(connection, Log { business, as_of: &as_of }, keys)?)
     })
+}
+
+/// Returns what the audit log says about the repair: the first of the differences, as they are printed.
+fn entry(differences: &[Difference], actor: &str) -> Entry {
+    let first: Vec<String> = differences.iter().take(LISTED).map(ToString::to_string).collect();
+    let subject = format!("numbers: {}", differences.len());
+    Entry { actor: actor.to_owned(), action: Action::Rebuild, subject, detail: json!({ "differences": first }) }
 }
 
 impl Failure for RepairError {

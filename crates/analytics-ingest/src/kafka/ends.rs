@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_core::topics::Topics as Mapping;
 use analytics_db::tables::ingest_topics::Topic;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::buffer::{Buffer, End, Topics};
 use crate::settings::IngestSettings;
 
+use super::reasons::Reasons;
 use super::regressions::Regressions;
 
 /// How often the broker is queried.
@@ -34,11 +35,13 @@ pub(super) fn asking(settings: &IngestSettings) -> Result<BaseConsumer, KafkaErr
 /// Returns each topic of the mapping, as the broker reports it.
 ///
 /// # Errors
-/// If the broker does not answer.
-pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<Topics, KafkaError> {
-    let client = asking(settings)?;
+/// Why the broker does not answer.
+pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<Topics, String> {
+    let client: BaseConsumer<Reasons> =
+        settings.kafka_queries.create_with_context(Reasons::default()).map_err(|error| error.to_string())?;
     let mapping = &settings.decoder.topics;
-    mapping.names().map(|name| Ok(described(mapping, name, &leaders(&client, mapping, name, at_most)?))).collect()
+    let known = mapping.names().map(|name| Ok(described(mapping, name, &leaders(&client, mapping, name, at_most)?)));
+    known.collect::<Result<_, KafkaError>>().map_err(|error| Reasons::of(&client, &error))
 }
 
 fn described(mapping: &Mapping, name: &str, leaders: &Leaders) -> (String, Topic) {
@@ -48,7 +51,7 @@ fn described(mapping: &Mapping, name: &str, leaders: &Leaders) -> (String, Topic
 
 /// Returns the partitions of a topic.
 pub(super) fn leaders(
-    client: &BaseConsumer,
+    client: &BaseConsumer<impl ConsumerContext>,
     mapping: &Mapping,
     topic: &str,
     at_most: Duration,

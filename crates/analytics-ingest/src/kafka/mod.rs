@@ -4,6 +4,7 @@
 mod damage;
 mod ends;
 mod membership;
+mod reasons;
 mod regressions;
 mod start;
 

@@ -171,6 +171,11 @@ fn is_known(native: &NativeClientConfig, key: &str) -> bool {
     !key.contains('\0') && (native.get(key).is_ok() || COMMON.contains(&key))
 }
 
+/// Whether the properties are in a file.
+pub(super) fn is_file(text: &str) -> bool {
+    text.starts_with('@')
+}
+
 /// Reads `key=value` pairs, separated by commas or lines, or the lines of the file after `@`.
 fn properties(text: &str) -> Result<Vec<(String, String)>, SettingsError> {
     let from_file;

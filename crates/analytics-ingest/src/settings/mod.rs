@@ -28,6 +28,8 @@ pub struct IngestSettings {
     pub kafka: ClientConfig,
     /// The configuration of clients that only query the broker and join no group.
     pub kafka_queries: ClientConfig,
+    /// The settings from which these two are made, if their properties are in a file.
+    from_file: Option<Settings>,
     /// Decodes records into events.
     pub decoder: Decoder,
     /// How much dead letters keep, and which fields are removed from them.
@@ -65,10 +67,13 @@ impl IngestSettings {
         let decoder = settings.decoder()?;
         let (kafka, kafka_queries) = kafka::configurations(settings, &group_id)?;
         Ok(Self {
-            database_url: settings.parse("DATABASE_URL", DatabaseUrl::parse)?,
+            database_url: settings
+                .parse("DATABASE_URL", DatabaseUrl::parse)?
+                .password_in(settings.get("DATABASE_PASSWORD_FILE")),
             start: settings.parse("KAFKA_START", start)?,
             kafka,
             kafka_queries,
+            from_file: settings.get("KAFKA_PROPERTIES").is_some_and(kafka::is_file).then(|| settings.clone()),
             group_id,
             keeping: Keeping {
                 payload_bytes: settings.bytes("DEAD_LETTER_MAX_BYTES")?,
@@ -88,6 +93,24 @@ impl IngestSettings {
                 bind.parse().map_err(|_| "must be an address and a port, such as 0.0.0.0:9090")
             })?,
         })
+    }
+}
+
+impl IngestSettings {
+    /// Whether the Kafka clients of a new session may differ from those of this one.
+    #[must_use]
+    pub const fn can_reread_kafka(&self) -> bool {
+        self.from_file.is_some()
+    }
+
+    /// Reads the file with the properties of the Kafka clients again, if they are in one: a password or
+    /// a certificate may have been replaced. If it cannot be used, everything stays as it is.
+    pub fn reread_kafka(&mut self) {
+        let Some(settings) = &self.from_file else { return };
+        match kafka::configurations(settings, &self.group_id) {
+            Ok((kafka, kafka_queries)) => (self.kafka, self.kafka_queries) = (kafka, kafka_queries),
+            Err(error) => log::warn!("the properties that were read before are used: {error}"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
+use analytics_process::remark;
 use analytics_process::shutdown::Shutdown;
 use anomaly_detector::{Anomalies, Anomaly, Bucket, Interval, Judgement, Span};
 use anyhow::{Context, bail};
@@ -60,7 +61,7 @@ pub(super) fn run(path: &Path, interval: Option<Interval>, format: Format, shutd
     }
     judge.out.flush()?;
     let Counts { judged, unknown, missing, anomalies } = judge.counts;
-    eprintln!(
+    remark!(
         "{name}: {anomalies} anomalies in {judged} buckets of {interval}; {unknown} more had too little history, \
          {missing} no value"
     );

@@ -13,6 +13,7 @@ use analytics_db::tables::anomalies::{self, Found};
 use analytics_db::{Connection, DbError};
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
+use analytics_process::{remark, say};
 use anomaly_detector::Interval;
 use chrono::{DateTime, Duration, NaiveDate, SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
@@ -88,15 +89,12 @@ fn judge(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> any
         print(found, arguments.format);
     }
     if arguments.backtest {
-        eprintln!("{} subjects judged, {} anomalies found, none stored", subjects.len(), found.len());
+        remark!("{} subjects judged, {} anomalies found, none stored", subjects.len(), found.len());
         return Ok(());
     }
     let stored = anomalies::store(connection, &subjects, &found)?;
     let anomalies::Stored { opened, changed, resolved } = stored;
-    eprintln!(
-        "{} subjects judged; {opened} new anomalies, {changed} judged again, {resolved} resolved",
-        subjects.len()
-    );
+    remark!("{} subjects judged; {opened} new anomalies, {changed} judged again, {resolved} resolved", subjects.len());
     Ok(())
 }
 
@@ -121,7 +119,7 @@ fn print(found: &Found, format: Format) {
     let Found { subject, verdict, observed, expected, lower, upper, .. } = found;
     let (from, to, is_open) = (written(found.from), written(found.to), found.is_open);
     match format {
-        Format::Json => println!(
+        Format::Json => say!(
             "{}",
             json!({
                 "type": subject, "vendorId": found.vendor, "verdict": verdict, "open": is_open, "start": from, "end": to,
@@ -131,7 +129,7 @@ fn print(found: &Found, format: Format) {
         ),
         Format::Text => {
             let still = if is_open { ", still" } else { "" };
-            println!(
+            say!(
                 "{subject}, {from} to {to}{still}: {verdict}, {observed} instead of {expected:.1} ({lower:.1} to {upper:.1})"
             );
         }

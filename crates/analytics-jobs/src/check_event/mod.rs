@@ -19,6 +19,7 @@ use analytics_core::record::{Header, Offset, Place, Record, TopicPartition};
 use analytics_core::rejection::{Reason, Rejection};
 use analytics_core::rules;
 use analytics_core::topics::EventType;
+use analytics_process::remark;
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
 use anyhow::{Context, bail, ensure};
@@ -108,7 +109,7 @@ pub(super) fn run(arguments: &CheckEvent, settings: &Settings, shutdown: &Shutdo
     if rejected > 0 {
         bail!("{rejected} of {records} records would be rejected{parts}");
     }
-    eprintln!("{records} records{parts}");
+    remark!("{records} records{parts}");
     Ok(())
 }
 

@@ -13,10 +13,13 @@
 mod anomalies;
 mod anomalies_in_files;
 mod attribution_and_adjustments;
+mod audit_log;
+mod bi;
 mod check_event;
 mod dead_letters;
 mod maintain;
 mod migrations;
 mod parts;
 mod proofs;
+mod roles;
 mod zones;

@@ -10,14 +10,14 @@ use analytics_testkit::process;
 fn schema(database: &Database) -> Vec<String> {
     [
         "SELECT format('%s.%s %s %s %s %s', table_name, column_name, data_type, is_nullable, column_default, collation_name) \
-         FROM information_schema.columns WHERE table_schema = 'public'",
+         FROM information_schema.columns WHERE table_schema IN ('public', 'bi')",
         "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
         "SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint \
          WHERE connamespace = 'public'::regnamespace",
         "SELECT oid::regclass || ' ' || relkind::text || coalesce(reloptions::text, '') || coalesce(pg_get_expr(relpartbound, oid), '') \
          || coalesce(obj_description(oid), '') FROM pg_class WHERE relnamespace = 'public'::regnamespace",
-        "SELECT pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace",
-        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+        "SELECT pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND relnamespace IN ('public'::regnamespace, to_regnamespace('bi'))",
+        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace IN ('public'::regnamespace, to_regnamespace('bi'))",
     ]
     .iter()
     .flat_map(|query| database.lines(&format!("{query} ORDER BY 1")))

@@ -25,6 +25,11 @@ const fn secret(name: &'static str, about: &'static str) -> Setting {
 /// Every setting of every process.
 pub const SETTINGS: &[Setting] = &[
     secret("DATABASE_URL", "PostgreSQL, as in postgresql://user:password@host:5432/database"),
+    setting(
+        "DATABASE_PASSWORD_FILE",
+        None,
+        "a file with the password, instead of one in DATABASE_URL; read again for each new connection",
+    ),
     setting("KAFKA_BROKER", None, "Kafka brokers, as in kafka-1:9092,kafka-2:9092"),
     setting("KAFKA_GROUP_ID", Some("analytics-ingest"), "the consumer group"),
     setting(
@@ -149,6 +154,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret("METRICS_BUSINESS_TOKEN", "the bearer token of /metrics/business, 16 bytes or more"),
     setting("METRICS_BUSINESS_TOP", Some("10"), "how many sellers and products /metrics/business lists"),
+    setting(
+        "TRUSTED_PROXIES",
+        Some("127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"),
+        "the proxies whose X-Forwarded-* headers and token header count, as addresses and networks, or none; \
+         by default those with private addresses",
+    ),
     setting("DASHBOARD", Some("on"), "on, or off for an API without the pages"),
     setting(
         "DASHBOARD_AUTH",

@@ -8,7 +8,7 @@ A pod. The parameters, in one dict:
   settings    settings of this workload only
   kafka, auth whether the process reads the settings of Kafka, of tokens
   port        the name and the number of its port, if it has one, where it answers probes
-  waits       whether it starts only when the schema fits
+  waits       whether an init container waits until the schema fits; ingest and the API wait by themselves
   restartPolicy, grace, preStop, hook
 */ -}}
 {{- define "analytics.podTemplate" -}}
@@ -75,8 +75,7 @@ spec:
   {{- if .waits }}
   initContainers:
     - name: wait-for-schema
-      {{- /* It succeeds as soon as the schema fits this version. */}}
-      {{- include "analytics.container" (merge (dict "command" (list "analytics-jobs" "offsets" "show") "isInit" true) .) | nindent 6 }}
+      {{- include "analytics.container" (merge (dict "command" (list "analytics-jobs" "migrate" "--wait") "isInit" true) .) | nindent 6 }}
   {{- end }}
   containers:
     - name: {{ .component }}
@@ -102,14 +101,16 @@ envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 env:
-  {{- include "analytics.env.database" . | nindent 2 }}
-  {{- if and .kafka (not .isInit) }}
-  {{- include "analytics.env.kafka" . | nindent 2 }}
+  {{- $env := include "analytics.env" . | trim }}
+  {{- $env | nindent 2 }}
+  {{- /* Of two variables of one name, the later one applies: an API that is read-only must not become read-write. */}}
+  {{- range $extra := .values.extraEnv }}
+  {{- range $env | fromYamlArray }}
+  {{- if eq .name $extra.name }}
+  {{- fail (printf "extraEnv of %s must not have %s, which the chart sets: use its value or settings" $.component .name) }}
   {{- end }}
-  {{- if and .auth (not .isInit) }}
-  {{- include "analytics.env.auth" . | trim | nindent 2 }}
   {{- end }}
-  {{- include "analytics.settings" . | trim | nindent 2 }}
+  {{- end }}
   {{- with .values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -142,6 +143,17 @@ resources:
 volumeMounts:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- define "analytics.env" -}}
+{{ include "analytics.env.database" . }}
+{{- if and .kafka (not .isInit) }}
+{{ include "analytics.env.kafka" . }}
+{{- end }}
+{{- if and .auth (not .isInit) }}
+{{ include "analytics.env.auth" . | trim }}
+{{- end }}
+{{ include "analytics.settings" . | trim }}
 {{- end -}}
 
 {{- define "analytics.volumes" -}}

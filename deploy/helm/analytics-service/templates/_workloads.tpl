@@ -1,4 +1,4 @@
-{{- /* The parameters of the pods, of each component. Given to analytics.podTemplate and to selectors. */ -}}
+{{- /* Whether jobs wait for the schema: a hook has made it before they exist. */ -}}
 {{- define "analytics.waits" -}}
 {{- if ne .Values.migrations.mode "hook" }}true{{ end -}}
 {{- end -}}

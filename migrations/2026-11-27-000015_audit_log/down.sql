@@ -1,0 +1,2 @@
+DROP FUNCTION summarize_newest(regclass, integer);
+DROP TABLE audit_log;

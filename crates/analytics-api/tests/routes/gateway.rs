@@ -82,7 +82,8 @@ fn what_a_proxy_says_counts_only_if_it_is_trusted() {
         service.set("RUST_LOG", "analytics_api=debug");
         let api = service.api();
         assert_eq!(send(&api.address, "GET", "/api/me", &headers, "").status, status, "{proxies}");
-        let logged = format!(" {client} GET /api/me {}", &status[..3]);
+        send(&api.address, "GET", "/health/live", &headers, "");
+        let logged = format!(" {client} GET /health/live 200");
         wait::until(&logged, PATIENCE, || api.log().contains(&logged).then_some(()));
     }
 }

@@ -160,4 +160,29 @@ mod tests {
             assert!(sentence.contains(says) && !sentence.contains('\n'), "{name}={value}: {sentence}");
         }
     }
+
+    #[test]
+    fn properties_in_a_file_are_read_again_and_kept_if_they_cannot_be_used() {
+        let file = std::env::temp_dir().join(format!("properties-{}", std::process::id()));
+        let write = |password: &str| {
+            let text = format!("security.protocol=SASL_PLAINTEXT\nsasl.mechanisms=PLAIN\n{password}\n");
+            std::fs::write(&file, text).expect("a file");
+        };
+        write("sasl.password=first");
+        let of = |properties: String| {
+            let given = [("DATABASE_URL", "postgres://h/d".to_owned()), ("KAFKA_BROKER", "k:9092".to_owned())];
+            let given = given.into_iter().chain([("KAFKA_PROPERTIES", properties)]);
+            let settings = Settings::from_environment(given.map(|(name, value)| (name.to_owned(), value)));
+            IngestSettings::from_settings(&settings).expect("settings")
+        };
+        let mut settings = of(format!("@{}", file.display()));
+        for (written, used) in [("sasl.password=second", "second"), ("no.such.property=1", "second")] {
+            write(written);
+            settings.reread_kafka();
+            let passwords = [&settings.kafka, &settings.kafka_queries].map(|config| config.get("sasl.password"));
+            assert_eq!(passwords, [Some(used); 2]);
+        }
+        std::fs::remove_file(&file).expect("the file");
+        assert!(settings.can_reread_kafka() && !of("client.rack=a".into()).can_reread_kafka());
+    }
 }

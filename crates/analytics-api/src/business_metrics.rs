@@ -13,6 +13,7 @@ use analytics_core::freshness::State;
 use analytics_db::read::anomalies::{self, Anomaly};
 use analytics_db::read::business::{self, Events, Ratings, Total, WaitingBatches};
 use analytics_db::read::rankings::{By, Ranked, Ranking};
+use analytics_db::verify::proofs::Known;
 use analytics_process::probes::read;
 use analytics_process::settings::{Settings, SettingsError};
 
@@ -267,12 +268,17 @@ fn write_state(out: &mut Exposition, snapshot: &Snapshot, database: &Database) {
     for waiting in &letters {
         out.sample(name, &[("reason", &waiting.reason)], number(waiting.letters));
     }
-    if let Some((proved_at, drift)) = proof {
+    if let Some(Known { proved_at, drift, coverage_differences }) = proof {
         out.metric("analytics_business_drift", "gauge", "Numbers that differ from the event log, by the last proof.");
         out.sample("analytics_business_drift", &[], number(drift));
         let name = "analytics_business_proof_timestamp_seconds";
         out.metric(name, "gauge", "When the last proof was made.");
         out.sample(name, &[], number(proved_at.timestamp()));
+        if let Some(differences) = coverage_differences {
+            let name = "analytics_business_coverage_differences";
+            out.metric(name, "gauge", "Ranges of offsets that differ from what Kafka held, by the last proof.");
+            out.sample(name, &[], number(differences));
+        }
     }
     let WaitingBatches { batches, records, oldest_seconds } = snapshot.waiting;
     for (name, help, value) in [

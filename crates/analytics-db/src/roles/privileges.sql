@@ -27,6 +27,8 @@ BEGIN
             -- Who did what is only added to, and not by ingest.
             ('audit_log', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
             ('audit_log', 'UPDATE, DELETE', 'PREFIX_admin'),
+            -- Anomalies are found by jobs.
+            ('anomalies', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
             -- Proofs are made by verify.
             ('proofs', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
             ('proved_days', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest')

@@ -17,6 +17,8 @@ BEGIN
         EXECUTE format('GRANT PREFIX_owner TO %I', current_user);
     END IF;
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    -- verify and rebuild compare by temporary tables.
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PREFIX_owner, PREFIX_admin', current_database());
     -- Whatever else is wrong, the reader's transactions cannot write.
     EXECUTE format('ALTER ROLE PREFIX_reader IN DATABASE %I SET default_transaction_read_only = on', current_database());
     -- The schema bi is created by a migration.

@@ -165,7 +165,8 @@ mod tests {
     fn properties_in_a_file_are_read_again_and_kept_if_they_cannot_be_used() {
         let file = std::env::temp_dir().join(format!("properties-{}", std::process::id()));
         let write = |password: &str| {
-            let text = format!("security.protocol=SASL_PLAINTEXT\nsasl.mechanisms=PLAIN\n{password}\n");
+            let text =
+                format!("security.protocol=SASL_PLAINTEXT\nsasl.mechanisms=PLAIN\nsasl.username=u\n{password}\n");
             std::fs::write(&file, text).expect("a file");
         };
         write("sasl.password=first");

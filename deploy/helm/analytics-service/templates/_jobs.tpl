@@ -4,7 +4,7 @@ service lacks the command, so that the job cannot be enabled. */ -}}
 verify: {command: [analytics-jobs, verify], role: admin}
 verifyFull: {command: [analytics-jobs, verify, --full], role: admin}
 maintain: {command: [analytics-jobs, maintain], role: owner}
-audit: {command: [analytics-ingest, audit], role: ingest, kafka: true, missing: true}
-anomalies: {command: [analytics-jobs, anomalies], role: admin, missing: true}
+audit: {command: [analytics-ingest, audit], role: ingest, kafka: true}
+anomalies: {command: [analytics-jobs, anomalies], role: admin}
 statements: {command: [analytics-jobs, statements], role: admin, missing: true}
 {{- end -}}

@@ -22,6 +22,8 @@ calls = {
     "listDeadLetters": {"limit": 2},
     "getDeadLetter": [letter],
     "listProofs": [],
+    "listAdministrativeWrites": {"action": "metric.adjust"},
+    "listAnomalies": {"state": "open"},
     "getSeries": [metric],
     "listSeries": {"type_": [metric], "interval": "week"},
     "rankProducts": {"by": "views", "limit": 2},

@@ -35,6 +35,7 @@ const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; respo
   "/api/dead-letters": () => client.GET("/api/dead-letters", { params: { query: { limit: 2 } } }),
   "/api/dead-letters/{id}": () => client.GET("/api/dead-letters/{id}", { params: { path: { id: letter } } }),
   "/api/proofs": () => client.GET("/api/proofs"),
+  "/api/anomalies": () => client.GET("/api/anomalies", { params: { query: { state: "open" } } }),
   "/api/audit": () => client.GET("/api/audit", { params: { query: { action: "metric.adjust" } } }),
   "/api/metrics/{type}/series": () =>
     client.GET("/api/metrics/{type}/series", { params: { path: { type: metric }, query: { compare: "previous" } } }),

@@ -99,10 +99,9 @@ fn batches_count_an_identity_once_while_generations_change() {
                 turn(&database, 7);
             }
         });
-        for writer in writers {
-            writer.join().unwrap();
-        }
+        let written = writers.map(|writer| writer.join());
         ended.store(true, Ordering::Relaxed);
+        written.into_iter().for_each(Result::unwrap);
     });
     assert!(tables(&database).len() > 4, "{:?}", tables(&database));
     assert_eq!(database.number("SELECT count(*) FROM event_logs"), Some(EVENTS));

@@ -244,7 +244,9 @@ mod tests {
         ] {
             assert_eq!(number(rounded(exact)).unwrap().to_string(), shown);
         }
-        assert_eq!(rounded(f64::MAX), f64::MAX);
+        for extreme in [f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324] {
+            assert!((rounded(extreme) / extreme - 1.0).abs() < 1e-5, "{extreme}");
+        }
     }
 
     #[test]

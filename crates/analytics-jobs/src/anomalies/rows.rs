@@ -158,7 +158,7 @@ mod tests {
             ("timestamp,value\n2014-07-01 00:00:00,1\n2014-07-01 00:30:00,x\n", "line 3: the value must be a number"),
             ("2014-07-01 00:00:00,1e999\n", "line 1: the value must be a number"),
             ("yesterday,1\n", "line 1: the timestamp must be like"),
-            ("timestamp,value\n\nvalue,timestamp\n", "line 3: the timestamp must be like"),
+            ("timestamp,value\nvalue,timestamp\n", "line 2: the timestamp must be like"),
             ("2014-07-01 00:00:00\n", "line 1: must have two fields"),
             ("2014-07-01 00:00:00,1,2\n", "line 1: must have two fields, timestamp,value, and has 3"),
             ("2014-07-01 00:00:00,1\n2014-06-30 00:00:00,1\n", "line 2: is earlier than the row before"),

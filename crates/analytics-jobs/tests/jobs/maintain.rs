@@ -33,8 +33,9 @@ fn maintain_forgets_what_ended_and_keeps_everything_else() {
          INSERT INTO ingest_topics (consumer_group, topic, partitions_at_first, partitions, wanted, updated_at)
          VALUES ('g', 'retired', 1, 1, false, now() - interval '36 days'),
              ('g', 'recent', 1, 1, false, now() - interval '34 days');
-         INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset, updated_at)
-         VALUES ('g', 'retired', 0, 9, now() - interval '36 days'), ('g', 'recent', 0, 9, now() - interval '34 days')",
+         INSERT INTO ingest_offsets (consumer_group, topic, partition, next_offset, log_start, updated_at)
+         VALUES ('g', 'retired', 0, 9, 9, now() - interval '36 days'),
+             ('g', 'recent', 0, 9, 9, now() - interval '34 days')",
     );
     let said = service.done(&["maintain"]);
     for line in [

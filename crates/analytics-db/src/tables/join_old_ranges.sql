@@ -1,8 +1,14 @@
 -- Joins adjacent ranges that were never audited and are $1 days old: without an audit, too, the table stays small.
-WITH old AS (
-    SELECT r.*, row_number() OVER w AS place, (r.from_offset IS DISTINCT FROM lag(r.to_offset) OVER w)::int AS begins
+WITH locked AS MATERIALIZED (
+    -- One that is being audited is left to the next run, with the ones behind it.
+    SELECT r.*
     FROM offset_ranges r
     WHERE r.state = 'waiting' AND r.last_logged_at < now() - make_interval(days => $1)
+    FOR UPDATE SKIP LOCKED
+),
+old AS (
+    SELECT r.*, row_number() OVER w AS place, (r.from_offset IS DISTINCT FROM lag(r.to_offset) OVER w)::int AS begins
+    FROM locked r
     WINDOW w AS (PARTITION BY r.consumer_group, r.topic, r.partition, r.log_since ORDER BY r.id)
 ),
 numbered AS (

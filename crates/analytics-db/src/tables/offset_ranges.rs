@@ -157,7 +157,7 @@ pub fn is_current(connection: &mut Connection, range: &Range) -> Result<bool, Db
 }
 
 /// Stores what was found of a range, and joins the range with the one before it. Changes nothing if another
-/// audit has stored something.
+/// audit has stored something, or if the range was joined with others meanwhile.
 ///
 /// # Errors
 /// [`DbError`].
@@ -174,6 +174,8 @@ pub fn settle(connection: &mut Connection, range: &Range, finding: &Finding) -> 
             .value(reason)
             .value(found.map(|(records, _)| records))
             .value(found.map(|(_, digest)| digest))
+            .value(range.to_offset)
+            .value(&range.digest)
             .execute(connection)?;
         statement(include_str!("join_range.sql")).value(range.id).execute(connection)?;
         Ok(())
@@ -231,6 +233,7 @@ pub(crate) fn tidy(connection: &mut Connection, days: i32) -> Result<usize, DbEr
     run(connection, "maintenance", |connection| {
         let deleted = statement(
             "DELETE FROM offset_ranges r WHERE r.last_logged_at < now() - make_interval(days => $1) \
+             AND r.state <> 'different' \
              AND NOT EXISTS (SELECT FROM ingest_offsets o WHERE o.consumer_group = r.consumer_group \
                  AND o.topic = r.topic AND o.partition = r.partition AND o.log_since = r.log_since)",
         )

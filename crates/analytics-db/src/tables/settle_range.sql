@@ -1,9 +1,10 @@
--- Stores the result of an audit of one range, if it is not audited yet. $1: its id. $2: equal, different or gone.
--- $3: why. $4 and $5: what Kafka held, if it differs.
+-- Stores the result of an audit of one range, if it is not audited yet and still is what was read. $1: its id.
+-- $2: equal, different or gone. $3: why. $4 and $5: what Kafka held, if it differs. $6 and $7: where it ends, and its
+-- digest.
 WITH audited AS (
     UPDATE offset_ranges
     SET state = $2, reason = $3, found_records = $4, found_digest = $5::numeric, audited_at = now()
-    WHERE id = $1 AND state = 'waiting'
+    WHERE id = $1 AND state = 'waiting' AND to_offset = $6 AND digest = $7::numeric
     RETURNING *
 )
 -- What was different and is read again since is settled, piece by piece.

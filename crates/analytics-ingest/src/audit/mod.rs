@@ -19,6 +19,8 @@ use crate::settings::IngestSettings;
 use digest::Held;
 use reader::{Reader, Unread};
 
+/// How often a range that differs or is damaged is read.
+const ATTEMPTS: u32 = 2;
 /// How many ranges are loaded at once.
 const AT_ONCE: i64 = 1_000;
 /// How long an audit may continue after it was asked to stop.
@@ -144,29 +146,53 @@ impl Audit<'_> {
         if let Some(result) = self.obstacle(connection, range)? {
             return Ok(result);
         }
-        let held = match self.reader.read(range) {
-            Ok(held) => held,
-            Err(Unread::Stopped) => return Ok(Outcome::Stopped),
-            Err(Unread::Damaged) => {
-                return Ok(Outcome::Found(gone("the records are damaged on the broker: they cannot be read")));
+        let mut attempt = 1;
+        let held = loop {
+            let held = match self.reader.read(range) {
+                Ok(held) => held,
+                Err(Unread::Stopped) => return Ok(Outcome::Stopped),
+                // It may have been damaged on the way.
+                Err(Unread::Damaged) if attempt < ATTEMPTS => {
+                    self.reader.start_over();
+                    attempt += 1;
+                    continue;
+                }
+                Err(Unread::Damaged) => {
+                    return Ok(Outcome::Found(gone("the records are damaged on the broker: they cannot be read")));
+                }
+                Err(Unread::NotHeld) => {
+                    let obstacle = self.obstacle(connection, range)?;
+                    return Ok(obstacle.unwrap_or_else(|| Outcome::Left("Kafka has no such offset".into())));
+                }
+                Err(Unread::Failed(why)) => return Ok(Outcome::Left(why)),
+                Err(Unread::Silent) => bail!("Kafka sends nothing; what was audited is stored, run the audit again"),
+            };
+            self.done.records += held.records;
+            if held.records == range.records && held.digest.to_string() == range.digest {
+                return Ok(Outcome::Found(Finding::Equal));
             }
-            Err(Unread::NotHeld) => {
-                let obstacle = self.obstacle(connection, range)?;
-                return Ok(obstacle.unwrap_or_else(|| Outcome::Left("Kafka has no such offset".into())));
+            // What was read may have changed while it was read.
+            if let Some(result) = self.obstacle(connection, range)? {
+                return Ok(result);
             }
-            Err(Unread::Failed(why)) => return Ok(Outcome::Left(why)),
-            Err(Unread::Silent) => bail!("Kafka sends nothing; what was audited is stored, run the audit again"),
+            // A new leader may have said for a moment that the partition ends earlier.
+            if attempt == ATTEMPTS {
+                break held;
+            }
+            self.reader.start_over();
+            attempt += 1;
         };
-        self.done.records += held.records;
-        if held.records == range.records && held.digest.to_string() == range.digest {
-            return Ok(Outcome::Found(Finding::Equal));
-        }
-        // What was read may have changed while it was read.
-        if let Some(result) = self.obstacle(connection, range)? {
-            return Ok(result);
-        }
-        if held.records < range.records && self.reader.is_compacted(&range.topic) {
-            return Ok(Outcome::Found(gone("compaction has removed records of it")));
+        if held.records < range.records {
+            match self.reader.is_compacted(&range.topic) {
+                Ok(true) => return Ok(Outcome::Found(gone("compaction has removed records of it"))),
+                Ok(false) => {}
+                Err(error) => {
+                    return Ok(Outcome::Left(format!(
+                        "Kafka holds fewer records, and does not say whether the topic is compacted \
+                         (the user needs DescribeConfigs): {error}"
+                    )));
+                }
+            }
         }
         Ok(Outcome::Found(different(range, held)))
     }

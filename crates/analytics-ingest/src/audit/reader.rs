@@ -68,6 +68,8 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(settings: &'a IngestSettings, shutdown: &'a Shutdown) -> Result<Self, KafkaError> {
         let mut config = settings.kafka_queries.clone();
+        // A follower may be behind, and say that the partition ends before it does.
+        config.remove("client.rack");
         config
             .set("client.id", "analytics-ingest-audit")
             // The client does not read without a group id; it joins no group.
@@ -100,22 +102,27 @@ impl<'a> Reader<'a> {
         self.consumer()?.fetch_watermarks(topic, partition, ANSWER)
     }
 
-    /// Whether Kafka compacts a topic; `false` if the broker does not say so.
-    pub(super) fn is_compacted(&self, topic: &str) -> bool {
-        let described = || -> Result<bool, KafkaError> {
-            let admin: AdminClient<DefaultClientContext> = self.settings.kafka_queries.create()?;
-            let options = AdminOptions::new().request_timeout(Some(ANSWER));
-            let configs =
-                futures_executor::block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))?;
-            Ok(configs.iter().flatten().any(|config| {
-                let policy = config.get("cleanup.policy").and_then(|policy| policy.value.as_deref());
-                policy.is_some_and(|policy| policy.contains("compact"))
-            }))
-        };
-        described().unwrap_or_else(|error| {
-            log::warn!("{topic}: the broker does not say whether the topic is compacted: {error}");
-            false
-        })
+    /// Returns whether Kafka compacts a topic.
+    ///
+    /// # Errors
+    /// The broker does not say so, or the user may not ask.
+    pub(super) fn is_compacted(&self, topic: &str) -> Result<bool, KafkaError> {
+        let admin: AdminClient<DefaultClientContext> = self.settings.kafka_queries.create()?;
+        let options = AdminOptions::new().request_timeout(Some(ANSWER));
+        let configs = futures_executor::block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))?;
+        let mut is_compacted = false;
+        for config in configs {
+            let config = config.map_err(KafkaError::AdminOp)?;
+            let policy = config.get("cleanup.policy").and_then(|policy| policy.value.as_deref());
+            is_compacted |= policy.is_some_and(|policy| policy.contains("compact"));
+        }
+        Ok(is_compacted)
+    }
+
+    /// Forgets what was read ahead, so that the next range is read from Kafka anew.
+    pub(super) fn start_over(&mut self) {
+        self.partition = None;
+        self.ahead = None;
     }
 
     /// Reads a range.

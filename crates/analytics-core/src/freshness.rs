@@ -99,10 +99,11 @@ impl PartitionReport {
 impl PartitionReport {
     /// Returns whether all records of before `end` are counted, seen from `now`: a later one is
     /// counted, or a worker that is still reporting found the partition completely counted after
-    /// `end`. So an idle partition is not late, and what a worker said before it died proves nothing.
+    /// `end`. So an idle partition is not late, and what a worker said before it died proves nothing:
+    /// a record of a producer whose clock is fast neither.
     fn is_counted_past(self, end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let is_living = now - self.heard_at <= SILENT_AFTER;
-        self.last_record_at.is_some_and(|time| time >= end)
+        self.last_record_at.is_some_and(|time| time.min(self.heard_at) >= end)
             || (is_living && self.caught_up_at.is_some_and(|time| time >= end))
     }
 }
@@ -209,7 +210,8 @@ mod tests {
             ..report
         };
         for (what, topic, is_counted) in [
-            ("a later record is counted", topic(1, vec![with(Some(50), report(300, None, None, 5))]), true),
+            ("a later record is counted", topic(1, vec![with(Some(50), report(45, None, None, 5))]), true),
+            ("a record of a fast clock", topic(1, vec![with(Some(-600), report(70, None, None, 5))]), false),
             ("an idle partition, which a living worker counted", topic(1, vec![report(3, Some(4), Some(4), 0)]), true),
             ("what a worker said before it died", topic(1, vec![report(31, Some(31), Some(31), 0)]), false),
             ("an older record", topic(1, vec![with(Some(70), report(3, Some(4), Some(70), 5))]), false),

@@ -83,6 +83,7 @@ pub fn store(
             .column(ongoing().map(|found| found.verdict))
             .column(ongoing().map(|found| found.from))
             .column(ongoing().map(|found| found.to))
+            .column(ongoing().map(|found| found.vendor.as_deref()))
             .execute(connection)?;
         resolved += statement(format!(
             "UPDATE anomalies SET state = 'resolved', resolved_at = now(), updated_at = now() \

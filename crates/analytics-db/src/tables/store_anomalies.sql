@@ -4,10 +4,10 @@ WITH found AS (
         type, vendor_id, granularity, verdict, from_time, to_time, judged_until, is_open,
         observed, expected, lower, upper, confidence, place)
 ), known AS (
-    -- The latest stored anomaly of the same subject, direction and time.
+    -- The latest stored anomaly of the same subject, seller, direction and time.
     SELECT DISTINCT ON (f.place) f.*, a.id
     FROM found f
-    JOIN anomalies a ON a.type = f.type AND a.verdict = f.verdict
+    JOIN anomalies a ON a.type = f.type AND a.verdict = f.verdict AND a.vendor_id IS NOT DISTINCT FROM f.vendor_id
         AND f.from_time < a.to_time AND a.from_time < f.to_time
     ORDER BY f.place, a.from_time DESC
 ), changed AS (

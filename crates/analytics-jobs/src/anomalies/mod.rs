@@ -34,9 +34,9 @@ pub struct Anomalies {
     /// The length of the buckets of the file, such as 30m, 1h or 1d [default: that of its first rows]
     #[arg(long, requires = "csv")]
     interval: Option<Interval>,
-    /// The format of the output: text for people, json for one JSON object per anomaly
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    /// The format of the output: text for people, json for one JSON object per anomaly [default: json with --csv]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Also report anomalies that ended since this day [default: those of the last 3 days]
     #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "csv")]
     since: Option<NaiveDate>,
@@ -76,7 +76,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
 
 pub(super) fn run(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     match &arguments.csv {
-        Some(path) => file::run(path, arguments.interval, arguments.format, shutdown),
+        Some(path) => file::run(path, arguments.interval, arguments.format.unwrap_or(Format::Json), shutdown),
         None => judge(arguments, settings, shutdown),
     }
 }
@@ -86,7 +86,7 @@ fn judge(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> any
     let connection = &mut database::ready(settings, shutdown)?;
     let Watched { subjects, found } = watched(connection, arguments, settings, &limits)?;
     for found in &found {
-        print(found, arguments.format);
+        print(found, arguments.format.unwrap_or(Format::Text));
     }
     if arguments.backtest {
         remark!("{} subjects judged, {} anomalies found, none stored", subjects.len(), found.len());

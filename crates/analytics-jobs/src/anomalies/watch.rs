@@ -252,12 +252,14 @@ impl Watch<'_> {
         };
         let complete: Vec<_> = measures.iter().map(|(measure, _)| self.complete(&[*measure], edges)).collect();
         for piece in subjects.chunks(PIECE) {
-            let ids: Vec<String> = piece.iter().filter_map(|subject| decode_encoded(subject)).collect();
+            let decoded = |subject: &String| Some((subject.clone(), decode_encoded(subject)?));
+            let by_subject: HashMap<String, String> = piece.iter().filter_map(decoded).collect();
             let owners: HashMap<String, String> = match scope {
                 ScopeKind::Product => {
+                    let ids: Vec<String> = by_subject.into_values().collect();
                     watched::owners(connection, &ids)?.into_iter().map(|row| (row.subject, row.vendor_id)).collect()
                 }
-                _ => piece.iter().cloned().zip(ids).collect(),
+                _ => by_subject,
             };
             let rows = watched::of_subjects(connection, scope, width, piece, edges.starts())?;
             for rows in rows.chunk_by(|a, b| a.subject == b.subject) {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Judges a file on standard input; returns the exit code, the output and the messages.
 fn judge(arguments: &[&str], file: &str) -> (Option<i32>, String, String) {
-    let arguments = [&["anomalies", "--csv", "-", "--format", "json"], arguments].concat();
+    let arguments = [&["anomalies", "--csv", "-"], arguments].concat();
     let output = process::run_with_input("analytics-jobs", &arguments, &BTreeMap::new(), file.as_bytes());
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))

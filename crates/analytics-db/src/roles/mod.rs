@@ -95,12 +95,12 @@ pub fn apply(connection: &mut Connection, prefix: &Prefix, passwords: &[(Role, S
             "SELECT set_config(name, 'none', true) FROM pg_settings \
              WHERE name = 'log_statement' AND current_setting('is_superuser') = 'on'",
         )?;
+        // A statement of its own: the next ones are parsed by it.
+        connection.batch_execute("SET LOCAL standard_conforming_strings = on")?;
         for (role, password) in passwords {
             let password = password.replace('\'', "''");
-            connection.batch_execute(&prefix.in_sql(&format!(
-                "SET LOCAL standard_conforming_strings = on; ALTER ROLE PREFIX_{} PASSWORD '{password}'",
-                role.name()
-            )))?;
+            let name = prefix.in_sql(&format!("PREFIX_{}", role.name()));
+            connection.batch_execute(&format!("ALTER ROLE {name} PASSWORD '{password}'"))?;
         }
         Ok(())
     })

@@ -1,14 +1,25 @@
 -- What each role may do in the schemas, as their owner. `analytics-jobs migrate` and
 -- `partitions` do this for what they create.
 GRANT USAGE ON SCHEMA public TO PREFIX_ingest, PREFIX_admin, PREFIX_reader;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO PREFIX_ingest, PREFIX_admin;
-GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO PREFIX_ingest, PREFIX_admin;
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO PREFIX_reader;
 
 DO $$
 DECLARE
+    wider record;
     narrower record;
 BEGIN
+    -- What belongs to somebody else is not the service's.
+    FOR wider IN
+        SELECT CASE relkind
+            WHEN 'S' THEN format('GRANT USAGE, SELECT ON SEQUENCE %s TO PREFIX_ingest, PREFIX_admin', oid::regclass)
+            ELSE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %1$s TO PREFIX_ingest, PREFIX_admin; '
+                'GRANT SELECT ON %1$s TO PREFIX_reader', oid::regclass)
+        END AS command
+        FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
+            AND relowner = 'PREFIX_owner'::regrole
+    LOOP
+        EXECUTE wider.command;
+    END LOOP;
     FOR narrower IN
         SELECT format('REVOKE %s ON %s FROM %s', privileges, to_regclass('public.' || relation), roles) AS command
         FROM (VALUES

@@ -191,6 +191,12 @@ class Workloads(unittest.TestCase):
         self.assertEqual(env(find(items, "Deployment", "-api")["spec"]["template"]["spec"]["containers"][0])["TZ"], "UTC")
 
 
+    def test_the_numbers_of_the_business_are_read_where_they_are_open(self):
+        for settings, paths in (({}, ["/metrics"]), ({"METRICS_BUSINESS": "open"}, ["/metrics", "/metrics/business"])):
+            monitor = find(objects(metrics__serviceMonitor__enabled=True, settings=settings), "ServiceMonitor")
+            self.assertEqual([endpoint["path"] for endpoint in monitor["spec"]["endpoints"]], paths)
+
+
 class Migrations(unittest.TestCase):
     def test_each_revision_has_its_own_job(self):
         def name(**values: object) -> str:
@@ -240,9 +246,10 @@ class Networks(unittest.TestCase):
     def ports(policy: dict) -> list[int]:
         return [port["port"] for rule in policy["egress"] for port in rule["ports"]]
 
-    def test_only_ingest_reaches_kafka(self):
+    def test_only_ingest_and_its_audit_reach_kafka(self):
         policies = self.policies(kafka__brokers="k-1:9093,k-2:9094,k-3", adminApi__enabled=True)
-        self.assertEqual(self.ports(policies["ingest"]), [53, 53, 5432, 9093, 9094, 9092])
+        for name in ("ingest", "audit"):
+            self.assertEqual(self.ports(policies[name]), [53, 53, 5432, 9093, 9094, 9092])
         for name in ("api", "admin-api", "verify", "migrate", "test"):
             self.assertEqual(self.ports(policies[name]), [53, 53, 5432], name)
             if name not in ("api", "admin-api"):
@@ -253,6 +260,14 @@ class Networks(unittest.TestCase):
             policies = self.policies(auth__jwksUrl=url)
             self.assertEqual(self.ports(policies["api"])[-1], port)
             self.assertNotIn(port, self.ports(policies["ingest"]))
+
+    def test_prometheus_reaches_every_api_that_it_reads(self):
+        prometheus = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
+        policies = self.policies(adminApi__enabled=True, networkPolicy__metricsFrom=prometheus,
+                                 networkPolicy__apiFrom=[{"podSelector": {"matchLabels": {"app": "gateway"}}}])
+        for name in ("api", "admin-api", "ingest"):
+            self.assertEqual(policies[name]["ingress"][-1]["from"], prometheus, name)
+        self.assertNotIn("from", self.policies(networkPolicy__metricsFrom=prometheus)["api"]["ingress"][0])
 
     def test_the_admin_api_is_open_to_its_namespace_only(self):
         policies = self.policies(adminApi__enabled=True)

@@ -57,7 +57,8 @@ class Documents(unittest.TestCase):
         self.assertEqual(existing, set(pages))
 
     def test_metrics_of_the_rules_exist_in_the_service(self):
-        sources = "".join(path.read_text() for path in (ROOT / "crates").glob("analytics-*/src/telemetry.rs"))
+        paths = [path for name in ("telemetry", "business_metrics") for path in (ROOT / "crates").glob(f"analytics-*/src/{name}.rs")]
+        sources = "".join(path.read_text() for path in paths)
         for name, alert in alerts().items():
             for metric in re.findall(r"\banalytics_\w+", alert["expr"]):
                 # The registry of ingest adds its prefix; a histogram has series with suffixes.

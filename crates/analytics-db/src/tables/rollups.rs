@@ -13,7 +13,7 @@ use diesel::connection::SimpleConnection;
 use super::all_taken;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
-use crate::sql::{row, statement};
+use crate::sql::{Statement, row, statement};
 use crate::{Connection, DbError};
 
 /// Maximum number of rows that one statement changes. A batch has fewer.
@@ -73,8 +73,8 @@ pub(crate) fn each(of: impl Fn(&str) -> String) -> String {
     Measure::ALL.map(|measure| of(measure.column())).join(", ")
 }
 
-/// Returns SQL that gives the parameters as rows `a`.
-fn given_rows() -> String {
+/// Returns SQL that gives the parameters as rows `a`: those of [`with_keys`], then one for each measure.
+pub(crate) fn given_rows() -> String {
     let parameters: Vec<String> = (1..=5 + Measure::ALL.len()).map(|number| format!("${number}")).collect();
     let columns = each(|column| column.to_owned());
     format!("unnest({}) AS a (bucket_start, granularity, scope, subject, currency, {columns})", parameters.join(", "))
@@ -89,16 +89,21 @@ fn with_rows(connection: &mut Connection, sql: &str, rollups: &HashMap<Bucket, M
 }
 
 fn with_piece(connection: &mut Connection, sql: &str, rows: &[(&Bucket, &Measures)]) -> Result<usize, WriteError> {
-    let mut query = statement(sql)
-        .column(rows.iter().map(|(bucket, _)| bucket.start))
-        .column(rows.iter().map(|(bucket, _)| granularity(bucket.granularity)))
-        .column(rows.iter().map(|(bucket, _)| scope(bucket.scope.kind())))
-        .column(rows.iter().map(|(bucket, _)| subject(&bucket.scope)))
-        .column(rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)));
+    let mut query = with_keys(statement(sql), rows);
     for measure in Measure::ALL {
         query = query.column(rows.iter().map(|(_, measures)| measures.get(measure).map(stored)));
     }
     Ok(query.execute(connection)?)
+}
+
+/// Binds the columns of the primary key of some rows.
+pub(crate) fn with_keys<'a>(statement: Statement<'a>, rows: &[(&Bucket, &Measures)]) -> Statement<'a> {
+    statement
+        .column(rows.iter().map(|(bucket, _)| bucket.start))
+        .column(rows.iter().map(|(bucket, _)| granularity(bucket.granularity)))
+        .column(rows.iter().map(|(bucket, _)| scope(bucket.scope.kind())))
+        .column(rows.iter().map(|(bucket, _)| subject(&bucket.scope)))
+        .column(rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)))
 }
 
 /// Returns the sums of a measure in one scope over several ranges of time. `pieces` are the rollups
@@ -234,7 +239,7 @@ pub(crate) const fn scope(scope: ScopeKind) -> &'static str {
     }
 }
 
-pub(crate) fn subject(scope: &Scope) -> String {
+fn subject(scope: &Scope) -> String {
     match scope {
         Scope::Total | Scope::Unattributed => String::new(),
         Scope::Product(product) => Encoded(product.as_str()).to_string(),

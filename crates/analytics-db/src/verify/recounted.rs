@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use analytics_core::catalogue::{Definition, Measure, Metric, ScopeKind};
 use analytics_core::maps::HashMap;
-use analytics_core::money::Currency;
 use analytics_core::rollup::{Bucket, Granularity, Measures};
 use analytics_core::sums::stored;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -13,7 +12,7 @@ use diesel::connection::SimpleConnection;
 
 use super::starts_and_ends;
 use crate::sql::{row, statement};
-use crate::tables::rollups::{each, granularity, scope, subject};
+use crate::tables::rollups::{each, given_rows, granularity, scope, with_keys};
 use crate::{Connection, DbError};
 
 /// What a row of rollups is about, as in its columns.
@@ -74,19 +73,13 @@ pub(super) fn add(connection: &mut Connection, rollups: &HashMap<Bucket, Measure
     const PIECE: usize = 50_000;
     let rows: Vec<_> = rollups.iter().collect();
     for rows in rows.chunks(PIECE) {
-        let parameters: Vec<String> = (1..=5 + Measure::ALL.len()).map(|number| format!("${number}")).collect();
-        let mut query = statement(format!(
+        let sql = format!(
             "INSERT INTO recounted SELECT a.bucket_start, a.granularity::\"char\", a.scope::\"char\", a.subject, \
-             a.currency, {} FROM unnest({}) AS a (bucket_start, granularity, scope, subject, currency, {})",
+             a.currency, {} FROM {}",
             each(|column| format!("a.{column}::numeric")),
-            parameters.join(", "),
-            each(str::to_owned),
-        ))
-        .column(rows.iter().map(|(bucket, _)| bucket.start))
-        .column(rows.iter().map(|(bucket, _)| granularity(bucket.granularity)))
-        .column(rows.iter().map(|(bucket, _)| scope(bucket.scope.kind())))
-        .column(rows.iter().map(|(bucket, _)| subject(&bucket.scope)))
-        .column(rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)));
+            given_rows(),
+        );
+        let mut query = with_keys(statement(sql), rows);
         for measure in Measure::ALL {
             query = query.column(rows.iter().map(|(_, measures)| measures.get(measure).map(|sum| sum.to_string())));
         }

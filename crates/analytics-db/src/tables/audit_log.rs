@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::storable;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
@@ -99,7 +100,6 @@ pub struct Entry {
 pub(crate) fn record(connection: &mut Connection, entry: &Entry) -> Result<(), DbError> {
     let Entry { actor, action, subject, detail } = entry;
     log::info!("audit: {actor:?} {} {subject:?}", action.name());
-    let storable = |text: &str| text.replace('\0', "\u{FFFD}");
     statement("INSERT INTO audit_log (actor, action, subject, detail) VALUES ($1, $2, $3, $4)")
         .value(storable(actor))
         .value(action.name())

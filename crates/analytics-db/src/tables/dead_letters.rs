@@ -10,8 +10,8 @@ use analytics_core::rejection::Rejection;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::all_taken;
 use super::audit_log::{self, Entry};
+use super::{all_taken, storable};
 use crate::batch::{Keeping, Outcome, Span};
 use crate::error::WriteError;
 use crate::sql::{row, statement};
@@ -255,11 +255,6 @@ fn headers(headers: &[Header]) -> Value {
     headers.iter().map(header).collect()
 }
 
-/// Replaces U+0000, which PostgreSQL cannot store in text.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{FFFD}")
-}
-
 /// Discards open dead letters: deletes their payloads and keys, and records who did it, with each
 /// letter and in the audit log. Returns the ids of those that were discarded.
 ///
@@ -292,7 +287,7 @@ fn discard_open(connection: &mut Connection, ids: &[Uuid], actor: &str) -> Resul
          SELECT id, 'discard', $2, 'discarded' FROM gone RETURNING dead_letter_id",
     )
     .column(ids)
-    .value(actor.replace('\0', "\u{FFFD}"))
+    .value(storable(actor))
     .load(connection)?;
     Ok(rows.into_iter().map(|row| row.dead_letter_id).collect())
 }

@@ -43,3 +43,8 @@ pub(crate) fn all_taken(table: &str, rows: usize, given: usize) -> Result<(), Wr
     );
     Err(DbError::Unusable(why).into())
 }
+
+/// Replaces U+0000, which PostgreSQL cannot store in text.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}

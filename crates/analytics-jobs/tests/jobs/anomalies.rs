@@ -7,16 +7,19 @@ use analytics_testkit::database::Database;
 use analytics_testkit::process;
 
 /// 120 days of the marketplace by hour and by day, 20 sellers and 5 products by day, and workers that have
-/// counted everything.
+/// counted everything. The noise depends on how long ago something is, so that it is the same on every day that
+/// the test runs.
 const USUAL: &str = "
+    CREATE FUNCTION days_ago(bucket timestamptz) RETURNS float8 LANGUAGE sql
+        RETURN extract(epoch FROM date_trunc('day', now() AT TIME ZONE 'UTC') - bucket AT TIME ZONE 'UTC')::float8 / 86400;
     CREATE FUNCTION noise(seed float8) RETURNS float8 LANGUAGE sql
         RETURN 1 + 0.05 * (2 * (sin(seed * 12.9898) * 43758.5453 - floor(sin(seed * 12.9898) * 43758.5453)) - 1);
     INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, signups, orders, units, revenue)
     SELECT b, 'h', 't', '', '', round(1000 * f), round(60 * f), round(200 * f), round(300 * f), round(200 * f) * 2500
-    FROM generate_series(date_trunc('hour', now()) - interval '120 days', date_trunc('hour', now()) + interval '1 hour',
+    FROM generate_series(date_trunc('day', now()) - interval '120 days', date_trunc('hour', now()) + interval '1 hour',
         interval '1 hour') b,
         LATERAL (SELECT (1 + 0.5 * sin(extract(hour FROM b AT TIME ZONE 'UTC') / 24 * 6.2832))
-            * noise(extract(epoch FROM b)::float8 / 3600)) AS s (f);
+            * noise(round(days_ago(b) * 24))) AS s (f);
     INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, signups, orders, units, revenue)
     SELECT date_trunc('day', bucket_start AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 'd', 't', '', '', sum(views),
         sum(signups), sum(orders), sum(units), sum(revenue)
@@ -26,7 +29,7 @@ const USUAL: &str = "
     FROM rollups d,
         LATERAL (SELECT 's', 's-' || n, n FROM generate_series(1, 20) n
             UNION ALL SELECT 'p', 'p-' || n, 100 + n FROM generate_series(1, 5) n) AS s (scope, subject, n),
-        LATERAL (SELECT noise(extract(epoch FROM d.bucket_start)::float8 / 86400 + s.n * 977)) AS v (f)
+        LATERAL (SELECT noise(days_ago(d.bucket_start) + s.n * 977)) AS v (f)
     WHERE d.granularity = 'd';
     INSERT INTO product_vendors (product_id, vendor_id, named_at, event_id)
     SELECT 'p-' || n, 's-1', now(), gen_random_uuid() FROM generate_series(1, 5) n;

@@ -83,6 +83,15 @@ pub enum Definition {
         /// The unit of the result.
         unit: Unit,
     },
+    /// One measure less another one in the same scope, in each currency.
+    Difference {
+        /// What is left of it.
+        minuend: Measure,
+        /// What is subtracted.
+        subtrahend: Measure,
+        /// The scope of both measures.
+        scope: ScopeKind,
+    },
     /// The average of each user's latest rating.
     AverageRating {
         /// What the ratings are about.
@@ -116,6 +125,14 @@ table! {
         Units = ("units", Unit::Units);
         /// Gross revenue as booked, in minor units, kept separately for each currency.
         Revenue = ("revenue", Unit::MinorUnits);
+        /// What cancellations and refunds took back of revenue, on their own day.
+        Refunds = ("refunds", Unit::MinorUnits);
+        /// Units that were taken back.
+        RefundedUnits = ("refunded_units", Unit::Units);
+        /// Orders that were cancelled as a whole.
+        CancelledOrders = ("cancelled_orders", Unit::Orders);
+        /// What refunds said beyond what was left of their orders: part of neither refunds nor net revenue.
+        ExcessRefunds = ("excess_refunds", Unit::MinorUnits);
     }
 }
 
@@ -139,6 +156,16 @@ table! {
         ProductRevenue = ("product_revenue", counter(Measure::Revenue, ScopeKind::Product));
         UnattributedRevenue = ("unattributed_revenue", counter(Measure::Revenue, ScopeKind::Unattributed));
         TotalRevenue = ("total_revenue", counter(Measure::Revenue, ScopeKind::Total));
+        SellerRefunds = ("seller_refunds", counter(Measure::Refunds, ScopeKind::Seller));
+        ProductRefunds = ("product_refunds", counter(Measure::Refunds, ScopeKind::Product));
+        UnattributedRefunds = ("unattributed_refunds", counter(Measure::Refunds, ScopeKind::Unattributed));
+        TotalRefunds = ("total_refunds", counter(Measure::Refunds, ScopeKind::Total));
+        RefundedUnits = ("refunded_units", counter(Measure::RefundedUnits, ScopeKind::Total));
+        CancelledOrders = ("cancelled_orders", counter(Measure::CancelledOrders, ScopeKind::Total));
+        ExcessRefunds = ("excess_refunds", counter(Measure::ExcessRefunds, ScopeKind::Total));
+        SellerNetRevenue = ("seller_net_revenue", net(ScopeKind::Seller));
+        TotalNetRevenue = ("total_net_revenue", net(ScopeKind::Total));
+        RefundRate = ("refund_rate", rate(Measure::Refunds, Measure::Revenue, ScopeKind::Seller));
         ConversionRate = ("conversion_rate", rate(Measure::Orders, Measure::Views, ScopeKind::Seller));
         ProductRating = ("product_rating", Definition::AverageRating { scope: ScopeKind::Product });
         SellerRating = ("seller_rating", Definition::AverageRating { scope: ScopeKind::Seller });
@@ -147,6 +174,11 @@ table! {
 
 const fn counter(measure: Measure, scope: ScopeKind) -> Definition {
     Definition::Counter { measure, scope }
+}
+
+/// What refunds left of revenue.
+const fn net(scope: ScopeKind) -> Definition {
+    Definition::Difference { minuend: Measure::Revenue, subtrahend: Measure::Refunds, scope }
 }
 
 /// A ratio in basis points.
@@ -169,6 +201,10 @@ const fn kept() -> [[bool; SCOPES]; Measure::ALL.len()] {
             Definition::Ratio { numerator, denominator, scope, .. } => {
                 kept[numerator as usize][scope as usize] = true;
                 kept[denominator as usize][scope as usize] = true;
+            }
+            Definition::Difference { minuend, subtrahend, scope } => {
+                kept[minuend as usize][scope as usize] = true;
+                kept[subtrahend as usize][scope as usize] = true;
             }
             Definition::AverageRating { .. } => {}
         }
@@ -235,6 +271,7 @@ impl Metric {
         match self.definition() {
             Definition::Counter { measure, .. } | Definition::Daily { measure } => measure.unit(),
             Definition::Ratio { unit, .. } => unit,
+            Definition::Difference { minuend, .. } => minuend.unit(),
             Definition::AverageRating { .. } => Unit::HundredthsOfStars,
         }
     }
@@ -245,6 +282,15 @@ impl Metric {
         matches!(self.unit(), Unit::MinorUnits)
     }
 
+    /// Whether it has a value for each currency: an amount of money, or a ratio of two.
+    #[must_use]
+    pub const fn has_currency(self) -> bool {
+        match self.definition() {
+            Definition::Ratio { numerator, .. } => numerator.is_money(),
+            _ => self.is_money(),
+        }
+    }
+
     /// Returns what its types name after the name of the metric.
     #[must_use]
     pub const fn subject(self) -> SubjectKind {
@@ -252,6 +298,7 @@ impl Metric {
             Definition::Daily { .. } => SubjectKind::Day,
             Definition::Counter { scope, .. }
             | Definition::Ratio { scope, .. }
+            | Definition::Difference { scope, .. }
             | Definition::AverageRating { scope } => match scope {
                 ScopeKind::Total | ScopeKind::Unattributed => SubjectKind::Marketplace,
                 ScopeKind::Seller => SubjectKind::Vendor,
@@ -263,7 +310,10 @@ impl Metric {
     /// Whether its values are plain sums; ratios and averages are calculated from components.
     #[must_use]
     pub const fn is_counter(self) -> bool {
-        matches!(self.definition(), Definition::Counter { .. } | Definition::Daily { .. })
+        matches!(
+            self.definition(),
+            Definition::Counter { .. } | Definition::Daily { .. } | Definition::Difference { .. }
+        )
     }
 
     /// Whether it is the average of current ratings.
@@ -279,7 +329,7 @@ impl Metric {
         match self.definition() {
             Definition::Counter { measure, scope: ScopeKind::Total } => measure.counter(ScopeKind::Seller).is_some(),
             Definition::Counter { .. } | Definition::Daily { .. } => false,
-            Definition::Ratio { .. } | Definition::AverageRating { .. } => true,
+            Definition::Ratio { .. } | Definition::Difference { .. } | Definition::AverageRating { .. } => true,
         }
     }
 }
@@ -310,11 +360,12 @@ mod tests {
                 Definition::Daily { measure } => {
                     assert!(measure.counter(ScopeKind::Total).is_some(), "the days of {metric:?} have no total");
                 }
-                Definition::Ratio { numerator, denominator, scope, .. } => {
-                    for measure in [numerator, denominator] {
+                Definition::Ratio { numerator: one, denominator: other, scope, .. }
+                | Definition::Difference { minuend: one, subtrahend: other, scope } => {
+                    for measure in [one, other] {
                         assert!(measure.counter(scope).is_some(), "{metric:?} cannot be counted again");
-                        assert!(!measure.is_money(), "{metric:?} would be of several currencies");
                     }
+                    assert_eq!(one.is_money(), other.is_money(), "{metric:?} would be of several currencies");
                 }
                 Definition::AverageRating { .. } => {}
             }
@@ -331,6 +382,10 @@ mod tests {
                 "total_orders",
                 "total_units",
                 "total_revenue",
+                "total_refunds",
+                "seller_net_revenue",
+                "total_net_revenue",
+                "refund_rate",
                 "conversion_rate",
                 "product_rating",
                 "seller_rating"

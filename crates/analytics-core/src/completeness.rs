@@ -74,6 +74,7 @@ fn families(known: Option<&MetricType>) -> Vec<Family> {
     match known.map(|known| known.metric.definition()) {
         Some(Definition::Counter { measure, .. } | Definition::Daily { measure }) => of_measures(&[measure]),
         Some(Definition::Ratio { numerator, denominator, .. }) => of_measures(&[numerator, denominator]),
+        Some(Definition::Difference { minuend, subtrahend, .. }) => of_measures(&[minuend, subtrahend]),
         Some(Definition::AverageRating { .. }) => Shape::Rating.families().collect(),
         None => Family::ALL.into_iter().filter(|family| family.is_counted()).collect(),
     }

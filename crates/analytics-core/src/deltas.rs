@@ -140,9 +140,18 @@ impl Deltas {
                         ratio.denominator = sums::add(ratio.denominator, sums::stored(amount));
                     }
                 }
+                Definition::Difference { minuend, subtrahend, scope: kind } if kind == scope.kind() => {
+                    if minuend == measure {
+                        *self.counters.entry(metric_type(scope.subject())).or_default() += amount;
+                    }
+                    if subtrahend == measure {
+                        *self.counters.entry(metric_type(scope.subject())).or_default() -= amount;
+                    }
+                }
                 Definition::Counter { .. }
                 | Definition::Daily { .. }
                 | Definition::Ratio { .. }
+                | Definition::Difference { .. }
                 | Definition::AverageRating { .. } => {}
             }
         }

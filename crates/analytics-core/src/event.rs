@@ -5,6 +5,7 @@ use crate::ids::{ProductId, UserId, VendorId};
 use crate::money::{Currency, Minor, Quantity};
 use crate::name::Name;
 use crate::record::Place;
+use crate::reversal::Reversal;
 use crate::time::EventTime;
 use crate::topics::EventType;
 
@@ -76,6 +77,8 @@ pub enum Content {
     Lines(Vec<Line>),
     /// A rating.
     Rating(Rating),
+    /// A cancellation or a refund of an order.
+    Reversal(Reversal),
     /// The name of a product or a vendor. No rule counts it.
     Naming(Naming),
     /// `metric.adjusted`: a metric was set by hand.
@@ -94,7 +97,9 @@ impl Content {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_slice()),
             Self::Lines(lines) => (None, lines.as_slice()),
-            Self::Nothing | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => (None, [].as_slice()),
+            Self::Nothing | Self::Rating(_) | Self::Reversal(_) | Self::Naming(_) | Self::Adjustment { .. } => {
+                (None, [].as_slice())
+            }
         };
         part.into_iter().map(|part| (part, None)).chain(lines.iter().map(|line| (&line.part, Some(&line.sale))))
     }
@@ -104,7 +109,9 @@ impl Content {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_mut_slice()),
             Self::Lines(lines) => (None, lines.as_mut_slice()),
-            Self::Nothing | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => (None, [].as_mut_slice()),
+            Self::Nothing | Self::Rating(_) | Self::Reversal(_) | Self::Naming(_) | Self::Adjustment { .. } => {
+                (None, [].as_mut_slice())
+            }
         };
         part.into_iter().chain(lines.iter_mut().map(|line| &mut line.part))
     }
@@ -114,7 +121,12 @@ impl Content {
     pub fn lines(&self) -> &[Line] {
         match self {
             Self::Lines(lines) => lines,
-            Self::Nothing | Self::Part(_) | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => &[],
+            Self::Nothing
+            | Self::Part(_)
+            | Self::Rating(_)
+            | Self::Reversal(_)
+            | Self::Naming(_)
+            | Self::Adjustment { .. } => &[],
         }
     }
 
@@ -126,7 +138,7 @@ impl Content {
             Self::Part(part) => (part.product.as_ref(), part.vendor.id()),
             Self::Rating(rating) => (rating.product.as_ref(), rating.vendor.as_ref()),
             Self::Naming(Naming { subject, .. }) => subject.about(),
-            Self::Nothing | Self::Lines(_) | Self::Adjustment { .. } => (None, None),
+            Self::Nothing | Self::Lines(_) | Self::Reversal(_) | Self::Adjustment { .. } => (None, None),
         }
     }
 
@@ -136,6 +148,9 @@ impl Content {
         match self {
             Self::Part(part) if !is_about(part) => *self = Self::Nothing,
             Self::Lines(lines) => lines.retain(|line| is_about(&line.part)),
+            Self::Reversal(reversal) => {
+                reversal.entries.retain(|entry| entry.line.as_ref().is_some_and(|(_, part)| is_about(part)));
+            }
             Self::Part(_) | Self::Nothing | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => {}
         }
     }
@@ -145,7 +160,21 @@ impl Content {
     pub const fn rating(&self) -> Option<&Rating> {
         match self {
             Self::Rating(rating) => Some(rating),
-            Self::Nothing | Self::Part(_) | Self::Lines(_) | Self::Naming(_) | Self::Adjustment { .. } => None,
+            Self::Nothing
+            | Self::Part(_)
+            | Self::Lines(_)
+            | Self::Reversal(_)
+            | Self::Naming(_)
+            | Self::Adjustment { .. } => None,
+        }
+    }
+
+    /// Returns the reversal, if the event is one.
+    #[must_use]
+    pub const fn reversal(&self) -> Option<&Reversal> {
+        match self {
+            Self::Reversal(reversal) => Some(reversal),
+            _ => None,
         }
     }
 
@@ -159,6 +188,7 @@ impl Content {
                 .optional(product.as_ref().map(ProductId::as_str))
                 .optional(vendor.as_ref().map(VendorId::as_str))
                 .number(stars.get().into()),
+            Self::Reversal(reversal) => reversal.fingerprint(common, covering),
             // The name is only part of the payload, on which no seal depends.
             Self::Naming(Naming { subject, .. }) => {
                 let (product, vendor) = subject.about();

@@ -13,6 +13,8 @@ pub enum Shape {
     Lines,
     /// A rating, stored in the event's row.
     Rating,
+    /// A cancellation or a refund, stored in a row of its own, with what it came to.
+    Reversal,
     /// A product or a vendor with its name: an entry of the directory. Adds to no metric.
     Name,
 }
@@ -46,6 +48,12 @@ table! {
         OrderCreated = ("order.created", Shape::Lines, 1, Presence::Expected);
         /// A new or changed rating of a product or a seller.
         RatingUpdated = ("rating.updated", Shape::Rating, 1, Presence::Expected);
+        /// An order, or some of its items, was cancelled.
+        OrderCancelled = ("order.cancelled", Shape::Reversal, 2, Presence::Optional);
+        /// Money was given back.
+        OrderRefunded = ("order.refunded", Shape::Reversal, 2, Presence::Optional);
+        /// The status of an order changed. Only a cancellation is counted.
+        OrderStatusUpdated = ("order.status.updated", Shape::Reversal, 2, Presence::Optional);
         /// A new product, with its name.
         ProductCreated = ("product.created", Shape::Name, 1, Presence::Optional);
         /// A changed product, with its name.

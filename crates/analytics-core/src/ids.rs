@@ -81,6 +81,7 @@ identifier!(/** A seller; part of metric types. */ VendorId, encoded_chars, MAX_
 identifier!(/** A user: buyer, visitor or new account. */ UserId, plain_chars, MAX_PLAIN_CHARS);
 identifier!(/** An order. */ OrderId, plain_chars, MAX_PLAIN_CHARS);
 identifier!(/** A rating; it is published again when it is edited. */ RatingId, plain_chars, MAX_PLAIN_CHARS);
+identifier!(/** A refund of an order. */ RefundId, plain_chars, MAX_PLAIN_CHARS);
 
 /// Displays an id as it is written in metric types: `%` and `:` percent-encoded, the rest
 /// unchanged.

@@ -44,6 +44,7 @@ pub mod events;
 pub mod identity;
 
 pub mod event;
+pub mod reversal;
 
 pub mod dedupe;
 

@@ -83,7 +83,7 @@ impl MetricType {
         };
         let foreign_currency = match parts.next() {
             None => None,
-            Some(_) if !metric.is_money() => {
+            Some(_) if !metric.has_currency() => {
                 return Err(InvalidType::Currency(format!("{name} is not an amount of money and takes no currency")));
             }
             Some(code) => Some(currency(code)?).filter(|currency| *currency != base),

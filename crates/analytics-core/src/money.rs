@@ -257,6 +257,12 @@ impl Amount {
     }
 }
 
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}e{}", self.coefficient, self.exponent)
+    }
+}
+
 /// The parts of a written decimal number.
 struct Decimal<'a> {
     negative: bool,

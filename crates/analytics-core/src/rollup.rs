@@ -89,7 +89,10 @@ impl MetricType {
     pub fn counts(&self) -> Option<(Measure, Scope)> {
         match self.metric.definition() {
             Definition::Counter { measure, scope } => Some((measure, Scope::of(scope, &self.subject)?)),
-            Definition::Daily { .. } | Definition::Ratio { .. } | Definition::AverageRating { .. } => None,
+            Definition::Daily { .. }
+            | Definition::Ratio { .. }
+            | Definition::Difference { .. }
+            | Definition::AverageRating { .. } => None,
         }
     }
 }
@@ -171,6 +174,7 @@ impl Bucket {
                 Definition::Counter { .. }
                 | Definition::Daily { .. }
                 | Definition::Ratio { .. }
+                | Definition::Difference { .. }
                 | Definition::AverageRating { .. } => return None,
             };
             let sum = measures.get(measure)?;
@@ -185,7 +189,7 @@ pub struct Measures {
     sums: [i128; Measure::ALL.len()],
     /// A bit for each measure that was counted. There are many of these structures: `Option`s would take
     /// twice the memory.
-    counted: u8,
+    counted: u16,
 }
 
 impl Measures {

@@ -26,6 +26,12 @@ pub fn add(a: i64, b: i64) -> i64 {
     }
 }
 
+/// Returns the difference of two stored sums; past the range if one of them is.
+#[must_use]
+pub fn difference(minuend: i64, subtrahend: i64) -> i64 {
+    add(minuend, stored(-i128::from(subtrahend)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +50,7 @@ mod tests {
         ] {
             assert_eq!(add(a, b), sum, "{a} and {b}");
         }
+        assert_eq!((difference(5, 7), difference(PAST, 7), difference(5, PAST)), (-2, PAST, -PAST));
         for (sum, is_known) in [(0, true), (PAST - 1, true), (PAST, false), (-PAST, false), (i64::MIN, false)] {
             assert_eq!(known(sum), is_known.then_some(sum));
         }

@@ -95,9 +95,8 @@ impl Topics {
     /// Parses `KAFKA_TOPICS` (a comma-separated list of `family=topic`; a family may have several
     /// topics) and `KAFKA_EXTRA_TOPICS` (a comma-separated list of topics). A family that the
     /// mapping does not name has its default topic, which has the family's name. The default topic
-    /// of a family that only names things may be given as an extra topic: it is one, and the family
-    /// has no topic then. With
-    /// `family=topic@namespace`, ids of orders, users, ratings and events in the topic are distinct
+    /// of an optional family may be given as an extra topic: it is one, and the family has no topic
+    /// then. With `family=topic@namespace`, ids of orders, users, ratings and events in the topic are distinct
     /// from the same ids in topics of another namespace.
     ///
     /// # Errors
@@ -125,7 +124,7 @@ impl Topics {
             };
             add(topic.trim(), EventType::Counted(family), namespace)?;
         }
-        let is_extra = |family: &Family| !family.is_counted() && entries(extra).any(|topic| topic == family.name());
+        let is_extra = |family: &Family| family.is_optional() && entries(extra).any(|topic| topic == family.name());
         for family in unnamed.into_iter().filter(|family| !is_extra(family)) {
             add(family.name(), EventType::Counted(family), None)?;
         }
@@ -188,12 +187,12 @@ const fn is_optional(event_type: &EventType) -> bool {
     matches!(event_type, EventType::Counted(family) if family.is_optional())
 }
 
-/// Whether events that an extra topic logs under the name of this type can be told from its own:
-/// those of a family that names things have a product or a vendor, those of an extra topic neither.
+/// Whether events that an extra topic logs under the name of this type can be told from its own: those of
+/// an optional family name a product, a vendor or an order, those of an extra topic nothing.
 const fn may_be_extra(event_type: &EventType) -> bool {
     match event_type {
         EventType::Extra(_) => true,
-        EventType::Counted(family) => !family.is_counted(),
+        EventType::Counted(family) => family.is_optional(),
         EventType::Adjustment => false,
     }
 }
@@ -231,6 +230,9 @@ mod tests {
             Topics::parse("order.created=prod.orders, order.created=prod.orders.eu", "cart.abandoned").unwrap();
         let expected = [
             ("cart.abandoned", "cart.abandoned"),
+            ("order.cancelled", "order.cancelled"),
+            ("order.refunded", "order.refunded"),
+            ("order.status.updated", "order.status.updated"),
             ("prod.orders", "order.created"),
             ("prod.orders.eu", "order.created"),
             ("product.created", "product.created"),
@@ -260,15 +262,19 @@ mod tests {
     fn topics_of_optional_families_may_be_absent_whatever_they_are_called() {
         let topics = Topics::parse("product.created=catalog.new,order.created=orders", "cart.abandoned").unwrap();
         let optional: Vec<&str> = topics.names().filter(|topic| topics.is_optional(topic)).collect();
-        assert_eq!(optional, ["catalog.new", "product.updated", "vendor.created", "vendor.updated"]);
+        let reversals = ["order.cancelled", "order.refunded", "order.status.updated"];
+        let expected = ["catalog.new", "product.updated", "vendor.created", "vendor.updated"];
+        assert!(reversals.into_iter().chain(expected).all(|topic| optional.contains(&topic)), "{optional:?}");
+        assert_eq!(optional.len(), reversals.len() + expected.len());
         assert_eq!(topics.event_type("catalog.new"), Some(&EventType::Counted(Family::ProductCreated)));
         assert!(!topics.is_optional("not.in.the.mapping"));
     }
 
     /// Before there were these families, some operators had their topics logged as extra ones.
     #[test]
-    fn a_topic_that_names_things_may_be_an_extra_topic_instead() {
-        let topics = Topics::parse("", "product.created").unwrap();
+    fn the_topic_of_an_optional_family_may_be_an_extra_topic_instead() {
+        let topics = Topics::parse("", "product.created,order.cancelled").unwrap();
+        assert_eq!(topics.event_type("order.cancelled"), Some(&EventType::Extra("order.cancelled".into())));
         assert_eq!(topics.event_type("product.created"), Some(&EventType::Extra("product.created".into())));
         assert!(!topics.is_optional("product.created"), "an extra topic is expected to exist");
         assert_eq!(topics.event_type("product.updated"), Some(&EventType::Counted(Family::ProductUpdated)));

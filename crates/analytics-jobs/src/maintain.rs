@@ -3,6 +3,7 @@
 use analytics_db::migrations;
 use analytics_db::tables::generations::{self, Keys, Turned};
 use analytics_db::tables::maintenance;
+use analytics_db::transactions::reverse;
 use analytics_process::say;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
@@ -13,10 +14,11 @@ use crate::{database, dead_letters, partitions};
 /// Does everything, also after something failed, and reports what did.
 pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     type Task = fn(&Settings, &Shutdown) -> anyhow::Result<()>;
-    let tasks: [(&str, Task); 5] = [
+    let tasks: [(&str, Task); 6] = [
         ("partitions", partitions::run),
         ("identities", identities),
         ("dead letters", dead_letters::purge_old),
+        ("reversals", reversals),
         ("leftovers", leftovers),
         ("statistics", statistics),
     ];
@@ -52,6 +54,15 @@ fn identities(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     if postponed {
         bail!("some generations were not begun or dropped, because they were in use; run this job again");
     }
+    Ok(())
+}
+
+fn reversals(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let business = settings.business()?;
+    let connection = &mut database::ready(settings, shutdown)?;
+    let settled = reverse::settle_overdue(connection, business)?;
+    let waiting = analytics_db::tables::reversals::waiting(connection)?;
+    say!("decided reversals of {settled} orders; {waiting} reversals wait for their orders");
     Ok(())
 }
 

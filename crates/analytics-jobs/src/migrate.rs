@@ -4,6 +4,7 @@
 use analytics_db::tables::audit_log::{Action, Entry};
 use analytics_db::tables::{partitions, service_settings};
 use analytics_db::transactions::administer::administer;
+use analytics_db::transactions::reverse;
 use analytics_db::{migrations, roles};
 use analytics_process::say;
 use analytics_process::settings::Settings;
@@ -46,6 +47,7 @@ pub(super) fn run(migrate: &Migrate, settings: &Settings, shutdown: &Shutdown) -
             });
             Ok(((), entry))
         })?;
+        reverse::derive(connection)?;
         let ensured = partitions::ensure(connection, Utc::now())?;
         roles::grant(connection)?;
         Ok((applied, ensured))

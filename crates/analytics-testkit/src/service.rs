@@ -178,12 +178,13 @@ impl Service {
     }
 
     /// Returns all rows that must not change while no new record arrives, as text: events, lines of
-    /// orders, metrics, rollups, ratings, identities, names, product vendors and dead letters.
+    /// orders, what was taken back, metrics, rollups, ratings, identities, names, product vendors and dead letters.
     #[must_use]
     pub fn numbers(&self) -> Vec<String> {
         [
             "SELECT 'event ' || id || (to_jsonb(e) - 'ingested_at')::text FROM event_logs e",
             "SELECT 'line ' || to_jsonb(l)::text FROM order_lines l",
+            "SELECT 'reversed ' || (to_jsonb(n) - 'batch_id')::text FROM reversal_entries n",
             "SELECT 'metric ' || (to_jsonb(m) - 'id' - 'created_at' - 'updated_at')::text FROM metrics m",
             "SELECT 'rollup ' || to_jsonb(r)::text FROM metric_rollups r",
             "SELECT 'rating ' || to_jsonb(r)::text FROM ratings r",

@@ -259,7 +259,8 @@ pub(crate) fn unit_and_currency(
 ) -> (Option<&'static str>, Option<&'static str>) {
     let unit = known.map(|known| known.metric.unit());
     let base = settings.business.base_currency;
-    let currency = known.filter(|known| known.metric.is_money()).map(|known| known.foreign_currency.unwrap_or(base));
+    let currency =
+        known.filter(|known| known.metric.has_currency()).map(|known| known.foreign_currency.unwrap_or(base));
     (unit.map(Unit::name), currency.map(Currency::code))
 }
 

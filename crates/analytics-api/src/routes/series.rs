@@ -328,7 +328,9 @@ pub(crate) fn finest(metric: &ReadableMetric) -> Finest {
         if Granularity::Hour.is_kept_for(scope) { Finest::Hour } else { Finest::Day }
     };
     match metric.known().map(|known| known.metric.definition()) {
-        Some(Definition::Counter { scope, .. } | Definition::Ratio { scope, .. }) => of_scope(scope),
+        Some(
+            Definition::Counter { scope, .. } | Definition::Ratio { scope, .. } | Definition::Difference { scope, .. },
+        ) => of_scope(scope),
         // Ratings are read from the log itself.
         Some(Definition::AverageRating { .. } | Definition::Daily { .. }) | None => Finest::Hour,
     }

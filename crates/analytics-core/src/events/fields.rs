@@ -21,6 +21,19 @@ pub(super) const NAMING_TIME: [&str; 7] = RATING_TIME;
 /// As `TIME`, with `updatedAt`, which edited ratings have.
 pub(super) const RATING_TIME: [&str; 7] =
     ["occurredAt", "viewedAt", "placedAt", "registeredAt", "updatedAt", CREATED_AT, "timestamp"];
+/// As `TIME`, with the names that cancellations and refunds have.
+pub(super) const REVERSAL_TIME: [&str; 10] = [
+    "occurredAt",
+    "cancelledAt",
+    "canceledAt",
+    "refundedAt",
+    "cancelled_at",
+    "refunded_at",
+    "updatedAt",
+    "changedAt",
+    CREATED_AT,
+    "timestamp",
+];
 pub(super) const CREATED_AT: &str = "createdAt";
 
 /// The time of an event, and where it was found.

@@ -17,10 +17,13 @@ pub(super) fn amount(object: &Object<'_>, names: &[&'static str]) -> Result<Opti
 
 /// Reads the quantity of a line; 1 if it names none.
 pub(super) fn quantity(line: &Object<'_>) -> Result<Quantity, Rejection> {
-    match line.first(&["quantity", "qty"]) {
-        Some((name, value)) => parse(name, &value, |text| Amount::parse(text)?.quantity()),
-        None => Ok(Quantity::ONE),
-    }
+    quantity_if_named(line).map(|quantity| quantity.unwrap_or(Quantity::ONE))
+}
+
+/// Reads the quantity of a line, if it names one.
+pub(super) fn quantity_if_named(line: &Object<'_>) -> Result<Option<Quantity>, Rejection> {
+    let Some((name, value)) = line.first(&["quantity", "qty"]) else { return Ok(None) };
+    parse(name, &value, |text| Amount::parse(text)?.quantity()).map(Some)
 }
 
 /// Reads the currency that an object names, if any.

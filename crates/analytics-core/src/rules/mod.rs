@@ -12,6 +12,8 @@ use crate::catalogue::{Measure, ScopeKind};
 use crate::deltas::Deltas;
 use crate::event::{Content, Event, Part, Sale};
 use crate::family::Family;
+use crate::money::Currency;
+use crate::reversal::Entry;
 use crate::rollup::{Moment, Scope};
 use crate::topics::EventType;
 
@@ -28,8 +30,35 @@ const RULES_1: &[Rule] = &[
     Rule { family: Family::OrderCreated, measure: Measure::Revenue, amount: Amount::OfSale(|sale| sale.amount.0) },
 ];
 
+/// The rules of version 2: also what reversals take back.
+const RULES_2: &[Rule] = &[
+    Rule { family: Family::ProductViewed, measure: Measure::Views, amount: Amount::Once },
+    Rule { family: Family::UserRegistered, measure: Measure::Signups, amount: Amount::Once },
+    Rule { family: Family::OrderCreated, measure: Measure::Orders, amount: Amount::Once },
+    Rule {
+        family: Family::OrderCreated,
+        measure: Measure::Units,
+        amount: Amount::OfSale(|sale| sale.quantity.units().into()),
+    },
+    Rule { family: Family::OrderCreated, measure: Measure::Revenue, amount: Amount::OfSale(|sale| sale.amount.0) },
+    Rule { family: Family::OrderCancelled, measure: Measure::Refunds, amount: REFUNDED },
+    Rule { family: Family::OrderCancelled, measure: Measure::RefundedUnits, amount: REFUNDED_UNITS },
+    Rule { family: Family::OrderCancelled, measure: Measure::CancelledOrders, amount: CANCELLED },
+    Rule { family: Family::OrderStatusUpdated, measure: Measure::Refunds, amount: REFUNDED },
+    Rule { family: Family::OrderStatusUpdated, measure: Measure::RefundedUnits, amount: REFUNDED_UNITS },
+    Rule { family: Family::OrderStatusUpdated, measure: Measure::CancelledOrders, amount: CANCELLED },
+    Rule { family: Family::OrderRefunded, measure: Measure::Refunds, amount: REFUNDED },
+    Rule { family: Family::OrderRefunded, measure: Measure::RefundedUnits, amount: REFUNDED_UNITS },
+    Rule { family: Family::OrderRefunded, measure: Measure::ExcessRefunds, amount: EXCESS },
+];
+
+const REFUNDED: Amount = Amount::OfEntry(|entry| entry.line.as_ref().map(|_| entry.took.amount));
+const REFUNDED_UNITS: Amount = Amount::OfEntry(|entry| entry.line.as_ref().map(|_| entry.took.units));
+const CANCELLED: Amount = Amount::OfEntry(|entry| Some(entry.took.cancelled).filter(|cancelled| *cancelled != 0));
+const EXCESS: Amount = Amount::OfEntry(|entry| Some(entry.took.excess).filter(|excess| *excess != 0));
+
 /// All rule sets, the oldest first.
-const VERSIONS: [&[Rule]; 1] = [RULES_1];
+const VERSIONS: [&[Rule]; 2] = [RULES_1, RULES_2];
 
 /// The rules that count new events.
 const LATEST: &[Rule] = {
@@ -59,6 +88,8 @@ enum Amount {
     Once,
     /// The given amount of each line; money in the line's currency.
     OfSale(fn(&Sale) -> i64),
+    /// The given amount of each entry of a reversal; money in the entry's currency.
+    OfEntry(fn(&Entry) -> Option<i64>),
 }
 
 /// The event was decided by rules that this version of the program does not have.
@@ -72,6 +103,12 @@ pub struct UnknownRules(pub i16);
 /// Counts one decided event by the latest rules.
 pub fn count(event: &Event, business: Business, deltas: &mut Deltas) {
     apply(LATEST, event, business, deltas);
+}
+
+/// Counts what was booked for a reversal, apart from the event, which was counted when it was logged.
+pub fn book(event: &Event, business: Business, deltas: &mut Deltas) {
+    let moment = deltas.moment(event.time, business.calendar);
+    measure(LATEST, event, business, &moment, deltas);
 }
 
 /// Counts a logged event again, by the rules that decided it.
@@ -100,15 +137,22 @@ fn apply(rules: &[Rule], event: &Event, business: Business, deltas: &mut Deltas)
     if let Content::Adjustment { metric_type, delta: Some(delta) } = &event.content {
         deltas.adjust(metric_type, business.base_currency, *delta, &moment);
     }
+    measure(rules, event, business, &moment, deltas);
+}
+
+fn measure(rules: &[Rule], event: &Event, business: Business, moment: &Moment, deltas: &mut Deltas) {
     let EventType::Counted(family) = event.event_type else { return };
     for rule in rules.iter().filter(|rule| rule.family == family) {
-        rule.count(event, business, &moment, deltas);
+        rule.count(event, business, moment, deltas);
     }
 }
 
 impl Rule {
     fn count(&self, event: &Event, business: Business, moment: &Moment, deltas: &mut Deltas) {
         let (measure, parts) = (self.measure, event.content.parts());
+        let foreign = |currency: Option<Currency>| {
+            currency.filter(|currency| measure.is_money() && *currency != business.base_currency)
+        };
         match self.amount {
             Amount::Once => {
                 let mut scopes = vec![Scope::Total];
@@ -119,10 +163,18 @@ impl Rule {
             }
             Amount::OfSale(amount) => {
                 for (part, sale) in parts.filter_map(|(part, sale)| Some((part, sale?))) {
-                    let foreign = Some(sale.currency).filter(|currency| *currency != business.base_currency);
-                    let foreign = foreign.filter(|_| measure.is_money());
                     for scope in scopes_of(part, measure) {
-                        deltas.add(measure, &scope, foreign, amount(sale).into(), moment);
+                        deltas.add(measure, &scope, foreign(Some(sale.currency)), amount(sale).into(), moment);
+                    }
+                }
+            }
+            Amount::OfEntry(amount) => {
+                for entry in event.content.reversal().map_or(&[][..], |reversal| &reversal.entries) {
+                    let Some(amount) = amount(entry) else { continue };
+                    let of_line = entry.line.as_ref().map(|(_, part)| scopes_of(part, measure));
+                    let of_order = entry.line.is_none().then_some(Scope::Total);
+                    for scope in of_line.into_iter().flatten().chain(of_order) {
+                        deltas.add(measure, &scope, foreign(entry.currency), amount.into(), moment);
                     }
                 }
             }

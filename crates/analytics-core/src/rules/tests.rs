@@ -11,6 +11,10 @@ use crate::maps::HashMap;
 use crate::record::{Offset, Place, Record, TopicPartition};
 use crate::topics::Topics;
 
+use crate::event::Vendor;
+use crate::ids::{ProductId, VendorId};
+use crate::reversal::Took;
+
 use super::*;
 
 fn events(records: &[(&str, &str)], timezone: &str) -> (Vec<Event>, Business) {
@@ -71,10 +75,16 @@ fn each_family_adds_to_its_metrics() {
                 "product_orders:p 1",
                 "product_revenue:p 200",
                 "product_units:p 2",
+                "refund_rate:v 0/200",
+                "refund_rate:v:EUR 0/300",
+                "seller_net_revenue:v 200",
+                "seller_net_revenue:v:EUR 300",
                 "seller_orders:v 1",
                 "seller_revenue:v 200",
                 "seller_revenue:v:EUR 300",
                 "seller_units:v 3",
+                "total_net_revenue 200",
+                "total_net_revenue:EUR 300",
                 "total_orders 1",
                 "total_revenue 200",
                 "total_revenue:EUR 300",
@@ -85,6 +95,49 @@ fn each_family_adds_to_its_metrics() {
     ] {
         assert_eq!(counted(records), expected, "{records:?}");
     }
+}
+
+#[test]
+fn what_is_booked_for_a_reversal_is_taken_back() {
+    let records = [("order.refunded", r#"{"refundId":1,"orderId":1,"amount":1,"refundedAt":"2026-11-02T12:00:00Z"}"#)];
+    let (mut events, business) = events(&records, "UTC");
+    assert_eq!(counted(&records), Vec::<String>::new(), "nothing until its order is known");
+    let part = |vendor: Option<&str>| Part {
+        product: Some(ProductId::parse("p").unwrap()),
+        vendor: vendor.map_or(Vendor::Unknown, |vendor| Vendor::Named(VendorId::parse(vendor).unwrap())),
+    };
+    let entry = |line, currency: &str, units, amount, excess, cancelled| Entry {
+        line,
+        currency: Currency::parse(currency),
+        took: Took { units, amount, excess, cancelled },
+    };
+    let Content::Reversal(reversal) = &mut events[0].content else { panic!() };
+    reversal.entries = vec![
+        entry(Some((1, part(Some("v")))), "USD", 2, 500, 0, 0),
+        entry(Some((2, part(None))), "EUR", 0, -30, 0, 0),
+        entry(None, "EUR", 0, 0, 7, 0),
+    ];
+    let mut deltas = Deltas::default();
+    book(&events[0], business, &mut deltas);
+    let mut counted: Vec<String> = deltas.counters.iter().map(|(counter, sum)| format!("{counter} {sum}")).collect();
+    counted.sort();
+    assert_eq!(
+        counted,
+        [
+            "excess_refunds:EUR 7",
+            "product_refunds:p 500",
+            "product_refunds:p:EUR -30",
+            "refunded_units 2",
+            "seller_net_revenue:v -500",
+            "seller_refunds:v 500",
+            "total_net_revenue -500",
+            "total_net_revenue:EUR 30",
+            "total_refunds 500",
+            "total_refunds:EUR -30",
+            "unattributed_refunds:EUR -30",
+        ]
+    );
+    assert!(deltas.events.is_empty() && deltas.rollups.keys().all(|bucket| bucket.start.to_string().contains("11-02")));
 }
 
 #[test]

@@ -193,7 +193,7 @@ impl EventFilter {
         match Family::named(wanted).map(Family::shape) {
             Some(Shape::Part | Shape::Rating | Shape::Name) => (true, false),
             Some(Shape::Lines) => (false, true),
-            Some(Shape::Nothing) | None => (false, false),
+            Some(Shape::Nothing | Shape::Reversal) | None => (false, false),
         }
     }
 

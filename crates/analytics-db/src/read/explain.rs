@@ -87,6 +87,9 @@ fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
     };
     match known.metric.definition() {
         Definition::Counter { .. } => (own(), Vec::new()),
+        Definition::Difference { minuend: one, subtrahend: other, scope } => {
+            ([one, other].into_iter().filter_map(|measure| of_measure(measure, scope)).collect(), Vec::new())
+        }
         Definition::Daily { measure } => {
             let total = measure.counter(ScopeKind::Total).map(|total| MetricType::new(total, Subject::Marketplace));
             (own(), total.iter().map(ToString::to_string).collect())
@@ -120,6 +123,11 @@ fn sources(known: Option<&MetricType>, of_product: bool, of_batches: bool) -> Ve
             };
             of_measure(numerator).chain(of_measure(denominator)).collect()
         }
+        Definition::Difference { minuend, subtrahend, scope } => [minuend, subtrahend]
+            .into_iter()
+            .flat_map(rules::families_of)
+            .map(|family| of_family(family, scope, true))
+            .collect(),
         Definition::AverageRating { scope } => {
             Shape::Rating.families().map(|family| of_family(family, scope, false)).collect()
         }
@@ -141,7 +149,25 @@ fn of_family(family: Family, scope: ScopeKind, money: bool, of_product: bool, of
         ScopeKind::Seller => "AND vendor_id = $3",
     };
     let in_lines = family.shape() == Shape::Lines && (scope != ScopeKind::Total || money);
-    if in_lines {
+    let in_reversals = family.shape() == Shape::Reversal;
+    if in_reversals {
+        // Reversals are few, and found by their time; those of a seller or a product by the lines that they reverse.
+        let of_line = match scope {
+            ScopeKind::Total => "",
+            ScopeKind::Unattributed => "AND n.line > 0 AND l.vendor_id IS NULL",
+            ScopeKind::Product => "AND l.product_id = $3",
+            ScopeKind::Seller if of_product => "AND l.vendor_id = $3 AND l.product_id = $12",
+            ScopeKind::Seller => "AND l.vendor_id = $3",
+        };
+        let of_currency = if money { "AND ($4 IS NULL OR n.currency = $4)" } else { "" };
+        format!(
+            "SELECT DISTINCT r.event_id FROM reversals r JOIN reversal_entries n ON n.event_id = r.event_id \
+             LEFT JOIN LATERAL (SELECT * FROM order_lines l WHERE n.line > 0 AND l.event_id = r.order_id \
+                 AND l.line = n.line LIMIT 1) AS l ON true \
+             WHERE r.event_id >= $5 AND r.event_id < $1 {of_line} {of_currency} {} ORDER BY r.event_id DESC LIMIT $2",
+            if of_batches { "AND r.batch_id BETWEEN $10 AND $11" } else { "" }
+        )
+    } else if in_lines {
         format!(
             "SELECT DISTINCT event_id FROM order_lines WHERE ($4 IS NULL OR currency = $4) {of_scope} \
              AND event_id >= $5 AND event_id < $1 {} ORDER BY event_id DESC LIMIT $2",
@@ -276,7 +302,7 @@ fn candidates(
         Some(Subject::Day(date)) => stretches = business.calendar.day_ranges(*date),
         Some(Subject::Marketplace) | None => {}
     }
-    let money = known.filter(|known| known.metric.is_money());
+    let money = known.filter(|known| known.metric.has_currency());
     let currency = money.map(|known| known.foreign_currency.unwrap_or(business.base_currency).code());
     let batches = as_of.batch_range();
     let sources = sources(known, product.is_some(), batches.is_some());
@@ -325,7 +351,7 @@ fn delta(metric: &ReadableMetric, deltas: &Deltas, replaced: Option<Rated>) -> O
             replaced.into_iter().for_each(|replaced| histogram.add(replaced.stars, -1));
             Some(Delta::Average(histogram))
         }
-        Definition::Counter { .. } | Definition::Daily { .. } => {
+        Definition::Counter { .. } | Definition::Daily { .. } | Definition::Difference { .. } => {
             let counted = deltas.counters.get(known).and_then(|sum| i64::try_from(*sum).ok());
             counted.map(Delta::Counter).or_else(|| adjusted_alone(metric, deltas))
         }
@@ -348,7 +374,7 @@ fn lines(event: &Event, known: &MetricType, business: Business) -> Vec<Line> {
             Subject::Marketplace => !is_unattributed(known) || part.vendor.id().is_none(),
             Subject::Day(_) => false,
         };
-        of_subject && (!known.metric.is_money() || sale.currency == currency)
+        of_subject && (!known.metric.has_currency() || sale.currency == currency)
     };
     event.content.lines().iter().filter(counts).cloned().collect()
 }

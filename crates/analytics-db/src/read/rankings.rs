@@ -8,6 +8,7 @@ use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::period::{Interval, Span};
 use analytics_core::ratios::Fraction;
+use analytics_core::sums::difference;
 use chrono::{DateTime, Utc, Weekday};
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
@@ -38,6 +39,8 @@ pub enum By {
     Units,
     /// Revenue in one currency.
     Revenue,
+    /// Gross revenue less refunds.
+    NetRevenue,
     /// The Bayesian mean of all current ratings: that of ten more ratings of the average number of
     /// stars, so that one rating of five stars does not lead.
     Rating,
@@ -47,11 +50,12 @@ pub enum By {
 
 impl By {
     /// Everything that decides ranks, by its name in the API.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("views", Self::Views),
         ("orders", Self::Orders),
         ("units", Self::Units),
         ("revenue", Self::Revenue),
+        ("net_revenue", Self::NetRevenue),
         ("rating", Self::Rating),
         ("conversion", Self::Conversion),
     ];
@@ -59,7 +63,7 @@ impl By {
     /// Whether it is an amount of money.
     #[must_use]
     pub const fn is_money(self) -> bool {
-        matches!(self, Self::Revenue)
+        matches!(self, Self::Revenue | Self::NetRevenue)
     }
 
     /// The measures that it is made of.
@@ -69,6 +73,7 @@ impl By {
             Self::Orders => Some([Measure::Orders, Measure::Orders]),
             Self::Units => Some([Measure::Units, Measure::Units]),
             Self::Revenue => Some([Measure::Revenue, Measure::Revenue]),
+            Self::NetRevenue => Some([Measure::Revenue, Measure::Refunds]),
             Self::Conversion => Some([Measure::Orders, Measure::Views]),
             Self::Rating => None,
         }
@@ -78,6 +83,7 @@ impl By {
     fn value(self, [first, second]: [i64; 2]) -> Option<i64> {
         let value = match self {
             Self::Conversion => Fraction { numerator: first, denominator: second }.value(10_000)?,
+            Self::NetRevenue => difference(first, second),
             Self::Views | Self::Orders | Self::Units | Self::Revenue | Self::Rating => first,
         };
         Some(value).filter(|value| *value != 0)
@@ -101,14 +107,19 @@ impl Ranked {
             By::Orders => counter(Measure::Orders),
             By::Units => counter(Measure::Units),
             By::Revenue => counter(Measure::Revenue),
+            By::NetRevenue => self.of(|definition| matches!(definition, Definition::Difference { .. })),
             By::Rating => self.of(|definition| matches!(definition, Definition::AverageRating { .. })),
-            By::Conversion => self.of(|definition| matches!(definition, Definition::Ratio { .. })),
+            By::Conversion => {
+                self.of(|definition| matches!(definition, Definition::Ratio { numerator: Measure::Orders, .. }))
+            }
         }
     }
 
     fn of(self, wanted: impl Fn(Definition) -> bool) -> Option<Metric> {
         let scope = |definition| match definition {
-            Definition::Ratio { scope, .. } | Definition::AverageRating { scope } => Some(scope),
+            Definition::Ratio { scope, .. }
+            | Definition::Difference { scope, .. }
+            | Definition::AverageRating { scope } => Some(scope),
             Definition::Counter { .. } | Definition::Daily { .. } => None,
         };
         let is_own = |metric: &Metric| scope(metric.definition()) == Some(self.scope());
@@ -280,7 +291,7 @@ fn mark_own(
         By::Revenue => {
             "sum(l.amount) FILTER (WHERE l.currency = coalesce($5, (SELECT s.base_currency FROM service_settings s)))"
         }
-        By::Views | By::Rating | By::Conversion => return Ok(()),
+        By::Views | By::NetRevenue | By::Rating | By::Conversion => return Ok(()),
     };
     let lowest = |seconds| EventId::lowest_at(DateTime::from_timestamp(seconds, 0).unwrap_or_default().into()).0;
     let rows: Vec<Own> = statement(format!(

@@ -6,6 +6,7 @@ use analytics_core::metric_type::MetricType;
 use analytics_core::period::Span;
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rollup::Scope;
+use analytics_core::sums::difference;
 
 use super::explain::Delta;
 use super::{AsOf, ReadableMetric};
@@ -46,6 +47,12 @@ pub fn series(
             let fraction = |(numerator, denominator)| Delta::Ratio(Fraction { numerator, denominator });
             Ok(numerators.into_iter().zip(denominators).map(fraction).collect())
         }
+        Definition::Difference { minuend, subtrahend, scope } => {
+            let Some(scope) = known.scope(scope) else { return Ok(Vec::new()) };
+            let (minuends, subtrahends) = (sums(minuend, &scope)?, sums(subtrahend, &scope)?);
+            let less = |(minuend, subtrahend): (i64, i64)| Delta::Counter(difference(minuend, subtrahend));
+            Ok(minuends.into_iter().zip(subtrahends).map(less).collect())
+        }
         Definition::AverageRating { .. } => received(connection, known, as_of, ranges),
     }
 }
@@ -71,7 +78,10 @@ fn received(
 pub fn of_all_days(metric: &ReadableMetric) -> ReadableMetric {
     let total = metric.known().and_then(|known| match known.metric.definition() {
         Definition::Daily { measure } => measure.counter(ScopeKind::Total),
-        Definition::Counter { .. } | Definition::Ratio { .. } | Definition::AverageRating { .. } => None,
+        Definition::Counter { .. }
+        | Definition::Ratio { .. }
+        | Definition::Difference { .. }
+        | Definition::AverageRating { .. } => None,
     });
     total.map_or_else(|| metric.clone(), |total| metric.of_marketplace(total))
 }

@@ -33,7 +33,7 @@ row! {
 }
 
 impl Sums {
-    /// Returns a measure, if it was counted in the bucket.
+    /// Returns a measure, if it was counted in the bucket. No anomalies are looked for in reversals.
     #[must_use]
     pub const fn get(&self, measure: Measure) -> Option<i64> {
         match measure {
@@ -42,6 +42,7 @@ impl Sums {
             Measure::Orders => self.orders,
             Measure::Units => self.units,
             Measure::Revenue => self.revenue,
+            Measure::Refunds | Measure::RefundedUnits | Measure::CancelledOrders | Measure::ExcessRefunds => None,
         }
     }
 }

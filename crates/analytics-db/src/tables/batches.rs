@@ -62,7 +62,8 @@ pub(crate) fn number_logged(connection: &mut Connection, _: &CountingLock, ids: 
     let last = watermark.saturating_add(i64::try_from(ids.len()).unwrap_or(i64::MAX));
     let numbered = statement(
         "UPDATE batches b SET number = $2 + n.position, counted_at = clock_timestamp(), deltas = NULL, \
-             learned = NULL, partitions = NULL, starts = NULL, ends = NULL, delivered = NULL, digests = NULL, logs = NULL \
+             learned = NULL, partitions = NULL, starts = NULL, ends = NULL, delivered = NULL, digests = NULL, logs = NULL, \
+             orders = NULL, reversed = NULL \
          FROM unnest($1) WITH ORDINALITY AS n (id, position) WHERE b.id = n.id AND b.number IS NULL",
     )
     .column(ids)
@@ -70,7 +71,12 @@ pub(crate) fn number_logged(connection: &mut Connection, _: &CountingLock, ids: 
     .execute(connection)?;
     super::all_taken("batches", numbered, ids.len())?;
     // Nobody else has moved it: that would count the same batches twice.
-    let moved = statement("UPDATE watermark SET number = $2 WHERE number = $1").value(watermark).value(last);
+    let moved = statement(
+        "UPDATE watermark SET number = $2, derived = CASE WHEN derived = number THEN $2 ELSE derived END \
+         WHERE number = $1",
+    )
+    .value(watermark)
+    .value(last);
     super::all_taken("watermark", moved.execute(connection)?, 1)
 }
 
@@ -82,7 +88,8 @@ pub(crate) fn number(
     kind: Kind,
 ) -> Result<(), WriteError> {
     let numbered = statement(
-        "WITH moved AS (UPDATE watermark SET number = number + 1 RETURNING number) \
+        "WITH moved AS (UPDATE watermark SET number = number + 1, \
+             derived = CASE WHEN derived = number THEN number + 1 ELSE derived END RETURNING number) \
          INSERT INTO batches (id, number, kind, counted_at) SELECT $1, m.number, $2, clock_timestamp() FROM moved m",
     )
     .value(batch.0)

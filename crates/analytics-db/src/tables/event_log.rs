@@ -1,4 +1,4 @@
-//! `event_logs` and `order_lines`: writes events with COPY.
+//! `event_logs`, `order_lines` and `reversals`: writes events.
 
 use std::borrow::Borrow;
 use std::io;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::all_taken;
 use super::batches::BatchId;
+use super::reversals;
 use super::rows::{Json, Rows};
 use crate::Connection;
 use crate::batch::Item;
@@ -22,7 +23,7 @@ use crate::error::WriteError;
 use crate::schema::{event_logs, order_lines};
 use crate::sql::{row, statement};
 
-/// Writes the events of a batch and their lines. Fails as a whole if one of the ids is in the log
+/// Writes the events of a batch, their lines, and what reversals say. Fails as a whole if one of the ids is in the log
 /// already.
 pub(crate) fn copy<E: Borrow<Event>>(
     connection: &mut Connection,
@@ -37,7 +38,7 @@ pub(crate) fn copy<E: Borrow<Event>>(
     if lines > 0 {
         all_taken("order_lines", copy_lines(connection, &events)?, lines)?;
     }
-    Ok(())
+    reversals::store(connection, batch, &events)
 }
 
 fn copy_events(connection: &mut Connection, batch: BatchId, events: &[&Event]) -> Result<usize, WriteError> {

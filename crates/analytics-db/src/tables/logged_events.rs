@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use analytics_core::event::{Content, Event, Line, Named, Naming, Part, Rating, Sale, Stars, Vendor};
 use analytics_core::family::{Family, Shape};
-use analytics_core::identity::EventId;
+use analytics_core::identity::{EventId, IdentityKey};
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use analytics_core::metric_type::Subject;
 use analytics_core::money::{Currency, Minor, Quantity};
 use analytics_core::period::Span;
+use analytics_core::reversal::{Claim, Reversal};
 use analytics_core::seal::seal;
 use analytics_core::time::EventTime;
 use analytics_core::topics::EventType;
@@ -56,8 +57,8 @@ struct Row {
 
 #[derive(QueryableByName)]
 #[diesel(table_name = order_lines)]
-struct LineRow {
-    event_id: Uuid,
+pub(super) struct LineRow {
+    pub(super) event_id: Uuid,
     product_id: Option<String>,
     vendor_id: Option<String>,
     vendor_learned: bool,
@@ -216,11 +217,12 @@ fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Re
             lines.entry(line.event_id).or_default().push(line);
         }
     }
+    let mut reversals = reversals(connection, as_of, of_types(&types_of(Shape::Reversal)))?;
     let mut said = adjustments(connection, of_types(&[EventType::Adjustment.name()]))?;
     let logged = |row: Row| {
         let lines = lines.remove(&row.id).unwrap_or_default();
-        let said = said.remove(&row.id);
-        logged(row, lines, said)
+        let parts = Parts { lines, said: said.remove(&row.id), reversal: reversals.remove(&row.id) };
+        logged(row, parts)
     };
     Ok(rows.into_iter().map(logged).collect())
 }
@@ -228,6 +230,35 @@ fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Re
 /// Returns the types of the events that have this shape.
 pub(crate) fn types_of(shape: Shape) -> Vec<&'static str> {
     shape.families().map(Family::name).collect()
+}
+
+/// Returns what reversals say, and what that came to.
+fn reversals(
+    connection: &mut Connection,
+    as_of: &AsOf,
+    ids: Vec<Uuid>,
+) -> Result<HashMap<Uuid, Result<Reversal, String>>, DbError> {
+    row! {
+        struct Row {
+            event_id: Uuid,
+            order_key: Uuid,
+            claim: String,
+        }
+    }
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut entries = super::reversals::entries(connection, &ids, Some(as_of))?;
+    let rows: Vec<Row> =
+        statement("SELECT event_id, order_key, claim::text AS claim FROM reversals WHERE event_id = ANY ($1)")
+            .column(ids)
+            .load(connection)?;
+    let reversal = |row: Row| {
+        let entries = entries.remove(&row.event_id).unwrap_or_default();
+        let claim = Claim::from_json(&row.claim).ok_or_else(|| "a claim that cannot be read".to_owned());
+        (row.event_id, claim.map(|claim| Reversal { order: IdentityKey(row.order_key), claim, entries }))
+    };
+    Ok(rows.into_iter().map(reversal).collect())
 }
 
 /// What an adjustment changed: the metric's type, and by how much.
@@ -248,10 +279,17 @@ fn adjustments(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashMap<Uu
     Ok(rows.into_iter().map(|row| (row.id, (row.metric_type, row.delta))).collect())
 }
 
-fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
+/// What other rows hold of an event.
+struct Parts {
+    lines: Vec<LineRow>,
+    said: Option<Said>,
+    reversal: Option<Result<Reversal, String>>,
+}
+
+fn logged(row: Row, parts: Parts) -> Logged {
     let (id, rules_version, ingested_at, sealed) = (EventId(row.id), row.rules_version, row.ingested_at, row.seal);
     let mut tampered = None;
-    let event = event(row, lines, said).map(|mut event| {
+    let event = event(row, parts).map(|mut event| {
         if sealed != seal(&event, rules_version) {
             tampered = Some("a broken seal: it was changed after it was counted");
         }
@@ -264,7 +302,8 @@ fn logged(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Logged {
     Logged { id, rules_version, ingested_at, event, tampered }
 }
 
-fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, String> {
+fn event(row: Row, parts: Parts) -> Result<Event, String> {
+    let Parts { lines, said, reversal } = parts;
     let product = row.product_id.as_deref().map(product).transpose()?;
     let vendor_id = row.vendor_id.as_deref().map(vendor).transpose()?;
     let user = row
@@ -290,6 +329,8 @@ fn event(row: Row, lines: Vec<LineRow>, said: Option<Said>) -> Result<Event, Str
         Shape::Part => Content::Part(Part { product, vendor: decided(vendor_id, row.vendor_learned) }),
         Shape::Lines if lines.is_empty() => return Err("an order without lines".into()),
         Shape::Lines => Content::Lines(lines.into_iter().map(line).collect::<Result<_, _>>()?),
+        // Of a status other than a cancellation, and of an extra topic of this name, nothing is stored.
+        Shape::Reversal => reversal.transpose()?.map_or(Content::Nothing, Content::Reversal),
         // Before there were such families, these topics could be extra ones, whose events name
         // nothing.
         Shape::Name => match (product, vendor_id) {
@@ -310,7 +351,7 @@ const fn naming(subject: Named) -> Content {
     Content::Naming(Naming { subject, name: None })
 }
 
-fn line(row: LineRow) -> Result<Line, String> {
+pub(super) fn line(row: LineRow) -> Result<Line, String> {
     let part = Part {
         product: row.product_id.as_deref().map(product).transpose()?,
         vendor: decided(row.vendor_id.as_deref().map(vendor).transpose()?, row.vendor_learned),
@@ -323,7 +364,7 @@ fn line(row: LineRow) -> Result<Line, String> {
     Ok(Line { part, sale })
 }
 
-fn decided(vendor: Option<VendorId>, learned: bool) -> Vendor {
+pub(super) fn decided(vendor: Option<VendorId>, learned: bool) -> Vendor {
     match vendor {
         Some(vendor) if learned => Vendor::Learned(vendor),
         Some(vendor) => Vendor::Named(vendor),

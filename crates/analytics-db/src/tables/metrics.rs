@@ -9,7 +9,7 @@ use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::raw_json::RawJson;
-use crate::sql::statement;
+use crate::sql::{row, statement};
 
 /// Adds the counters and ratios of a batch. Rows are locked in the order of their types.
 pub(crate) fn add(connection: &mut Connection, lock: &CountingLock, deltas: &Deltas) -> Result<(), WriteError> {
@@ -23,6 +23,25 @@ pub(crate) fn add(connection: &mut Connection, lock: &CountingLock, deltas: &Del
         }
     }
     Ok(())
+}
+
+/// Calculates net revenue and refund rates again if a program that does not know them has counted since this was last
+/// done. To be called after the numbers are changed.
+pub(crate) fn derive(connection: &mut Connection, _: &CountingLock) -> Result<(), WriteError> {
+    row! {
+        struct Row {
+            is_due: bool,
+        }
+    }
+    let row: Row = statement("SELECT derived <> number AS is_due FROM watermark").get_result(connection)?;
+    if !row.is_due {
+        return Ok(());
+    }
+    if let Definition::Ratio { scale, .. } = Metric::RefundRate.definition() {
+        statement(include_str!("derive.sql")).value(scale).execute(connection)?;
+    }
+    let moved = statement("UPDATE watermark SET derived = number").execute(connection)?;
+    all_taken("watermark", moved, 1)
 }
 
 fn add_ratios(connection: &mut Connection, deltas: &Deltas, metric: Metric, scale: i64) -> Result<(), WriteError> {

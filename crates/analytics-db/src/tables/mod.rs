@@ -24,6 +24,7 @@ pub mod offset_ranges;
 pub mod partitions;
 pub(crate) mod product_vendors;
 pub(crate) mod ratings;
+pub mod reversals;
 pub(crate) mod rollups;
 mod rows;
 pub mod service_settings;

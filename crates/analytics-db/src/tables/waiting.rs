@@ -33,8 +33,14 @@ use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// The format that this program writes and reads.
-const FORMAT: i16 = 1;
+/// The newest format that this program reads.
+const FORMAT: i16 = 2;
+/// The format of a batch without reversals, and that of one with them, which a program has to know to count it.
+const WITHOUT_REVERSALS: i16 = 1;
+const WITH_REVERSALS: i16 = 2;
+
+/// The measures that a batch adds to. What reversals come to is decided when it is counted.
+const STORED: [Measure; 5] = [Measure::Views, Measure::Signups, Measure::Orders, Measure::Units, Measure::Revenue];
 
 /// What a batch adds to the numbers.
 #[derive(Serialize, Deserialize)]
@@ -69,7 +75,7 @@ struct StoredSums<'a> {
     scope: StoredScope<'a>,
     /// Empty: the base currency.
     currency: &'a str,
-    sums: [Option<i128>; Measure::ALL.len()],
+    sums: [Option<i128>; STORED.len()],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,6 +121,10 @@ pub(crate) struct Taken<'a> {
     /// The logs of the partitions: see [`move_offsets`](super::ingest_offsets::move_offsets).
     pub(crate) logs: &'a std::collections::HashMap<TopicPartition, DateTime<Utc>>,
     pub(crate) records: usize,
+    /// The keys of the orders.
+    pub(crate) orders: &'a [Uuid],
+    /// The keys of the orders that reversals are about.
+    pub(crate) reversed: &'a [Uuid],
 }
 
 /// Stores a batch that is to be counted.
@@ -136,14 +146,14 @@ pub(crate) fn store(
     let partitions: Vec<String> = taken.spans.iter().map(|span| key(taken.group, &span.partition)).collect();
     let rows = statement(
         "INSERT INTO batches (id, kind, records, weight, format, deltas, learned, partitions, starts, ends, \
-                              delivered, digests, logs) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::numeric[], $13)",
+                              delivered, digests, logs, orders, reversed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::numeric[], $13, $14, nullif($15, '{}'))",
     )
     .value(batch.0)
     .value(Kind::Ingest.name())
     .value(counted(taken.records))
     .value(counted(weight))
-    .value(FORMAT)
+    .value(if taken.reversed.is_empty() { WITHOUT_REVERSALS } else { WITH_REVERSALS })
     .value(encoded(&stored)?)
     .value(if learned.is_empty() { None } else { Some(encoded(&learned)?) })
     .column(&partitions)
@@ -152,6 +162,8 @@ pub(crate) fn store(
     .column(taken.spans.iter().map(|span| taken.tally(span).records()))
     .column(taken.spans.iter().map(|span| taken.tally(span).digest.get().to_string()))
     .column(taken.spans.iter().map(|span| taken.logs.get(&span.partition).copied()))
+    .column(taken.orders.iter().copied())
+    .column(taken.reversed.iter().copied())
     .execute(connection)?;
     all_taken("batches", rows, 1)
 }
@@ -401,7 +413,7 @@ impl<'a> StoredSums<'a> {
             start: bucket.start.timestamp(),
             scope,
             currency: bucket.foreign_currency.map_or("", Currency::code),
-            sums: Measure::ALL.map(|measure| measures.get(measure)),
+            sums: STORED.map(|measure| measures.get(measure)),
         }
     }
 
@@ -419,7 +431,7 @@ impl<'a> StoredSums<'a> {
         let start = DateTime::from_timestamp(self.start, 0)?;
         let bucket = Bucket { start, granularity: Granularity::finest(kind), scope, foreign_currency };
         let mut measures = Measures::default();
-        for (measure, sum) in Measure::ALL.into_iter().zip(self.sums) {
+        for (measure, sum) in STORED.into_iter().zip(self.sums) {
             sum.into_iter().for_each(|sum| measures.add(measure, sum));
         }
         Some((bucket, measures))

@@ -74,6 +74,7 @@ pub fn adjust(connection: &mut Connection, adjustment: &Adjustment, business: Bu
         metrics::set_metadata(connection, &lock, &adjustment.metric_type, adjustment.metadata.as_ref())?;
         rollups::add(connection, &lock, &deltas.rollups)?;
         event_days::add(connection, &lock, &deltas.events)?;
+        metrics::derive(connection, &lock)?;
         audit_log::record(connection, &entry(adjustment, &event, delta, before))?;
         Ok(event.id.0)
     })

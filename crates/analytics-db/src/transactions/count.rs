@@ -20,6 +20,7 @@ use analytics_core::rejection::Rejection;
 use analytics_core::rules;
 use uuid::Uuid;
 
+use super::reverse;
 use super::runner::run_once;
 use crate::Connection;
 use crate::batch::{Batch, Item, Outcome, Reread, Tally, Written};
@@ -29,7 +30,7 @@ use crate::tables::batches::{self, BatchId, Kind};
 use crate::tables::waiting::{self, Taken};
 use crate::tables::{
     arrivals, dead_letters, directory, event_days, event_keys, event_log, ingest_offsets, metrics, product_vendors,
-    ratings, rollups,
+    ratings, reversals, rollups,
 };
 
 /// Logs a batch. On success everything in it is committed, on an error nothing is. If the answer
@@ -56,7 +57,8 @@ pub fn count(
         let mut written = judged.written;
         let logs = ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
         let (group, spans, tallies) = (&batch.consumer_group, &batch.spans, &judged.tallies);
-        let taken = Taken { group, spans, tallies, logs: &logs, records };
+        let (orders, reversed) = (counting.orders.as_slice(), counting.reversed.as_slice());
+        let taken = Taken { group, spans, tallies, logs: &logs, records, orders, reversed };
         waiting::store(connection, counting.batch, &taken, &counting.deltas, &counting.vendors)?;
         arrivals::add(connection, &judged.tallies, &judged.rejected)?;
         event_keys::note_repeats(connection, &judged.repeated)?;
@@ -107,6 +109,10 @@ pub(super) struct Counting {
     vendors: ProductVendors,
     directory: Directory,
     deltas: Deltas,
+    /// The keys of the orders.
+    orders: Vec<Uuid>,
+    /// The keys of the orders that reversals are about.
+    reversed: Vec<Uuid>,
 }
 
 /// Attributes events, adds what they add to `deltas`, and logs them.
@@ -118,7 +124,10 @@ pub(super) fn log(
 ) -> Result<Counting, WriteError> {
     let mut vendors = product_vendors::load(connection, &events)?;
     let mut directory = Directory::default();
+    let (mut orders, mut reversed) = (Vec::new(), Vec::new());
     for event in &mut events {
+        orders.extend(event.order().map(|order| order.0));
+        reversed.extend(event.content.reversal().map(|reversal| reversal.order.0));
         vendors.attribute(event);
         directory.note(event);
         rules::count(event, business, &mut deltas);
@@ -127,22 +136,34 @@ pub(super) fn log(
     if has_events {
         event_log::copy(connection, batch, &events)?;
     }
-    Ok(Counting { batch, has_events, vendors, directory, deltas })
+    Ok(Counting { batch, has_events, vendors, directory, deltas, orders, reversed })
 }
 
 impl Counting {
     /// Gives the batch its number, and adds what its events add, without a fold.
-    pub(super) fn add(&self, connection: &mut Connection, lock: &CountingLock, kind: Kind) -> Result<(), WriteError> {
+    pub(super) fn add(
+        &mut self,
+        connection: &mut Connection,
+        lock: &CountingLock,
+        business: Business,
+        kind: Kind,
+    ) -> Result<(), WriteError> {
         if !self.has_events {
             return Ok(());
         }
         batches::number(connection, lock, self.batch, kind)?;
+        let mut affected = reversals::awaited(connection, &self.orders)?;
+        affected.append(&mut self.reversed);
+        affected.sort_unstable();
+        affected.dedup();
+        reverse::settle(connection, lock, business, &affected, &[], self.batch, &mut self.deltas)?;
         directory::store(connection, &self.directory)?;
         product_vendors::store(connection, lock, &self.vendors)?;
         ratings::settle(connection, lock, &self.deltas.ratings)?;
         metrics::add(connection, lock, &self.deltas)?;
         rollups::add(connection, lock, &self.deltas.rollups)?;
-        event_days::add(connection, lock, &self.deltas.events)
+        event_days::add(connection, lock, &self.deltas.events)?;
+        metrics::derive(connection, lock)
     }
 }
 

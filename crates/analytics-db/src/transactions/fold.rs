@@ -10,12 +10,14 @@ use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use diesel::connection::SimpleConnection;
 
+use super::reverse;
 use super::runner::run_once;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
+use crate::tables::batches::BatchId;
 use crate::tables::{
-    batches, event_days, ingest_offsets, metrics, offset_ranges, product_vendors, ratings, rollups, waiting,
+    batches, event_days, ingest_offsets, metrics, offset_ranges, product_vendors, ratings, reversals, rollups, waiting,
 };
 use crate::{Connection, DbError};
 
@@ -68,11 +70,17 @@ pub fn fold(connection: &mut Connection, business: Business, turn: Turn, at_most
         let batches = waiting::longest(connection, &lock, at_most)?;
         let mut waiting = waiting::load(connection, &lock, business, &batches)?;
         if !batches.is_empty() {
+            if let Some(last) = batches.last() {
+                let orders = reversals::affected(connection, &batches)?;
+                let (batch, deltas) = (BatchId(*last), &mut waiting.deltas);
+                reverse::settle(connection, &lock, business, &orders, &batches, batch, deltas)?;
+            }
             add(connection, &lock, business, &mut waiting.deltas)?;
             let vendors = waiting::learned_by(connection, &lock, &batches)?;
             product_vendors::store(connection, &lock, &vendors)?;
             offset_ranges::add(connection, &lock, &batches)?;
             batches::number_logged(connection, &lock, &batches)?;
+            metrics::derive(connection, &lock)?;
         }
         ingest_offsets::counted(connection, &lock, &waiting.counted)?;
         Ok(Folded::Batches { batches: batches.len(), records: waiting.records })

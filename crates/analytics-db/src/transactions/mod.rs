@@ -13,6 +13,7 @@ pub mod reattribute;
 pub mod refusal;
 pub mod repair;
 pub mod replay;
+pub mod reverse;
 mod runner;
 pub mod summarize;
 

@@ -4,11 +4,11 @@
 //! operator may decide otherwise afterwards. Then the attribution is changed in the log, and the
 //! resulting changes are added to the numbers, in the same transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
-use analytics_core::event::Event;
+use analytics_core::event::{Content, Event};
 use analytics_core::family::Shape;
 use analytics_core::identity::EventId;
 use analytics_core::ids::VendorId;
@@ -24,7 +24,7 @@ use crate::sql::{row, statement};
 use crate::tables::audit_log::{self, Action, Entry};
 use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::logged_events::{self, Logged};
-use crate::tables::{metrics, product_vendors, rollups};
+use crate::tables::{metrics, product_vendors, reversals, rollups};
 use crate::{Connection, DbError};
 
 /// Maximum number of events that one transaction changes.
@@ -115,6 +115,7 @@ fn change(
             changed.push((version, event));
         }
     }
+    move_reversals(connection, business, &as_of, &changed, [&mut before, &mut after])?;
     after.subtract(&before);
     if let Some(lock) = lock.filter(|_| !changed.is_empty()) {
         let batch = batches::new_id(connection)?;
@@ -122,8 +123,44 @@ fn change(
         store(connection, &changed)?;
         metrics::add(connection, lock, &after)?;
         rollups::add(connection, lock, &after.rollups)?;
+        metrics::derive(connection, lock)?;
     }
     Ok(Moved { events: changed.len(), deltas: after, next: None })
+}
+
+/// Adds what was taken back of the changed orders to what was counted before and after: it belongs to whom the lines
+/// belong.
+fn move_reversals(
+    connection: &mut Connection,
+    business: Business,
+    as_of: &AsOf,
+    changed: &[(i16, Event)],
+    [before, after]: [&mut Deltas; 2],
+) -> Result<(), WriteError> {
+    let orders: HashMap<Uuid, &Event> = changed
+        .iter()
+        .filter(|(_, event)| !event.content.lines().is_empty())
+        .map(|(_, event)| (event.id.0, event))
+        .collect();
+    let reversals = reversals::of_order_events(connection, orders.keys().copied().collect())?;
+    let events: Vec<Uuid> = reversals.keys().copied().collect();
+    for logged in logged_events::by_ids(connection, as_of, &events)? {
+        let (Ok(mut event), Some(order)) = (logged.event, reversals.get(&logged.id.0).and_then(|id| orders.get(id)))
+        else {
+            continue;
+        };
+        rules::book(&event, business, before);
+        if let Content::Reversal(reversal) = &mut event.content {
+            for (number, part) in reversal.entries.iter_mut().filter_map(|entry| entry.line.as_mut()) {
+                let place = usize::try_from(*number).ok().and_then(|number| number.checked_sub(1));
+                if let Some(line) = place.and_then(|place| order.content.lines().get(place)) {
+                    *part = line.part.clone();
+                }
+            }
+        }
+        rules::book(&event, business, after);
+    }
+    Ok(())
 }
 
 /// Changes the attribution in the log.

@@ -8,9 +8,12 @@
 
 use std::collections::BTreeSet;
 
+use analytics_core::business::Business;
 use analytics_core::deltas::{Deltas, Rated};
 use analytics_core::maps::HashMap;
+use uuid::Uuid;
 
+use super::reverse;
 use super::runner::{Failure, run};
 use crate::Connection;
 use crate::error::WriteError;
@@ -30,6 +33,8 @@ pub(crate) struct Corrections {
     pub(crate) counters: Vec<(String, i128)>,
     /// Metric types and users whose current rating is to be read from the log again.
     pub(crate) ratings: Vec<(String, String)>,
+    /// Orders whose reversals are to be decided again.
+    pub(crate) orders: BTreeSet<Uuid>,
     /// Metric types of averages to be calculated again.
     pub(crate) averages: BTreeSet<String>,
 }
@@ -42,11 +47,12 @@ pub(crate) type Ratings = HashMap<(String, String), Rated>;
 pub(crate) fn repair<E: Failure + From<WriteError>>(
     connection: &mut Connection,
     guard: &mut Guard,
+    business: Business,
     corrections: &Corrections,
     entry: &Entry,
     in_log: impl Fn(&mut Connection, &[(String, String)]) -> Result<Ratings, E>,
 ) -> Result<(), E> {
-    let Corrections { deltas, made_up, counters, ratings: keys, averages } = corrections;
+    let Corrections { deltas, made_up, counters, ratings: keys, orders, averages } = corrections;
     run(connection, "repair", |connection| {
         let lock = CountingLock::take(connection)?;
         let batch = batches::new_id(connection)?;
@@ -59,6 +65,11 @@ pub(crate) fn repair<E: Failure + From<WriteError>>(
         rollups::add(connection, &lock, &deltas.rollups)?;
         rollups::forget_zeros(connection, &lock, &made_up.rollups)?;
         event_days::add(connection, &lock, &deltas.events)?;
+        let (orders, mut reversed) = (orders.iter().copied().collect::<Vec<_>>(), Deltas::default());
+        reverse::settle(connection, &lock, business, &orders, &[], batch, &mut reversed)?;
+        metrics::add(connection, &lock, &reversed)?;
+        rollups::add(connection, &lock, &reversed.rollups)?;
+        metrics::derive(connection, &lock)?;
         audit_log::record(connection, entry)?;
         // If the lock was lost, another repair may have added the same since the snapshot.
         guard.check()?;

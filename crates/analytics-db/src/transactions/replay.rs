@@ -194,9 +194,9 @@ fn entry(letters: &[Uuid], outcomes: &[Outcome], is_corrected: bool, actor: &str
 /// transaction.
 fn count(connection: &mut Connection, items: &mut [Item], business: Business) -> Result<Vec<Outcome>, WriteError> {
     let judged = judge(connection, items, Reread::Possible)?;
-    let counting = log(connection, judged.events, business, Deltas::default())?;
+    let mut counting = log(connection, judged.events, business, Deltas::default())?;
     let lock = CountingLock::take(connection)?;
-    counting.add(connection, &lock, Kind::Replay)?;
+    counting.add(connection, &lock, business, Kind::Replay)?;
     Ok(judged.outcomes)
 }
 

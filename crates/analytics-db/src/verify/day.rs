@@ -14,7 +14,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::proofs::ProvedDay;
-use super::{Day, Difference, Findings, Log, VerifyError, Watcher, ratings, recount, recounted, starts_and_ends};
+use super::{
+    Day, Difference, Findings, Log, VerifyError, Watcher, ratings, recount, recounted, reversals, starts_and_ends,
+};
 use crate::sql::{row, statement};
 use crate::tables::rollups::each;
 use crate::{Connection, DbError};
@@ -71,6 +73,7 @@ fn recount(
             recount::count(logged, log.business, &mut deltas)?;
         }
         findings.keys_checked += piece.len() as u64;
+        reversals::check(connection, log, &piece, findings)?;
         if deltas.rollups.len().max(deltas.ratings.len()) > PIECE {
             keep(connection, take(&mut deltas), &mut events)?;
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use analytics_core::deltas::Rated;
-use analytics_core::identity::EventId;
+use analytics_core::identity::{EventId, IdentityKey};
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rollup::Granularity;
 use analytics_core::time::EventTime;
@@ -67,6 +67,13 @@ pub enum Difference {
         id: EventId,
         /// What was found instead of the event.
         problem: String,
+    },
+    /// What was booked for a cancellation or a refund is not what all of those of its order come to.
+    Reversal {
+        /// The id of its event.
+        id: EventId,
+        /// The order.
+        order: IdentityKey,
     },
     /// A day on which the log has another number of events than were counted.
     EventDay {
@@ -153,6 +160,7 @@ impl Difference {
             Self::Rollup { .. } => "rollup",
             Self::Rating { .. } => "rating",
             Self::Event { .. } => "event",
+            Self::Reversal { .. } => "reversal",
             Self::EventDay { .. } => "events",
             Self::Sum { .. } => "sum",
         }
@@ -165,7 +173,7 @@ impl Difference {
             Self::Metric { metric_type, .. } | Self::Rollup { metric_type, .. } | Self::Rating { metric_type, .. } => {
                 Some(metric_type)
             }
-            Self::Event { .. } | Self::EventDay { .. } | Self::Sum { .. } => None,
+            Self::Event { .. } | Self::Reversal { .. } | Self::EventDay { .. } | Self::Sum { .. } => None,
         }
     }
 
@@ -184,7 +192,11 @@ impl Difference {
         match self {
             Self::Event { .. } => true,
             Self::EventDay { counted, logged, .. } => *counted > *logged,
-            Self::Metric { .. } | Self::Rollup { .. } | Self::Rating { .. } | Self::Sum { .. } => false,
+            Self::Metric { .. }
+            | Self::Rollup { .. }
+            | Self::Rating { .. }
+            | Self::Reversal { .. }
+            | Self::Sum { .. } => false,
         }
     }
 
@@ -201,7 +213,7 @@ impl Difference {
                 )
             }
             Self::Rating { metric_type, user, .. } => format!("{metric_type} by {user}"),
-            Self::Event { id, .. } => id.to_string(),
+            Self::Event { id, .. } | Self::Reversal { id, .. } => id.to_string(),
             Self::EventDay { day, event_type, .. } => format!("{event_type} {day}"),
             Self::Sum { what, .. } => what.clone(),
         }
@@ -215,6 +227,7 @@ impl Difference {
             Self::Rollup { found, .. } => shown(*found),
             Self::Rating { found, .. } => rated(found.as_ref()),
             Self::Event { problem, .. } => problem.clone(),
+            Self::Reversal { .. } => "other amounts".into(),
             Self::EventDay { logged, .. } => format!("{logged} in the log"),
             Self::Sum { total, .. } => total.to_string(),
         }
@@ -228,6 +241,7 @@ impl Difference {
             Self::Rollup { expected, .. } => shown(*expected),
             Self::Rating { expected, .. } => rated(expected.as_ref()),
             Self::Event { .. } => "the event that was counted".into(),
+            Self::Reversal { .. } => "what the reversals of its order come to".into(),
             Self::EventDay { counted, .. } => format!("{counted} as counted"),
             Self::Sum { parts, .. } => parts.to_string(),
         }

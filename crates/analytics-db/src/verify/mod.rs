@@ -16,6 +16,7 @@ mod ratings;
 mod recount;
 mod recounted;
 pub mod repair;
+mod reversals;
 mod totals;
 
 pub use coverage::{Coverage, Part, Stretch};

@@ -60,7 +60,8 @@ pub fn repair(
     for difference in differences {
         plan(&mut corrections, difference, business);
     }
-    transactions::repair::repair(connection, guard, &corrections, &entry(differences, actor), |connection, keys| {
+    let entry = entry(differences, actor);
+    transactions::repair::repair(connection, guard, business, &corrections, &entry, |connection, keys| {
         let as_of = AsOf::latest(connection)?;
         Ok(ratings::in_log(connection, Log { business, as_of: &as_of }, keys)?)
     })
@@ -104,6 +105,9 @@ fn plan(corrections: &mut Corrections, difference: &Difference, business: Busine
                 logged - counted;
         }
         // A changed event has to be restored; sums that do not add up are a defect.
+        Difference::Reversal { order, .. } => {
+            corrections.orders.insert(order.0);
+        }
         Difference::Event { .. } | Difference::Sum { .. } => {}
     }
 }
@@ -124,7 +128,7 @@ fn plan_metric(
             let lacking = Fraction { numerator: lacks(|f| f.numerator), denominator: lacks(|f| f.denominator) };
             corrections.deltas.ratios.insert(ratio, lacking);
         }
-        Some((Definition::Counter { .. } | Definition::Daily { .. }, _)) | None => {
+        Some((Definition::Counter { .. } | Definition::Daily { .. } | Definition::Difference { .. }, _)) | None => {
             corrections.counters.push((text.to_owned(), missing(found.value, expected.value)));
         }
     }

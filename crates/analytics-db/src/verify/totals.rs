@@ -59,6 +59,8 @@ pub(super) fn verify(
         attribution.add(&parsed);
         let mut expected: Vec<_> =
             ratios(&parsed).into_iter().map(|(ratio, figures)| Expected::figures(ratio, figures)).collect();
+        let differences = differences(&parsed).into_iter();
+        expected.extend(differences.map(|(difference, sum)| Expected::counter(difference, sum)));
         expected.extend(counted.into_iter().map(|(counter, sum)| Expected::counter(counter, sum)));
         expect(connection, expected)
     })?;
@@ -223,6 +225,22 @@ impl<'a> Attribution<'a> {
     }
 }
 
+/// Calculates differences from the counters.
+fn differences(counted: &[(MetricType, i128)]) -> BTreeMap<String, i128> {
+    let mut differences: BTreeMap<String, i128> = BTreeMap::new();
+    for (counter, sum) in counted {
+        let Some((measure, scope)) = counter.counts() else { continue };
+        for metric in Metric::ALL {
+            let Definition::Difference { minuend, subtrahend, scope: kind } = metric.definition() else { continue };
+            if kind == scope.kind() && (measure == minuend || measure == subtrahend) {
+                let difference = MetricType { metric, ..counter.clone() }.to_string();
+                *differences.entry(difference).or_default() += if measure == minuend { *sum } else { -*sum };
+            }
+        }
+    }
+    differences
+}
+
 /// Calculates ratios from the counters.
 fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
     let mut ratios: BTreeMap<(String, i64), Fraction> = BTreeMap::new();
@@ -236,7 +254,7 @@ fn ratios(counted: &[(MetricType, i128)]) -> BTreeMap<String, Figures> {
             if kind != scope.kind() || (measure != numerator && measure != denominator) {
                 continue;
             }
-            let ratio = MetricType::new(metric, scope.subject()).to_string();
+            let ratio = MetricType { metric, ..counter.clone() }.to_string();
             let fraction = ratios.entry((ratio, scale)).or_default();
             if measure == numerator {
                 fraction.numerator += sum;

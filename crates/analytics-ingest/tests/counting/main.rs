@@ -21,6 +21,7 @@ mod operators;
 mod recorded;
 mod remade;
 mod rereading;
+mod reversals;
 mod scale;
 mod slow_database;
 mod start_positions;

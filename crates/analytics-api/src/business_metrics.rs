@@ -13,6 +13,7 @@ use analytics_core::freshness::State;
 use analytics_db::read::anomalies::{self, Anomaly};
 use analytics_db::read::business::{self, Events, Ratings, Total, WaitingBatches};
 use analytics_db::read::rankings::{By, Ranked, Ranking};
+use analytics_db::tables::reversals;
 use analytics_db::verify::proofs::Known;
 use analytics_process::probes::read;
 use analytics_process::settings::{Settings, SettingsError};
@@ -102,6 +103,7 @@ pub(crate) struct Snapshot {
     waiting: WaitingBatches,
     ratings: Ratings,
     anomalies: Vec<Anomaly>,
+    waiting_reversals: i64,
     top: Vec<(&'static str, &'static str, Arc<Ranking>)>,
 }
 
@@ -123,7 +125,7 @@ async fn answer(
 }
 
 async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankings) -> Result<Snapshot, Problem> {
-    let (totals, events, waiting, ratings, anomalies) = database
+    let (totals, events, waiting, ratings, anomalies, waiting_reversals) = database
         .read_expensive(|connection| {
             Ok((
                 business::totals(connection)?,
@@ -131,6 +133,7 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
                 business::waiting(connection)?,
                 business::ratings(connection)?,
                 anomalies::unresolved(connection, MOST_ANOMALIES)?,
+                reversals::waiting(connection)?,
             ))
         })
         .await?;
@@ -142,7 +145,7 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
             top.push((what, measure, rankings.fresh(&question, database, calendar).await?));
         }
     }
-    Ok(Snapshot { totals, events, waiting, ratings, anomalies, top })
+    Ok(Snapshot { totals, events, waiting, ratings, anomalies, waiting_reversals, top })
 }
 
 /// Metrics in the text format.
@@ -206,15 +209,39 @@ fn write_totals(out: &mut Exposition, snapshot: &Snapshot, settings: &ApiSetting
         ),
     ] {
         out.metric(name, "counter", help);
-        for total in &snapshot.totals {
-            let currency = match total.metric_type.strip_prefix(of) {
-                Some("") => base,
-                Some(rest) => rest.trim_start_matches(':'),
-                None => continue,
-            };
-            out.sample(name, &[("currency", currency)], total.value.map_or(f64::NAN, number));
-        }
+        write_by_currency(out, snapshot, base, name, of);
     }
+    // What reversals come to may become less when another one arrives late: none of these is a counter.
+    for (name, of, help) in [
+        (
+            "analytics_business_refunds_minor_units",
+            "total_refunds",
+            "What cancellations and refunds took back, in minor units of the currency.",
+        ),
+        (
+            "analytics_business_net_revenue_minor_units",
+            "total_net_revenue",
+            "Gross revenue less refunds, in minor units of the currency.",
+        ),
+        (
+            "analytics_business_excess_refunds_minor_units",
+            "excess_refunds",
+            "What refunds said beyond what was left of their orders, in minor units of the currency.",
+        ),
+    ] {
+        out.metric(name, "gauge", help);
+        write_by_currency(out, snapshot, base, name, of);
+    }
+    for (name, of, help) in [
+        ("analytics_business_refunded_units", "refunded_units", "Units that were taken back."),
+        ("analytics_business_cancelled_orders", "cancelled_orders", "Orders that were cancelled as a whole."),
+    ] {
+        out.metric(name, "gauge", help);
+        out.sample(name, &[], total(of).unwrap_or(0.0));
+    }
+    let name = "analytics_business_waiting_reversals";
+    out.metric(name, "gauge", "Cancellations and refunds whose orders are not known yet.");
+    out.sample(name, &[], number(snapshot.waiting_reversals));
     let name = "analytics_business_conversion_ratio";
     out.metric(name, "gauge", "Orders by views of all time.");
     let views = total("total_views").unwrap_or(0.0);
@@ -232,6 +259,18 @@ fn write_totals(out: &mut Exposition, snapshot: &Snapshot, settings: &ApiSetting
     out.metric(name, "counter", "Events that were logged, by type.");
     for Events { event_type, events } in &snapshot.events {
         out.sample(name, &[("type", event_type)], number(*events));
+    }
+}
+
+/// Writes a total in each currency.
+fn write_by_currency(out: &mut Exposition, snapshot: &Snapshot, base: &str, name: &str, of: &str) {
+    for total in &snapshot.totals {
+        let currency = match total.metric_type.strip_prefix(of) {
+            Some("") => base,
+            Some(rest) => rest.trim_start_matches(':'),
+            None => continue,
+        };
+        out.sample(name, &[("currency", currency)], total.value.map_or(f64::NAN, number));
     }
 }
 

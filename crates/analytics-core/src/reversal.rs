@@ -16,6 +16,8 @@ use crate::time::EventTime;
 pub struct Reversal {
     /// The natural identity of the order.
     pub order: IdentityKey,
+    /// The event of the order, once it is known.
+    pub order_event: Option<EventId>,
     /// What it says.
     pub claim: Claim,
     /// What that came to. Empty until the order is counted. For what was booked later than the rest, only the

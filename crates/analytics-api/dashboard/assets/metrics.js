@@ -9,6 +9,8 @@ import { base, config, languages } from './session.js';
 /** The numbers of panels by their names in the API: units, and the metrics that they are read from. */
 export const NUMBERS = {
   revenue: { unit: 'minor_units', overall: 'total_revenue', seller: 'seller_revenue', product: 'product_revenue' },
+  refunds: { unit: 'minor_units', overall: 'total_refunds', seller: 'seller_refunds', product: 'product_refunds' },
+  netRevenue: { unit: 'minor_units', overall: 'total_net_revenue', seller: 'seller_net_revenue' },
   orders: { unit: 'orders', overall: 'total_orders', seller: 'seller_orders', product: 'product_orders' },
   units: { unit: 'units', overall: 'total_units', seller: 'seller_units', product: 'product_units' },
   views: { unit: 'views', overall: 'total_views', seller: 'seller_views', product: 'product_views' },
@@ -20,7 +22,7 @@ export const NUMBERS = {
 };
 
 const escaped = (id) => id.replaceAll('%', '%25').replaceAll(':', '%3A');
-const isMoney = (name) => name.endsWith('evenue');
+const isMoney = (name) => name.endsWith('evenue') || name === 'refunds';
 
 /** The type of a metric: of the marketplace, or of a seller or a product with an id. */
 export function typeOf(name, { kind = 'overall', id, currency } = {}) {

@@ -55,6 +55,9 @@ const TEXT = {
   // Numbers
   revenue: 'Revenue',
   gross: 'gross',
+  refunds: 'Refunds',
+  netRevenue: 'Net revenue',
+  reversedLine: { one: '{n} unit of {product} back', other: '{n} units of {product} back' },
   orders: 'Orders',
   units: 'Units',
   views: 'Views',
@@ -66,7 +69,7 @@ const TEXT = {
   ratingNote: { one: '{n} rating received', other: '{n} ratings received' },
   showEvents: 'show its events',
   show: 'Show {what} in the chart',
-  grossNote: 'Revenue is gross: refunds are not counted.',
+  grossNote: 'Revenue is gross. Net revenue is less what came back on these days, whenever it was sold.',
 
   // Charts
   chart: 'Chart: {what}',

@@ -2,7 +2,9 @@
 
 use analytics_core::deltas::Rated;
 use analytics_core::event::Line;
+use analytics_core::money::Currency;
 use analytics_core::ratios::{Fraction, Histogram};
+use analytics_core::reversal::Entry;
 use analytics_db::read::Tenant;
 use analytics_db::read::explain::{Contribution, Delta};
 use chrono::{DateTime, Utc};
@@ -34,6 +36,9 @@ pub(crate) struct ContributionBody {
     /// The lines of an order that contribute to the metric.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lines: Vec<LineBody>,
+    /// What a cancellation or a refund took back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reversal: Option<ReversalBody>,
     /// The number of stars of a rating.
     #[serde(skip_serializing_if = "Option::is_none")]
     stars: Option<u8>,
@@ -94,6 +99,33 @@ pub(crate) struct LineBody {
     currency: &'static str,
 }
 
+/// What a cancellation or a refund took back of its order.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Reversal)]
+pub(crate) struct ReversalBody {
+    /// The event of the order.
+    order_event_id: Option<Uuid>,
+    /// What was taken back of each line that contributes to the metric.
+    lines: Vec<ReversedLineBody>,
+}
+
+/// What was taken back of a line of an order.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ReversedLine)]
+pub(crate) struct ReversedLineBody {
+    /// Its position in the order, from 1.
+    line: i32,
+    product_id: Option<String>,
+    vendor_id: Option<String>,
+    units: i64,
+    /// The amount, in minor units of the currency.
+    amount: i64,
+    /// The ISO 4217 code of the currency.
+    currency: Option<&'static str>,
+}
+
 /// A rating that another rating of the same user replaced.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -105,7 +137,7 @@ pub(crate) struct ReplacedBody {
 }
 
 pub(super) fn body(contribution: Contribution, tenant: &Tenant) -> ContributionBody {
-    let Contribution { event, ingested_at, delta, lines, replaced, said } = contribution;
+    let Contribution { event, ingested_at, delta, lines, replaced, said, reversed } = contribution;
     let (product, vendor) = event.content.about();
     let (product, vendor) = (product.map(ToString::to_string), vendor.map(ToString::to_string));
     let stars = event.content.rating().map(|rating| rating.stars.get());
@@ -121,6 +153,10 @@ pub(super) fn body(contribution: Contribution, tenant: &Tenant) -> ContributionB
         product_id: product,
         vendor_id: vendor,
         lines: lines.iter().map(LineBody::of).collect(),
+        reversal: event.content.reversal().map(|reversal| ReversalBody {
+            order_event_id: reversal.order_event.map(|order| order.0),
+            lines: reversed.iter().filter_map(ReversedLineBody::of).collect(),
+        }),
         stars,
         replaced: replaced.map(ReplacedBody::of),
         reason: text("reason"),
@@ -156,6 +192,21 @@ impl LineBody {
             amount: sale.amount.0,
             currency: sale.currency.code(),
         }
+    }
+}
+
+impl ReversedLineBody {
+    /// Returns `None` for what was of no line.
+    pub(super) fn of(entry: &Entry) -> Option<Self> {
+        let (line, part) = entry.line.as_ref()?;
+        Some(Self {
+            line: *line,
+            product_id: part.product.as_ref().map(ToString::to_string),
+            vendor_id: part.vendor.id().map(ToString::to_string),
+            units: entry.took.units,
+            amount: entry.took.amount,
+            currency: entry.currency.map(Currency::code),
+        })
     }
 }
 

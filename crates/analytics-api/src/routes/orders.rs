@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use analytics_core::event::Line;
+use analytics_core::event::{Event, Line};
 use analytics_core::ids::{OrderId, ProductId, VendorId};
+use analytics_core::reversal::Entry;
 use analytics_db::read::directory::{self, ItemKind, Names};
 use analytics_db::read::orders::{self, Order, RejectedOrder};
 use analytics_db::{Connection, DbError};
@@ -15,7 +16,7 @@ use shared_auth::Principal;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::contributions::LineBody;
+use super::contributions::{LineBody, ReversedLineBody};
 use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
@@ -46,6 +47,8 @@ pub(crate) struct OrderBody {
     repeated_at: Option<DateTime<Utc>>,
     /// Its lines, with the vendor to which each was attributed.
     lines: Vec<OrderLineBody>,
+    /// Its cancellations and refunds, in the order in which they happened.
+    reversals: Vec<OrderReversal>,
     /// What it added to which metric: a number, or `{numerator, denominator}` for a rate.
     #[schema(value_type = Object)]
     metrics: BTreeMap<String, serde_json::Value>,
@@ -86,6 +89,21 @@ pub(crate) struct OrderLineBody {
 struct LineNames {
     products: Names,
     vendors: Names,
+}
+
+/// A cancellation or a refund of an order, and what it took back.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrderReversal {
+    event_id: Uuid,
+    /// `order.cancelled`, `order.refunded` or `order.status.updated`.
+    event_type: String,
+    /// When it happened.
+    created_at: DateTime<Utc>,
+    /// What it took back of each line.
+    lines: Vec<ReversedLineBody>,
+    /// What it says beyond what was left of the order, by currency, in minor units.
+    excess: BTreeMap<&'static str, i64>,
 }
 
 /// How the vendor of a line is known.
@@ -188,11 +206,13 @@ impl OrderBody {
             repeats: 0,
             repeated_at: None,
             lines: Vec::new(),
+            reversals: Vec::new(),
             metrics: BTreeMap::new(),
             dead_letters: rejected.into_iter().map(RejectedBody::of).collect(),
         };
         let Some(order) = counted else { return none };
-        let Order { event, ingested_at, batch, repeats: (repeats, repeated_at), named, counters, ratios } = order;
+        let Order { event, ingested_at, batch, repeats: (repeats, repeated_at), named, reversals, counters, ratios } =
+            order;
         let named = named.into_iter().chain(std::iter::repeat(None));
         let counters = counters.into_iter().map(|(metric, sum)| (metric, serde_json::json!(sum)));
         let ratios = ratios.into_iter().map(|(metric, fraction)| {
@@ -215,8 +235,24 @@ impl OrderBody {
                 .zip(named)
                 .map(|(line, named)| OrderLineBody::of(line, named, names))
                 .collect(),
+            reversals: reversals.iter().map(OrderReversal::of).collect(),
             metrics: counters.chain(ratios).collect(),
             ..none
+        }
+    }
+}
+
+impl OrderReversal {
+    fn of(event: &Event) -> Self {
+        let entries = event.content.reversal().map_or(&[][..], |reversal| &reversal.entries);
+        let excess =
+            |entry: &Entry| Some((entry.currency?.code(), entry.took.excess)).filter(|(_, excess)| *excess != 0);
+        Self {
+            event_id: event.id.0,
+            event_type: event.event_type.name().to_owned(),
+            created_at: event.time.utc(),
+            lines: entries.iter().filter_map(ReversedLineBody::of).collect(),
+            excess: entries.iter().filter_map(excess).collect(),
         }
     }
 }

@@ -51,6 +51,10 @@ pub(crate) struct OverviewMetrics {
     units: NumberBody,
     /// Gross, in minor units of the currency.
     revenue: NumberBody,
+    /// What cancellations and refunds of the range took back, whenever it was sold.
+    refunds: NumberBody,
+    /// Revenue less refunds.
+    net_revenue: NumberBody,
     /// What of the revenue belongs to no known seller.
     unattributed_revenue: NumberBody,
     /// Orders divided by views, in basis points.
@@ -102,6 +106,8 @@ pub(crate) async fn show(
         (Metric::TotalUnits, None),
         (Metric::TotalRevenue, foreign_currency),
         (Metric::UnattributedRevenue, foreign_currency),
+        (Metric::TotalRefunds, foreign_currency),
+        (Metric::TotalNetRevenue, foreign_currency),
     ] {
         metrics.push(of(metric, currency)?);
     }
@@ -109,7 +115,7 @@ pub(crate) async fn show(
         metrics.push(of(Metric::TotalRevenue, *currency)?);
     }
     let (courses, as_of) = panel.read(&database, &settings, metrics).await?;
-    let [views, signups, orders, units, revenue, unattributed, rest @ ..] = courses.as_slice() else {
+    let [views, signups, orders, units, revenue, unattributed, refunds, net, rest @ ..] = courses.as_slice() else {
         return Err(Problem::internal_error());
     };
     let base = settings.business.base_currency;
@@ -135,6 +141,8 @@ pub(crate) async fn show(
             orders: number(orders),
             units: number(units),
             revenue: number(revenue),
+            refunds: number(refunds),
+            net_revenue: number(net),
             unattributed_revenue: number(unattributed),
         },
         revenue_by_currency,

@@ -134,6 +134,10 @@ pub(crate) struct TopProduct {
 pub(crate) struct SummaryMetrics {
     /// Gross, in minor units of the currency.
     revenue: NumberBody,
+    /// What cancellations and refunds of the range took back, whenever it was sold.
+    refunds: NumberBody,
+    /// Revenue less refunds.
+    net_revenue: NumberBody,
     orders: NumberBody,
     units: NumberBody,
     views: NumberBody,
@@ -197,6 +201,8 @@ pub(crate) async fn summary(
         (Metric::SellerViews, None),
         (Metric::ConversionRate, None),
         (Metric::SellerRating, None),
+        (Metric::SellerRefunds, foreign_currency),
+        (Metric::SellerNetRevenue, foreign_currency),
     ] {
         metrics.push(of(metric, currency)?);
     }
@@ -206,7 +212,7 @@ pub(crate) async fn summary(
         metrics.push(of(Metric::SellerRevenue, *currency)?);
     }
     let (courses, as_of) = panel.read(&database, &settings, metrics).await?;
-    let [revenue, orders, units, views, conversion, rating, rest @ ..] = courses.as_slice() else {
+    let [revenue, orders, units, views, conversion, rating, refunds, net, rest @ ..] = courses.as_slice() else {
         return Err(Problem::internal_error());
     };
     let base = settings.business.base_currency;
@@ -219,6 +225,8 @@ pub(crate) async fn summary(
     let metrics = SummaryMetrics {
         average_order: panel.quotient(revenue, orders, 1, "minor_units"),
         revenue: number(revenue),
+        refunds: number(refunds),
+        net_revenue: number(net),
         orders: number(orders),
         units: number(units),
         views: number(views),

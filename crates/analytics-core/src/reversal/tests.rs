@@ -265,16 +265,15 @@ proptest! {
         claims in prop::collection::vec(claim(), 0..8),
         order in any::<prop::sample::Index>(),
     ) {
-        let placed = |(place, claim): (usize, &'_ Claim)| -> (EventTime, EventId) {
-            let _ = claim;
-            // Some happen at the same time.
-            (EventTime::from_micros((place / 2) as i64), EventId(Uuid::from_u128(place as u128)))
-        };
-        let mut reversals: Vec<Placed<'_>> = Vec::new();
-        for (place, claim) in claims.iter().enumerate() {
-            let (time, event) = placed((place, claim));
-            reversals.push(Placed { time, event, claim });
-        }
+        // Some happen at the same time.
+        let mut reversals: Vec<Placed<'_>> = (0_u32..)
+            .zip(&claims)
+            .map(|(place, claim)| Placed {
+                time: EventTime::from_micros((place / 2).into()),
+                event: EventId(Uuid::from_u128(place.into())),
+                claim,
+            })
+            .collect();
         let in_order = decide(&lines, &reversals);
         if !reversals.is_empty() {
             let middle = order.index(reversals.len());

@@ -22,7 +22,8 @@ pub fn totals(connection: &mut Connection) -> Result<Vec<Total>, DbError> {
     // Prefixes of an index, not of all metrics.
     let sql = "SELECT m.type AS metric_type, m.value \
                FROM unnest(ARRAY['total_views', 'total_signups', 'total_orders', 'total_units', 'total_revenue', \
-                   'unattributed_revenue']) AS t (name) \
+                   'unattributed_revenue', 'total_refunds', 'total_net_revenue', 'excess_refunds', 'refunded_units', \
+                   'cancelled_orders']) AS t (name) \
                JOIN metrics m ON m.type = t.name OR (m.type > t.name || ':' AND m.type < t.name || ';') ORDER BY m.type";
     Ok(statement(sql).load(connection)?)
 }

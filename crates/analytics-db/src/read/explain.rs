@@ -9,13 +9,15 @@ use std::collections::{BTreeSet, HashMap};
 use analytics_core::business::Business;
 use analytics_core::catalogue::{Definition, Measure, ScopeKind};
 use analytics_core::deltas::{Deltas, Rated};
-use analytics_core::event::{Event, Line};
+use analytics_core::event::{Event, Line, Part};
 use analytics_core::family::{Family, Shape};
 use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, UserId};
 use analytics_core::metric_type::{MetricType, Subject};
+use analytics_core::money::Currency;
 use analytics_core::period::Span;
 use analytics_core::ratios::{Fraction, Histogram};
+use analytics_core::reversal::Entry;
 use analytics_core::rules;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -48,6 +50,8 @@ pub struct Contribution {
     pub delta: Delta,
     /// The lines of an order that contribute to the number.
     pub lines: Vec<Line>,
+    /// Of a cancellation or a refund, what was taken back that contributes to the number.
+    pub reversed: Vec<Entry>,
     /// The rating that it replaced.
     pub replaced: Option<Rated>,
     /// The payload of an adjustment: who made it, why, and by how much.
@@ -271,7 +275,8 @@ pub fn explain(
         let replaced = followed.by(&event);
         let Some(delta) = delta(metric, &deltas, replaced) else { continue };
         let lines = metric.known().map_or_else(Vec::new, |known| lines(&event, known, business));
-        contributions.push(Contribution { ingested_at, delta, lines, replaced, said: row.said, event });
+        let reversed = metric.known().map_or_else(Vec::new, |known| entries(&event, known, business));
+        contributions.push(Contribution { ingested_at, delta, lines, reversed, replaced, said: row.said, event });
     }
     Ok(Explanation { contributions, next })
 }
@@ -366,17 +371,29 @@ fn adjusted_alone(metric: &ReadableMetric, deltas: &Deltas) -> Option<Delta> {
 /// Returns the lines of an order that contribute to the metric: those of a seller, those of a
 /// product, or all.
 fn lines(event: &Event, known: &MetricType, business: Business) -> Vec<Line> {
-    let currency = known.foreign_currency.unwrap_or(business.base_currency);
-    let counts = |Line { part, sale }: &&Line| {
-        let of_subject = match &known.subject {
-            Subject::Product(product) => part.product.as_ref() == Some(product),
-            Subject::Vendor(vendor) => part.vendor.id() == Some(vendor),
-            Subject::Marketplace => !is_unattributed(known) || part.vendor.id().is_none(),
-            Subject::Day(_) => false,
-        };
-        of_subject && (!known.metric.has_currency() || sale.currency == currency)
-    };
+    let counts = |line: &&Line| is_of(known, &line.part, Some(line.sale.currency), business);
     event.content.lines().iter().filter(counts).cloned().collect()
+}
+
+/// Returns what a cancellation or a refund took back that contributes to the metric.
+fn entries(event: &Event, known: &MetricType, business: Business) -> Vec<Entry> {
+    let counts = |entry: &&Entry| {
+        let of_line = entry.line.as_ref();
+        of_line.is_some_and(|(_, part)| is_of(known, part, entry.currency, business))
+    };
+    event.content.reversal().map_or(&[][..], |reversal| &reversal.entries).iter().filter(counts).cloned().collect()
+}
+
+/// Whether a part of an order, in this currency, contributes to the metric.
+fn is_of(known: &MetricType, part: &Part, of: Option<Currency>, business: Business) -> bool {
+    let of_subject = match &known.subject {
+        Subject::Product(product) => part.product.as_ref() == Some(product),
+        Subject::Vendor(vendor) => part.vendor.id() == Some(vendor),
+        Subject::Marketplace => !is_unattributed(known) || part.vendor.id().is_none(),
+        Subject::Day(_) => false,
+    };
+    let currency = known.foreign_currency.unwrap_or(business.base_currency);
+    of_subject && (!known.metric.has_currency() || of == Some(currency))
 }
 
 const fn is_unattributed(known: &MetricType) -> bool {

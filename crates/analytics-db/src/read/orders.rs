@@ -32,6 +32,8 @@ pub struct Order {
     pub repeats: (i32, Option<DateTime<Utc>>),
     /// For each line, how the payload names its vendor, as far as it says.
     pub named: Vec<Option<bool>>,
+    /// Its cancellations and refunds, with what they took back, in the order in which they happened.
+    pub reversals: Vec<Event>,
     /// What it added to counters, by metric type.
     pub counters: Vec<(String, i64)>,
     /// What it added to the components of rates, by metric type.
@@ -60,6 +62,7 @@ pub fn find(
         rules::recount(version, &event, business, &mut deltas).map_err(|why| DbError::Unusable(why.to_string()))?;
         let number = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
         return Ok(Some(Order {
+            reversals: reversals(connection, &as_of, event.id)?,
             repeats: (found.repeats, found.repeated_at),
             named: payload(connection, event.id)?.map(|payload| vendors_named_in(payload.text())).unwrap_or_default(),
             batch: logged_events::batch_number(connection, event.id)?,
@@ -70,6 +73,15 @@ pub fn find(
         }));
     }
     Ok(None)
+}
+
+fn reversals(connection: &mut Connection, as_of: &AsOf, order: EventId) -> Result<Vec<Event>, DbError> {
+    let of_order = crate::tables::reversals::of_order_events(connection, vec![order.0])?;
+    let ids: Vec<Uuid> = of_order.into_keys().collect();
+    let mut logged: Vec<Event> =
+        logged_events::by_ids(connection, as_of, &ids)?.into_iter().filter_map(|logged| logged.event.ok()).collect();
+    logged.sort_unstable_by_key(|event| (event.time, event.id));
+    Ok(logged)
 }
 
 /// Returns the keys that the order has in each of the namespaces.

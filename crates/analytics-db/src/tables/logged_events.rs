@@ -243,20 +243,23 @@ fn reversals(
             event_id: Uuid,
             order_key: Uuid,
             claim: String,
+            order_id: Option<Uuid>,
         }
     }
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let mut entries = super::reversals::entries(connection, &ids, Some(as_of))?;
-    let rows: Vec<Row> =
-        statement("SELECT event_id, order_key, claim::text AS claim FROM reversals WHERE event_id = ANY ($1)")
-            .column(ids)
-            .load(connection)?;
+    let rows: Vec<Row> = statement(
+        "SELECT event_id, order_key, claim::text AS claim, order_id FROM reversals WHERE event_id = ANY ($1)",
+    )
+    .column(ids)
+    .load(connection)?;
     let reversal = |row: Row| {
         let entries = entries.remove(&row.event_id).unwrap_or_default();
         let claim = Claim::from_json(&row.claim).ok_or_else(|| "a claim that cannot be read".to_owned());
-        (row.event_id, claim.map(|claim| Reversal { order: IdentityKey(row.order_key), claim, entries }))
+        let (order, order_event) = (IdentityKey(row.order_key), row.order_id.map(EventId));
+        (row.event_id, claim.map(|claim| Reversal { order, order_event, claim, entries }))
     };
     Ok(rows.into_iter().map(reversal).collect())
 }

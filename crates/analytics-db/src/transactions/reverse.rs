@@ -158,7 +158,12 @@ impl Order {
 
 /// Returns the event that books entries.
 fn booking(logged: &Logged, entries: Vec<Entry>) -> Event {
-    let content = Content::Reversal(Reversal { order: logged.order, claim: logged.claim.clone(), entries });
+    let content = Content::Reversal(Reversal {
+        order: logged.order,
+        order_event: logged.order_id.map(EventId),
+        claim: logged.claim.clone(),
+        entries,
+    });
     Event::logged(logged.event, logged.event_type.clone(), None, logged.time.into(), content)
 }
 

@@ -179,7 +179,8 @@ fn the_order_of_arrival_does_not_change_a_number() {
         for reversal in 0..random.u32(0..=3) {
             let name = format!("r-{number}-{reversal}");
             messages.push(match random.u32(0..4) {
-                0 => cancellation(&id, day + random.u32(1..=10)),
+                // Of two cancellations of an order the first to arrive counts, as of any record that is repeated.
+                0 if reversal == 0 => cancellation(&id, day + random.u32(1..=10)),
                 1 => {
                     let items = json!([{ "productId": lines[0].0, "quantity": 1 }]);
                     let at = at(day + random.u32(1..=10));
@@ -204,16 +205,22 @@ fn the_order_of_arrival_does_not_change_a_number() {
         assert_eq!(service.database.number(net), Some(0));
         let of_rollups = "SELECT metric_type || granularity || bucket_start || ' ' || value FROM metric_rollups \
                           WHERE value <> 0 ORDER BY 1";
-        [
-            service.database.lines("SELECT type || ' ' || coalesce(value, 0) FROM metrics WHERE value <> 0 ORDER BY 1"),
-            service.database.lines(of_rollups),
-        ]
+        let mut lines =
+            service.database.lines("SELECT type || ' ' || coalesce(value, 0) FROM metrics WHERE value <> 0 ORDER BY 1");
+        lines.extend(service.database.lines(of_rollups));
+        lines
+    };
+    let differing = |one: &[String], other: &[String]| -> Vec<String> {
+        let missing = |from: &[String], of: &[String]| -> Vec<String> {
+            of.iter().filter(|line| !from.contains(line)).cloned().collect()
+        };
+        [missing(one, other), missing(other, one)].concat()
     };
     let in_order = numbers(&messages);
     messages.reverse();
-    assert_eq!(numbers(&messages), in_order, "reversed");
+    assert_eq!(differing(&numbers(&messages), &in_order), Vec::<String>::new(), "reversed");
     random.shuffle(&mut messages);
-    assert_eq!(numbers(&messages), in_order, "shuffled");
+    assert_eq!(differing(&numbers(&messages), &in_order), Vec::<String>::new(), "shuffled");
 }
 
 #[test]

@@ -92,6 +92,9 @@ function What({ item }) {
   for (const line of item.lines ?? []) {
     parts.push(t('lineItem', { quantity: count(line.quantity), product: line.productId ?? '–' }));
   }
+  for (const line of item.reversal?.lines ?? []) {
+    parts.push(t('reversedLine', { n: line.units, product: line.productId ?? '–' }));
+  }
   if (!parts.length && (item.productId || item.vendorId)) parts.push(item.productId ?? item.vendorId);
   if (item.stars) parts.push(t('stars', { n: item.stars }));
   if (item.replaced) parts.push(t('replaces', { stars: t('stars', { n: item.replaced.stars }) }));

@@ -165,7 +165,7 @@ export function Toolbar({ currencies, panel }) {
 export const help = signal(false);
 
 /** The numbers of a seller's summary. */
-export const SELLER_NUMBERS = ['revenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'rating'];
+export const SELLER_NUMBERS = ['revenue', 'refunds', 'netRevenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'rating'];
 
 /** The address of a seller's summary. */
 export const summaryOf = (vendor, { time, compare, currency }) =>

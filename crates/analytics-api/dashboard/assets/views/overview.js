@@ -8,7 +8,7 @@ import { Course } from '../parts/course.js';
 import { asked, Kpi, KpisLoading, Toolbar } from '../parts/numbers.js';
 
 const BELOW = () => import('./overview-below.js');
-const NAMES = ['revenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'signups', 'unattributedRevenue'];
+const NAMES = ['revenue', 'refunds', 'netRevenue', 'orders', 'units', 'averageOrder', 'views', 'conversion', 'signups', 'unattributedRevenue'];
 
 function Numbers({ panel, subject, metric }) {
   if (panel.asOf === 0) return html`<${Empty} title=${t('nothingYet')}>${t('nothingYetMore')}<//>`;

@@ -81,7 +81,7 @@ pub(super) fn refunded(input: &Input<'_>) -> Result<Decoded, Rejection> {
         user,
         time,
         compared: vec![Some(refund.to_string())],
-        content: Content::Reversal(Reversal { order, claim, entries: Vec::new() }),
+        content: Content::Reversal(Reversal { order, order_event: None, claim, entries: Vec::new() }),
     });
     faults.finish(decoded).map_err(|rejection| rejection.about(key))
 }
@@ -101,7 +101,7 @@ fn cancellation(input: &Input<'_>, items: Option<Vec<Item>>, mut faults: Faults)
             let of_items = whole.text("items").text(&claim.to_json()).number(time.at.micros());
             (claim, of_items)
         };
-        let content = Content::Reversal(Reversal { order, claim, entries: Vec::new() });
+        let content = Content::Reversal(Reversal { order, order_event: None, claim, entries: Vec::new() });
         Decoded { natural: Some(natural), user, time, compared: Vec::new(), content }
     });
     faults.finish(decoded).map_err(|rejection| rejection.about(key))

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::DateTime;
 
+use super::reversals::{Claim, Reversals, Taken};
+
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
@@ -57,6 +59,16 @@ pub enum Effect {
         /// Epoch milliseconds.
         time: i64,
     },
+    /// A cancellation or a refund of the order that a record of this number creates. No two of an order have the
+    /// same time.
+    Reversal {
+        /// The number of the order's record.
+        order: u64,
+        /// What it takes back.
+        claim: Claim,
+        /// Epoch milliseconds.
+        time: i64,
+    },
     /// A user who signed up.
     Signup {
         /// Epoch milliseconds.
@@ -75,6 +87,8 @@ pub struct Answers {
     counters: BTreeMap<String, i64>,
     /// Counters by metric type, granularity and start of the bucket in epoch milliseconds.
     rollups: BTreeMap<(String, &'static str, i64), i64>,
+    /// Orders, and what is taken back of them.
+    pub reversals: Reversals,
     /// Number of orders and number of views, by seller.
     conversions: BTreeMap<String, (i64, i64)>,
     /// Time and stars of the latest rating, by target and user.
@@ -94,7 +108,11 @@ impl Answers {
         for _ in 0..if once { times.min(1) } else { times } {
             match effect {
                 Effect::View { product, vendor, time, .. } => self.view(product, vendor, *time),
-                Effect::Order { lines, time } => self.order(lines, *time),
+                Effect::Order { lines, time } => {
+                    self.reversals.order(n, lines);
+                    self.order(lines, *time);
+                }
+                Effect::Reversal { order, claim, time } => self.reversals.reversal(*order, *time, claim.clone()),
                 Effect::Rating { user, product, vendor, stars, time } => {
                     self.rating(user, product, vendor, *stars, *time);
                 }
@@ -127,14 +145,45 @@ impl Answers {
             self.of_product("product_orders", product, "", 1, time);
         }
         for line in lines {
-            let currency = if line.currency == "USD" { String::new() } else { format!(":{}", line.currency) };
+            let currency = suffix(line.currency);
             self.total("total_units", line.quantity, time);
             self.of_seller("seller_units", &line.vendor, "", line.quantity, time);
             self.of_product("product_units", &line.product, "", line.quantity, time);
             self.total(&format!("total_revenue{currency}"), line.amount, time);
             self.of_seller("seller_revenue", &line.vendor, &currency, line.amount, time);
+            self.net(&line.vendor, &currency, line.amount, time);
             self.of_product("product_revenue", &line.product, &currency, line.amount, time);
         }
+    }
+
+    /// Adds what is left of revenue.
+    fn net(&mut self, vendor: &str, currency: &str, amount: i64, time: i64) {
+        self.total(&format!("total_net_revenue{currency}"), amount, time);
+        self.of_seller("seller_net_revenue", vendor, currency, amount, time);
+    }
+
+    /// Adds what is taken back, once all orders and reversals are known.
+    pub fn take_back(&mut self) {
+        for Taken { time, lines, excess, cancelled } in self.reversals.taken() {
+            for (line, amount, units) in lines {
+                let currency = suffix(line.currency);
+                self.total("refunded_units", units, time);
+                self.total(&format!("total_refunds{currency}"), amount, time);
+                self.of_seller("seller_refunds", &line.vendor, &currency, amount, time);
+                self.of_product("product_refunds", &line.product, &currency, amount, time);
+                self.net(&line.vendor, &currency, -amount, time);
+            }
+            if let Some((amount, currency)) = excess {
+                self.total(&format!("excess_refunds{}", suffix(currency)), amount, time);
+            }
+            if cancelled {
+                self.total("cancelled_orders", 1, time);
+            }
+        }
+        // What was taken and given back again is 0 in the service.
+        let is_something = |metric: &str, value: i64| value != 0 || !is_of_refunds(metric);
+        self.counters.retain(|metric, value| is_something(metric, *value));
+        self.rollups.retain(|(metric, ..), value| is_something(metric, *value));
     }
 
     fn rating(&mut self, user: &str, product: &str, vendor: &str, stars: i64, time: i64) {
@@ -183,7 +232,17 @@ impl Answers {
             let rate = if *views == 0 { "null".to_owned() } else { half_up(orders * 10_000, *views).to_string() };
             (format!("conversion_rate:{vendor}"), format!("{rate} numerator={orders} denominator={views}"))
         });
-        counters.chain(rates).chain(self.averages()).collect()
+        let of = |metric: &str| self.counters.get(metric).copied().unwrap_or(0);
+        let sellers = self.counters.keys().filter_map(|metric| {
+            metric.strip_prefix("seller_revenue:").or_else(|| metric.strip_prefix("seller_refunds:"))
+        });
+        let refunds = sellers.map(|of_whom| {
+            let (refunds, revenue) =
+                (of(&format!("seller_refunds:{of_whom}")), of(&format!("seller_revenue:{of_whom}")));
+            let rate = if revenue == 0 { "null".to_owned() } else { half_up(refunds * 10_000, revenue).to_string() };
+            (format!("refund_rate:{of_whom}"), format!("{rate} numerator={refunds} denominator={revenue}"))
+        });
+        counters.chain(rates).chain(refunds).chain(self.averages()).collect()
     }
 
     fn averages(&self) -> BTreeMap<String, String> {
@@ -220,6 +279,17 @@ impl Answers {
         };
         self.ratings.iter().map(line).collect()
     }
+}
+
+/// Returns how the types of metrics in a currency end.
+fn suffix(currency: &str) -> String {
+    if currency == "USD" { String::new() } else { format!(":{currency}") }
+}
+
+/// Whether a metric of this type may be 0 without anything that counts for it.
+#[must_use]
+pub fn is_of_refunds(metric: &str) -> bool {
+    ["_refunds", "refunded_units", "_net_revenue"].iter().any(|part| metric.contains(part))
 }
 
 fn half_up(numerator: i64, denominator: i64) -> i64 {

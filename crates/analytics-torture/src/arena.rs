@@ -119,6 +119,12 @@ pub struct Worker {
     pub name: String,
 }
 
+/// Returns the names of the topics that records are sent to, with this prefix.
+fn topics(prefix: &str) -> Vec<String> {
+    let reversals = ["order.cancelled", "order.refunded", "order.status.updated"];
+    [broker::family_topics(prefix), reversals.map(|topic| format!("{prefix}{topic}")).to_vec()].concat()
+}
+
 /// A thread that produces records.
 pub struct Feeding(Option<JoinHandle<()>>);
 
@@ -128,8 +134,8 @@ impl<'a> Run<'a> {
     pub fn new(arena: &'a mut Arena, options: &Options, traits: Traits, proxied: bool) -> Self {
         let database = Database::migrated_on(&arena.postgres);
         let prefix = format!("{}.", unique_name());
-        broker::create_topics(&arena.kafka.address, &broker::family_topics(&prefix), PARTITIONS);
-        let mapping: Vec<String> = broker::family_topics("").iter().map(|t| format!("{t}={prefix}{t}")).collect();
+        broker::create_topics(&arena.kafka.address, &topics(&prefix), PARTITIONS);
+        let mapping: Vec<String> = topics("").iter().map(|t| format!("{t}={prefix}{t}")).collect();
         let (mut url, mut address) = (database.url.clone(), arena.kafka.address.clone());
         if proxied {
             url = url.replace(&arena.postgres.address(), &format!("127.0.0.1:{}", arena.to_postgres.port()));
@@ -254,7 +260,7 @@ impl<'a> Run<'a> {
     /// Returns the full names of the topics.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
-        [broker::family_topics(&self.prefix), self.more_topics.clone()].concat()
+        [topics(&self.prefix), self.more_topics.clone()].concat()
     }
 
     /// Returns the oldest offset and the end offset of each partition.

@@ -10,6 +10,7 @@ pub mod arena;
 pub mod check;
 pub mod faults;
 pub mod report;
+mod reversals;
 pub mod stream;
 pub mod traits;
 mod written;

@@ -2,6 +2,8 @@
 //! each record. Every record carries its number in a header, by which it is found in Kafka, and in
 //! the field `n` of its payload, by which a lost or duplicated event is identified.
 
+mod reversal;
+
 use std::collections::BTreeMap;
 
 use chrono::Utc;
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use analytics_testkit::broker::Message;
 use analytics_testkit::traffic::Random;
 
+use self::reversal::Reversible;
 use super::answers::{Answers, Effect, Line};
 use super::traits::Traits;
 use super::written::{decimal, keyed, written};
@@ -53,6 +56,8 @@ pub struct Stream {
     made: u64,
     first: u64,
     remembered: Vec<Remembered>,
+    /// Orders that can be reversed.
+    orders: Vec<Reversible>,
 }
 
 impl Stream {
@@ -72,6 +77,7 @@ impl Stream {
             made: 0,
             first: if phantom { 1_000_000_000 } else { 1 },
             remembered: Vec::new(),
+            orders: Vec::new(),
         }
     }
 
@@ -86,6 +92,7 @@ impl Stream {
                 None => missing.push(n),
             }
         }
+        answers.take_back();
         (answers, missing)
     }
 
@@ -121,7 +128,8 @@ impl Stream {
             return self.hostile(n);
         }
         match self.random.below(100) {
-            0..58 => self.view(n),
+            0..50 => self.view(n),
+            50..58 => self.reversal(n),
             58..72 => self.order(n),
             72..80 => self.rating(n),
             80..84 => self.edited_rating(n),
@@ -212,6 +220,7 @@ impl Stream {
             payload["placedAt"] = written(time, n);
         }
         let message = keyed("order.created", &order, stamp, &payload);
+        self.remember_order(Reversible::new(n, order, &lines));
         let lot = self.random.below(3);
         self.remember(match (timeless, lot) {
             (true, _) => Remembered::Timeless(message.clone()),

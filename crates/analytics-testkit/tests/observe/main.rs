@@ -3,4 +3,5 @@
 mod dashboard;
 mod lint;
 mod panels;
+mod upkeep;
 mod watched;

@@ -52,6 +52,10 @@ struct Link {
     tags: Vec<String>,
     as_dropdown: bool,
     keep_time: bool,
+    icon: String,
+    tooltip: String,
+    target_blank: bool,
+    include_vars: bool,
 }
 
 #[derive(Deserialize)]

@@ -150,6 +150,10 @@ pub(crate) struct StatOptions {
     graph_mode: Off,
     justify_mode: Auto,
     text_mode: Auto,
+    orientation: Auto,
+    wide_layout: bool,
+    show_percent_change: bool,
+    percent_change_color_mode: PercentColor,
     reduce_options: Reduce,
 }
 
@@ -173,6 +177,12 @@ enum Auto {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PercentColor {
+    Standard,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Reduce {
     calcs: Vec<Calculation>,
@@ -191,6 +201,7 @@ enum Calculation {
 pub(crate) struct TableOptions {
     show_header: bool,
     cell_height: CellHeight,
+    frame_index: u8,
 }
 
 #[derive(Deserialize)]
@@ -212,6 +223,7 @@ struct Legend {
     display_mode: DisplayMode,
     placement: Placement,
     show_legend: bool,
+    calcs: Vec<Calculation>,
 }
 
 #[derive(Deserialize)]

@@ -143,6 +143,16 @@ impl Alertmanager {
         let request = ureq::post(url).header("content-type", "application/json");
         request.send(Value::from(alerts).to_string()).expect("the alerts to be taken");
     }
+
+    /// Returns what it makes of an alert that fires: active, suppressed or unprocessed; `None` if it has none of
+    /// this name.
+    #[must_use]
+    pub fn state(&self, name: &str) -> Option<String> {
+        let url = format!("http://{}/api/v2/alerts", self.0.address);
+        let text = ureq::get(url).query("filter", format!("alertname={name}")).call().ok()?.body_mut().read_to_string();
+        let alerts: Value = serde_json::from_str(&text.ok()?).ok()?;
+        alerts[0]["status"]["state"].as_str().map(ToOwned::to_owned)
+    }
 }
 
 /// An HTTP server that keeps what is posted to it.

@@ -1,7 +1,7 @@
 //! A service that Prometheus watches.
 
 use analytics_testkit::process::Process;
-use analytics_testkit::prometheus::Prometheus;
+use analytics_testkit::prometheus::{Alertmanager, Prometheus, Webhook};
 
 use crate::dashboard::project;
 
@@ -22,4 +22,21 @@ pub(crate) fn watch(ingest: &Process, api: &Process, alertmanager: &str) -> Prom
         configuration = configuration.replace(written, &meant);
     }
     Prometheus::start(&configuration)
+}
+
+/// Starts Alertmanager with the shipped example, whose receivers are a webhook, and which waits for a second at
+/// most.
+pub(crate) fn deliver(webhook: &Webhook) -> Alertmanager {
+    let mut configuration = std::fs::read_to_string(project("deploy/prometheus/alertmanager.yaml")).unwrap();
+    let hook = |name: &str| format!("\n  - name: {name}\n    webhook_configs: [{{url: \"{}\"}}]\n", webhook.url);
+    for (written, meant) in [
+        ("\n  - name: pager\n", hook("pager")),
+        ("\n  - name: mailbox\n", hook("mailbox")),
+        ("group_wait: 30s", "group_wait: 1s".to_owned()),
+        ("group_interval: 5m", "group_interval: 1s".to_owned()),
+    ] {
+        assert!(configuration.contains(written), "{written} is not in\n{configuration}");
+        configuration = configuration.replace(written, &meant);
+    }
+    Alertmanager::start(&configuration)
 }

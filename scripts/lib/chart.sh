@@ -7,7 +7,7 @@ HELM=$CHART_TOOLS/bin/helm
 HELM3=$CHART_TOOLS/bin/helm3
 KUBECTL=$CHART_TOOLS/bin/kubectl
 KUBECONFORM=$CHART_TOOLS/bin/kubeconform
-PROMTOOL=$CHART_TOOLS/bin/promtool
+PROMTOOL=$ROOT/.local/prometheus/usr/bin/promtool
 CHART_PYTHON=$CHART_TOOLS/venv/bin/python
 
 # Versions of the tools and of the schemas. The newest and the oldest Kubernetes that the chart supports
@@ -23,11 +23,11 @@ GATEWAY_API=sigs.k8s.io/gateway-api@v1.3.0
 
 install_chart_tools() {
     local wanted
+    install_prometheus
     wanted=$(cat "$ROOT/scripts/lib/chart.sh" "$ROOT/deploy/helm/tests/schemas.py" | sha256sum)
     if [ "$(cat "$CHART_TOOLS/complete" 2>/dev/null)" = "$wanted" ]; then return; fi
-    say "installing Helm, kubeconform, promtool, linters and schemas into .local/chart"
+    say "installing Helm, kubeconform, linters and schemas into .local/chart"
     command -v go >/dev/null || die "Go 1.24 or newer is needed to build kubeconform: https://go.dev/doc/install"
-    command -v apt-get >/dev/null || die "apt-get is needed to fetch promtool"
     install_python_venv
     rm -rf "$CHART_TOOLS"
     mkdir -p "$CHART_TOOLS/bin" "$CHART_TOOLS/tmp"
@@ -35,7 +35,6 @@ install_chart_tools() {
     step "installing Kubernetes schemas and linters (110 MB)" "$CHART_TOOLS/venv/bin/pip" install -q "${CHART_PACKAGES[@]}"
     step "fetching Helm 4, Helm 3 and kubectl (75 MB)" install_helm
     step "building kubeconform $KUBECONFORM_VERSION" install_kubeconform
-    step "fetching promtool (19 MB)" install_promtool
     step "fetching the schemas of KEDA, the Prometheus operator and the Gateway API" install_schemas
     rm -rf "$CHART_TOOLS/tmp"
     echo "$wanted" >"$CHART_TOOLS/complete"
@@ -67,15 +66,6 @@ chart_go() {
 install_kubeconform() {
     chart_go install "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM_VERSION"
 }
-
-install_promtool() (
-    set -e
-    cd "$CHART_TOOLS/tmp"
-    # The package without its service, which must not be started.
-    apt-get download -q prometheus
-    dpkg-deb -x prometheus_*.deb prometheus
-    install -m 755 prometheus/usr/bin/promtool "$PROMTOOL"
-)
 
 install_schemas() (
     set -e

@@ -173,6 +173,32 @@ install_pgbouncer() {
     fi
 }
 
+# Prometheus, promtool and Alertmanager, unpacked into .local/prometheus, so that no service of the machine is
+# started. Debian's Alertmanager finds its templates only in /usr/share.
+install_prometheus() {
+    local home=$ROOT/.local/prometheus
+    PROMETHEUS_BIN=$home/usr/bin
+    if [ -e "$home/complete" ] && [ -e /usr/share/prometheus/alertmanager/default.tmpl ]; then return; fi
+    command -v apt-get >/dev/null || die "apt-get is needed to fetch Prometheus"
+    apt-cache show prometheus >/dev/null 2>&1 || step "apt-get update" as_root apt-get update -q
+    rm -rf "$home"
+    mkdir -p "$home"
+    step "fetching Prometheus and Alertmanager (33 MB)" fetch_prometheus "$home"
+    as_root mkdir -p /usr/share/prometheus
+    as_root cp -r "$home/usr/share/prometheus/alertmanager" /usr/share/prometheus/
+    touch "$home/complete"
+}
+
+fetch_prometheus() (
+    set -e
+    cd "$1"
+    # The scripts and fonts of Prometheus's own pages are packages of their own.
+    mapfile -t pages < <(apt-cache depends --important prometheus | sed -nE 's/^ *Depends: ((libjs|fonts)-.*)/\1/p')
+    apt-get download -q prometheus prometheus-alertmanager libjs-d3 "${pages[@]}"
+    for package in *.deb; do dpkg-deb -x "$package" .; done
+    rm -- *.deb
+)
+
 # Builds all binaries, or those of the given packages.
 build_release() {
     local packages=()

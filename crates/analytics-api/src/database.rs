@@ -10,6 +10,7 @@ use analytics_core::freshness::TopicReport;
 use analytics_db::connection::{Plans, Reading, View, end, test};
 use analytics_db::read::dead_letters::{self, Waiting};
 use analytics_db::read::metrics::Metric;
+use analytics_db::read::upkeep::{self, Upkeep};
 use analytics_db::read::{ReadableMetric, freshness, watermark};
 use analytics_db::transactions::STATEMENT_SECONDS;
 use analytics_db::verify::proofs::{self, Known};
@@ -103,12 +104,15 @@ pub(crate) struct Vitals {
     pub(crate) proof: Option<Known>,
     /// Open dead letters, by reason.
     pub(crate) waiting: Vec<Waiting>,
+    /// What the jobs have left to do; `None` before it was read.
+    pub(crate) upkeep: Option<Upkeep>,
 }
 
 impl Vitals {
     /// Replaces what could be read, and keeps the rest.
-    fn renew(&mut self, proof: Option<Option<Known>>, waiting: Option<Vec<Waiting>>) {
+    fn renew(&mut self, proof: Option<Option<Known>>, waiting: Option<Vec<Waiting>>, upkeep: Option<Upkeep>) {
         self.proof = proof.unwrap_or(self.proof);
+        self.upkeep = upkeep.or(self.upkeep);
         if let Some(waiting) = waiting {
             self.waiting = waiting;
         }
@@ -250,7 +254,7 @@ impl Database {
         self.seen().clock.map_or_else(Utc::now, |(time, seen)| time + seen.elapsed())
     }
 
-    /// Returns the last proof and the open dead letters, as they were last read.
+    /// Returns the [`Vitals`] as they were last read.
     pub(crate) fn vitals(&self) -> Vitals {
         self.seen().vitals.clone()
     }
@@ -286,7 +290,8 @@ impl Database {
             // Read separately, so that a flood of dead letters cannot hide the drift.
             let proof = self.look(proofs::known).await;
             let waiting = self.look(dead_letters::waiting).await;
-            self.seen().vitals.renew(proof.ok(), waiting.ok());
+            let upkeep = self.look(upkeep::upkeep).await;
+            self.seen().vitals.renew(proof.ok(), waiting.ok(), upkeep.ok());
             sleep(VITALS_EVERY).await;
         }
     }

@@ -9,8 +9,10 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use analytics_core::rejection::Reason;
+use analytics_db::read::upkeep::Upkeep;
 use analytics_db::transactions;
 use analytics_db::verify::proofs::Known;
+use analytics_process::probes::Readiness as _;
 use analytics_process::transactions::TransactionSeconds;
 use chrono::{DateTime, Utc};
 use prometheus::core::{Collector, Desc};
@@ -53,29 +55,33 @@ impl Telemetry {
     }
 }
 
-/// The pool's connections, read when Prometheus scrapes them.
+/// Whether the database can be used, and the pool's connections, read when Prometheus scrapes them.
 struct PoolCollector {
     database: Database,
+    usable: IntGauge,
     connections: IntGaugeVec,
 }
 
 impl PoolCollector {
     fn new(database: Database) -> prometheus::Result<Self> {
         let about = Opts::new("analytics_api_pool_connections", "Connections to the database by state: busy or idle");
-        Ok(Self { database, connections: IntGaugeVec::new(about, &["state"])? })
+        let usable =
+            IntGauge::new("analytics_database_usable", "1 while this process can use the database, otherwise 0")?;
+        Ok(Self { database, usable, connections: IntGaugeVec::new(about, &["state"])? })
     }
 }
 
 impl Collector for PoolCollector {
     fn desc(&self) -> Vec<&Desc> {
-        self.connections.desc()
+        [self.usable.desc(), self.connections.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let (busy, idle) = self.database.connections();
         self.connections.with_label_values(&["busy"]).set(busy.into());
         self.connections.with_label_values(&["idle"]).set(idle.into());
-        self.connections.collect()
+        self.usable.set(self.database.ready().is_ok().into());
+        [self.usable.collect(), self.connections.collect()].concat()
     }
 }
 
@@ -102,12 +108,16 @@ impl Collector for LiveCollector {
     }
 }
 
-/// The state of the numbers, read when Prometheus scrapes it: the drift, and the open dead letters.
+/// The state of the numbers, read when Prometheus scrapes it: the drift, the open dead letters, and what the
+/// jobs have left to do.
 struct VitalsCollector {
     database: Database,
     drift: IntGauge,
     proof_age: Gauge,
     coverage: IntGauge,
+    unaudited: Gauge,
+    gone: IntGauge,
+    partitions: Gauge,
     letters: IntGaugeVec,
     oldest: GaugeVec,
 }
@@ -126,6 +136,18 @@ impl VitalsCollector {
                 "analytics_coverage_differences",
                 "Ranges of offsets that differ from what Kafka held, by the last proof",
             )?,
+            unaudited: Gauge::new(
+                "analytics_audit_waiting_seconds",
+                "How long ago the first of the records was logged that the audit has not compared with Kafka, in seconds",
+            )?,
+            gone: IntGauge::new(
+                "analytics_audit_gone_records",
+                "Records that Kafka held no longer when the audit was to compare them",
+            )?,
+            partitions: Gauge::new(
+                "analytics_partitions_remaining_seconds",
+                "For how long from now on the event log has partitions, in seconds",
+            )?,
             letters: IntGaugeVec::new(Opts::new("analytics_dead_letters", "Open dead letters by reason"), by_reason)?,
             oldest: GaugeVec::new(
                 Opts::new(
@@ -140,8 +162,9 @@ impl VitalsCollector {
 
 impl Collector for VitalsCollector {
     fn desc(&self) -> Vec<&Desc> {
-        [self.drift.desc(), self.proof_age.desc(), self.coverage.desc(), self.letters.desc(), self.oldest.desc()]
-            .concat()
+        let numbers = [self.drift.desc(), self.proof_age.desc(), self.coverage.desc()];
+        let jobs = [self.unaudited.desc(), self.gone.desc(), self.partitions.desc()];
+        [numbers.concat(), jobs.concat(), self.letters.desc(), self.oldest.desc()].concat()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "ages in milliseconds are small")]
@@ -159,6 +182,12 @@ impl Collector for VitalsCollector {
                 self.coverage.set(differences);
                 families.extend(self.coverage.collect());
             }
+        }
+        if let Some(Upkeep { unaudited_since, gone_unaudited, partitions_until }) = vitals.upkeep {
+            self.unaudited.set(unaudited_since.map_or(0.0, age));
+            self.gone.set(gone_unaudited);
+            self.partitions.set(partitions_until.map_or(0.0, |end| (end - now).as_seconds_f64()));
+            families.extend([self.unaudited.collect(), self.gone.collect(), self.partitions.collect()].concat());
         }
         self.letters.reset();
         self.oldest.reset();

@@ -171,7 +171,7 @@ impl Drop for Database {
     }
 }
 
-fn shared_server() -> String {
+pub(crate) fn shared_server() -> String {
     std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL; scripts/test starts a server and sets it")
 }
 

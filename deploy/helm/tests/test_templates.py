@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import yaml
-from support import CHART, CI, attempt, containers, env, find, objects, pods
+from support import CHART, CI, ROOT, attempt, containers, env, find, objects, pods
 
 
 def secret_of(container: dict) -> str:
@@ -195,6 +195,15 @@ class Workloads(unittest.TestCase):
         for settings, paths in (({}, ["/metrics"]), ({"METRICS_BUSINESS": "open"}, ["/metrics", "/metrics/business"])):
             monitor = find(objects(metrics__serviceMonitor__enabled=True, settings=settings), "ServiceMonitor")
             self.assertEqual([endpoint["path"] for endpoint in monitor["spec"]["endpoints"]], paths)
+
+    def test_dashboards_are_those_of_grafana_with_its_label(self):
+        shown = {}
+        for item in objects(metrics__dashboards__enabled=True):
+            if item["metadata"].get("labels", {}).get("grafana_dashboard") == "1":
+                shown |= item["data"]
+        files = (ROOT / "deploy/grafana/dashboards").glob("*.json")
+        self.assertEqual(shown, {path.name: path.read_text() for path in files})
+        self.assertEqual(len(shown), 3)
 
 
 class Migrations(unittest.TestCase):

@@ -15,6 +15,7 @@ pub mod rankings;
 pub mod sellers;
 pub mod series;
 mod tenant;
+pub mod upkeep;
 pub mod usage;
 pub mod watched;
 mod windows;

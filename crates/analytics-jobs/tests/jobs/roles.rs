@@ -5,34 +5,11 @@ use analytics_db::transactions::summarize::summarize;
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
 use analytics_testkit::database::{Database, Server, unique_name};
+use analytics_testkit::roles::Roles;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::wait;
 use diesel::connection::SimpleConnection as _;
 use serde_json::json;
-
-/// Names of roles of one test, dropped with this value: after the database.
-struct Roles(String);
-
-impl Roles {
-    fn new() -> Self {
-        Self(format!("t{}", unique_name().get(..24).unwrap()))
-    }
-
-    fn url(&self, database: &Database, role: &str) -> String {
-        let (scheme, rest) = database.url.split_once("://").unwrap();
-        let address = rest.split_once('@').map_or(rest, |(_, address)| address);
-        format!("{scheme}://{}_{role}@{address}", self.0)
-    }
-}
-
-impl Drop for Roles {
-    fn drop(&mut self) {
-        let server = Database::at(&std::env::var("TEST_DATABASE_URL").unwrap());
-        for role in ["ingest", "admin", "reader", "owner"] {
-            let _gone = server.connect().batch_execute(&format!("DROP ROLE {}_{role}", self.0));
-        }
-    }
-}
 
 /// Runs a statement as a role, in a transaction that may write. Returns the error, if there is one.
 fn attempt(url: &str, statement: &str) -> Result<(), String> {
@@ -61,7 +38,7 @@ fn tables(database: &Database) -> Vec<String> {
 fn each_process_works_with_its_own_role_and_may_do_no_more() {
     let roles = Roles::new();
     let mut service = Service::on(Database::empty(), 1);
-    let apply = ["roles", "--apply", "--prefix", &roles.0];
+    let apply = ["roles", "--apply", "--prefix", roles.prefix()];
     let superuser = service.database.url.clone();
     service.done(&apply);
     let url = |service: &Service, role| roles.url(&service.database, role);
@@ -173,7 +150,7 @@ fn each_process_works_with_its_own_role_and_may_do_no_more() {
 fn a_service_that_ran_with_one_role_gets_four() {
     let roles = Roles::new();
     let mut service = Service::new(1);
-    let (superuser, single) = (service.database.url.clone(), format!("{}_single", roles.0));
+    let (superuser, single) = (service.database.url.clone(), format!("{}_single", roles.prefix()));
     // As if one ordinary role had created everything.
     service.database.execute(&format!(
         "CREATE ROLE {single} LOGIN; GRANT CREATE ON SCHEMA public TO {single}; DO $$ DECLARE command text; BEGIN \
@@ -186,11 +163,11 @@ fn a_service_that_ran_with_one_role_gets_four() {
     let mut ingest = service.ingest();
     ingest.wait_ready();
     service.set("DATABASE_URL", &superuser);
-    service.done(&["roles", "--apply", "--prefix", &roles.0]);
+    service.done(&["roles", "--apply", "--prefix", roles.prefix()]);
     let foreign = format!(
         "SELECT relname FROM pg_class WHERE relnamespace IN ('public'::regnamespace, 'bi'::regnamespace) \
          AND relowner <> '{}_owner'::regrole",
-        roles.0
+        roles.prefix()
     );
     assert_eq!(service.database.lines(&foreign), Vec::<String>::new());
     // The process that runs with the former role goes on; others have their own.
@@ -211,10 +188,10 @@ fn a_service_that_ran_with_one_role_gets_four() {
 fn the_sql_is_printed_and_wrong_options_are_refused() {
     let service = Service::on(Database::empty(), 1);
     let roles = Roles::new();
-    let script = service.done(&["roles", "--print", "--prefix", &roles.0]);
+    let script = service.done(&["roles", "--print", "--prefix", roles.prefix()]);
     assert!(!script.contains("PREFIX") && script.starts_with("BEGIN;\n") && script.ends_with("COMMIT;\n"), "{script}");
     service.database.execute(&script);
-    let name = format!("{}_reader", roles.0);
+    let name = format!("{}_reader", roles.prefix());
     assert_eq!(service.database.lines(&format!("SELECT '{name}'::regrole")), [name]);
     for (arguments, says) in [
         (&["roles"][..], "--print|--apply"),

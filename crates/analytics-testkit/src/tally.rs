@@ -66,6 +66,9 @@ impl Tally {
             self.count(format!("total_revenue{currency}"), cents * units);
             self.count(format!("product_revenue:{product}{currency}"), cents * units);
             self.count(format!("seller_revenue:{vendor}{currency}"), cents * units);
+            // Nothing is taken back.
+            self.count(format!("total_net_revenue{currency}"), cents * units);
+            self.count(format!("seller_net_revenue:{vendor}{currency}"), cents * units);
             self.count(format!("product_units:{product}"), units);
             self.count(format!("seller_units:{vendor}"), units);
             vendors.insert(vendor);
@@ -103,7 +106,7 @@ impl Tally {
         expected.sort();
         let counted = database.lines(
             "SELECT type || ' ' || value FROM metrics \
-             WHERE type NOT LIKE 'daily\\_signups:%' AND type NOT LIKE 'conversion\\_rate:%'",
+             WHERE type NOT LIKE 'daily\\_signups:%' AND type NOT LIKE 'conversion\\_rate:%' AND type NOT LIKE 'refund\\_rate:%'",
         );
         let mut counted: Vec<String> = counted;
         counted.sort();

@@ -23,7 +23,8 @@ pieces AS MATERIALIZED (
     GROUP BY n.place, n.log_since, n.number
 ),
 continued AS MATERIALIZED (
-    SELECT p.*, r.id
+    -- Where offsets were set back, several pieces begin where a range ends. The first one continues it.
+    SELECT p.*, CASE WHEN row_number() OVER (PARTITION BY r.id ORDER BY p.first_id) = 1 THEN r.id END AS id
     FROM pieces p
     LEFT JOIN LATERAL (
         SELECT r.id

@@ -36,8 +36,10 @@ impl Keys {
 
 /// A part of this many of the time for which identities are kept is covered by each generation.
 const PARTS: i32 = 5;
-/// How long one attempt waits for its lock. Others wait behind it.
-const TIMEOUT: &str = "1s";
+/// How many seconds an attempt waits for its lock, the first and the longest: each waits twice as long as the one
+/// before it. Others wait behind it.
+const SHORTEST_WAIT: u32 = 1;
+const LONGEST_WAIT: u32 = 8;
 /// Number of attempts, and the pause between two of them.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(2);
@@ -144,9 +146,9 @@ fn begin(connection: &mut Connection, keys: Keys, newest: i32) -> Result<bool, D
     // that was interrupted is used.
     connection
         .batch_execute(&format!("CREATE TABLE IF NOT EXISTS {table}_{next} (LIKE {table} INCLUDING DEFAULTS)"))?;
-    again_and_again(connection, |connection| {
+    again_and_again(connection, |connection, wait| {
         run(connection, "generation", |connection| {
-            connection.batch_execute(&format!("SET LOCAL lock_timeout = '{TIMEOUT}'"))?;
+            connection.batch_execute(&format!("SET LOCAL lock_timeout = '{wait}s'"))?;
             if !is_attached(connection, &format!("{table}_{next}"))? {
                 connection.batch_execute(&format!(
                     "ALTER TABLE {table} ATTACH PARTITION {table}_{next} FOR VALUES IN ({next})"
@@ -184,10 +186,10 @@ fn is_attached(connection: &mut Connection, partition: &str) -> Result<bool, DbE
 /// Drops a generation. Returns whether it could.
 fn drop_generation(connection: &mut Connection, keys: Keys, generation: i32) -> Result<bool, DbError> {
     let table = keys.table();
-    again_and_again(connection, |connection| {
+    again_and_again(connection, |connection, wait| {
         run(connection, "generation", |connection| {
             connection.batch_execute(&format!(
-                "SET LOCAL lock_timeout = '{TIMEOUT}'; DROP TABLE IF EXISTS {table}_{generation}"
+                "SET LOCAL lock_timeout = '{wait}s'; DROP TABLE IF EXISTS {table}_{generation}"
             ))?;
             statement("DELETE FROM identity_generations WHERE keys = $1 AND generation = $2")
                 .value(table)
@@ -198,17 +200,20 @@ fn drop_generation(connection: &mut Connection, keys: Keys, generation: i32) -> 
     })
 }
 
-/// Tries until the locks are free, with pauses in which others get them. Returns whether it worked.
+/// Tries until the locks are free, with pauses in which others get them. `work` is given the seconds to wait for
+/// each. Returns whether it worked.
 fn again_and_again(
     connection: &mut Connection,
-    mut work: impl FnMut(&mut Connection) -> Result<(), DbError>,
+    mut work: impl FnMut(&mut Connection, u32) -> Result<(), DbError>,
 ) -> Result<bool, DbError> {
+    let mut wait = SHORTEST_WAIT;
     for attempt in 1..=ATTEMPTS {
-        match work(connection) {
+        match work(connection, wait) {
             Ok(()) => return Ok(true),
             Err(error) if error.is_temporary() && attempt < ATTEMPTS => {
                 log::debug!("the tables of identities are in use: {error}");
                 thread::sleep(PAUSE);
+                wait = (wait * 2).min(LONGEST_WAIT);
             }
             Err(error) if error.is_temporary() => log::warn!("the next run will try again: {error}"),
             Err(error) => return Err(error),

@@ -163,6 +163,16 @@ fn adjacent_ranges_are_one_and_those_of_another_log_are_not() {
         fold(&database);
         assert_eq!(database.lines(places), expected);
     }
+    // Offsets were set back before the fold: both pieces begin where the range ends, and neither is lost.
+    let twice = Database::migrated();
+    log_views(&twice, 0..3);
+    fold(&twice);
+    log_views(&twice, 3..5);
+    twice.execute("UPDATE ingest_offsets SET next_offset = 3");
+    let again = [3, 4, 5].map(|offset| ("product.viewed", offset, r#"{"productId":"p"}"#));
+    log(&twice, &mut batch(&again), Reread::Possible).unwrap();
+    fold(&twice);
+    assert_eq!(twice.lines(places), ["0 5 5 waiting", "3 6 3 waiting"]);
     log_views(&other, 0..3);
     fold(&other);
     for (from, to, resume_at) in [(3, 5, 5), (7, 7, 0)] {

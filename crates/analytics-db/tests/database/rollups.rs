@@ -42,6 +42,11 @@ fn the_view_shows_every_counter_of_the_catalogue() {
     expected.sort();
     let mut shown =
         database.lines("SELECT concat_ws(' ', metric_type, granularity, value) FROM metric_rollups ORDER BY 1");
+    let net: Vec<String> = shown.extract_if(.., |line| line.contains("net_revenue")).collect();
     shown.sort();
     assert_eq!(shown, expected);
+    // What is left of the fifth measure without the sixth.
+    let [seller, total] =
+        ["seller_net_revenue:v", "total_net_revenue"].map(|net| [format!("{net} day -1"), format!("{net} hour -1")]);
+    assert_eq!(net, [seller, total].concat());
 }

@@ -139,7 +139,7 @@ fn decisions_are_stored_with_the_event() {
          l.quantity, l.amount, l.currency, e.rules_version) \
          FROM event_logs e LEFT JOIN order_lines l ON l.event_id = e.id ORDER BY 1",
     );
-    assert_eq!(decided, ["order.created v t 2 400 USD 1", "product.viewed v f 1", "product.viewed v t 1"]);
+    assert_eq!(decided, ["order.created v t 2 400 USD 2", "product.viewed v f 2", "product.viewed v t 2"]);
 }
 
 #[test]

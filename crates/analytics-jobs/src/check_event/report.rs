@@ -95,6 +95,9 @@ impl Reporter<'_> {
         if let Some(rating) = event.content.rating() {
             line(format!("    rating    {}", rated(rating)))?;
         }
+        if let Some(reversal) = event.content.reversal() {
+            line(format!("    reversal  takes back {} once its order is counted", reversal.claim.to_json()))?;
+        }
         if let Content::Naming(naming) = &event.content {
             line(format!("    name      {}", named(&event.content, naming)))?;
         }
@@ -158,12 +161,15 @@ impl Reporter<'_> {
             }
             _ => None,
         };
+        let reversal = content.and_then(|content| content.reversal());
+        let reversal = reversal.and_then(|reversal| serde_json::from_str::<Value>(&reversal.claim.to_json()).ok());
         json!({
             "record": checked.at.record,
             "line": checked.at.line,
             "result": checked.result(),
             "reason": rejection.map(|rejection| rejection.reason.code()),
             "detail": rejection.map(|rejection| rejection.detail.as_str()),
+            "reversal": reversal,
             "sameAs": checked.same_as.map(|same| same.record),
             "event": checked.event.as_ref().map(|event| json!({
                 "id": checked.id(event),

@@ -9,16 +9,17 @@ use serde_json::json;
 /// The columns of each view with their types, in order. A later version may add columns at the end, and views;
 /// it must not change these.
 const COLUMNS: &str = "
-days_v1: day date, starts_at timestamp with time zone, scope text, subject text, currency text, views bigint, signups bigint, orders bigint, units bigint, revenue bigint
+days_v1: day date, starts_at timestamp with time zone, scope text, subject text, currency text, views bigint, signups bigint, orders bigint, units bigint, revenue bigint, refunds bigint
 dead_letters_v1: id uuid, topic character varying, partition integer, offset bigint, reason character varying, detail text, state character varying, rejected_at timestamp with time zone
 events_v1: id uuid, event_type character varying, happened_at timestamp with time zone, logged_at timestamp with time zone, user_id character varying, product_id character varying, vendor_id character varying, stars smallint, payload jsonb
 freshness_v1: consumer_group character varying, topic character varying, partition integer, counted_offset bigint, end_offset bigint, lag bigint, last_event_at timestamp with time zone, reported_at timestamp with time zone
-hours_v1: starts_at timestamp with time zone, scope text, subject text, currency text, views bigint, signups bigint, orders bigint, units bigint, revenue bigint
+hours_v1: starts_at timestamp with time zone, scope text, subject text, currency text, views bigint, signups bigint, orders bigint, units bigint, revenue bigint, refunds bigint
 metrics_v1: type character varying, name text, subject text, currency text, value bigint, numerator bigint, denominator bigint, updated_at timestamp with time zone
 names_v1: scope text, subject character varying, name character varying, vendor_id character varying, named_at timestamp with time zone
 order_lines_v1: event_id uuid, ordered_at timestamp with time zone, user_id character varying, line integer, product_id character varying, vendor_id character varying, quantity integer, amount bigint, currency character varying
 proofs_v1: id bigint, proved_at timestamp with time zone, complete boolean, drift bigint, keys_checked bigint, events_read bigint, took_ms bigint
 ratings_v1: scope text, subject text, user_id character varying, stars smallint, rated_at timestamp with time zone, event_id uuid
+reversals_v1: event_id uuid, happened_at timestamp with time zone, order_id uuid, line integer, product_id character varying, vendor_id character varying, currency text, units bigint, amount bigint, excess bigint, cancelled bigint
 ";
 
 #[test]

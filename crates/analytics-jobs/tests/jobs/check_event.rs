@@ -81,6 +81,10 @@ fn every_family_shows_what_it_adds() {
                 "unattributed_revenue:JPY 800 JPY",
                 "total_revenue 2500 EUR",
                 "total_revenue:JPY 800 JPY",
+                "seller_net_revenue:ann 2500 EUR",
+                "total_net_revenue 2500 EUR",
+                "total_net_revenue:JPY 800 JPY",
+                r#"refund_rate:ann {"denominator":2500,"numerator":0}"#,
                 numerator.as_str(),
             ],
         ),
@@ -104,6 +108,16 @@ fn every_family_shows_what_it_adds() {
         assert_eq!(report["event"]["identities"], identities, "{event}");
         assert_eq!(metrics(report), expected, "{event}");
     }
+}
+
+#[test]
+fn a_reversal_shows_what_it_takes_back_of_its_order() {
+    let refund = r#"{"refundId":"r","orderId":"o","amount":"1.50","refundedAt":"2026-11-20T10:15:00Z"}"#;
+    let (code, reports) = reports(&[], "order.refunded", refund);
+    assert_eq!((code, &reports[0]["result"], &reports[0]["metrics"]), (Some(0), &json!("counted"), &json!([])));
+    assert_eq!(reports[0]["reversal"], json!({ "kind": "refund", "amount": "15e-1" }));
+    let (_, out, _) = check(&[], &["--topic", "order.cancelled", "-"], r#"{"orderId":"o"}"#);
+    assert!(out.contains("    reversal  takes back {\"kind\":\"cancellation\"} once its order is counted\n"), "{out}");
 }
 
 #[test]
@@ -168,7 +182,7 @@ fn a_report_in_json_has_everything() {
     let id = counted[0]["event"]["id"].as_str().unwrap();
     let metric = |name: &str, unit: &str, delta: i64, currency: Option<&str>| json!({ "type": name, "unit": unit, "delta": delta, "currency": currency });
     let expected = json!({
-        "record": 1, "line": 1, "result": "counted", "reason": null, "detail": null, "sameAs": null, "rating": null, "naming": null,
+        "record": 1, "line": 1, "result": "counted", "reason": null, "detail": null, "sameAs": null, "rating": null, "naming": null, "reversal": null,
         "event": {
             "id": id, "type": "order.created", "time": "2026-11-20T10:15:00Z", "userId": "u-7",
             "identities": ["natural"],
@@ -179,6 +193,7 @@ fn a_report_in_json_has_everything() {
             metric("total_units", "units", 1, None),
             metric("unattributed_revenue", "minor_units", 1250, Some("USD")),
             metric("total_revenue", "minor_units", 1250, Some("USD")),
+            metric("total_net_revenue", "minor_units", 1250, Some("USD")),
         ],
     });
     assert_eq!(counted[0], expected);
@@ -217,6 +232,7 @@ fn the_text_is_readable() {
     metric    product_revenue:te\u{fffd}a +1250 minor units of USD
     metric    unattributed_revenue +1250 minor units of USD
     metric    total_revenue +1250 minor units of USD
+    metric    total_net_revenue +1250 minor units of USD
 {file}:2: duplicate of line 1, not counted again
 {event}{file}:3: rejected, invalid_amount: total \"-1\" is negative
 "
@@ -250,7 +266,7 @@ fn what_cannot_be_checked_is_another_status() {
     for (arguments, message) in [
         (
             &["--topic", "order.created", "-"][..],
-            "the topics are eu.orders, product.created, product.updated, product.viewed",
+            "the topics are eu.orders, order.cancelled, order.refunded, order.status.updated, product.created",
         ),
         (&["--topic", "eu.orders", "/nonexistent"], "/nonexistent: No such file"),
         (&["--topic", "eu.orders", "/"], "/: Is a directory"),

@@ -7,7 +7,7 @@ use analytics_testkit::database::Database;
 use analytics_testkit::process;
 
 /// 120 days of the marketplace by hour and by day, 20 sellers and 5 products by day, and workers that have
-/// counted everything.
+/// counted everything. What is random follows from how long ago it was: the same whenever the test runs.
 const USUAL: &str = "
     CREATE FUNCTION noise(seed float8) RETURNS float8 LANGUAGE sql
         RETURN 1 + 0.05 * (2 * (sin(seed * 12.9898) * 43758.5453 - floor(sin(seed * 12.9898) * 43758.5453)) - 1);
@@ -16,7 +16,7 @@ const USUAL: &str = "
     FROM generate_series(date_trunc('hour', now()) - interval '120 days', date_trunc('hour', now()) + interval '1 hour',
         interval '1 hour') b,
         LATERAL (SELECT (1 + 0.5 * sin(extract(hour FROM b AT TIME ZONE 'UTC') / 24 * 6.2832))
-            * noise(extract(epoch FROM b)::float8 / 3600)) AS s (f);
+            * noise(extract(epoch FROM date_trunc('hour', now()) - b)::float8 / 3600)) AS s (f);
     INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, signups, orders, units, revenue)
     SELECT date_trunc('day', bucket_start AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 'd', 't', '', '', sum(views),
         sum(signups), sum(orders), sum(units), sum(revenue)
@@ -26,7 +26,7 @@ const USUAL: &str = "
     FROM rollups d,
         LATERAL (SELECT 's', 's-' || n, n FROM generate_series(1, 20) n
             UNION ALL SELECT 'p', 'p-' || n, 100 + n FROM generate_series(1, 5) n) AS s (scope, subject, n),
-        LATERAL (SELECT noise(extract(epoch FROM d.bucket_start)::float8 / 86400 + s.n * 977)) AS v (f)
+        LATERAL (SELECT noise((now() AT TIME ZONE 'UTC')::date - (d.bucket_start AT TIME ZONE 'UTC')::date + s.n * 977)) AS v (f)
     WHERE d.granularity = 'd';
     INSERT INTO product_vendors (product_id, vendor_id, named_at, event_id)
     SELECT 'p-' || n, 's-1', now(), gen_random_uuid() FROM generate_series(1, 5) n;
@@ -39,21 +39,22 @@ const ALIVE: &str = "UPDATE ingest_offsets SET updated_at = now() + interval '10
     ends_known_at = now() + interval '10 minutes', caught_up_at = now() + interval '10 minutes', counted_timestamp = NULL";
 
 /// The worker died four hours ago.
-const DEAD: &str = "UPDATE ingest_offsets SET (updated_at, ends_known_at, caught_up_at) =
+pub(crate) const DEAD: &str = "UPDATE ingest_offsets SET (updated_at, ends_known_at, caught_up_at) =
     (SELECT t, t, t FROM (SELECT now() - interval '4 hours') AS d (t)),
     counted_timestamp = extract(epoch FROM date_trunc('hour', now()) - interval '3 hours')::bigint * 1000";
 
-struct Watched(Database);
+/// A marketplace in which everything is as usual.
+pub(crate) struct Watched(pub(crate) Database);
 
 impl Watched {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let database = Database::migrated();
         database.execute(USUAL);
         database.execute(ALIVE);
         Self(database)
     }
 
-    fn environment(&self) -> BTreeMap<String, String> {
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         [("DATABASE_URL".to_owned(), self.0.url.clone())].into()
     }
 
@@ -67,12 +68,12 @@ impl Watched {
     }
 
     /// Returns every stored anomaly: type, verdict, state.
-    fn stored(&self) -> Vec<String> {
+    pub(crate) fn stored(&self) -> Vec<String> {
         self.0.lines("SELECT concat_ws(' ', type, verdict, state) FROM anomalies ORDER BY type, from_time")
     }
 
     /// Multiplies the views of the marketplace in some of the last hours.
-    fn change_hours(&self, hours: &str, factor: f64) {
+    pub(crate) fn change_hours(&self, hours: &str, factor: f64) {
         self.0.execute(&format!(
             "UPDATE rollups SET views = round(views * {factor}) WHERE granularity = 'h' AND scope = 't'
              AND bucket_start IN (SELECT date_trunc('hour', now()) - make_interval(hours => n) FROM unnest(ARRAY[{hours}]) n)"
@@ -163,13 +164,49 @@ fn a_drop_of_the_marketplace_is_not_one_of_each_seller() {
     let watched = Watched::new();
     watched.change_yesterday("true", 0.3);
     watched.run(&[]);
-    assert_eq!(watched.stored(), Vec::<String>::new(), "the hours of the marketplace are as usual");
+    let marketplace = ["total_orders drop open", "total_views drop open"];
+    assert_eq!(watched.stored(), marketplace, "no hour is unusual, the day is");
     watched.change_yesterday("scope = 's' AND subject = 's-1'", 0.3);
     watched.run(&[]);
     let stored = watched.stored();
-    assert_eq!(stored, ["seller_views:s-1 drop open"], "neither its revenue nor its products, which follow");
-    let vendors = watched.0.lines("SELECT DISTINCT vendor_id FROM anomalies WHERE granularity = 'd'");
-    assert_eq!(vendors, ["s-1"]);
+    assert_eq!(stored[1..], marketplace);
+    assert_eq!(stored[0], "seller_views:s-1 drop open", "neither its revenue nor its products, which follow");
+    assert_eq!(watched.0.lines("SELECT DISTINCT vendor_id FROM anomalies WHERE vendor_id IS NOT NULL"), ["s-1"]);
+}
+
+#[test]
+fn what_hours_show_is_not_found_again_in_their_day() {
+    let watched = Watched::new();
+    watched.change_yesterday("scope = 't'", 0.3);
+    watched.0.execute(
+        "UPDATE rollups SET views = round(views * 0.1) WHERE granularity = 'h' AND scope = 't'
+         AND (bucket_start AT TIME ZONE 'UTC')::date = (now() AT TIME ZONE 'UTC')::date - 1
+         AND extract(hour FROM bucket_start AT TIME ZONE 'UTC') BETWEEN 9 AND 14",
+    );
+    for since in ["2020-01-01", "2020-01-02"] {
+        watched.run(&["--since", since]);
+        let stored = "SELECT concat_ws(' ', type, verdict, granularity) FROM anomalies ORDER BY type";
+        assert_eq!(watched.0.lines(stored), ["total_orders drop d", "total_views drop h"]);
+    }
+}
+
+#[test]
+fn products_follow_their_seller_also_where_its_hours_are_judged() {
+    let watched = Watched::new();
+    watched.0.execute(
+        "INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views)
+         SELECT bucket_start, granularity, 's', 'big', '', round(views * 0.9) FROM rollups WHERE scope = 't'
+         UNION ALL
+         SELECT bucket_start, granularity, 'p', 'p-big', '', round(views * 0.5) FROM rollups
+         WHERE scope = 't' AND granularity = 'd';
+         INSERT INTO product_vendors (product_id, vendor_id, named_at, event_id)
+         VALUES ('p-big', 'big', now(), gen_random_uuid())",
+    );
+    watched.run(&[]);
+    assert_eq!(watched.stored(), Vec::<String>::new());
+    watched.change_yesterday("subject IN ('big', 'p-big')", 0.4);
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["seller_views:big drop open"]);
 }
 
 #[test]

@@ -15,6 +15,8 @@ row! {
         pub id: Uuid,
         /// What was judged.
         pub subject: String,
+        /// The seller that it is about; `None`: it is for admins only.
+        pub vendor_id: Option<String>,
         /// `drop`, `surge`, `delayed` or `unknown`.
         pub verdict: String,
         /// `open`, `acknowledged` or `resolved`.
@@ -46,7 +48,8 @@ row! {
     }
 }
 
-const COLUMNS: &str = "id, type AS subject, verdict, state, from_time, to_time, observed, expected, lower, upper, \
+/// The columns of an [`Anomaly`].
+pub(crate) const COLUMNS: &str = "id, type AS subject, vendor_id, verdict, state, from_time, to_time, observed, expected, lower, upper, \
                        confidence, opened_at, resolved_at, acknowledged_at, acknowledged_by, comment";
 
 /// Selects anomalies.

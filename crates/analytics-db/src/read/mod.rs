@@ -17,6 +17,7 @@ pub mod series;
 mod tenant;
 pub mod usage;
 pub mod watched;
+pub mod weeks;
 mod windows;
 
 pub use crate::tables::batches::{AsOf, NotAsOf, watermark};

@@ -1,0 +1,133 @@
+//! Notifications for installations without Alertmanager: what jobs find is queued in the database, and sent to
+//! `NOTIFY_WEBHOOK_URL` at the end of the job, together with what earlier runs could not deliver.
+
+mod links;
+mod messages;
+mod webhook;
+
+use analytics_db::locks::{Guard, Lock};
+use analytics_db::tables::notifications::{self, Topic};
+use analytics_db::verify::Verification;
+use analytics_db::{Connection, DbError};
+use analytics_process::remark;
+use analytics_process::settings::{Settings, SettingsError};
+use analytics_process::shutdown::Shutdown;
+use anyhow::bail;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::Utc;
+use openssl::sha::sha256;
+
+use crate::database;
+pub(crate) use links::Links;
+pub(crate) use messages::body;
+use webhook::{Undelivered, Webhook};
+
+/// What is told in one run, and by the next ones until it is delivered.
+pub(crate) const ALERTS: &[Topic] = &[Topic::Anomalies, Topic::Verify];
+pub(crate) const WEEKS: &[Topic] = &[Topic::Week];
+/// The most anomalies that one notification is about: a marketplace-wide cause is not a hundred messages.
+const MOST_AT_ONCE: usize = 20;
+/// How many notifications are read at once.
+const PIECE: i64 = 100;
+
+/// Tells the webhook what jobs find.
+pub(crate) struct Notifier {
+    webhook: Webhook,
+    pub(crate) links: Links,
+}
+
+impl Notifier {
+    /// Reads the settings; `None` if there is no webhook.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub(crate) fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingsError> {
+        let links = Links::from_settings(settings)?;
+        Ok(Webhook::from_settings(settings)?.map(|webhook| Self { webhook, links }))
+    }
+
+    /// Queues the anomalies that have opened or ended.
+    pub(crate) fn queue_anomalies(&self, connection: &mut Connection) -> Result<(), DbError> {
+        let now = Utc::now();
+        let body = |turn, found: &[_]| messages::anomalies(&self.links, now, turn, found);
+        notifications::queue_anomalies(connection, MOST_AT_ONCE, body).map(drop)
+    }
+
+    /// Queues what verify found, if it is something else than before.
+    pub(crate) fn queue_verify(
+        &self,
+        connection: &mut Connection,
+        proof: i64,
+        verification: &Verification,
+    ) -> Result<(), DbError> {
+        let body = messages::verify(&self.links, proof, verification);
+        notifications::queue_verify(connection, &state(verification), &body).map(drop)
+    }
+
+    /// Delivers what is queued about `topics`, in order. What cannot be delivered stays queued.
+    ///
+    /// # Errors
+    /// A sentence that says how many were not delivered, and why.
+    pub(crate) fn deliver(
+        &self,
+        connection: &mut Connection,
+        topics: &[Topic],
+        settings: &Settings,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<()> {
+        if notifications::count_waiting(connection, topics)? == 0 {
+            return Ok(());
+        }
+        let _only_one = Guard::wait(&database::url(settings)?, Lock::Delivery)?;
+        let (mut after, mut delivered, mut problem) = (0, 0, None);
+        'queue: loop {
+            let waiting = notifications::waiting(connection, topics, after, PIECE)?;
+            let Some(last) = waiting.last() else { break };
+            after = last.number;
+            for notification in &waiting {
+                match self.webhook.deliver(notification, shutdown) {
+                    Ok(()) => {
+                        notifications::record(connection, notification.id, None)?;
+                        delivered += 1;
+                    }
+                    Err(Undelivered::Stopped) => {
+                        problem = Some("the job was asked to stop".to_owned());
+                        break 'queue;
+                    }
+                    Err(Undelivered::Refused(why)) => {
+                        notifications::record(connection, notification.id, Some(&why))?;
+                        log::error!("the notification {} was not delivered: {why}", notification.id);
+                        problem = Some(why);
+                    }
+                    Err(Undelivered::Away(why)) => {
+                        notifications::record(connection, notification.id, Some(&why))?;
+                        problem = Some(why);
+                        break 'queue;
+                    }
+                }
+            }
+        }
+        if delivered > 0 {
+            remark!("{delivered} notifications delivered");
+        }
+        if let Some(why) = problem {
+            let waiting = notifications::count_waiting(connection, topics)?;
+            bail!("{waiting} notifications could not be delivered, the next run tries them again: {why}");
+        }
+        Ok(())
+    }
+}
+
+/// Returns a hash of what differs, not of the values, which move while ingest continues; empty for nothing.
+fn state(verification: &Verification) -> String {
+    let names = verification.differences.iter().map(|difference| format!("{} {}", difference.kind(), difference.key()));
+    let ranges = verification
+        .coverage
+        .differences
+        .iter()
+        .map(|range| format!("{} {}/{} {}", range.consumer_group, range.topic, range.partition, range.from_offset));
+    let mut all: Vec<String> = names.chain(ranges).collect();
+    all.sort_unstable();
+    if all.is_empty() { String::new() } else { STANDARD.encode(sha256(all.join("\n").as_bytes())) }
+}

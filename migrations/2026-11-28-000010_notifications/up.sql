@@ -17,7 +17,7 @@ CREATE INDEX notifications_topic ON notifications (topic, number);
 COMMENT ON TABLE notifications IS 'What the webhook is told, and what was delivered.';
 COMMENT ON COLUMN notifications.id IS 'The header webhook-id, the same in every attempt.';
 COMMENT ON COLUMN notifications.state IS
-    'What it is about. verify: a hash of what differs, empty for nothing; the same is not told twice in a row. '
+    'What it is about. verify: what differs, one a line, empty for nothing; the same is not told twice in a row. '
     'week: the week and the seller, which are told once.';
 COMMENT ON COLUMN notifications.body IS 'The JSON that is sent, the same in every attempt.';
 COMMENT ON COLUMN notifications.failure IS 'Why the last attempt failed.';

@@ -93,12 +93,17 @@ pub fn queue_anomalies(
     })
 }
 
-/// Queues what verify found, unless that is what the last notification about it says. `state` is empty if
-/// everything agrees, which is only told after it did not. Returns whether it was queued.
+/// Queues what verify found, unless that is what the last notification about it says. `state` says in short what
+/// is the case now, given what was the case then; it is empty if everything agrees, also if nothing was told before,
+/// and `None` if that is not known. Returns whether it was queued.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn queue_verify(connection: &mut Connection, state: &str, body: &str) -> Result<bool, DbError> {
+pub fn queue_verify(
+    connection: &mut Connection,
+    state: impl Fn(&str) -> Option<String>,
+    body: &str,
+) -> Result<bool, DbError> {
     row! {
         struct Row {
             state: String,
@@ -109,7 +114,10 @@ pub fn queue_verify(connection: &mut Connection, state: &str, body: &str) -> Res
         let last = "SELECT state FROM notifications WHERE topic = 'verify' ORDER BY number DESC LIMIT 1";
         let last: Vec<Row> = statement(last).load(connection)?;
         let last = last.first().map_or("", |row| row.state.as_str());
-        Ok::<_, DbError>(last != state && insert(connection, Topic::Verify, state, body)? > 0)
+        match state(last).filter(|state| state != last) {
+            Some(state) => Ok::<_, DbError>(insert(connection, Topic::Verify, &state, body)? > 0),
+            None => Ok(false),
+        }
     })
 }
 

@@ -5,18 +5,17 @@ mod links;
 mod messages;
 mod webhook;
 
+use std::collections::BTreeSet;
+
 use analytics_db::locks::{Guard, Lock};
 use analytics_db::tables::notifications::{self, Topic};
-use analytics_db::verify::Verification;
+use analytics_db::verify::{Extent, Stretch, Verification};
 use analytics_db::{Connection, DbError};
 use analytics_process::remark;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
-use openssl::sha::sha256;
 
 use crate::database;
 pub(crate) use links::Links;
@@ -62,7 +61,7 @@ impl Notifier {
         verification: &Verification,
     ) -> Result<(), DbError> {
         let body = messages::verify(&self.links, proof, verification);
-        notifications::queue_verify(connection, &state(verification), &body).map(drop)
+        notifications::queue_verify(connection, |last| state(verification, last), &body).map(drop)
     }
 
     /// Delivers what is queued about `topics`, in order. What cannot be delivered stays queued.
@@ -119,15 +118,25 @@ impl Notifier {
     }
 }
 
-/// Returns a hash of what differs, not of the values, which move while ingest continues; empty for nothing.
-fn state(verification: &Verification) -> String {
+/// The most names of what differs that are remembered.
+const REMEMBERED: usize = 1000;
+
+/// Returns the names of what differs, one a line, not the values, which move while ingest continues; empty for
+/// nothing. What only a run of all days can find is still the case after one that read a few. `None` if such a run
+/// found nothing else.
+fn state(verification: &Verification, last: &str) -> Option<String> {
     let names = verification.differences.iter().map(|difference| format!("{} {}", difference.kind(), difference.key()));
-    let ranges = verification
-        .coverage
-        .differences
-        .iter()
-        .map(|range| format!("{} {}/{} {}", range.consumer_group, range.topic, range.partition, range.from_offset));
-    let mut all: Vec<String> = names.chain(ranges).collect();
-    all.sort_unstable();
-    if all.is_empty() { String::new() } else { STANDARD.encode(sha256(all.join("\n").as_bytes())) }
+    let ranges = verification.coverage.differences.iter().map(|range| {
+        let Stretch { consumer_group, topic, partition, from_offset, .. } = range;
+        format!("offsets {consumer_group} {topic}/{partition} {from_offset}")
+    });
+    let found: BTreeSet<String> = names.chain(ranges).collect();
+    let is_partial = verification.extent != Extent::Everything;
+    let needs_all = |name: &&str| name.starts_with("rating ") || name.starts_with("event ");
+    let kept: BTreeSet<String> = last.lines().filter(|name| is_partial && needs_all(name)).map(str::to_owned).collect();
+    if found.is_empty() && !kept.is_empty() {
+        return None;
+    }
+    let all: Vec<String> = found.union(&kept).take(REMEMBERED).cloned().collect();
+    Some(all.join("\n"))
 }

@@ -55,12 +55,14 @@ pub(crate) const COLUMNS: &str = "id, type AS subject, vendor_id, verdict, state
 /// Selects anomalies.
 #[derive(Debug, Clone, Default)]
 pub struct AnomalyFilter {
-    /// Only those in this state.
+    /// Only those in this state; `unresolved`: open or acknowledged.
     pub state: Option<String>,
     /// Only those with this verdict.
     pub verdict: Option<String>,
     /// Only those of this subject.
     pub subject: Option<String>,
+    /// Only those about this seller.
+    pub vendor: Option<String>,
 }
 
 /// Returns the newest anomalies that match, at most `limit`; with `before`, only those after that one in
@@ -78,9 +80,9 @@ pub fn newest(
     let (time, id) = before.unzip();
     let sql = format!(
         "SELECT {COLUMNS} FROM anomalies \
-         WHERE ($1 IS NULL OR vendor_id = ANY ($1)) AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR verdict = $3) \
+         WHERE ($1 IS NULL OR vendor_id = ANY ($1)) AND ($2 IS NULL OR state = $2 OR ($2 = 'unresolved' AND state <> 'resolved')) AND ($3 IS NULL OR verdict = $3) \
              AND ($4 IS NULL OR type = $4) AND ($5 IS NULL OR (opened_at, id) < ($5, $6)) \
-         ORDER BY opened_at DESC, id DESC LIMIT $7"
+         AND ($7 IS NULL OR vendor_id = $7) ORDER BY opened_at DESC, id DESC LIMIT $8"
     );
     let query = match &readable.vendors {
         Some(vendors) => statement(sql).column(vendors.iter().map(String::as_str)),
@@ -92,6 +94,7 @@ pub fn newest(
         .value(filter.subject.clone())
         .value(time)
         .value(id)
+        .value(filter.vendor.clone())
         .value(limit)
         .load(connection)?;
     Ok(rows)

@@ -120,3 +120,34 @@ pub fn unresolved(connection: &mut Connection, limit: i64) -> Result<Vec<Anomaly
     );
     Ok(statement(sql).value(limit).load(connection)?)
 }
+
+row! {
+    /// The last hour or day of a series of the marketplace that was judged.
+    #[derive(Debug, Clone)]
+    pub struct Judged {
+        /// What was judged.
+        pub subject: String,
+        /// Whether it is a day, rather than an hour.
+        pub is_daily: bool,
+        /// Its end.
+        pub to_time: DateTime<Utc>,
+        /// Its value.
+        pub observed: f64,
+        /// What was expected of it.
+        pub expected: f64,
+        /// The lowest value that is usual.
+        pub lower: f64,
+        /// The highest value that is usual.
+        pub upper: f64,
+    }
+}
+
+/// Returns the last hour and day of each series of the marketplace that was judged, at most `limit`.
+///
+/// # Errors
+/// [`DbError`].
+pub fn judged(connection: &mut Connection, limit: i64) -> Result<Vec<Judged>, DbError> {
+    let sql = "SELECT type AS subject, granularity = 'd' AS is_daily, to_time, observed, expected, lower, upper \
+               FROM judgements ORDER BY granularity = 'd', type LIMIT $1";
+    Ok(statement(sql).value(limit).load(connection)?)
+}

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use analytics_core::calendar::Calendar;
-use analytics_db::tables::anomalies::Found;
+use analytics_db::tables::anomalies::{Found, Judgement as Latest};
 use anomaly_detector::{Anomalies, Anomaly, Band, Bucket, Interval, Judgement, Span};
 use chrono::{DateTime, Utc};
 
@@ -83,11 +83,21 @@ pub(super) struct Judge<'a> {
     pub(super) found: Vec<Found>,
     /// What was judged, each until when.
     pub(super) subjects: BTreeMap<String, DateTime<Utc>>,
+    /// The last bucket of each series.
+    pub(super) latest: Vec<Latest>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) const fn new(calendar: Calendar, quiet: &'a Quiet, since: DateTime<Utc>) -> Self {
-        Self { calendar, quiet, since, judged: BTreeMap::new(), found: Vec::new(), subjects: BTreeMap::new() }
+        Self {
+            calendar,
+            quiet,
+            since,
+            judged: BTreeMap::new(),
+            found: Vec::new(),
+            subjects: BTreeMap::new(),
+            latest: Vec::new(),
+        }
     }
 
     /// Judges the buckets of a series that are complete. Of a subject that is judged by hours and by days, the
@@ -124,15 +134,16 @@ impl<'a> Judge<'a> {
                     } else if (factor - 1.0).abs() > f64::EPSILON {
                         ratios.insert(bucket.start, factor);
                     }
-                    last = Some(band);
+                    last = Some((bucket.clone(), band));
                 }
                 Judgement::Missing | Judgement::Unknown => open = false,
             }
         }
-        let Some(until) = until.filter(|_| last.is_some()) else { return };
+        let (Some(until), Some((bucket, band))) = (until, last) else { return };
         let open = anomalies.open().map(|anomaly| (open && anomaly.span.end == until, anomaly));
         let ended = found.into_iter().map(|anomaly| (false, anomaly));
         let is_daily = interval >= Interval::DAY;
+        self.latest.push(latest(&subject, is_daily, &bucket, &band));
         let by_hour = self.judged.get(&(subject.clone(), Interval::HOUR)).filter(|_| is_daily);
         let mut seen = Vec::new();
         for (is_open, anomaly) in ended.chain(open) {
@@ -163,6 +174,19 @@ impl Judged {
 fn ratio(band: &Band) -> Option<f64> {
     let ratio = band.observed / band.expected;
     (ratio.is_finite() && ratio >= 0.0).then_some(ratio)
+}
+
+fn latest(subject: &str, is_daily: bool, bucket: &Range<DateTime<Utc>>, band: &Band) -> Latest {
+    Latest {
+        subject: subject.to_owned(),
+        is_daily,
+        from: bucket.start,
+        to: bucket.end,
+        observed: band.observed,
+        expected: band.expected,
+        lower: band.lower,
+        upper: band.upper,
+    }
 }
 
 fn stored(

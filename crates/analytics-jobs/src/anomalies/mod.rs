@@ -86,7 +86,7 @@ fn judge(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> any
     let limits = Limits::from_settings(settings)?;
     let notifier = Notifier::from_settings(settings)?;
     let connection = &mut database::ready(settings, shutdown)?;
-    let Watched { subjects, found } = watched(connection, arguments, settings, &limits)?;
+    let Watched { subjects, found, latest } = watched(connection, arguments, settings, &limits)?;
     for found in &found {
         print(found, arguments.format.unwrap_or(Format::Text));
     }
@@ -94,7 +94,7 @@ fn judge(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> any
         remark!("{} subjects judged, {} anomalies found, none stored", subjects.len(), found.len());
         return Ok(());
     }
-    let stored = anomalies::store(connection, &subjects, &found)?;
+    let stored = anomalies::store(connection, &subjects, &found, &latest)?;
     let anomalies::Stored { opened, changed, resolved } = stored;
     remark!("{} subjects judged; {opened} new anomalies, {changed} judged again, {resolved} resolved", subjects.len());
     let Some(notifier) = notifier else { return Ok(()) };

@@ -15,7 +15,7 @@ use analytics_core::sums;
 use analytics_core::time::EventTime;
 use analytics_core::topics::{EventType, Topics};
 use analytics_db::read::watched::{self, Sums};
-use analytics_db::tables::anomalies::Found;
+use analytics_db::tables::anomalies::{Found, Judgement};
 use analytics_db::{Connection, DbError};
 use anomaly_detector::Interval;
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
@@ -52,10 +52,12 @@ pub(super) struct Watch<'a> {
     pub(super) since: DateTime<Utc>,
 }
 
-/// The results of a run: the subjects that were judged, each until when, and the anomalies.
+/// The results of a run: the subjects that were judged, each until when, the anomalies, and the last buckets of
+/// the marketplace.
 pub(super) struct Watched {
     pub(super) subjects: Vec<(String, DateTime<Utc>)>,
     pub(super) found: Vec<Found>,
+    pub(super) latest: Vec<Judgement>,
 }
 
 impl Watch<'_> {
@@ -68,6 +70,8 @@ impl Watch<'_> {
         self.totals(&mut judge, &hours, &total_hours);
         self.totals(&mut judge, &days, &total_days);
         self.events(connection, &mut judge, &days)?;
+        // Few enough to be exported, unlike those of sellers and products.
+        let latest = std::mem::take(&mut judge.latest);
         self.sellers_by_hour(connection, &mut judge, &hours, &days)?;
         self.sellers_by_day(connection, &mut judge, &days)?;
         self.products(connection, &mut judge, &days)?;
@@ -76,7 +80,7 @@ impl Watch<'_> {
             subjects.insert("freshness".to_owned(), self.now);
             found.extend(self.lateness(&hours));
         }
-        Ok(Watched { subjects: subjects.into_iter().collect(), found })
+        Ok(Watched { subjects: subjects.into_iter().collect(), found, latest })
     }
 
     fn today(&self) -> NaiveDate {

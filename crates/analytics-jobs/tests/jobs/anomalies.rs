@@ -97,6 +97,14 @@ fn what_is_usual_opens_nothing() {
     let said = watched.run(&["--since", "2020-01-01"]);
     assert_eq!(watched.stored(), Vec::<String>::new(), "{said}");
     assert!(said.contains(" 0 new anomalies"), "{said}");
+    // What was observed and expected of the last hour and day of the marketplace is stored for Prometheus.
+    let judged = "SELECT concat_ws(' ', type, granularity) FROM judgements WHERE observed BETWEEN lower AND upper
+        AND expected BETWEEN lower AND upper AND to_time > now() - CASE granularity WHEN 'h' THEN interval '1 hour'
+        ELSE interval '1 day' END ORDER BY 1";
+    let types = ["conversion", "orders", "revenue", "signups", "views"];
+    let expected: Vec<String> =
+        types.iter().flat_map(|name| ["d", "h"].map(|of| format!("total_{name} {of}"))).collect();
+    assert_eq!(watched.0.lines(judged), expected);
 }
 
 #[test]
@@ -114,6 +122,8 @@ fn a_drop_opens_once_goes_on_ends_and_opens_again() {
     });
     watched.run(&[]);
     assert_eq!(watched.stored(), ["total_views drop open"]);
+    let last = "SELECT count(*) FROM judgements WHERE type = 'total_views' AND granularity = 'h' AND observed < lower";
+    assert_eq!(watched.0.number(last), Some(1));
     let numbers = "SELECT count(*) FROM anomalies WHERE observed < lower AND lower < expected AND expected < upper
         AND from_time = date_trunc('hour', now()) - interval '3 hours' AND to_time = date_trunc('hour', now())
         AND confidence > 0.9 AND vendor_id IS NULL";

@@ -22,9 +22,14 @@ pub(crate) use links::Links;
 pub(crate) use messages::body;
 use webhook::{Undelivered, Webhook};
 
-/// What is told in one run, and by the next ones until it is delivered.
-pub(crate) const ALERTS: &[Topic] = &[Topic::Anomalies, Topic::Verify];
-pub(crate) const WEEKS: &[Topic] = &[Topic::Week];
+/// Notifications that are delivered together, by one job at a time.
+pub(crate) struct Queue {
+    topics: &'static [Topic],
+    lock: Lock,
+}
+
+pub(crate) const ALERTS: Queue = Queue { topics: &[Topic::Anomalies, Topic::Verify], lock: Lock::Alerts };
+pub(crate) const WEEKS: Queue = Queue { topics: &[Topic::Week], lock: Lock::Weeks };
 /// The most anomalies that one notification is about: a marketplace-wide cause is not a hundred messages.
 const MOST_AT_ONCE: usize = 20;
 /// How many notifications are read at once.
@@ -64,21 +69,21 @@ impl Notifier {
         notifications::queue_verify(connection, |last| state(verification, last), &body).map(drop)
     }
 
-    /// Delivers what is queued about `topics`, in order. What cannot be delivered stays queued.
+    /// Delivers what is queued, in order. What cannot be delivered stays queued.
     ///
     /// # Errors
     /// A sentence that says how many were not delivered, and why.
     pub(crate) fn deliver(
         &self,
         connection: &mut Connection,
-        topics: &[Topic],
+        Queue { topics, lock }: Queue,
         settings: &Settings,
         shutdown: &Shutdown,
     ) -> anyhow::Result<()> {
         if notifications::count_waiting(connection, topics)? == 0 {
             return Ok(());
         }
-        let _only_one = Guard::wait(&database::url(settings)?, Lock::Delivery)?;
+        let _only_one = Guard::wait(&database::url(settings)?, lock)?;
         let (mut after, mut delivered, mut problem) = (0, 0, None);
         'queue: loop {
             let waiting = notifications::waiting(connection, topics, after, PIECE)?;

@@ -146,7 +146,7 @@ pub enum Command {
     /// nothing else. Weeks go from Monday to Sunday in BUSINESS_TIMEZONE, and are sent once they are over and
     /// completely counted. What was delivered is remembered: repeat the job after a failure, and it sends the rest.
     ///
-    /// Requests are signed as https://www.standardwebhooks.com says, if NOTIFY_WEBHOOK_SECRET is set. A receiver that
+    /// Requests are signed as Standard Webhooks says, if NOTIFY_WEBHOOK_SECRET is set. A receiver that
     /// answered but whose answer was lost gets a request again, with the same header webhook-id. Exits with 1 if
     /// something could not be delivered.
     ///

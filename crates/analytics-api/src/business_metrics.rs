@@ -10,7 +10,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::freshness::State;
-use analytics_db::read::anomalies::{self, Anomaly};
+use analytics_db::read::anomalies::{self, Anomaly, Judged};
 use analytics_db::read::business::{self, Events, Ratings, Total, WaitingBatches};
 use analytics_db::read::rankings::{By, Ranked, Ranking};
 use analytics_db::tables::reversals;
@@ -27,6 +27,8 @@ use crate::settings::ApiSettings;
 
 /// The type of the answer: the text format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The most series of which the last judgement is shown: an hour and a day of each.
+const MOST_JUDGED: i64 = 200;
 /// The most anomalies that are shown.
 const MOST_ANOMALIES: i64 = 200;
 /// The shortest token.
@@ -103,6 +105,7 @@ pub(crate) struct Snapshot {
     waiting: WaitingBatches,
     ratings: Ratings,
     anomalies: Vec<Anomaly>,
+    judged: Vec<Judged>,
     waiting_reversals: i64,
     top: Vec<(&'static str, &'static str, Arc<Ranking>)>,
 }
@@ -125,7 +128,7 @@ async fn answer(
 }
 
 async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankings) -> Result<Snapshot, Problem> {
-    let (totals, events, waiting, ratings, anomalies, waiting_reversals) = database
+    let (totals, events, waiting, ratings, anomalies, judged, waiting_reversals) = database
         .read_expensive(|connection| {
             Ok((
                 business::totals(connection)?,
@@ -133,6 +136,7 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
                 business::waiting(connection)?,
                 business::ratings(connection)?,
                 anomalies::unresolved(connection, MOST_ANOMALIES)?,
+                anomalies::judged(connection, MOST_JUDGED)?,
                 reversals::waiting(connection)?,
             ))
         })
@@ -145,7 +149,7 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
             top.push((what, measure, rankings.fresh(&question, database, calendar).await?));
         }
     }
-    Ok(Snapshot { totals, events, waiting, ratings, anomalies, waiting_reversals, top })
+    Ok(Snapshot { totals, events, waiting, ratings, anomalies, judged, waiting_reversals, top })
 }
 
 /// Metrics in the text format.
@@ -172,6 +176,7 @@ fn written(snapshot: &Snapshot, database: &Database, settings: &ApiSettings) -> 
     write_totals(&mut out, snapshot, settings);
     write_top(&mut out, snapshot, settings.business_metrics.top);
     write_state(&mut out, snapshot, database);
+    write_judged(&mut out, &snapshot.judged);
     write_anomalies(&mut out, &snapshot.anomalies);
     out.0
 }
@@ -334,7 +339,31 @@ fn write_state(out: &mut Exposition, snapshot: &Snapshot, database: &Database) {
     }
 }
 
-type Figure = fn(&Anomaly) -> f64;
+/// Reads a number of what was found.
+type Figure<T> = fn(&T) -> f64;
+
+/// Writes what was observed and expected of the last hour and the last day of each series of the marketplace,
+/// unusual or not.
+fn write_judged(out: &mut Exposition, judged: &[Judged]) {
+    let figures: [(&str, &str, Figure<Judged>); 5] = [
+        ("analytics_business_judged_observed", "The value of the last hour or day that was judged.", |last| {
+            last.observed
+        }),
+        ("analytics_business_judged_expected", "What was expected of that hour or day.", |last| last.expected),
+        ("analytics_business_judged_lower", "The lowest value that is usual then.", |last| last.lower),
+        ("analytics_business_judged_upper", "The highest value that is usual then.", |last| last.upper),
+        ("analytics_business_judged_timestamp_seconds", "The end of that hour or day.", |last| {
+            number(last.to_time.timestamp())
+        }),
+    ];
+    for (name, help, figure) in figures {
+        out.metric(name, "gauge", help);
+        for last in judged {
+            let interval = if last.is_daily { "day" } else { "hour" };
+            out.sample(name, &[("metric", &last.subject), ("interval", interval)], figure(last));
+        }
+    }
+}
 
 fn write_anomalies(out: &mut Exposition, anomalies: &[Anomaly]) {
     let name = "analytics_business_anomalies";
@@ -346,7 +375,7 @@ fn write_anomalies(out: &mut Exposition, anomalies: &[Anomaly]) {
             out.sample(name, &[("verdict", verdict), ("state", state)], number(count));
         }
     }
-    let figures: [(&str, &str, Figure); 4] = [
+    let figures: [(&str, &str, Figure<Anomaly>); 4] = [
         ("analytics_business_anomaly_observed", "The value of the bucket that is the furthest from usual.", |a| {
             a.observed
         }),

@@ -25,6 +25,15 @@ impl Fraction {
     }
 }
 
+/// Returns the change from `previous` to `current` in basis points, rounded down; `None` if one of them is unknown,
+/// there was nothing before, or the change does not fit into an `i64`.
+#[must_use]
+pub fn change(current: Option<i64>, previous: Option<i64>) -> Option<i64> {
+    let (current, previous) = (i128::from(current?), i128::from(previous?));
+    let change = ((current - previous) * 10_000).checked_div_euclid(previous.abs())?;
+    i64::try_from(change).ok()
+}
+
 /// The number of ratings for each number of stars: index 0 is one star.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Histogram(pub [i64; 5]);

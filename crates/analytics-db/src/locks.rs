@@ -26,6 +26,12 @@ pub enum Lock {
     Audit = 0x6175_6469_7400_0001,
     /// Storing anomalies: two runs would both store what neither has found stored.
     Anomalies = 0x616e_6f6d_616c_6965,
+    /// Queueing what verify found: two runs would both tell it.
+    Notifications = 0x6e6f_7469_6679_0001,
+    /// Delivering alerts: two jobs would deliver each twice.
+    Alerts = 0x6e6f_7469_6679_0002,
+    /// Delivering the weeks of sellers, which alerts do not wait for.
+    Weeks = 0x6e6f_7469_6679_0003,
     /// Repairing numbers. Held from before the snapshot until the commit: two concurrent repairs
     /// would both add what is missing.
     Repair = 0x7265_7061_6972_0001,

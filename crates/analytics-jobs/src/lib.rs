@@ -14,6 +14,7 @@ mod dead_letters;
 mod maintain;
 mod metadata_index;
 mod migrate;
+mod notify;
 mod offsets;
 mod partitions;
 mod probe;
@@ -21,6 +22,7 @@ mod rebuild;
 mod roles;
 mod token;
 mod verify;
+mod weekly;
 
 use analytics_process::settings::Settings;
 use analytics_process::shutdown::Shutdown;
@@ -50,6 +52,9 @@ pub enum Command {
     /// `analytics-ingest audit` has compared it. A difference is listed, and exits with 1, too. What
     /// is not audited yet, was gone before it was audited, or is a gap that ingest gives the reason
     /// of, is only told.
+    ///
+    /// With NOTIFY_WEBHOOK_URL, differences are told when they change, and when there are none any more. If the
+    /// receiver is away, the proof is stored all the same, the job exits with 1, and the next run tells.
     Verify(verify::Verify),
     /// Correct numbers that differ from the event log
     ///
@@ -94,7 +99,7 @@ pub enum Command {
     ///
     /// For cron, once a day. Creates and indexes partitions, as `partitions` does; begins new generations of
     /// identities, and forgets those that are older than DEDUPE_DAYS, those of orders after REFUND_DAYS; deletes
-    /// dead letters that are older than DEAD_LETTER_DAYS, proofs and gaps after 400 days, and what is left of
+    /// dead letters that are older than DEAD_LETTER_DAYS, proofs, gaps and resolved anomalies after 400 days, and what is left of
     /// retired topics, old batches and ranges of offsets; collects statistics for the planner. Safe while everything runs, and
     /// several may run at once. If something fails, the rest is still done; then exits with 1.
     Maintain,
@@ -119,6 +124,9 @@ pub enum Command {
     /// are incomplete, there is one anomaly `delayed`. Anomalies open, continue and end by themselves, and are
     /// listed by GET /api/anomalies. Safe to repeat, and to run several times at once.
     ///
+    /// With NOTIFY_WEBHOOK_URL, each is told when it opens and when it ends, at most 20 in one request. If the receiver
+    /// is away, anomalies are stored all the same, the job exits with 1, and the next run tells.
+    ///
     /// With --csv, judges the series in a file, each bucket by the ones before it, and needs no database. The file
     /// has rows of timestamp,value in order of time, with or without a header; several rows of a bucket are
     /// averaged. There is no verdict until there are 10 days of history; from 4 weeks on, the time of the week is
@@ -130,6 +138,23 @@ pub enum Command {
     ///   analytics-jobs anomalies --csv nyc_taxi.csv --interval 30m --format json
     #[command(verbatim_doc_comment)]
     Anomalies(anomalies::Anomalies),
+    /// Send each seller's last week to the marketplace, once, for it to mail
+    ///
+    /// For cron, once a week or every day. Calls NOTIFY_WEBHOOK_URL once for each seller that had views or orders in
+    /// the week or the one before: views, orders, units, conversion, revenue in each currency, all with the
+    /// change against the week before, and the current rating. A request has the numbers of one seller and
+    /// nothing else. Weeks go from Monday to Sunday in BUSINESS_TIMEZONE, and are sent once they are over and
+    /// completely counted. What was delivered is remembered: repeat the job after a failure, and it sends the rest.
+    ///
+    /// Requests are signed as Standard Webhooks says, if NOTIFY_WEBHOOK_SECRET is set. A receiver that
+    /// answered but whose answer was lost gets a request again, with the same header webhook-id. Exits with 1 if
+    /// something could not be delivered.
+    ///
+    /// Example:
+    ///   analytics-jobs weekly
+    ///   analytics-jobs weekly --week 2026-W47 --vendor v-1 --dry-run
+    #[command(verbatim_doc_comment)]
+    Weekly(weekly::Weekly),
     /// Say how the events in a file would be counted, for the CI of producers
     ///
     /// For each record: the event and its identity, its parts, and what it adds to which metrics;
@@ -175,6 +200,7 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     dead_letters::days(settings)?;
     maintain::days(settings)?;
     anomalies::check(settings)?;
+    notify::Notifier::from_settings(settings)?;
     Ok(())
 }
 
@@ -196,6 +222,7 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::Maintain => maintain::run(settings, shutdown),
         Command::MetadataIndex(index) => metadata_index::run(&index, settings, shutdown),
         Command::Anomalies(anomalies) => anomalies::run(&anomalies, settings, shutdown),
+        Command::Weekly(weekly) => weekly::run(&weekly, settings, shutdown),
         Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
         Command::Probe(probe) => probe::run(&probe),
         Command::Token(token) => token::run(&token, settings),

@@ -15,7 +15,7 @@ const GRACE: Duration = Duration::from_secs(6);
 ///
 /// `migrate` creates or upgrades the schema. `verify` recounts all numbers from the event log, and
 /// `rebuild` corrects those that differ. `offsets` and `dead-letters` work on what ingest has
-/// stored. For cron: `verify` and `maintain`. For the CI of producers:
+/// stored. For cron: `verify`, `anomalies`, `maintain`, `weekly`. For the CI of producers:
 /// `check-event`. Every subcommand has its own --help.
 ///
 /// A job exits with 0 if it succeeded. Otherwise it exits with 1 and reports the reason in one line

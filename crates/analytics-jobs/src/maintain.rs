@@ -69,8 +69,9 @@ fn reversals(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
 fn leftovers(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let [dedupe_days, _] = days(settings)?;
     let deleted = maintenance::delete_leftovers(&mut database::ready(settings, shutdown)?, dedupe_days)?;
-    let maintenance::Deleted { proofs, gaps, batches, offsets, ranges } = deleted;
-    say!("deleted {proofs} proofs, {gaps} gaps, {batches} batches and {offsets} stored offsets");
+    let maintenance::Deleted { proofs, gaps, anomalies, notifications, batches, offsets, ranges } = deleted;
+    say!("deleted {proofs} proofs, {gaps} gaps, {anomalies} anomalies, {batches} batches and {offsets} stored offsets");
+    say!("deleted {notifications} notifications");
     say!("deleted or joined {ranges} ranges of offsets");
     Ok(())
 }

@@ -12,6 +12,7 @@ use chrono::{NaiveDate, SecondsFormat};
 use clap::Args;
 
 use crate::database;
+use crate::notify::{ALERTS, Notifier};
 
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -35,12 +36,14 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
         (false, Some(day)) => Extent::Since(day),
         (false, None) => Extent::Unproved,
     };
+    let notifier = Notifier::from_settings(settings)?;
     let mut connections: Vec<_> =
         (0..verify.parallel).map(|_| database::ready(settings, shutdown)).collect::<Result<_, _>>()?;
     let mut watcher = Watcher { progress: &mut progress(), wanted: &|| !shutdown.requested() };
     let verification = analytics_db::verify::verify(&mut connections, settings.business()?, extent, &mut watcher)?;
     drop(connections);
-    let proof = proofs::store(&mut database::ready(settings, shutdown)?, &verification)?;
+    let connection = &mut database::ready(settings, shutdown)?;
+    let proof = proofs::store(connection, &verification)?;
     for difference in verification.differences.iter().take(SHOWN) {
         say!("{difference}");
     }
@@ -58,6 +61,12 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
     match verification.coverage.differences.len() {
         0 => {}
         ranges => problems.push(format!("{ranges} ranges of offsets differ from what Kafka held")),
+    }
+    if let Some(notifier) = notifier {
+        notifier.queue_verify(connection, proof, &verification)?;
+        if let Err(error) = notifier.deliver(connection, ALERTS, settings, shutdown) {
+            problems.push(format!("{error:#}"));
+        }
     }
     if problems.is_empty() { Ok(()) } else { bail!(problems.join("; ")) }
 }

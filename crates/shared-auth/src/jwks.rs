@@ -7,6 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "jwks")]
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+
 use crate::keys::{InvalidKey, Key};
 
 /// How often the document is read.
@@ -96,7 +99,10 @@ fn read(source: &str) -> Result<Vec<u8>, String> {
 
 #[cfg(feature = "jwks")]
 fn fetch(url: &str) -> Result<Vec<u8>, String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).build().into();
+    // Without a provider, https is refused; the certificates that are trusted are those of the system.
+    let tls = TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier).build();
+    let config = ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).tls_config(tls);
+    let agent = config.build().new_agent();
     let answered =
         agent.get(url).call().and_then(|mut answer| answer.body_mut().with_config().limit(LARGEST).read_to_vec());
     answered.map_err(|error| match error {

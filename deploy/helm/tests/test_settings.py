@@ -12,6 +12,8 @@ from support import BIN, CHART, CI, ROOT, attempt, containers, env, objects, pod
 SECRETS = {
     "JWT_SECRET": "a secret of thirty-two bytes or more",
     "EMBED_SIGNING_KEY": "another secret of thirty-two bytes",
+    "NOTIFY_WEBHOOK_URL": "https://hooks.example.com/T0/B0",
+    "NOTIFY_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "KAFKA_USERNAME": "analytics",
     "KAFKA_PASSWORD": "a=b,c",
     "KAFKA_PROPERTIES": "security.protocol=SASL_SSL\nsasl.mechanisms=PLAIN\nsasl.username=u\nsasl.password=p\n",

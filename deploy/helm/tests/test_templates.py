@@ -91,7 +91,7 @@ class Workloads(unittest.TestCase):
         migrate = next(name for name in roles if name.startswith("migrate-"))
         expected = {
             "ingest": "ingest", "api": "replica", "admin-api": "admin", "verify": "admin", "verify-full": "admin",
-            "maintain": "owner", "audit": "ingest", "anomalies": "admin", migrate: "owner", "test-database": "replica",
+            "maintain": "owner", "audit": "ingest", "anomalies": "admin", "weekly": "admin", migrate: "owner", "test-database": "replica",
         }
         self.assertEqual(roles, {name: f"analytics-{role}" for name, role in expected.items()})
 
@@ -137,6 +137,21 @@ class Workloads(unittest.TestCase):
         self.assertIn("consumer_group = 'o''brien'", metadata["query"])
         self.assertEqual(metadata["targetQueryValue"], "50000")
         self.assertEqual(find(items, "TriggerAuthentication")["spec"]["secretTargetRef"][0]["name"], "reader")
+
+    def test_jobs_that_find_something_know_the_webhook_and_nothing_else_does(self):
+        items = objects(notify__existingSecret="hook", jobs__weekly__enabled=True, networkPolicy__enabled=True)
+        knows, may = set(), set()
+        for name, pod in pods(items).items():
+            for container in containers(pod):
+                if "NOTIFY_WEBHOOK_URL" in {entry["name"] for entry in container["env"]}:
+                    knows.add(name.rpartition("service-")[2])
+        for policy in (item for item in items if item["kind"] == "NetworkPolicy"):
+            if {"ports": [{"port": 443, "protocol": "TCP"}]} in policy["spec"]["egress"]:
+                may.add(policy["metadata"]["name"].rpartition("service-")[2])
+        self.assertEqual(knows, {"verify", "verify-full", "anomalies", "weekly"})
+        self.assertEqual(may, knows)
+        refused = attempt(jobs__weekly__enabled=True)
+        self.assertIn("notify.existingSecret must be set if jobs.weekly.enabled", refused.stderr)
 
     def test_jobs_do_not_overlap_and_end(self):
         jobs = [item for item in objects() if item["kind"] == "CronJob"]

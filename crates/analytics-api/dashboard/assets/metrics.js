@@ -34,6 +34,20 @@ export function typeOf(name, { kind = 'overall', id, currency } = {}) {
   return parts.join(':');
 }
 
+const unescaped = (text) => text.replaceAll('%3A', ':').replaceAll('%25', '%');
+
+/** What a type is about: `name`, `kind`, `id` and `currency`, as `typeOf` takes them. */
+export function subjectOf(type) {
+  const [metric, ...parts] = type.split(':');
+  if (metric === 'total_conversion') return { name: 'conversion', kind: 'overall' };
+  const kinds = ['overall', 'seller', 'product'];
+  const name = Object.keys(NUMBERS).find((one) => kinds.some((kind) => NUMBERS[one][kind] === metric));
+  if (!name) return { name: metric, kind: 'overall', id: parts.join(':') || undefined };
+  const kind = kinds.find((one) => NUMBERS[name][one] === metric);
+  const id = kind === 'overall' ? undefined : unescaped(parts.shift() ?? '');
+  return { name, kind, id, currency: parts[0] };
+}
+
 export function eventsOf(type, { from, to, asOf }) {
   return withQuery(`${base}/api/metrics/${encodeURIComponent(type)}/events`, { from, to, asOf });
 }

@@ -3,6 +3,7 @@
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::ids::VendorId;
 use analytics_core::period::Span;
 use analytics_db::read::anomalies::{self, Anomaly, AnomalyFilter};
 use analytics_db::tables::anomalies as stored;
@@ -90,11 +91,13 @@ type NumberedAnomaly = Numbered<AnomalyBody>;
     get, path = "/api/anomalies", operation_id = "listAnomalies", tag = "anomalies", security(("bearer" = [])),
     params(
         ("state" = Option<String>, Query,
-         description = "Only anomalies in this state: `open`, `acknowledged` or `resolved`"),
+         description = "Only anomalies in this state: `open`, `acknowledged`, `resolved`, or `unresolved`: one of the first two"),
         ("verdict" = Option<String>, Query,
          description = "Only anomalies with this verdict: `drop`, `surge`, `delayed` or `unknown`"),
         ("type" = Option<String>, Query, description = "Only anomalies of this type, such as `total_orders`",
          min_length = 1, max_length = 200),
+        ("vendorId" = Option<String>, Query, description = "Only anomalies of this seller and its products",
+         min_length = 1, max_length = 64),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -107,11 +110,12 @@ pub(crate) async fn list(
     settings: Data<ApiSettings>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
-    let query = Query::of(&request, &["state", "verdict", "type", "limit", "cursor"], &[])?;
+    let query = Query::of(&request, &["state", "verdict", "type", "vendorId", "limit", "cursor"], &[])?;
     let filter = AnomalyFilter {
-        state: query.optional("state", |text| one_of(text, &["open", "acknowledged", "resolved"]))?,
+        state: query.optional("state", |text| one_of(text, &["open", "acknowledged", "resolved", "unresolved"]))?,
         verdict: query.optional("verdict", |text| one_of(text, &["drop", "surge", "delayed", "unknown"]))?,
         subject: query.text("type", LONGEST_TYPE)?,
+        vendor: query.optional("vendorId", VendorId::parse)?.map(|vendor| vendor.as_str().to_owned()),
     };
     let limit = query.limit()?;
     let before = query.cursor()?.map(|key| parsed(&key)).transpose()?;

@@ -6,7 +6,7 @@ use analytics_core::catalogue::{Definition, ScopeKind};
 use analytics_core::completeness::Completeness;
 use analytics_core::metric_type::MetricType;
 use analytics_core::period::{Interval, Span};
-use analytics_core::ratios::{Fraction, Histogram};
+use analytics_core::ratios::{self, Fraction, Histogram};
 use analytics_core::rollup::Granularity;
 use analytics_core::sums;
 use analytics_db::DbError;
@@ -350,11 +350,7 @@ pub(crate) fn value(amount: Delta, known: Option<&MetricType>) -> Option<i64> {
 
 /// Returns the change from `previous` to `current` in basis points, or why there is none.
 pub(crate) fn change(current: Option<i64>, previous: Option<i64>) -> (Option<i64>, Option<&'static str>) {
-    let base = previous.filter(|previous| *previous != 0);
-    let change = current.zip(base).and_then(|(current, base)| {
-        let (difference, base) = (i128::from(current) - i128::from(base), i128::from(base).abs());
-        i64::try_from((difference * 10_000).div_euclid(base)).ok()
-    });
+    let change = ratios::change(current, previous);
     (change, change.is_none().then_some("no_base"))
 }
 

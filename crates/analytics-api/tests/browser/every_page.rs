@@ -10,7 +10,7 @@ use crate::marketplace::{EMBED_KEY, Marketplace};
 use crate::signing_in::COMPLETE;
 
 /// Returns the source of axe, which finds what is hard to use for people with disabilities.
-fn axe() -> String {
+pub(crate) fn axe() -> String {
     let path = std::env::var("TEST_AXE").expect("TEST_AXE is set; scripts/test installs axe-core and sets it");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("TEST_AXE={path}: {error}"))
 }
@@ -23,7 +23,7 @@ const FINDINGS: &str = "
         (error) => done([String(error)]));";
 
 /// Asserts everything about the page as it is now.
-fn check(browser: &Browser, what: &str, axe: &str) {
+pub(crate) fn check(browser: &Browser, what: &str, axe: &str) {
     for (look, scheme, width) in [("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 360)] {
         browser.prefer(scheme);
         browser.resize(width, 900);

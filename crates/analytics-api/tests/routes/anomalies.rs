@@ -70,6 +70,10 @@ fn anomalies_are_filtered_and_paged_and_link_to_their_events() {
         ["total_conversion", "seller_orders:v-2", "seller_orders:v-1"]
     );
     assert_eq!(types(&admin, "type=total_views"), ["total_views"]);
+    assert_eq!(types(&admin, "vendorId=v-1"), ["product_views:p-1", "seller_orders:v-1"]);
+    assert_eq!(types(&admin, "vendorId=v-2&state=unresolved"), ["seller_orders:v-2"]);
+    assert_eq!(types(&admin, "state=unresolved").len(), 6);
+    assert_eq!(types(&Client::seller(&api.address, "v-1"), "vendorId=v-2"), Vec::<String>::new());
     let (mut paged, mut cursor) = (Vec::new(), String::new());
     loop {
         let (_, page) = admin.get(&format!("/api/anomalies?limit=3{cursor}"));

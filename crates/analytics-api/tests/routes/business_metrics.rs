@@ -57,7 +57,10 @@ fn the_numbers_are_those_of_the_marketplace_and_prometheus_reads_them() {
     service.database.execute(
         "INSERT INTO anomalies (type, vendor_id, granularity, verdict, state, from_time, to_time, judged_until, observed,
              expected, lower, upper, confidence)
-         VALUES ('total_orders', NULL, 'h', 'drop', 'open', now(), now(), now(), 3, 100.5, 50, 150, 0.99)",
+         VALUES ('total_orders', NULL, 'h', 'drop', 'open', now(), now(), now(), 3, 100.5, 50, 150, 0.99);
+         INSERT INTO judgements (type, granularity, from_time, to_time, observed, expected, lower, upper)
+         VALUES ('total_orders', 'h', to_timestamp(0), to_timestamp(3600), 99, 100.5, 50, 150),
+             ('total_revenue:EUR', 'd', to_timestamp(0), to_timestamp(86400), 9, 8, 7, 10)",
     );
     let api = service.api();
     let (status, metrics) = text(&Client::nobody(&api.address), &[]);
@@ -78,6 +81,10 @@ fn the_numbers_are_those_of_the_marketplace_and_prometheus_reads_them() {
         "analytics_business_anomalies{verdict=\"drop\",state=\"open\"} 1",
         "analytics_business_anomaly_observed{metric=\"total_orders\",verdict=\"drop\",state=\"open\"} 3",
         "analytics_business_anomaly_expected{metric=\"total_orders\",verdict=\"drop\",state=\"open\"} 100.5",
+        "analytics_business_judged_observed{metric=\"total_orders\",interval=\"hour\"} 99",
+        "analytics_business_judged_expected{metric=\"total_orders\",interval=\"hour\"} 100.5",
+        "analytics_business_judged_timestamp_seconds{metric=\"total_orders\",interval=\"hour\"} 3600",
+        "analytics_business_judged_upper{metric=\"total_revenue:EUR\",interval=\"day\"} 10",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }

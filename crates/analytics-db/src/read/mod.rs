@@ -18,6 +18,7 @@ mod tenant;
 pub mod upkeep;
 pub mod usage;
 pub mod watched;
+pub mod weeks;
 mod windows;
 
 pub use crate::tables::batches::{AsOf, NotAsOf, watermark};

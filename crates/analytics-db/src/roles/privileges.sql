@@ -40,6 +40,8 @@ BEGIN
             ('audit_log', 'UPDATE, DELETE', 'PREFIX_admin'),
             -- Anomalies are found by jobs.
             ('anomalies', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
+            ('judgements', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
+            ('notifications', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
             -- Proofs are made by verify.
             ('proofs', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
             ('proved_days', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest')

@@ -45,6 +45,27 @@ pub struct Found {
     pub confidence: f64,
 }
 
+/// The last bucket of a series of the marketplace that was judged, unusual or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What was judged, as in [`Found`].
+    pub subject: String,
+    /// Whether it is a day, rather than an hour.
+    pub is_daily: bool,
+    /// Its start.
+    pub from: DateTime<Utc>,
+    /// Its end.
+    pub to: DateTime<Utc>,
+    /// Its value.
+    pub observed: f64,
+    /// What was expected of it.
+    pub expected: f64,
+    /// The lowest value that is usual.
+    pub lower: f64,
+    /// The highest value that is usual.
+    pub upper: f64,
+}
+
 /// How many anomalies a run changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stored {
@@ -57,7 +78,8 @@ pub struct Stored {
 }
 
 /// Stores what a run found. `judged` are all subjects that it judged, each with the end of the last
-/// bucket: their anomalies that were not found again are resolved. Runs wait for each other, and what two
+/// bucket: their anomalies that were not found again are resolved. `latest` are the last buckets of the
+/// series of the marketplace. Runs wait for each other, and what two
 /// of them found is stored once.
 ///
 /// # Errors
@@ -66,6 +88,7 @@ pub fn store(
     connection: &mut Connection,
     judged: &[(String, DateTime<Utc>)],
     found: &[Found],
+    latest: &[Judgement],
 ) -> Result<Stored, DbError> {
     row! {
         struct Row {
@@ -106,8 +129,35 @@ pub fn store(
             .column(found.iter().map(|found| found.upper))
             .column(found.iter().map(|found| found.confidence))
             .get_result(connection)?;
+        store_latest(connection, latest)?;
         Ok(Stored { opened, changed, resolved })
     })
+}
+
+/// Stores the last buckets that were judged. A run that saw less does not know better.
+fn store_latest(connection: &mut Connection, latest: &[Judgement]) -> Result<(), DbError> {
+    statement(
+        "INSERT INTO judgements AS j (type, granularity, from_time, to_time, observed, expected, lower, upper) \
+         SELECT n.type, n.granularity::\"char\", n.from_time, n.to_time, n.observed, n.expected, n.lower, n.upper \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n \
+             (type, granularity, from_time, to_time, observed, expected, lower, upper) \
+         ON CONFLICT (type, granularity) DO UPDATE SET from_time = excluded.from_time, to_time = excluded.to_time, \
+             observed = excluded.observed, expected = excluded.expected, lower = excluded.lower, upper = excluded.upper \
+         WHERE excluded.to_time >= j.to_time",
+    )
+    .column(latest.iter().map(|judged| judged.subject.as_str()))
+    .column(latest.iter().map(|judged| if judged.is_daily { "d" } else { "h" }))
+    .column(latest.iter().map(|judged| judged.from))
+    .column(latest.iter().map(|judged| judged.to))
+    .column(latest.iter().map(|judged| judged.observed))
+    .column(latest.iter().map(|judged| judged.expected))
+    .column(latest.iter().map(|judged| judged.lower))
+    .column(latest.iter().map(|judged| judged.upper))
+    .execute(connection)?;
+    // Of a currency or a topic that has ended.
+    statement(format!("DELETE FROM judgements WHERE to_time < now() - interval '{FORGOTTEN_AFTER}'"))
+        .execute(connection)?;
+    Ok(())
 }
 
 /// Notes who has seen an anomaly, and what they say about it. Returns whether it exists.

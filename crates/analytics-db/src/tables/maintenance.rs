@@ -15,6 +15,10 @@ pub struct Deleted {
     pub proofs: usize,
     /// Gaps.
     pub gaps: usize,
+    /// Anomalies that are resolved.
+    pub anomalies: usize,
+    /// Notifications, delivered or not.
+    pub notifications: usize,
     /// Batches that no read can be as of any more.
     pub batches: usize,
     /// Stored offsets of topics that are not wanted any more.
@@ -23,7 +27,7 @@ pub struct Deleted {
     pub ranges: usize,
 }
 
-/// Proofs and gaps are kept so long.
+/// Proofs, gaps, resolved anomalies and notifications are kept so long.
 const RECORDS_DAYS: i32 = 400;
 /// Batches are kept so long, and at least so many of them. Ranges of offsets that ended as well.
 const BATCHES_DAYS: i32 = 40;
@@ -52,6 +56,19 @@ pub fn delete_leftovers(connection: &mut Connection, dedupe_days: u32) -> Result
         let gaps = statement("DELETE FROM ingest_gaps WHERE noticed_at < now() - make_interval(days => $1)");
         Ok::<_, DbError>(gaps.value(RECORDS_DAYS).execute(connection)?)
     })?;
+    let anomalies = run(connection, "maintenance", |connection| {
+        let anomalies = statement(
+            "DELETE FROM anomalies WHERE state = 'resolved' AND resolved_at < now() - make_interval(days => $1)",
+        );
+        Ok::<_, DbError>(anomalies.value(RECORDS_DAYS).execute(connection)?)
+    })?;
+    let notifications = run(connection, "maintenance", |connection| {
+        let notifications = statement(
+            "DELETE FROM notifications WHERE queued_at < now() - make_interval(days => $1) \
+             AND number NOT IN (SELECT coalesce(max(number), 0) FROM notifications WHERE topic = 'verify')",
+        );
+        Ok::<_, DbError>(notifications.value(RECORDS_DAYS).execute(connection)?)
+    })?;
     let offsets = run(connection, "maintenance", |connection| {
         let offsets = statement(
             "DELETE FROM ingest_offsets o USING ingest_topics t \
@@ -73,7 +90,7 @@ pub fn delete_leftovers(connection: &mut Connection, dedupe_days: u32) -> Result
         })?;
         batches += piece;
         if piece == 0 {
-            return Ok(Deleted { proofs, gaps, batches, offsets, ranges });
+            return Ok(Deleted { proofs, gaps, anomalies, notifications, batches, offsets, ranges });
         }
     }
 }

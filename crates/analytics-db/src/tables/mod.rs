@@ -20,6 +20,7 @@ pub mod logged_events;
 pub mod maintenance;
 pub mod metadata_indexes;
 pub(crate) mod metrics;
+pub mod notifications;
 pub mod offset_ranges;
 pub mod partitions;
 pub(crate) mod product_vendors;

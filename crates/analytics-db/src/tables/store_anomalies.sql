@@ -12,7 +12,7 @@ WITH found AS (
     ORDER BY f.place, a.from_time DESC
 ), changed AS (
     UPDATE anomalies a
-    SET from_time = least(a.from_time, k.from_time), to_time = k.to_time, judged_until = k.judged_until,
+    SET granularity = k.granularity::"char", from_time = least(a.from_time, k.from_time), to_time = k.to_time, judged_until = k.judged_until,
         observed = k.observed, expected = k.expected, lower = k.lower, upper = k.upper, confidence = k.confidence,
         state = CASE WHEN NOT k.is_open THEN 'resolved' WHEN a.acknowledged_at IS NULL THEN 'open' ELSE 'acknowledged' END,
         resolved_at = CASE WHEN k.is_open THEN NULL ELSE coalesce(a.resolved_at, now()) END,

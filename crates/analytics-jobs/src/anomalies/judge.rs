@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use analytics_core::calendar::Calendar;
-use analytics_db::tables::anomalies::Found;
+use analytics_db::tables::anomalies::{Found, Judgement as Latest};
 use anomaly_detector::{Anomalies, Anomaly, Band, Bucket, Interval, Judgement, Span};
 use chrono::{DateTime, Utc};
 
@@ -53,17 +53,24 @@ pub(super) struct Series {
     pub(super) explained_by: Vec<String>,
     /// A subject that this one is divided by: less of it explains more of this one.
     pub(super) divided_by: Option<String>,
-    /// Whether its anomalies are kept, or it only explains others.
-    pub(super) is_kept: bool,
 }
 
 /// From this part of the way to the edge of the band on, a change is worth explaining others by.
 const TELLING: f64 = 0.5;
 
-/// The buckets of a judged series that are not quite as expected, by their starts: observed / expected.
 struct Judged {
+    /// The buckets that are not quite as expected, by their starts: observed / expected.
     ratios: BTreeMap<DateTime<Utc>, f64>,
     until: DateTime<Utc>,
+    /// Every anomaly, however long ago.
+    anomalies: Vec<Seen>,
+}
+
+/// When there was an anomaly.
+struct Seen {
+    span: Span<DateTime<Utc>>,
+    verdict: &'static str,
+    is_open: bool,
 }
 
 /// The results of one run.
@@ -74,17 +81,29 @@ pub(super) struct Judge<'a> {
     since: DateTime<Utc>,
     judged: BTreeMap<(String, Interval), Judged>,
     pub(super) found: Vec<Found>,
-    pub(super) subjects: Vec<(String, DateTime<Utc>)>,
+    /// What was judged, each until when.
+    pub(super) subjects: BTreeMap<String, DateTime<Utc>>,
+    /// The last bucket of each series.
+    pub(super) latest: Vec<Latest>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) const fn new(calendar: Calendar, quiet: &'a Quiet, since: DateTime<Utc>) -> Self {
-        Self { calendar, quiet, since, judged: BTreeMap::new(), found: Vec::new(), subjects: Vec::new() }
+        Self {
+            calendar,
+            quiet,
+            since,
+            judged: BTreeMap::new(),
+            found: Vec::new(),
+            subjects: BTreeMap::new(),
+            latest: Vec::new(),
+        }
     }
 
-    /// Judges the buckets of a series that are complete.
+    /// Judges the buckets of a series that are complete. Of a subject that is judged by hours and by days, the
+    /// hours come first: an anomaly of days is found only where none of hours shows the same.
     pub(super) fn judge(&mut self, series: Series) {
-        let Series { subject, vendor, edges, values, complete_until, explained_by, divided_by, is_kept } = series;
+        let Series { subject, vendor, edges, values, complete_until, explained_by, divided_by } = series;
         let interval = edges.interval;
         let explaining: Vec<&Judged> =
             explained_by.iter().filter_map(|name| self.judged.get(&(name.clone(), interval))).collect();
@@ -115,22 +134,39 @@ impl<'a> Judge<'a> {
                     } else if (factor - 1.0).abs() > f64::EPSILON {
                         ratios.insert(bucket.start, factor);
                     }
-                    last = Some(band);
+                    last = Some((bucket.clone(), band));
                 }
                 Judgement::Missing | Judgement::Unknown => open = false,
             }
         }
-        let Some(until) = until.filter(|_| last.is_some()) else { return };
+        let (Some(until), Some((bucket, band))) = (until, last) else { return };
         let open = anomalies.open().map(|anomaly| (open && anomaly.span.end == until, anomaly));
         let ended = found.into_iter().map(|anomaly| (false, anomaly));
-        if is_kept {
-            for (is_open, anomaly) in ended.chain(open).filter(|(_, anomaly)| anomaly.span.end > self.since) {
-                let is_daily = interval >= Interval::DAY;
+        let is_daily = interval >= Interval::DAY;
+        self.latest.push(latest(&subject, is_daily, &bucket, &band));
+        let by_hour = self.judged.get(&(subject.clone(), Interval::HOUR)).filter(|_| is_daily);
+        let mut seen = Vec::new();
+        for (is_open, anomaly) in ended.chain(open) {
+            let (span, verdict) = (anomaly.span, anomaly.verdict.name());
+            let is_new = by_hour.is_none_or(|hours| !hours.shows(&span, verdict));
+            if is_new && span.end > self.since {
+                // A subject has one open anomaly: that of hours.
+                let is_open = is_open && by_hour.is_none_or(|hours| hours.anomalies.iter().all(|seen| !seen.is_open));
                 self.found.push(stored(&subject, vendor.as_deref(), is_daily, until, is_open, &anomaly));
             }
-            self.subjects.push((subject.clone(), until));
+            seen.push(Seen { span, verdict, is_open });
         }
-        self.judged.insert((subject, interval), Judged { ratios, until });
+        let latest = self.subjects.entry(subject.clone()).or_insert(until);
+        *latest = until.max(*latest);
+        self.judged.insert((subject, interval), Judged { ratios, until, anomalies: seen });
+    }
+}
+
+impl Judged {
+    /// Whether one of the anomalies is of the same direction, at the same time.
+    fn shows(&self, span: &Span<DateTime<Utc>>, verdict: &str) -> bool {
+        let is_same = |seen: &Seen| seen.verdict == verdict && seen.span.start < span.end && span.start < seen.span.end;
+        self.anomalies.iter().any(is_same)
     }
 }
 
@@ -138,6 +174,19 @@ impl<'a> Judge<'a> {
 fn ratio(band: &Band) -> Option<f64> {
     let ratio = band.observed / band.expected;
     (ratio.is_finite() && ratio >= 0.0).then_some(ratio)
+}
+
+fn latest(subject: &str, is_daily: bool, bucket: &Range<DateTime<Utc>>, band: &Band) -> Latest {
+    Latest {
+        subject: subject.to_owned(),
+        is_daily,
+        from: bucket.start,
+        to: bucket.end,
+        observed: band.observed,
+        expected: band.expected,
+        lower: band.lower,
+        upper: band.upper,
+    }
 }
 
 fn stored(

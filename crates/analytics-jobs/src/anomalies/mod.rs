@@ -20,6 +20,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::database;
+use crate::notify::{ALERTS, Notifier};
 use quiet::Quiet;
 use watch::{Watch, Watched};
 
@@ -83,8 +84,9 @@ pub(super) fn run(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdow
 
 fn judge(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let limits = Limits::from_settings(settings)?;
+    let notifier = Notifier::from_settings(settings)?;
     let connection = &mut database::ready(settings, shutdown)?;
-    let Watched { subjects, found } = watched(connection, arguments, settings, &limits)?;
+    let Watched { subjects, found, latest } = watched(connection, arguments, settings, &limits)?;
     for found in &found {
         print(found, arguments.format.unwrap_or(Format::Text));
     }
@@ -92,10 +94,12 @@ fn judge(arguments: &Anomalies, settings: &Settings, shutdown: &Shutdown) -> any
         remark!("{} subjects judged, {} anomalies found, none stored", subjects.len(), found.len());
         return Ok(());
     }
-    let stored = anomalies::store(connection, &subjects, &found)?;
+    let stored = anomalies::store(connection, &subjects, &found, &latest)?;
     let anomalies::Stored { opened, changed, resolved } = stored;
     remark!("{} subjects judged; {opened} new anomalies, {changed} judged again, {resolved} resolved", subjects.len());
-    Ok(())
+    let Some(notifier) = notifier else { return Ok(()) };
+    notifier.queue_anomalies(connection)?;
+    notifier.deliver(connection, ALERTS, settings, shutdown)
 }
 
 fn watched(

@@ -15,7 +15,7 @@ use analytics_core::sums;
 use analytics_core::time::EventTime;
 use analytics_core::topics::{EventType, Topics};
 use analytics_db::read::watched::{self, Sums};
-use analytics_db::tables::anomalies::Found;
+use analytics_db::tables::anomalies::{Found, Judgement};
 use analytics_db::{Connection, DbError};
 use anomaly_detector::Interval;
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
@@ -52,10 +52,12 @@ pub(super) struct Watch<'a> {
     pub(super) since: DateTime<Utc>,
 }
 
-/// The results of a run: the subjects that were judged, each until when, and the anomalies.
+/// The results of a run: the subjects that were judged, each until when, the anomalies, and the last buckets of
+/// the marketplace.
 pub(super) struct Watched {
     pub(super) subjects: Vec<(String, DateTime<Utc>)>,
     pub(super) found: Vec<Found>,
+    pub(super) latest: Vec<Judgement>,
 }
 
 impl Watch<'_> {
@@ -64,18 +66,21 @@ impl Watch<'_> {
         let mut judge = Judge::new(self.business.calendar, self.quiet, self.since);
         let total_hours = watched::totals(connection, Granularity::Hour, hours.starts())?;
         let total_days = watched::totals(connection, Granularity::Day, days.starts())?;
-        self.totals(&mut judge, &hours, &total_hours, true);
-        self.totals(&mut judge, &days, &total_days, false);
+        // Hours first: see `Judge::judge`.
+        self.totals(&mut judge, &hours, &total_hours);
+        self.totals(&mut judge, &days, &total_days);
         self.events(connection, &mut judge, &days)?;
-        let by_hour = self.sellers_by_hour(connection, &mut judge, &hours, &days)?;
-        self.sellers_by_day(connection, &mut judge, &days, &by_hour)?;
+        // Few enough to be exported, unlike those of sellers and products.
+        let latest = std::mem::take(&mut judge.latest);
+        self.sellers_by_hour(connection, &mut judge, &hours, &days)?;
+        self.sellers_by_day(connection, &mut judge, &days)?;
         self.products(connection, &mut judge, &days)?;
         let Judge { mut found, mut subjects, .. } = judge;
         if !total_hours.is_empty() {
-            subjects.push(("freshness".to_owned(), self.now));
+            subjects.insert("freshness".to_owned(), self.now);
             found.extend(self.lateness(&hours));
         }
-        Ok(Watched { subjects, found })
+        Ok(Watched { subjects: subjects.into_iter().collect(), found, latest })
     }
 
     fn today(&self) -> NaiveDate {
@@ -114,7 +119,7 @@ impl Watch<'_> {
     }
 
     /// Judges the totals: views, signups, orders, conversion, and revenue in each currency.
-    fn totals(&self, judge: &mut Judge<'_>, edges: &Edges, rows: &[Sums], is_kept: bool) {
+    fn totals(&self, judge: &mut Judge<'_>, edges: &Edges, rows: &[Sums]) {
         let mut by_currency: BTreeMap<&str, Vec<&Sums>> = BTreeMap::new();
         for row in rows {
             by_currency.entry(&row.currency).or_default().push(row);
@@ -127,7 +132,6 @@ impl Watch<'_> {
             complete_until: self.complete(measures, edges),
             explained_by: explained_by.iter().map(|name| (*name).to_owned()).collect(),
             divided_by: None,
-            is_kept,
         };
         let base = by_currency.get("").map_or(&[][..], Vec::as_slice);
         let of = |measure| counts(edges, base, measure);
@@ -177,37 +181,30 @@ impl Watch<'_> {
                 complete_until: self.complete_until(&completeness, days),
                 explained_by: Vec::new(),
                 divided_by: None,
-                is_kept: true,
             });
         }
         Ok(())
     }
 
-    /// Judges the sellers that have enough in every hour, and returns them.
+    /// Judges the hours of the sellers that have enough in every one.
     fn sellers_by_hour(
         &self,
         connection: &mut Connection,
         judge: &mut Judge<'_>,
         hours: &Edges,
         days: &Edges,
-    ) -> Result<BTreeSet<String>, DbError> {
+    ) -> Result<(), DbError> {
         let floor = i64::from(self.floor) * 24;
         let sellers = self.busiest(connection, ScopeKind::Seller, &SELLER, days, floor, MOST_BY_HOUR)?;
         let edges = hours.since(self.days_ago(DAYS_OF_HOURS));
-        self.subjects(connection, judge, ScopeKind::Seller, &edges, &sellers)?;
-        Ok(sellers.into_iter().collect())
+        self.subjects(connection, judge, ScopeKind::Seller, &edges, &sellers)
     }
 
-    fn sellers_by_day(
-        &self,
-        connection: &mut Connection,
-        judge: &mut Judge<'_>,
-        days: &Edges,
-        by_hour: &BTreeSet<String>,
-    ) -> Result<(), DbError> {
+    /// Judges the days of sellers, also of those whose hours are judged: products have days only, which
+    /// their seller's explain.
+    fn sellers_by_day(&self, connection: &mut Connection, judge: &mut Judge<'_>, days: &Edges) -> Result<(), DbError> {
         let floor = i64::from(self.floor);
-        let mut sellers = self.busiest(connection, ScopeKind::Seller, &SELLER, days, floor, MOST_SELLERS)?;
-        sellers.retain(|seller| !by_hour.contains(seller));
+        let sellers = self.busiest(connection, ScopeKind::Seller, &SELLER, days, floor, MOST_SELLERS)?;
         self.subjects(connection, judge, ScopeKind::Seller, days, &sellers)
     }
 
@@ -284,7 +281,6 @@ impl Watch<'_> {
                         complete_until: *complete_until,
                         explained_by: [own_orders, seller, total].into_iter().flatten().collect(),
                         divided_by: None,
-                        is_kept: true,
                     });
                 }
             }

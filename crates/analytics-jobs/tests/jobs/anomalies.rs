@@ -42,21 +42,22 @@ const ALIVE: &str = "UPDATE ingest_offsets SET updated_at = now() + interval '10
     ends_known_at = now() + interval '10 minutes', caught_up_at = now() + interval '10 minutes', counted_timestamp = NULL";
 
 /// The worker died four hours ago.
-const DEAD: &str = "UPDATE ingest_offsets SET (updated_at, ends_known_at, caught_up_at) =
+pub(crate) const DEAD: &str = "UPDATE ingest_offsets SET (updated_at, ends_known_at, caught_up_at) =
     (SELECT t, t, t FROM (SELECT now() - interval '4 hours') AS d (t)),
     counted_timestamp = extract(epoch FROM date_trunc('hour', now()) - interval '3 hours')::bigint * 1000";
 
-struct Watched(Database);
+/// A marketplace in which everything is as usual.
+pub(crate) struct Watched(pub(crate) Database);
 
 impl Watched {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let database = Database::migrated();
         database.execute(USUAL);
         database.execute(ALIVE);
         Self(database)
     }
 
-    fn environment(&self) -> BTreeMap<String, String> {
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         [("DATABASE_URL".to_owned(), self.0.url.clone())].into()
     }
 
@@ -70,12 +71,12 @@ impl Watched {
     }
 
     /// Returns every stored anomaly: type, verdict, state.
-    fn stored(&self) -> Vec<String> {
+    pub(crate) fn stored(&self) -> Vec<String> {
         self.0.lines("SELECT concat_ws(' ', type, verdict, state) FROM anomalies ORDER BY type, from_time")
     }
 
     /// Multiplies the views of the marketplace in some of the last hours.
-    fn change_hours(&self, hours: &str, factor: f64) {
+    pub(crate) fn change_hours(&self, hours: &str, factor: f64) {
         self.0.execute(&format!(
             "UPDATE rollups SET views = round(views * {factor}) WHERE granularity = 'h' AND scope = 't'
              AND bucket_start IN (SELECT date_trunc('hour', now()) - make_interval(hours => n) FROM unnest(ARRAY[{hours}]) n)"
@@ -99,6 +100,14 @@ fn what_is_usual_opens_nothing() {
     let said = watched.run(&["--since", "2020-01-01"]);
     assert_eq!(watched.stored(), Vec::<String>::new(), "{said}");
     assert!(said.contains(" 0 new anomalies"), "{said}");
+    // What was observed and expected of the last hour and day of the marketplace is stored for Prometheus.
+    let judged = "SELECT concat_ws(' ', type, granularity) FROM judgements WHERE observed BETWEEN lower AND upper
+        AND expected BETWEEN lower AND upper AND to_time > now() - CASE granularity WHEN 'h' THEN interval '1 hour'
+        ELSE interval '1 day' END ORDER BY 1";
+    let types = ["conversion", "orders", "revenue", "signups", "views"];
+    let expected: Vec<String> =
+        types.iter().flat_map(|name| ["d", "h"].map(|of| format!("total_{name} {of}"))).collect();
+    assert_eq!(watched.0.lines(judged), expected);
 }
 
 #[test]
@@ -116,6 +125,8 @@ fn a_drop_opens_once_goes_on_ends_and_opens_again() {
     });
     watched.run(&[]);
     assert_eq!(watched.stored(), ["total_views drop open"]);
+    let last = "SELECT count(*) FROM judgements WHERE type = 'total_views' AND granularity = 'h' AND observed < lower";
+    assert_eq!(watched.0.number(last), Some(1));
     let numbers = "SELECT count(*) FROM anomalies WHERE observed < lower AND lower < expected AND expected < upper
         AND from_time = date_trunc('hour', now()) - interval '3 hours' AND to_time = date_trunc('hour', now())
         AND confidence > 0.9 AND vendor_id IS NULL";
@@ -166,13 +177,49 @@ fn a_drop_of_the_marketplace_is_not_one_of_each_seller() {
     let watched = Watched::new();
     watched.change_yesterday("true", 0.3);
     watched.run(&[]);
-    assert_eq!(watched.stored(), Vec::<String>::new(), "the hours of the marketplace are as usual");
+    let marketplace = ["total_orders drop open", "total_views drop open"];
+    assert_eq!(watched.stored(), marketplace, "no hour is unusual, the day is");
     watched.change_yesterday("scope = 's' AND subject = 's-1'", 0.3);
     watched.run(&[]);
     let stored = watched.stored();
-    assert_eq!(stored, ["seller_views:s-1 drop open"], "neither its revenue nor its products, which follow");
-    let vendors = watched.0.lines("SELECT DISTINCT vendor_id FROM anomalies WHERE granularity = 'd'");
-    assert_eq!(vendors, ["s-1"]);
+    assert_eq!(stored[1..], marketplace);
+    assert_eq!(stored[0], "seller_views:s-1 drop open", "neither its revenue nor its products, which follow");
+    assert_eq!(watched.0.lines("SELECT DISTINCT vendor_id FROM anomalies WHERE vendor_id IS NOT NULL"), ["s-1"]);
+}
+
+#[test]
+fn what_hours_show_is_not_found_again_in_their_day() {
+    let watched = Watched::new();
+    watched.change_yesterday("scope = 't'", 0.3);
+    watched.0.execute(
+        "UPDATE rollups SET views = round(views * 0.1) WHERE granularity = 'h' AND scope = 't'
+         AND (bucket_start AT TIME ZONE 'UTC')::date = (now() AT TIME ZONE 'UTC')::date - 1
+         AND extract(hour FROM bucket_start AT TIME ZONE 'UTC') BETWEEN 9 AND 14",
+    );
+    for since in ["2020-01-01", "2020-01-02"] {
+        watched.run(&["--since", since]);
+        let stored = "SELECT concat_ws(' ', type, verdict, granularity) FROM anomalies ORDER BY type";
+        assert_eq!(watched.0.lines(stored), ["total_orders drop d", "total_views drop h"]);
+    }
+}
+
+#[test]
+fn products_follow_their_seller_also_where_its_hours_are_judged() {
+    let watched = Watched::new();
+    watched.0.execute(
+        "INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views)
+         SELECT bucket_start, granularity, 's', 'big', '', round(views * 0.9) FROM rollups WHERE scope = 't'
+         UNION ALL
+         SELECT bucket_start, granularity, 'p', 'p-big', '', round(views * 0.5) FROM rollups
+         WHERE scope = 't' AND granularity = 'd';
+         INSERT INTO product_vendors (product_id, vendor_id, named_at, event_id)
+         VALUES ('p-big', 'big', now(), gen_random_uuid())",
+    );
+    watched.run(&[]);
+    assert_eq!(watched.stored(), Vec::<String>::new());
+    watched.change_yesterday("subject IN ('big', 'p-big')", 0.4);
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["seller_views:big drop open"]);
 }
 
 #[test]

@@ -30,6 +30,12 @@ fn maintain_forgets_what_ended_and_keeps_everything_else() {
              FROM generate_series(1, 3) n;
          INSERT INTO ingest_gaps (consumer_group, topic, partition, from_offset, to_offset, reason, noticed_at)
          SELECT 'g', 't', 0, 1, 2, 'retention', now() - make_interval(days => n) FROM unnest(ARRAY[399, 401]) n;
+         INSERT INTO anomalies (type, granularity, verdict, state, from_time, to_time, judged_until, observed, expected,
+             lower, upper, confidence, resolved_at)
+         SELECT 'total_views', 'h', 'drop', state, t, t, t, 1, 3, 2, 4, 1, resolved FROM (VALUES
+             ('resolved', now() - interval '401 days', now() - interval '401 days'),
+             ('resolved', now() - interval '500 days', now() - interval '399 days'),
+             ('open', now() - interval '401 days', NULL)) AS a (state, t, resolved);
          INSERT INTO ingest_topics (consumer_group, topic, partitions_at_first, partitions, wanted, updated_at)
          VALUES ('g', 'retired', 1, 1, false, now() - interval '36 days'),
              ('g', 'recent', 1, 1, false, now() - interval '34 days');
@@ -42,11 +48,12 @@ fn maintain_forgets_what_ended_and_keeps_everything_else() {
         "event_keys: began 1 generations, dropped 0",
         "order_keys: began 1 generations, dropped 0",
         // The last one is kept, and the last that read every day.
-        "deleted 1 proofs, 1 gaps, 0 batches and 1 stored offsets",
+        "deleted 1 proofs, 1 gaps, 1 anomalies, 0 batches and 1 stored offsets",
         "collected statistics",
     ] {
         assert!(said.contains(line), "{line}: {said}");
     }
+    assert_eq!(service.database.number("SELECT count(*) FROM anomalies"), Some(2), "resolved lately, or open");
     assert_eq!(service.database.lines("SELECT topic FROM ingest_offsets WHERE consumer_group = 'g'"), ["recent"]);
     // Identities of the generation before are still known.
     service.send(&[Message::json(

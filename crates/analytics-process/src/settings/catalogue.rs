@@ -119,6 +119,20 @@ pub const SETTINGS: &[Setting] = &[
         Some(""),
         "a file of times that `anomalies` does not judge, such as holidays: lines FROM,TO,NAME of days or local times",
     ),
+    secret(
+        "NOTIFY_WEBHOOK_URL",
+        "an http(s) address that `anomalies` and `verify` tell what they find, and `weekly` the weeks of sellers",
+    ),
+    secret(
+        "NOTIFY_WEBHOOK_SECRET",
+        "the secret that signs these requests, 24 to 64 bytes in base64; without it they are not signed",
+    ),
+    setting("NOTIFY_WEBHOOK_SECRET_FILE", None, "a file with that secret, instead of NOTIFY_WEBHOOK_SECRET"),
+    setting(
+        "PUBLIC_URL",
+        None,
+        "the address of the dashboard as people open it, such as https://analytics.example.com; for links in notifications",
+    ),
     setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
     setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),

@@ -33,7 +33,8 @@ pub(crate) fn masked(text: &str) -> String {
 const SECRET_NAMES: [&str; 7] = ["pas", "pwd", "word", "secret", "token", "key", "jaas"];
 
 /// Returns the texts to mask in the value of a secret setting: the value itself, its lines, the
-/// values of entries whose names suggest a secret, and the password of a URL.
+/// values of entries whose names suggest a secret, the password of a URL, and the path of a web address, which
+/// libraries may log without the host.
 pub(super) fn parts(value: &str) -> impl Iterator<Item = String> {
     let whole = std::iter::once(value.trim());
     let lines = value.lines().map(str::trim);
@@ -42,10 +43,13 @@ pub(super) fn parts(value: &str) -> impl Iterator<Item = String> {
     let values = entries.filter(|(name, _)| sounds_secret(name)).map(|(_, value)| value);
     let password = value.rsplit_once('@').and_then(|(before, _)| before.split_once("://")?.1.split_once(':'));
     let password = password.map(|(_, password)| password);
+    let address = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    let path = address.and_then(|address| address.split_once('/')).map(|(_, path)| path);
     let all: Vec<String> = whole
         .chain(lines)
         .chain(values)
         .chain(password)
+        .chain(path)
         .map(|text| text.trim_matches(['\'', '"', ' ']).to_owned())
         .collect();
     all.into_iter()
@@ -62,6 +66,7 @@ mod tests {
             ("postgresql://u:p%40ssword@h/d", "p%40ssword"),
             ("postgresql://u:pass@word@h/d", "pass@word"),
             ("host=h password='hunter22' dbname=d", "hunter22"),
+            ("https://hooks.example.com/services/T0/B0/key", "services/T0/B0/key"),
             ("sasl.username=u,sasl.password=hunter22", "hunter22"),
             ("sasl.username=u\nsasl.password=hunter22\n", "hunter22"),
         ] {

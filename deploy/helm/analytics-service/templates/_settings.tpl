@@ -58,6 +58,20 @@
 {{- end }}
 {{- end -}}
 
+{{- /* Where jobs send what they find, and the secret that signs it. */ -}}
+{{- define "analytics.env.notify" -}}
+{{- range $name, $optional := dict "NOTIFY_WEBHOOK_URL" false "NOTIFY_WEBHOOK_SECRET" true }}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.root.Values.notify.existingSecret }}
+      key: {{ $name }}
+      {{- if $optional }}
+      optional: true
+      {{- end }}
+{{- end }}
+{{- end -}}
+
 {{- /* The properties of librdkafka, one per line, without those of SASL, whose values are secret. */ -}}
 {{- define "analytics.kafkaProperties" -}}
 {{- $kafka := .root.Values.kafka -}}

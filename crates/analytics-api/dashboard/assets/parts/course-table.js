@@ -2,11 +2,13 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { t } from '../text.js';
+import { figures } from './marks.js';
 import './more-style.js';
 
 /** The rows of the buckets, beside those before; `show` writes the time and the number of one. */
 export default function Table({ rows, label, show, before }) {
-  const note = (point) => (point.partial ? t('unfinished') : point.apart ? t('uncounted') : '');
+  const state = (point) => (point.partial ? t('unfinished') : point.apart ? t('uncounted') : '');
+  const note = (point) => [state(point), ...point.anomalies.map(figures)].filter(Boolean).join(', ');
   const line = (point, index) => html`<tr key=${point.start}>
     <th scope="row">${show.time(point)}</th>
     <td class="right">${point.shown ? show.number(point) : '–'}</td>

@@ -7,6 +7,7 @@ import { divided, explanation, moment, NUMBERS, scaleOf, seriesOf, typeOf, writt
 import { config } from '../session.js';
 import { t } from '../text.js';
 import { Card, Choice, choose, CsvButton, Lazy, Loading, Of, route } from './basics.js';
+import { figures, mark, useMarks } from './marks.js';
 import { asked, countedUntil, explained, Num } from './numbers.js';
 
 let library = null;
@@ -68,8 +69,8 @@ function axes({ labels, unit, currency }, ink, line, font) {
   ];
 }
 
-function options(props, place, width, height, onCursor) {
-  const [accent, ink, line, ground] = ['accent', 'muted', 'line', 'card'].map((name) => colour(name, place));
+function options(props, place, width, height, onCursor, shown) {
+  const [accent, ink, line, ground, bad] = ['accent', 'muted', 'line', 'card', 'bad'].map((name) => colour(name, place));
   const font = `12px ${getComputedStyle(place).fontFamily}`;
   const [, full, , before] = columns(props);
   const apart = (stroke) => ({ stroke, width: 2, paths: () => null, points: { show: true, size: 9, width: 2, fill: ground } });
@@ -93,7 +94,7 @@ function options(props, place, width, height, onCursor) {
       { stroke: ink, width: 1.5, dash: [4, 4], points: { show: true, size: 4, fill: ink, filter: () => alone(before) } },
       apart(ink),
     ],
-    hooks: { setCursor: [(u) => onCursor(u.cursor.idx ?? null)] },
+    hooks: { setCursor: [(u) => onCursor(u.cursor.idx ?? null)], draw: [(u) => mark(u, shown.current, bad)] },
   };
 }
 
@@ -108,6 +109,8 @@ export function Plot(props) {
   const { points, before, label, describe, open, exporter, title, subtitle, name } = props;
   const place = useRef();
   const plot = useRef(null);
+  const shown = useRef(points);
+  shown.current = points;
   const [index, setIndex] = useState(null);
   const [spoken, setSpoken] = useState('');
   const [theme, setTheme] = useState(0);
@@ -126,7 +129,7 @@ export function Plot(props) {
     loaded().then(() => {
       if (gone) return;
       const { clientWidth, clientHeight } = place.current;
-      const made = options(props, place.current, clientWidth, clientHeight, setIndex);
+      const made = options(props, place.current, clientWidth, clientHeight, setIndex, shown);
       plot.current = new window.uPlot(made, columns(props), place.current);
       observer = new ResizeObserver(() => {
         const { clientWidth: width, clientHeight: height } = place.current;
@@ -189,13 +192,14 @@ function suited(long) {
 }
 
 /** The buckets as they are drawn: which are shown, and which stand apart. */
-function drawn(buckets) {
+function drawn(buckets, marks) {
   const until = countedUntil();
   const known = buckets.some((bucket) => bucket.complete);
   return buckets.map((bucket) => ({
     ...bucket,
     shown: Date.parse(bucket.start) < now() && !(Date.parse(bucket.start) >= until && !bucket.value),
     apart: bucket.partial || (known && !bucket.complete),
+    anomalies: marks.filter(({ start, end }) => start < Date.parse(bucket.end) && Date.parse(bucket.start) < end),
   }));
 }
 
@@ -228,9 +232,10 @@ function useSeries(name, subject, query) {
   return { ...one, data, error: one.error ?? two.error, csv: address(first) };
 }
 
-const Legend = ({ label }) => html`<p class="legend" aria-hidden="true">
+const Legend = ({ label, hasMarks }) => html`<p class="legend" aria-hidden="true">
   <span><i class="key full"></i>${label}</span><span><i class="key apart"></i>${t('legendApart')}</span>
-  <span><i class="key before"></i>${t('before')}</span></p>`;
+  <span><i class="key before"></i>${t('before')}</span>
+  ${hasMarks && html`<span><i class="key mark"></i>${t('anomalies')}</span>`}</p>`;
 
 function Nothing() {
   const known = freshness.use();
@@ -238,11 +243,12 @@ function Nothing() {
     ? t('allZero', { time: moment(known.countedUpTo) }) : t('allZeroUnknown')}</p>`;
 }
 
-function Drawn({ series, name, subject, asTable, label, exporter }) {
+function Drawn({ series, name, subject, asTable, label, exporter, marked }) {
   freshness.use();
+  const marks = useMarks(name, subject, marked);
   const { unit } = NUMBERS[name];
   const { currency, asOf, interval } = series;
-  const points = drawn(series.buckets);
+  const points = drawn(series.buckets, marks);
   const before = series.comparison?.buckets ?? [];
   const explain = (point) => {
     const range = { from: point.start, to: point.end, asOf };
@@ -259,6 +265,7 @@ function Drawn({ series, name, subject, asTable, label, exporter }) {
     const [point, earlier] = [points[index], before[index]];
     const said = [point ? time(point) : ''];
     if (point?.shown) said.push(written(point.value, unit, currency) + (point.apart ? ` (${t(point.partial ? 'unfinished' : 'uncounted')})` : ''));
+    said.push(...(point?.anomalies ?? []).map(figures));
     if (earlier) said.push(`${time(earlier)}: ${written(earlier.value, unit, currency)}`);
     return said;
   };
@@ -274,11 +281,11 @@ function Drawn({ series, name, subject, asTable, label, exporter }) {
   return html`<${Plot} points=${points} before=${before} labels=${labels} unit=${unit} currency=${currency}
       label=${t('chart', { what: label })} describe=${describe} open=${open} exporter=${exporter} title=${label}
       subtitle=${first ? `${writtenRange(first.start, last.end)} · ${config.timezone}` : ''} name=${name} />
-    ${isZero && html`<${Nothing} />`}<${Legend} label=${label} />`;
+    ${isZero && html`<${Nothing} />`}<${Legend} label=${label} hasMarks=${points.some((point) => point.anomalies.length)} />`;
 }
 
-/** The card of a number over time. `panel` gives the range of `period=all`. */
-export function Course({ name, subject, panel }) {
+/** The card of a number over time. `panel` gives the range of `period=all`; `marked` shows anomalies. */
+export function Course({ name, subject, panel, marked = false }) {
   const { query } = route.use();
   const exporter = useRef(null);
   const { time, compare } = asked(query);
@@ -301,7 +308,7 @@ export function Course({ name, subject, panel }) {
     <div class="course-body">${range
       ? html`<${Of} resource=${series} kind="plot-loading" lines=${1}>${(data) =>
           html`<${Drawn} key=${`${name} ${data.type} ${interval}`} series=${data} name=${name} subject=${subject}
-            asTable=${asTable} label=${label} exporter=${exporter} />`}<//>`
+            asTable=${asTable} label=${label} exporter=${exporter} marked=${marked} />`}<//>`
       : html`<${Loading} kind="plot-loading" lines=${1} />`}</div>
   <//>`;
 }

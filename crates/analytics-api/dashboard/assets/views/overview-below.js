@@ -5,7 +5,8 @@ import { useResource, withQuery } from '../data.js';
 import { count, moment } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
-import { Card, Empty, kept, Link, navigate, Of, route, sellerPath } from '../parts/basics.js';
+import { Card, kept, Link, navigate, Of, route, sellerPath } from '../parts/basics.js';
+import { Anomalies } from '../parts/anomalies.js';
 import { ByCurrency, EventsByType } from '../parts/panels.js';
 import { Drift } from '../parts/proof.js';
 import { Ranking } from '../parts/ranking.js';
@@ -40,6 +41,7 @@ export default function OverviewBelow({ time, range, panel, subject }) {
   const isAdmin = session.use().role === 'admin';
   return html`
     <div class="grid">
+      <${Anomalies} />
       <${Ranking} what="products" title=${t('topProducts')} />
       <${Ranking} what="sellers" title=${t('topSellers')} tools=${html`<${FindSeller} />`} />
       ${isAdmin && html`<${EventsByType} time=${time} range=${range} canOpen=${true} />`}
@@ -47,6 +49,5 @@ export default function OverviewBelow({ time, range, panel, subject }) {
       <${Card} title=${t('freshness')}><${TopicTable} /><//>
       ${isAdmin && html`<${Drift} />`}
       ${isAdmin && html`<${OpenLetters} />`}
-      <${Card} title=${t('anomalies')}><${Empty}>${t('noAnomalies')}<//><//>
     </div>`;
 }

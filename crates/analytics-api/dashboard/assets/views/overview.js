@@ -31,6 +31,6 @@ export default function Overview() {
     ${panel ? html`<${Numbers} panel=${panel} subject=${subject} metric=${metric} />`
       : resource.error && resource.error.code !== 'away' ? html`<${Of} resource=${resource} />`
       : html`<${KpisLoading} count=${NAMES.length} />`}
-    <${Course} name=${metric} subject=${subject} panel=${panel} />
+    <${Course} name=${metric} subject=${subject} panel=${panel} marked />
     <${Below} from=${BELOW} props=${{ time, range, panel, subject }} />`;
 }

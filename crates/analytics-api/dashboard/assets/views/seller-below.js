@@ -3,18 +3,19 @@
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { t } from '../text.js';
 import { Card, Empty, Of } from '../parts/basics.js';
+import { Anomalies } from '../parts/anomalies.js';
 import { ByCurrency, OrderStats, Ratings, Today } from '../parts/panels.js';
 import { Ranking } from '../parts/ranking.js';
 
 export default function SellerBelow({ vendor, time, currency, range, panel, subject, shown, plain }) {
   return html`
     <div class="grid">
+      ${!plain && html`<${Anomalies} vendor=${vendor} />`}
       <${Today} subject=${subject} />
       <${Of} resource=${{ data: panel }} kind="card">${() => html`<${Ratings} panel=${panel} subject=${shown} />`}<//>
       <${Ranking} what="products" title=${t('topProducts')} vendor=${vendor} />
       <${Of} resource=${{ data: panel }} kind="card">${() => html`<${ByCurrency} panel=${panel} subject=${shown} />`}<//>
       <${OrderStats} vendor=${vendor} time=${time} currency=${currency} range=${range} subject=${shown} />
-      ${!plain && html`<${Card} title=${t('statements')}><${Empty}>${t('noStatements')}<//><//>
-        <${Card} title=${t('anomalies')}><${Empty}>${t('noAnomalies')}<//><//>`}
+      ${!plain && html`<${Card} title=${t('statements')}><${Empty}>${t('noStatements')}<//><//>`}
     </div>`;
 }

@@ -40,6 +40,6 @@ export default function Seller({ vendor, plain = false }) {
       : panel ? html`<ul class="kpis">${SELLER_NUMBERS.map((name) => html`<${Kpi} key=${name} name=${name} number=${panel.metrics[name]}
           panel=${panel} subject=${shown} chosen=${name === metric} extra=${name === 'revenue' && t('gross')} />`)}</ul>`
       : html`<${KpisLoading} count=${SELLER_NUMBERS.length} />`}
-    <${Course} name=${metric} subject=${subject} panel=${panel} />
+    <${Course} name=${metric} subject=${subject} panel=${panel} marked=${!plain} />
     <${Below} from=${BELOW} props=${{ vendor, time, currency, range, panel, subject, shown, plain }} />`;
 }

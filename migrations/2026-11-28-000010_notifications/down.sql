@@ -1,0 +1,2 @@
+ALTER TABLE anomalies DROP COLUMN notified;
+DROP TABLE notifications;

@@ -36,8 +36,9 @@ impl Known {
         let mut earlier = None;
         for (digest, id) in event.keys.iter().filter_map(|key| self.keys.get(key)) {
             if *digest != event.digest {
+                let about = event.order().or_else(|| event.content.reversal().map(|reversal| reversal.order));
                 let detail = format!("the record is the same event as {id}, which was counted with other content");
-                return Verdict::Conflict(Rejection::new(Reason::IdentityConflict, detail).about(event.order()));
+                return Verdict::Conflict(Rejection::new(Reason::IdentityConflict, detail).about(about));
             }
             earlier = Some(*id);
         }

@@ -3,13 +3,22 @@
 //! What the reversals of an order come to is a function of the set of them, whatever their order of arrival: they
 //! are taken in the order in which they happened, and each takes at most what is left of each line.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Covering, Line, Part};
+use crate::event::{Covering, Line, Part, Vendor};
 use crate::identity::{EventId, Fingerprint, IdentityKey};
 use crate::ids::{ProductId, VendorId};
 use crate::money::{Amount, Currency, MAX_LINE_MINOR, Quantity};
 use crate::time::EventTime;
+
+/// The most items of one reversal.
+pub const MOST_ITEMS: usize = 1_000;
+
+/// How often the reversals of one order may look at its lines. What comes after that takes nothing, so that no order
+/// keeps all others from being counted: ten thousand lines, a hundred reversals of fifty items.
+const MOST_STEPS: usize = 50_000_000;
 
 /// A cancellation or a refund of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +145,8 @@ struct Rest<'a> {
     lines: Vec<Left<'a>>,
     /// Whether the order is cancelled as a whole.
     is_cancelled: bool,
+    /// How many more steps may be taken.
+    steps: usize,
 }
 
 impl<'a> Rest<'a> {
@@ -147,11 +158,20 @@ impl<'a> Rest<'a> {
             units: line.sale.quantity.units().into(),
             took: Took::default(),
         };
-        Self { lines: (1..).zip(lines).map(left).collect(), is_cancelled: false }
+        Self { lines: (1..).zip(lines).map(left).collect(), is_cancelled: false, steps: MOST_STEPS }
     }
 
     fn take(&mut self, claim: &Claim) -> Vec<Entry> {
         let (mut excess, mut cancelled) = (Vec::new(), 0);
+        let items = match claim {
+            Claim::Cancelled | Claim::Refunded(_) => 1,
+            Claim::CancelledItems(items) | Claim::RefundedItems(items) => items.len(),
+        };
+        let Some(steps) = self.steps.checked_sub(items.saturating_mul(self.lines.len())) else {
+            excess.extend(self.all_of(claim));
+            return self.entries(excess, cancelled);
+        };
+        self.steps = steps;
         match claim {
             Claim::Cancelled => {
                 self.lines.iter_mut().for_each(Left::take_all);
@@ -172,10 +192,27 @@ impl<'a> Rest<'a> {
         self.entries(excess, cancelled)
     }
 
+    /// Returns what a claim tells, all of which is too much.
+    fn all_of(&self, claim: &Claim) -> Vec<(Currency, i64)> {
+        let told: Vec<Told> = match claim {
+            Claim::Cancelled | Claim::CancelledItems(_) => Vec::new(),
+            Claim::RefundedItems(items) => items.iter().filter_map(|item| item.amount).collect(),
+            Claim::Refunded(told) => vec![*told],
+        };
+        let minor = |told: Told| {
+            let currency = told.currency.or_else(|| self.fallback())?;
+            Some((currency, told.minor(currency)))
+        };
+        told.into_iter().filter_map(minor).collect()
+    }
+
     /// Takes the share of some units, of the earliest lines first.
     fn take_units(&mut self, item: &Item, quantity: Quantity) {
         let mut units = i64::from(quantity.units());
         for left in self.lines.iter_mut().filter(|left| left.is_of(item)) {
+            if units == 0 {
+                break;
+            }
             let of_line = units.min(left.units);
             left.take_share(of_line);
             units -= of_line;
@@ -189,6 +226,9 @@ impl<'a> Rest<'a> {
         let currency = currency.or_else(|| self.fallback())?;
         let (mut amount, mut units) = (told.minor(currency), item.quantity.map_or(0, |units| units.units().into()));
         for left in self.lines.iter_mut().filter(of_item).filter(|left| left.currency() == currency) {
+            if amount == 0 && units == 0 {
+                break;
+            }
             let (of_line, units_of_line) = (amount.min(left.amount), units.min(left.units));
             left.take(of_line, units_of_line);
             (amount, units) = (amount - of_line, units - units_of_line);
@@ -244,20 +284,19 @@ impl<'a> Rest<'a> {
             (!took.is_nothing()).then_some(entry)
         };
         let mut entries: Vec<Entry> = self.lines.iter_mut().filter_map(of_line).collect();
-        let mut of_order = |currency: Option<Currency>, took: Took| {
-            let known = entries.iter_mut().find(|entry| entry.line.is_none() && entry.currency == currency);
-            match known {
-                Some(entry) => entry.took.excess = entry.took.excess.saturating_add(took.excess),
-                None if took.is_nothing() => {}
-                None => entries.push(Entry { line: None, currency, took }),
-            }
-        };
         if cancelled > 0 {
-            of_order(None, Took { cancelled, ..Took::default() });
+            entries.push(Entry { line: None, currency: None, took: Took { cancelled, ..Took::default() } });
         }
+        let mut by_currency: BTreeMap<Currency, i64> = BTreeMap::new();
         for (currency, excess) in excess {
-            of_order(Some(currency), Took { excess, ..Took::default() });
+            let sum = by_currency.entry(currency).or_default();
+            *sum = sum.saturating_add(excess);
         }
+        let of_order = |(currency, excess)| {
+            let took = Took { excess, ..Took::default() };
+            (!took.is_nothing()).then_some(Entry { line: None, currency: Some(currency), took })
+        };
+        entries.extend(by_currency.into_iter().filter_map(of_order));
         entries
     }
 }
@@ -269,8 +308,10 @@ impl Left<'_> {
 
     fn is_of(&self, item: &Item) -> bool {
         let Part { product, vendor } = &self.line.part;
+        // A line whose vendor nobody knows is found by its product alone.
+        let is_unknown = *vendor == Vendor::Unknown && item.product.is_some();
         item.product.as_ref().is_none_or(|wanted| product.as_ref() == Some(wanted))
-            && item.vendor.as_ref().is_none_or(|wanted| vendor.id() == Some(wanted))
+            && item.vendor.as_ref().is_none_or(|wanted| is_unknown || vendor.id() == Some(wanted))
     }
 
     const fn take(&mut self, amount: i64, units: i64) {

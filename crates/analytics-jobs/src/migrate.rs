@@ -47,9 +47,12 @@ pub(super) fn run(migrate: &Migrate, settings: &Settings, shutdown: &Shutdown) -
             });
             Ok(((), entry))
         })?;
-        reverse::derive(connection)?;
         let ensured = partitions::ensure(connection, Utc::now())?;
         roles::grant(connection)?;
+        // While an older program counts, the next batch does this as well.
+        if let Err(error) = reverse::derive(connection) {
+            log::warn!("net revenue is calculated when the next batch is counted: {error}");
+        }
         Ok((applied, ensured))
     })?;
     match applied.as_slice() {

@@ -63,13 +63,9 @@ impl Reversals {
             for (time, claim) in claims {
                 let before = left.clone();
                 let excess = take(lines, &mut left, claim);
-                let of_line = |((line, before), after): ((&Line, &(i64, i64)), &(i64, i64))| {
-                    let took = (before.0 - after.0, before.1 - after.1);
-                    (took != (0, 0)).then(|| (line.clone(), took.0, took.1))
-                };
                 taken.push(Taken {
                     time: *time,
-                    lines: lines.iter().zip(&before).zip(&left).filter_map(of_line).collect(),
+                    lines: differences(lines, &before, &left),
                     excess,
                     cancelled: matches!(claim, Claim::Cancelled),
                 });
@@ -77,6 +73,17 @@ impl Reversals {
         }
         taken
     }
+}
+
+/// Returns what was taken of each line: the amount and the units.
+fn differences(lines: &[Line], before: &[(i64, i64)], after: &[(i64, i64)]) -> Vec<(Line, i64, i64)> {
+    let mut taken = Vec::new();
+    for ((line, before), after) in lines.iter().zip(before).zip(after) {
+        if before != after {
+            taken.push((line.clone(), before.0 - after.0, before.1 - after.1));
+        }
+    }
+    taken
 }
 
 fn take(lines: &[Line], left: &mut [(i64, i64)], claim: &Claim) -> Option<(i64, &'static str)> {

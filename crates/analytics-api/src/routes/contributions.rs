@@ -1,5 +1,7 @@
 //! The events that a number is made of, as answers show them.
 
+use std::collections::BTreeMap;
+
 use analytics_core::deltas::Rated;
 use analytics_core::event::Line;
 use analytics_core::money::Currency;
@@ -108,6 +110,9 @@ pub(crate) struct ReversalBody {
     order_event_id: Option<Uuid>,
     /// What was taken back of each line that contributes to the metric.
     lines: Vec<ReversedLineBody>,
+    /// What it says beyond what was left of the order, by currency, in minor units; only for admins.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    excess: BTreeMap<&'static str, i64>,
 }
 
 /// What was taken back of a line of an order.
@@ -156,6 +161,7 @@ pub(super) fn body(contribution: Contribution, tenant: &Tenant) -> ContributionB
         reversal: event.content.reversal().map(|reversal| ReversalBody {
             order_event_id: reversal.order_event.map(|order| order.0),
             lines: reversed.iter().filter_map(ReversedLineBody::of).collect(),
+            excess: if tenant.reads_users() { excess(&reversal.entries) } else { BTreeMap::new() },
         }),
         stars,
         replaced: replaced.map(ReplacedBody::of),
@@ -193,6 +199,12 @@ impl LineBody {
             currency: sale.currency.code(),
         }
     }
+}
+
+/// Returns what a reversal says beyond what was left of its order, by currency.
+pub(super) fn excess(entries: &[Entry]) -> BTreeMap<&'static str, i64> {
+    let excess = |entry: &Entry| Some((entry.currency?.code(), entry.took.excess)).filter(|(_, excess)| *excess != 0);
+    entries.iter().filter_map(excess).collect()
 }
 
 impl ReversedLineBody {

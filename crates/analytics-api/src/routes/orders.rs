@@ -6,7 +6,6 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::event::{Event, Line};
 use analytics_core::ids::{OrderId, ProductId, VendorId};
-use analytics_core::reversal::Entry;
 use analytics_db::read::directory::{self, ItemKind, Names};
 use analytics_db::read::orders::{self, Order, RejectedOrder};
 use analytics_db::{Connection, DbError};
@@ -16,7 +15,7 @@ use shared_auth::Principal;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::contributions::{LineBody, ReversedLineBody};
+use super::contributions::{LineBody, ReversedLineBody, excess};
 use crate::as_of::{Numbered, numbered};
 use crate::caller;
 use crate::database::Database;
@@ -245,14 +244,12 @@ impl OrderBody {
 impl OrderReversal {
     fn of(event: &Event) -> Self {
         let entries = event.content.reversal().map_or(&[][..], |reversal| &reversal.entries);
-        let excess =
-            |entry: &Entry| Some((entry.currency?.code(), entry.took.excess)).filter(|(_, excess)| *excess != 0);
         Self {
             event_id: event.id.0,
             event_type: event.event_type.name().to_owned(),
             created_at: event.time.utc(),
             lines: entries.iter().filter_map(ReversedLineBody::of).collect(),
-            excess: entries.iter().filter_map(excess).collect(),
+            excess: excess(entries),
         }
     }
 }

@@ -32,6 +32,7 @@ mod plans;
 mod protection;
 mod reads;
 mod replica;
+mod reversals;
 mod roles;
 mod schema;
 mod series;

@@ -116,6 +116,49 @@ fn an_amount_alone_is_split_by_what_is_left_with_the_largest_remainders() {
     assert_eq!(decided(&mixed, &[Claim::Refunded(told("0.5"))]), ["1: 50 EUR 0x"]);
 }
 
+/// Lines and items without limit, each a valid record, must not keep other orders from being counted.
+#[test]
+fn huge_orders_and_reversals_end_soon_and_lose_no_amount() {
+    let lines = vec![line("a", "v", 1, 1, "USD"); 80_000];
+    let items = Claim::RefundedItems(vec![item("a", None, Some("0.01")); MOST_ITEMS]);
+    let mut claims = vec![items; 40];
+    claims.push(Claim::Refunded(told("5.00")));
+    let began = std::time::Instant::now();
+    let placed: Vec<Placed<'_>> = (1..)
+        .zip(&claims)
+        .map(|(place, claim)| Placed {
+            time: EventTime::from_micros(place),
+            event: EventId(Uuid::from_u128(place.unsigned_abs().into())),
+            claim,
+        })
+        .collect();
+    let decided = decide(&lines, &placed);
+    let sum = |of: fn(&Took) -> i64| -> i64 {
+        decided.iter().flat_map(|(_, entries)| entries).map(|entry| of(&entry.took)).sum()
+    };
+    assert_eq!(sum(|took| took.amount) + sum(|took| took.excess), 40 * 1_000 + 500);
+    assert!(sum(|took| took.excess) > 0, "the limit was reached");
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_line_of_an_unknown_vendor_is_found_by_its_product() {
+    let unknown = Line {
+        part: Part { product: ProductId::parse("a").ok(), vendor: Vendor::Unknown },
+        ..line("a", "v", 50, 1, "USD")
+    };
+    let of = |product: Option<&str>| {
+        Claim::RefundedItems(vec![Item {
+            product: product.and_then(|id| ProductId::parse(id).ok()),
+            vendor: VendorId::parse("w").ok(),
+            quantity: None,
+            amount: Some(told("0.10")),
+        }])
+    };
+    assert_eq!(decided(std::slice::from_ref(&unknown), &[of(Some("a"))]), ["1: 10 USD 0x"]);
+    assert_eq!(decided(&[unknown], &[of(None)]), ["too much: 10 USD"]);
+}
+
 #[test]
 fn a_claim_is_read_back_as_it_was() {
     for claim in [

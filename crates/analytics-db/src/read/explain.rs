@@ -110,11 +110,14 @@ fn adjusted(metric: &ReadableMetric) -> (Vec<String>, Vec<String>) {
 /// turn out to add nothing.
 fn sources(known: Option<&MetricType>, of_product: bool, of_batches: bool) -> Vec<String> {
     let Some(known) = known else { return vec![adjustments(of_batches)] };
-    let of_family = |family, scope, money| of_family(family, scope, money, of_product, of_batches);
+    let of_family = |family: Family, scope, measure: Option<Measure>| match (family.shape(), measure) {
+        (Shape::Reversal, Some(measure)) => of_reversals(measure, scope, of_product, of_batches),
+        _ => of_family(family, scope, measure.is_some_and(Measure::is_money), of_product, of_batches),
+    };
     let on_day = |condition: &str| on_day(condition, of_batches);
     let mut sources: Vec<String> = match known.metric.definition() {
         Definition::Counter { measure, scope } => {
-            rules::families_of(measure).map(|family| of_family(family, scope, measure.is_money())).collect()
+            rules::families_of(measure).map(|family| of_family(family, scope, Some(measure))).collect()
         }
         Definition::Daily { measure } => {
             let events =
@@ -123,17 +126,17 @@ fn sources(known: Option<&MetricType>, of_product: bool, of_batches: bool) -> Ve
         }
         Definition::Ratio { numerator, denominator, scope, .. } => {
             let of_measure = |measure: Measure| {
-                rules::families_of(measure).map(move |family| of_family(family, scope, measure.is_money()))
+                rules::families_of(measure).map(move |family| of_family(family, scope, Some(measure)))
             };
             of_measure(numerator).chain(of_measure(denominator)).collect()
         }
         Definition::Difference { minuend, subtrahend, scope } => [minuend, subtrahend]
             .into_iter()
-            .flat_map(rules::families_of)
-            .map(|family| of_family(family, scope, true))
+            .flat_map(|measure| rules::families_of(measure).map(move |family| (family, measure)))
+            .map(|(family, measure)| of_family(family, scope, Some(measure)))
             .collect(),
         Definition::AverageRating { scope } => {
-            Shape::Rating.families().map(|family| of_family(family, scope, false)).collect()
+            Shape::Rating.families().map(|family| of_family(family, scope, None)).collect()
         }
     };
     sources.dedup();
@@ -153,25 +156,7 @@ fn of_family(family: Family, scope: ScopeKind, money: bool, of_product: bool, of
         ScopeKind::Seller => "AND vendor_id = $3",
     };
     let in_lines = family.shape() == Shape::Lines && (scope != ScopeKind::Total || money);
-    let in_reversals = family.shape() == Shape::Reversal;
-    if in_reversals {
-        // Reversals are few, and found by their time; those of a seller or a product by the lines that they reverse.
-        let of_line = match scope {
-            ScopeKind::Total => "",
-            ScopeKind::Unattributed => "AND n.line > 0 AND l.vendor_id IS NULL",
-            ScopeKind::Product => "AND l.product_id = $3",
-            ScopeKind::Seller if of_product => "AND l.vendor_id = $3 AND l.product_id = $12",
-            ScopeKind::Seller => "AND l.vendor_id = $3",
-        };
-        let of_currency = if money { "AND ($4 IS NULL OR n.currency = $4)" } else { "" };
-        format!(
-            "SELECT DISTINCT r.event_id FROM reversals r JOIN reversal_entries n ON n.event_id = r.event_id \
-             LEFT JOIN LATERAL (SELECT * FROM order_lines l WHERE n.line > 0 AND l.event_id = r.order_id \
-                 AND l.line = n.line LIMIT 1) AS l ON true \
-             WHERE r.event_id >= $5 AND r.event_id < $1 {of_line} {of_currency} {} ORDER BY r.event_id DESC LIMIT $2",
-            if of_batches { "AND r.batch_id BETWEEN $10 AND $11" } else { "" }
-        )
-    } else if in_lines {
+    if in_lines {
         format!(
             "SELECT DISTINCT event_id FROM order_lines WHERE ($4 IS NULL OR currency = $4) {of_scope} \
              AND event_id >= $5 AND event_id < $1 {} ORDER BY event_id DESC LIMIT $2",
@@ -189,6 +174,31 @@ fn of_family(family: Family, scope: ScopeKind, money: bool, of_product: bool, of
             batches(of_batches)
         )
     }
+}
+
+/// Returns SQL for the reversals that a measure is counted from, in a scope; of money, only those in the currency.
+fn of_reversals(measure: Measure, scope: ScopeKind, of_product: bool, of_batches: bool) -> String {
+    let counts = match measure {
+        Measure::ExcessRefunds => "n.excess <> 0",
+        Measure::CancelledOrders => "n.cancelled <> 0",
+        _ => "n.line > 0",
+    };
+    // Those of a seller or a product are found by the lines that they take back.
+    let (lines, of_line) = match scope {
+        ScopeKind::Total => ("", ""),
+        ScopeKind::Unattributed => (LINES, "AND l.vendor_id IS NULL"),
+        ScopeKind::Product => (LINES, "AND l.product_id = $3"),
+        ScopeKind::Seller if of_product => (LINES, "AND l.vendor_id = $3 AND l.product_id = $12"),
+        ScopeKind::Seller => (LINES, "AND l.vendor_id = $3"),
+    };
+    const LINES: &str = "JOIN order_lines l ON l.event_id = r.order_id AND l.line = n.line";
+    let of_currency = if measure.is_money() { "AND ($4 IS NULL OR n.currency = $4)" } else { "" };
+    let batches = if of_batches { "AND n.batch_id BETWEEN $10 AND $11" } else { "" };
+    format!(
+        "SELECT DISTINCT r.event_id FROM reversals r JOIN reversal_entries n ON n.event_id = r.event_id {lines} \
+         WHERE r.event_id >= $5 AND r.event_id < $1 AND n.event_id >= $5 AND n.event_id < $1 AND {counts} \
+         {of_line} {of_currency} {batches} ORDER BY r.event_id DESC LIMIT $2"
+    )
 }
 
 /// Returns SQL for the events of a day that meet a condition.
@@ -313,11 +323,18 @@ fn candidates(
     let sources = sources(known, product.is_some(), batches.is_some());
     // LIMIT has each event looked up by its id, in the partition that the id belongs to.
     let sql = format!(
-        "SELECT e.id, e.batch_id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
+        "SELECT e.id, {batch} AS batch_id, CASE WHEN e.event_type = 'metric.adjusted' THEN e.metadata END AS said \
          FROM unnest(ARRAY(({}))) AS found (id) CROSS JOIN LATERAL (\
              SELECT * FROM event_logs e WHERE e.id = found.id AND e.id >= $5 AND e.id < $1 LIMIT 1) AS e \
          ORDER BY e.id DESC LIMIT $2",
-        sources.join(") UNION (")
+        sources.join(") UNION ("),
+        // What a reversal came to belongs to the batch that booked it.
+        batch = if batches.is_some() {
+            "coalesce((SELECT max(n.batch_id) FROM reversal_entries n WHERE n.event_id = e.id \
+                       AND n.batch_id BETWEEN $10 AND $11), e.batch_id)"
+        } else {
+            "e.batch_id"
+        },
     );
     let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
     let (adjusted, adjusted_on_day) = adjusted(metric);

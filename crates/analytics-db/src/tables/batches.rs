@@ -189,6 +189,16 @@ impl AsOf {
         Some((since.iter().min().copied().unwrap_or(0), since.iter().max().copied().unwrap_or(0)))
     }
 
+    /// Returns the batches to which the read is restricted.
+    pub(crate) fn only(&self) -> Option<Vec<i64>> {
+        self.since.as_ref().map(|since| since.iter().copied().collect())
+    }
+
+    /// Returns whether a batch is counted as of this number, whatever the read is restricted to.
+    pub(crate) fn is_counted(&self, batch: i64) -> bool {
+        !self.unseen.contains(&batch)
+    }
+
     /// Returns whether the events of a batch are seen.
     pub(crate) fn sees(&self, batch: i64) -> bool {
         !self.unseen.contains(&batch) && self.since.as_ref().is_none_or(|since| since.contains(&batch))

@@ -2,16 +2,16 @@
 -- of the same subject and currency end alike.
 WITH parts AS (
     SELECT 'seller' AS scope, substr(type, length('seller_revenue') + 1) AS rest, value AS gross, NULL::bigint AS refunds
-    FROM metrics WHERE type >= 'seller_revenue:' AND type < 'seller_revenue;'
+    FROM metrics WHERE type >= 'seller_revenue:' AND type < 'seller_revenue;' AND value IS NOT NULL
     UNION ALL
     SELECT 'seller', substr(type, length('seller_refunds') + 1), NULL, value
-    FROM metrics WHERE type >= 'seller_refunds:' AND type < 'seller_refunds;'
+    FROM metrics WHERE type >= 'seller_refunds:' AND type < 'seller_refunds;' AND value IS NOT NULL
     UNION ALL
     SELECT 'total', substr(type, length('total_revenue') + 1), value, NULL
-    FROM metrics WHERE type = 'total_revenue' OR (type >= 'total_revenue:' AND type < 'total_revenue;')
+    FROM metrics WHERE (type = 'total_revenue' OR (type >= 'total_revenue:' AND type < 'total_revenue;')) AND value IS NOT NULL
     UNION ALL
     SELECT 'total', substr(type, length('total_refunds') + 1), NULL, value
-    FROM metrics WHERE type = 'total_refunds' OR (type >= 'total_refunds:' AND type < 'total_refunds;')
+    FROM metrics WHERE (type = 'total_refunds' OR (type >= 'total_refunds:' AND type < 'total_refunds;')) AND value IS NOT NULL
 ), sums AS (
     SELECT scope, rest, coalesce(max(gross), 0) AS gross, coalesce(max(refunds), 0) AS refunds FROM parts GROUP BY scope, rest
 ), net AS (

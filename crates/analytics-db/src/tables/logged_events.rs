@@ -205,7 +205,12 @@ pub(crate) fn batch_number(connection: &mut Connection, event: EventId) -> Resul
 /// Drops rows that `as_of` does not see, and loads what other rows hold: the lines of orders, and
 /// the contents of adjustments.
 fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
-    rows.retain(|row| as_of.sees(row.batch_id));
+    // What a reversal came to belongs to the batches that booked it.
+    let of_reversals = types_of(Shape::Reversal);
+    rows.retain(|row| match of_reversals.contains(&row.event_type.as_str()) {
+        true => as_of.is_counted(row.batch_id),
+        false => as_of.sees(row.batch_id),
+    });
     let of_types = |event_types: &[&str]| -> Vec<Uuid> {
         rows.iter().filter(|row| event_types.contains(&row.event_type.as_str())).map(|row| row.id).collect()
     };

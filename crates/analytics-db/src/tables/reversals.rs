@@ -91,8 +91,9 @@ pub(crate) fn overdue(connection: &mut Connection, after: Uuid, limit: i64) -> R
         }
     }
     let rows: Vec<Row> = statement(
-        "SELECT DISTINCT r.order_key FROM reversals r WHERE r.order_id IS NULL AND r.order_key > $1 \
-         AND EXISTS (SELECT FROM order_keys k WHERE k.key = r.order_key) ORDER BY 1 LIMIT $2",
+        "SELECT DISTINCT r.order_key FROM reversals r \
+         CROSS JOIN LATERAL (SELECT FROM order_keys k WHERE k.key = r.order_key LIMIT 1) AS k \
+         WHERE r.order_id IS NULL AND r.order_key > $1 ORDER BY 1 LIMIT $2",
     )
     .value(after)
     .value(limit)
@@ -106,9 +107,11 @@ fn is_any_waiting(connection: &mut Connection) -> Result<bool, DbError> {
             found: bool,
         }
     }
-    let row: Row =
-        statement("SELECT EXISTS (SELECT FROM reversals WHERE order_id IS NULL) AS found").get_result(connection)?;
-    Ok(row.found)
+    // In the order of the index of those that wait, so that it is used whatever the planner knows of them.
+    let rows: Vec<Row> =
+        statement("SELECT true AS found FROM reversals WHERE order_id IS NULL ORDER BY order_key LIMIT 1")
+            .load(connection)?;
+    Ok(rows.first().is_some_and(|row| row.found))
 }
 
 /// Returns how many reversals wait for their orders.
@@ -132,7 +135,8 @@ pub(crate) struct Logged {
     pub(crate) event_type: EventType,
     pub(crate) time: DateTime<Utc>,
     pub(crate) order: IdentityKey,
-    pub(crate) claim: Claim,
+    /// What it says; `None` if that cannot be read.
+    pub(crate) claim: Option<Claim>,
     /// The order, if it was found.
     pub(crate) order_id: Option<Uuid>,
     pub(crate) batch: Batch,
@@ -171,18 +175,16 @@ pub(crate) fn of_orders(connection: &mut Connection, orders: &[Uuid]) -> Result<
     )
     .column(orders.iter().copied())
     .load(connection)?;
-    let logged = |row: Row| {
-        Ok(Logged {
-            event: EventId(row.event_id),
-            event_type: EventType::logged(&row.event_type, row.rules_version),
-            time: row.created_at,
-            order: IdentityKey(row.order_key),
-            claim: Claim::from_json(&row.claim).ok_or_else(|| unreadable(row.event_id))?,
-            order_id: row.order_id,
-            batch: Batch { id: row.batch_id, is_counted: row.is_counted },
-        })
+    let logged = |row: Row| Logged {
+        event: EventId(row.event_id),
+        event_type: EventType::logged(&row.event_type, row.rules_version),
+        time: row.created_at,
+        order: IdentityKey(row.order_key),
+        claim: Claim::from_json(&row.claim),
+        order_id: row.order_id,
+        batch: Batch { id: row.batch_id, is_counted: row.is_counted },
     };
-    rows.into_iter().map(logged).collect()
+    Ok(rows.into_iter().map(logged).collect())
 }
 
 fn unreadable(event: Uuid) -> DbError {
@@ -227,6 +229,19 @@ pub(crate) fn of_order_events(connection: &mut Connection, orders: Vec<Uuid>) ->
     Ok(rows.into_iter().map(|row| (row.event_id, row.order_id)).collect())
 }
 
+/// Returns the keys of those orders that have reversals, by their events.
+pub(crate) fn keys_of_orders(connection: &mut Connection, orders: Vec<Uuid>) -> Result<Vec<Uuid>, DbError> {
+    row! {
+        struct Row {
+            order_key: Uuid,
+        }
+    }
+    let rows: Vec<Row> = statement("SELECT DISTINCT order_key FROM reversals WHERE order_id = ANY ($1)")
+        .column(orders)
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| row.order_key).collect())
+}
+
 /// Returns the lines of orders, by the order's event.
 pub(crate) fn lines(connection: &mut Connection, orders: &[Uuid]) -> Result<HashMap<Uuid, Vec<Line>>, DbError> {
     let rows: Vec<LineRow> = statement(include_str!("lines_of.sql")).column(orders.iter().copied()).load(connection)?;
@@ -265,11 +280,13 @@ pub(crate) fn entries(
         return Ok(entries);
     }
     let unseen: Vec<i64> = as_of.map_or_else(Vec::new, |as_of| as_of.unseen().collect());
+    let only: Option<Vec<i64>> = as_of.and_then(AsOf::only);
     let rows: Vec<Row> = statement(
         "SELECT n.*, l.product_id, l.vendor_id, l.vendor_learned FROM ( \
              SELECT n.event_id, n.line, n.currency, sum(n.units)::bigint AS units, sum(n.amount)::bigint AS amount, \
                  sum(n.excess)::bigint AS excess, sum(n.cancelled)::bigint AS cancelled \
-             FROM reversal_entries n WHERE n.event_id = ANY ($1) AND n.batch_id <> ALL ($2) GROUP BY 1, 2, 3) AS n \
+             FROM reversal_entries n WHERE n.event_id = ANY ($1) AND n.batch_id <> ALL ($2) \
+                 AND (NOT $4 OR n.batch_id = ANY ($3)) GROUP BY 1, 2, 3) AS n \
          JOIN reversals r ON r.event_id = n.event_id \
          LEFT JOIN LATERAL ( \
              SELECT * FROM order_lines l WHERE n.line > 0 AND l.event_id = r.order_id AND l.line = n.line LIMIT 1) AS l ON true \
@@ -277,6 +294,8 @@ pub(crate) fn entries(
     )
     .column(reversals.iter().copied())
     .column(unseen)
+    .column(only.clone().unwrap_or_default())
+    .value(only.is_some())
     .load(connection)?;
     for row in rows {
         let unreadable = || unreadable(row.event_id);

@@ -141,7 +141,8 @@ pub(crate) fn store(
     let deltas = if crate::mutant::drops_deltas() { &none } else { deltas };
     let stored = Stored::of(taken, deltas);
     let learned: Vec<StoredVendor<'_>> = vendors.learned().map(StoredVendor::of).collect();
-    let weight = stored.sums.len() + 2 * stored.ratings.len() + learned.len() + stored.events.len();
+    let reversed = 10 * taken.reversed.len();
+    let weight = stored.sums.len() + 2 * stored.ratings.len() + learned.len() + stored.events.len() + reversed;
     let counted = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let partitions: Vec<String> = taken.spans.iter().map(|span| key(taken.group, &span.partition)).collect();
     let rows = statement(

@@ -17,6 +17,7 @@ use analytics_core::seal::seal;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::reverse;
 use super::runner::run;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
@@ -121,6 +122,10 @@ fn change(
         let batch = batches::new_id(connection)?;
         batches::number(connection, lock, batch, Kind::Reattribution)?;
         store(connection, &changed)?;
+        // A reversal may name the vendor that the line has now.
+        let orders = changed.iter().map(|(_, event)| event.id.0).collect();
+        let orders = reversals::keys_of_orders(connection, orders)?;
+        reverse::settle(connection, lock, business, &orders, &[], batch, &mut after)?;
         metrics::add(connection, lock, &after)?;
         rollups::add(connection, lock, &after.rollups)?;
         metrics::derive(connection, lock)?;

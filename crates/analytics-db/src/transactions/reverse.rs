@@ -4,7 +4,8 @@
 //! the later of the two is counted, under the counting lock, by all reversals of the order that are counted by then.
 //! What has been booked before is never changed: only the difference is added, on the reversal's own day.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
@@ -12,6 +13,7 @@ use analytics_core::event::{Content, Event, Line};
 use analytics_core::identity::EventId;
 use analytics_core::reversal::{Entry, Placed, Reversal, Took, decide};
 use analytics_core::rules;
+use diesel::connection::SimpleConnection;
 use uuid::Uuid;
 
 use super::runner::run;
@@ -22,8 +24,11 @@ use crate::tables::reversals::{self, Batch, Logged};
 use crate::tables::{metrics, rollups};
 use crate::{Connection, DbError};
 
-/// Number of orders that are decided at once.
-const PIECE: usize = 500;
+/// Number of orders that are decided at once. Each may have thousands of lines.
+const PIECE: usize = 100;
+
+/// How long deciding may go on without a statement.
+const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
 /// Decides the reversals of orders, and adds what changes to `deltas`. What is logged is seen if it was counted, or is
 /// of the batches `counting`, which are counted now; what changes is booked by `batch`, which is one of them.
@@ -36,16 +41,24 @@ pub(super) fn settle(
     batch: BatchId,
     deltas: &mut Deltas,
 ) -> Result<(), WriteError> {
+    let counting: HashSet<i64> = counting.iter().copied().collect();
     let sees = |of: Batch| of.is_counted || counting.contains(&of.id);
     for piece in orders.chunks(PIECE) {
         let decided = Decided::load(connection, piece, sees)?;
         let known: Vec<Uuid> = decided.orders.iter().flat_map(Order::events).collect();
         let mut booked = reversals::entries(connection, &known, None)?;
-        let mut changes = Vec::new();
-        for (logged, entries) in decided.orders.iter().flat_map(Order::decide) {
-            let missing = difference(entries, booked.remove(&logged.event.0).unwrap_or_default());
-            if !missing.is_empty() {
-                changes.push(booking(logged, missing));
+        let (mut changes, mut began) = (Vec::new(), Instant::now());
+        for (number, order) in decided.orders.iter().enumerate() {
+            // The server ends a session that is idle for seconds in a transaction, and an order can be large.
+            if number > 0 && began.elapsed() > LONGEST_IDLE {
+                connection.batch_execute("SELECT")?;
+                began = Instant::now();
+            }
+            for (logged, entries) in order.decide() {
+                let missing = difference(entries, booked.remove(&logged.event.0).unwrap_or_default());
+                if !missing.is_empty() {
+                    changes.extend(booking(logged, missing));
+                }
             }
         }
         changes.iter().for_each(|event| rules::book(event, business, deltas));
@@ -128,6 +141,10 @@ impl Decided {
         let mut lines = reversals::lines(connection, &ids.values().copied().collect::<Vec<_>>())?;
         let mut decided = Self { orders: Vec::new(), found: Vec::new() };
         for (key, logged) in by_order {
+            if logged.iter().any(|logged| logged.claim.is_none()) {
+                log::error!("the reversals of an order cannot be decided: one of them cannot be read; see verify");
+                continue;
+            }
             let Some(order) = ids.get(&key) else { continue };
             let Some(lines) = lines.remove(order) else { continue };
             let waited = logged.iter().filter(|logged| logged.order_id.is_none());
@@ -149,7 +166,9 @@ impl Order {
         let placed: Vec<Placed<'_>> = self
             .reversals
             .iter()
-            .map(|logged| Placed { time: logged.time.into(), event: logged.event, claim: &logged.claim })
+            .filter_map(|logged| {
+                Some(Placed { time: logged.time.into(), event: logged.event, claim: logged.claim.as_ref()? })
+            })
             .collect();
         let decided = decide(&self.lines, &placed);
         decided.into_iter().filter_map(|(event, entries)| Some((*by_event.get(&event)?, entries))).collect()
@@ -157,27 +176,28 @@ impl Order {
 }
 
 /// Returns the event that books entries.
-fn booking(logged: &Logged, entries: Vec<Entry>) -> Event {
+fn booking(logged: &Logged, entries: Vec<Entry>) -> Option<Event> {
     let content = Content::Reversal(Reversal {
         order: logged.order,
         order_event: logged.order_id.map(EventId),
-        claim: logged.claim.clone(),
+        claim: logged.claim.clone()?,
         entries,
     });
-    Event::logged(logged.event, logged.event_type.clone(), None, logged.time.into(), content)
+    Some(Event::logged(logged.event, logged.event_type.clone(), None, logged.time.into(), content))
 }
 
 /// Returns what is missing from what was booked.
 pub(crate) fn difference(decided: Vec<Entry>, booked: Vec<Entry>) -> Vec<Entry> {
-    let mut missing = decided;
+    let place = |entry: &Entry| (entry.line.as_ref().map(|(line, _)| *line), entry.currency);
+    let mut missing: BTreeMap<_, Entry> = decided.into_iter().map(|entry| (place(&entry), entry)).collect();
     for booked in booked {
-        let line = |entry: &Entry| entry.line.as_ref().map(|(line, _)| *line);
-        let same = |entry: &&mut Entry| line(entry) == line(&booked) && entry.currency == booked.currency;
-        match missing.iter_mut().find(same) {
+        match missing.get_mut(&place(&booked)) {
             Some(entry) => entry.took = entry.took.minus(booked.took),
-            None => missing.push(Entry { took: Took::default().minus(booked.took), ..booked }),
+            None => {
+                let took = Took::default().minus(booked.took);
+                missing.insert(place(&booked), Entry { took, ..booked });
+            }
         }
     }
-    missing.retain(|entry| entry.took != Took::default());
-    missing
+    missing.into_values().filter(|entry| entry.took != Took::default()).collect()
 }

@@ -263,12 +263,18 @@ fn what_was_taken_back_moves_with_its_line() {
     let _ingest = service.ingest();
     let items = json!([{ "productId": "p", "price": "10.00" }]);
     let unattributed = Message::json("order.created", json!({ "orderId": "o", "items": items, "placedAt": at(1) }));
-    send(&service, &[unattributed, refund("r", "o", "4.00", 2)]);
-    assert!(money(&service).contains(&"unattributed_refunds 400".to_owned()), "{:?}", money(&service));
+    // One names only the vendor, which nobody knows to be the line's.
+    let of_vendor = json!({
+        "refundId": "s", "orderId": "o", "items": [{ "vendorId": "v", "amount": "1.00" }], "refundedAt": at(3),
+    });
+    send(&service, &[unattributed, refund("r", "o", "4.00", 2), Message::json("order.refunded", of_vendor)]);
+    for expected in ["unattributed_refunds 400", "excess_refunds 100"] {
+        assert!(money(&service).contains(&expected.to_owned()), "{:?}", money(&service));
+    }
     send(&service, &[Message::json("product.viewed", json!({ "productId": "p", "vendorId": "v" }))]);
     service.done(&["rebuild", "--reattribute"]);
     let moved = money(&service);
-    for expected in ["unattributed_refunds 0", "seller_refunds:v 400", "seller_net_revenue:v 600"] {
+    for expected in ["unattributed_refunds 0", "excess_refunds 0", "seller_refunds:v 500", "seller_net_revenue:v 500"] {
         assert!(moved.contains(&expected.to_owned()), "{moved:?}");
     }
     assert!(service.done(&["verify", "--full"]).contains("drift 0"));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::event::{Content, Event};
-use crate::events::tests::{decode, reason};
+use crate::events::tests::{decode, decoder, reason, record};
 use crate::rejection::Reason;
 
 /// Returns what a reversal says; `-` for an event that is none.
@@ -62,7 +62,14 @@ fn what_cannot_be_a_reversal_is_rejected() {
         ("order.cancelled", json!({ "orderId": 1.5 }), Reason::InvalidIdentifier),
         ("order.cancelled", json!({ "orderId": 1, "items": 3 }), Reason::MissingField),
         ("order.cancelled", json!({ "orderId": 1, "items": [3] }), Reason::MissingField),
-        ("order.cancelled", json!({ "orderId": 1, "items": [{ "quantity": -1 }] }), Reason::InvalidAmount),
+        (
+            "order.cancelled",
+            json!({ "orderId": 1, "items": [{ "productId": 1, "quantity": -1 }] }),
+            Reason::InvalidAmount,
+        ),
+        ("order.cancelled", json!({ "orderId": 1, "items": [{ "orderItemId": 5 }] }), Reason::MissingField),
+        ("order.cancelled", json!({ "orderId": 1, "items": vec![json!({ "productId": 1 }); 1_001] }), Reason::TooLarge),
+        ("order.refunded", refund("items", json!([{ "quantity": 1 }])), Reason::MissingField),
         ("order.cancelled", json!({ "orderId": 1, "cancelledAt": "soon" }), Reason::InvalidTimestamp),
         ("order.status.updated", json!({ "orderId": 1 }), Reason::MissingField),
         ("order.status.updated", json!({ "orderId": 1, "status": 3 }), Reason::MissingField),
@@ -96,6 +103,13 @@ fn an_order_is_cancelled_once_whoever_says_so_and_when() {
     };
     let (early, late) = (items("2026-11-01T00:00:00Z"), items("2026-11-02T00:00:00Z"));
     assert!(early.keys != late.keys && early.keys != whole.keys);
+    // Sent again, a record has another timestamp.
+    let [first, again] = ["1795345200000", "1795345200001"].map(|stamp| {
+        let mut record = record("order.cancelled", r#"{"orderId":1,"items":[{"productId":"p"}]}"#, &[]);
+        record.place.timestamp = stamp.parse().ok();
+        decoder().decode(&record, "2026-11-22T12:00:00Z".parse().unwrap()).unwrap()
+    });
+    assert_eq!((first.keys, first.digest), (again.keys, again.digest));
     // Both name the order as orders themselves do.
     let order = decode("order.created", &json!({ "id": 1, "total": 1 }));
     assert_eq!(Some(whole.content.reversal().unwrap().order), order.order());

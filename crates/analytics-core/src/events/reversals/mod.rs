@@ -11,9 +11,10 @@ use crate::ids::{OrderId, ProductId, RefundId, UserId, VendorId};
 use crate::json::{Object, Value};
 use crate::money::{Currency, Quantity};
 use crate::rejection::{Faults, Reason, Rejection};
-use crate::reversal::{Claim, Item, Reversal, Told};
+use crate::reversal::{Claim, Item, MOST_ITEMS, Reversal, Told};
 use crate::topics::EventType;
 
+use super::fields::TimeSource;
 use super::{Decoded, Input, fields, money};
 
 const ORDER: [&str; 2] = ["orderId", "order_id"];
@@ -98,8 +99,10 @@ fn cancellation(input: &Input<'_>, items: Option<Vec<Item>>, mut faults: Faults)
             (Claim::Cancelled, whole.text("cancelled"))
         } else {
             let claim = Claim::CancelledItems(items);
-            let of_items = whole.text("items").text(&claim.to_json()).number(time.at.micros());
-            (claim, of_items)
+            let of_items = whole.text("items").text(&claim.to_json());
+            // The time of a record is another one when the producer sends it again.
+            let has_time = matches!(time.source, TimeSource::Payload(_) | TimeSource::Envelope);
+            (claim, if has_time { of_items.number(time.at.micros()) } else { of_items })
         };
         let content = Content::Reversal(Reversal { order, order_event: None, claim, entries: Vec::new() });
         Decoded { natural: Some(natural), user, time, compared: Vec::new(), content }
@@ -126,6 +129,10 @@ fn items(
     let Some((name, value)) = payload.first(&ITEMS) else { return Ok(Vec::new()) };
     let no_items = || Rejection::new(Reason::MissingField, format!("{name} must be an array of items"));
     let items = value.items().ok_or_else(no_items)?;
+    if items.len() > MOST_ITEMS {
+        let detail = format!("{name} has {} items, at most {MOST_ITEMS} are allowed", items.len());
+        return Err(Rejection::new(Reason::TooLarge, detail));
+    }
     let read = |(index, item): (usize, &Value<'_>)| {
         let item = item.object().ok_or_else(|| Rejection::new(Reason::MissingField, "must be an object"));
         let item = item.and_then(|item| self::item(&item, &amount));
@@ -142,6 +149,10 @@ fn item(item: &Object<'_>, amount: impl Fn(&Object<'_>) -> Result<Option<Told>, 
     let vendor = faults.keep_optional(fields::id(item, &fields::VENDOR, VendorId::parse));
     let quantity = faults.keep_optional(money::quantity_if_named(item));
     let amount = faults.keep_optional(amount(item));
+    // Without an amount, what it takes depends on whose units it means.
+    if amount.is_none() && [&fields::PRODUCT[..], &fields::VENDOR].iter().all(|names| item.first(names).is_none()) {
+        faults.add(fields::missing(&["productId", "vendorId"]));
+    }
     faults.finish(Some(Item { product, vendor, quantity, amount }))
 }
 

@@ -166,6 +166,16 @@ impl Database {
         answered(self.read_on(&self.connections, at_most, Some(slot), read).await)
     }
 
+    /// The same for a `read` of many statements, which may take as long as `at_most` altogether.
+    pub(crate) async fn read_long<T: Send + 'static>(
+        &self,
+        slot: Slot,
+        at_most: Duration,
+        read: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        answered(self.read_on(&self.connections, at_most, Some(slot), read).await)
+    }
+
     /// Waits for a slot and runs a `read` that may take seconds.
     pub(crate) async fn read_expensive<T: Send + 'static>(
         &self,

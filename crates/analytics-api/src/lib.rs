@@ -38,6 +38,7 @@ mod links;
 mod openapi;
 mod page;
 mod panel;
+mod reconciliation;
 
 mod telemetry;
 

@@ -14,7 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::Method;
@@ -25,6 +25,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use analytics_db::read::NotAsOf;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -170,6 +171,19 @@ impl Streams {
         self.stopped.close();
     }
 
+    /// Opens a stream that a thread writes in `at_most` altogether, for a client that takes a chunk in `stalled`.
+    pub(crate) fn open(&self, at_most: Duration, stalled: Duration) -> Result<(Outlet, Body), Problem> {
+        let stream = Arc::clone(&self.free).try_acquire_owned().map_err(|_| Problem::busy())?;
+        let (parts, received) = mpsc::channel(CHUNKS_AHEAD);
+        let until = Instant::now() + at_most;
+        Ok((Outlet { _stream: stream, parts, runtime: Handle::current(), until, stalled }, self.body(received)))
+    }
+
+    fn body(&self, received: mpsc::Receiver<Part>) -> Body {
+        let stopped = Arc::clone(&self.stopped);
+        Body { received, stopped: Box::pin(async move { drop(stopped.acquire().await) }) }
+    }
+
     /// Answers with all pages of a list. If the first one cannot be read, the response is a problem.
     pub(crate) async fn answer(
         &self,
@@ -186,9 +200,41 @@ impl Streams {
         }
         let (parts, received) = mpsc::channel(CHUNKS_AHEAD);
         rt::spawn(send(stream, parts, as_of, lines, source));
-        let stopped = Arc::clone(&self.stopped);
-        let stopped = Box::pin(async move { drop(stopped.acquire().await) });
-        Ok(answer.body(Body { received, stopped }))
+        Ok(answer.body(self.body(received)))
+    }
+}
+
+/// Where a thread that may block writes a stream.
+pub(crate) struct Outlet {
+    _stream: OwnedSemaphorePermit,
+    parts: mpsc::Sender<Part>,
+    runtime: Handle,
+    until: Instant,
+    stalled: Duration,
+}
+
+/// The client is gone, or took too long, or the process stops. What was sent is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl Outlet {
+    /// Sends a chunk, as soon as the client has taken most of the ones before.
+    pub(crate) fn send(&self, chunk: Vec<u8>) -> Result<(), Gone> {
+        let at_most = self.stalled.min(self.until.saturating_duration_since(Instant::now()));
+        let sent = timeout(at_most, self.parts.send(Part::Chunk(chunk.into())));
+        match self.runtime.block_on(sent) {
+            Ok(sent) => sent.map_err(|_| Gone),
+            Err(_) => {
+                log::warn!("a stream was cut: it took too long, or the client took nothing for {:?}", self.stalled);
+                Err(Gone)
+            }
+        }
+    }
+
+    /// Marks the stream as complete.
+    pub(crate) fn end(self) {
+        // Fails if the client is gone.
+        let _gone = self.runtime.block_on(self.parts.send(Part::End));
     }
 }
 
@@ -223,14 +269,14 @@ async fn send(
 }
 
 /// The body of a stream.
-struct Body {
+pub(crate) struct Body {
     received: mpsc::Receiver<Part>,
     stopped: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// The stream ends before its last item. The client sees a response that is not complete.
 #[derive(Debug)]
-struct Cut;
+pub(crate) struct Cut;
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

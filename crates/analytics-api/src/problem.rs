@@ -18,7 +18,7 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
         StatusCode::BAD_REQUEST,
         "A parameter in the path or the query is invalid; `parameter` names it",
     ),
-    (INVALID_BODY, StatusCode::BAD_REQUEST, "The body is not the JSON that the route expects"),
+    (INVALID_BODY, StatusCode::BAD_REQUEST, "The body is not the JSON or the CSV that the route expects"),
     (UNAUTHORIZED, StatusCode::UNAUTHORIZED, "The request has no valid bearer token"),
     (FORBIDDEN, StatusCode::FORBIDDEN, "The role of the caller does not permit this"),
     (
@@ -48,7 +48,8 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
     (
         BODY_TOO_LARGE,
         StatusCode::PAYLOAD_TOO_LARGE,
-        "The body is larger than 64 KiB, or than 4 MiB in a replay of one dead letter",
+        "The body is larger than 64 KiB, than 4 MiB in a replay of one dead letter, or than 16 MiB or 100,000 lines in a \
+         reconciliation",
     ),
     (
         RATE_LIMITED,
@@ -196,7 +197,7 @@ pub(crate) struct Disabled(ProblemBody);
 #[response(
     status = 413,
     content_type = "application/problem+json",
-    description = "The body is larger than 64 KiB, or than 4 MiB in a replay of one dead letter"
+    description = "The body is larger than 64 KiB, than 4 MiB in a replay of one dead letter, or than 16 MiB or 100,000 lines in a reconciliation"
 )]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct TooLarge(ProblemBody);
@@ -220,6 +221,11 @@ impl Problem {
     /// An invalid body.
     pub(crate) fn invalid_body(detail: impl Into<String>) -> Self {
         Self::new(INVALID_BODY, detail)
+    }
+
+    /// A body that is longer than the route accepts.
+    pub(crate) fn body_too_large(detail: impl Into<String>) -> Self {
+        Self::new(BODY_TOO_LARGE, detail)
     }
 
     /// A metric that was never counted, or that the caller may not read. The responses are the
@@ -314,7 +320,7 @@ impl Problem {
     pub(crate) fn of_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
         match error {
             JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-                Self::new(BODY_TOO_LARGE, "the body is larger than this route accepts")
+                Self::body_too_large("the body is larger than this route accepts")
             }
             JsonPayloadError::ContentType => Self::invalid_body("the body must be application/json"),
             error => Self::invalid_body(error.to_string()),

@@ -25,6 +25,7 @@ use crate::openapi;
 use crate::problem::Problem;
 use crate::rankings::Rankings;
 use crate::rates::Rates;
+use crate::reconciliation::Reconciliations;
 use crate::routes::metrics::Lists;
 use crate::routes::{self, nowhere};
 use crate::settings::ApiSettings;
@@ -52,6 +53,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let (bind, keep_alive) = (settings.bind, settings.keep_alive);
     let (rankings, rates) = (Rankings::default(), Data::new(Rates::new(settings.rate_limit)));
     let (lists, streams) = (Lists::default(), Streams::default());
+    let reconciliations = Data::new(Reconciliations::new(streams.clone()));
     let running_streams = streams.clone();
     let business = business_metrics::Kept::default();
     rt::System::new().block_on(async move {
@@ -72,6 +74,7 @@ pub fn run(settings: ApiSettings, shutdown: &Shutdown) -> anyhow::Result<()> {
                 .app_data(live.clone())
                 .app_data(rates.clone())
                 .app_data(Data::new(streams.clone()))
+                .app_data(reconciliations.clone())
                 .app_data(Data::new(settings.verifier.clone()))
                 .app_data(PathConfig::default().error_handler(Problem::of_path))
                 .configure(probes::routes(Arc::new(database.clone()), telemetry.registry.clone()))

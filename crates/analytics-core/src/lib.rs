@@ -66,6 +66,8 @@ pub mod completeness;
 
 pub mod period;
 
+pub mod reconciliation;
+
 pub mod maps;
 
 pub use excerpt::harmless;

@@ -113,6 +113,28 @@ impl Client {
         json(text(request.send(body), path))
     }
 
+    /// Sends a POST with CSV as body and returns the whole answer, with its body as text.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[must_use]
+    pub fn post_csv(&self, path: &str, body: &[u8]) -> Response<String> {
+        text(Ok(self.open_csv(path, body)), path)
+    }
+
+    /// The same, and returns the answer as soon as its head is there.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    #[must_use]
+    pub fn open_csv(&self, path: &str, body: &[u8]) -> Response<ureq::Body> {
+        let mut request = self.agent.post(format!("{}{path}", self.base)).header("Content-Type", "text/csv");
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        request.send(body).expect(path)
+    }
+
     /// Sends a DELETE and returns the status and the body.
     #[must_use]
     pub fn delete(&self, path: &str) -> (u16, Value) {

@@ -57,6 +57,7 @@ export function Banner({ action }) {
 const VIEWS = {
   overview: () => import('./views/overview.js'),
   seller: () => import('./views/seller.js'),
+  reconcile: () => import('./views/reconcile.js'),
   events: () => import('./views/events.js'),
   deadLetters: () => import('./views/dead-letters.js'),
   proofs: () => import('./views/proofs.js'),
@@ -78,6 +79,8 @@ function viewOf({ page, id }, person) {
       // Asking would be in vain: the API answers that there is no such seller.
       if (person.role === 'seller' && !person.vendors.includes(id)) return null;
       return ['seller', { vendor: id }];
+    case 'reconcile':
+      return person.role === 'admin' || person.vendors?.includes(id) ? ['reconcile', { vendor: id }] : null;
     case 'embedSeller':
       return vendor ? ['seller', { vendor, plain: true }] : null;
     case 'embedWidget':
@@ -118,7 +121,7 @@ function Page({ current, person }) {
   useEffect(reset, [current.path]);
   if (error) return html`<${Empty} title=${t('failed')}>${error.message}<//>`;
   const view = viewOf(current, person);
-  if (!view) return html`<h1 class="visually-hidden">${t('title')}</h1><${Empty}>${t(current.page === 'seller' ? 'notFound' : 'noPage')}<//>`;
+  if (!view) return html`<h1 class="visually-hidden">${t('title')}</h1><${Empty}>${t(['seller', 'reconcile'].includes(current.page) ? 'notFound' : 'noPage')}<//>`;
   const [name, props] = view;
   return html`<${Lazy} key=${`${name} ${JSON.stringify(props)}`} from=${VIEWS[name]} props=${props} />`;
 }
@@ -135,7 +138,7 @@ export function Shell() {
   const isIn = person?.state === 'in' || (ended && !signing);
   useEffect(() => setSigning(false), [person?.state]);
   useEffect(() => {
-    const page = { home: t('overview'), seller: current.id, events: t('events'), deadLetters: t('deadLetters'), proofs: t('proofs') }[current.page];
+    const page = { home: t('overview'), seller: current.id, reconcile: t('reconcile'), events: t('events'), deadLetters: t('deadLetters'), proofs: t('proofs') }[current.page];
     document.title = [page, t('title')].filter(Boolean).join(' · ');
     if (shown.current && shown.current !== current.path) document.querySelector('main').focus({ preventScroll: true });
     shown.current = current.path;

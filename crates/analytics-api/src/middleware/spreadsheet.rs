@@ -156,10 +156,14 @@ fn add(cells: &mut IndexMap<String, String>, name: &str, value: &RawValue) {
 fn cell(json: &str) -> String {
     match serde_json::from_str::<Option<String>>(json) {
         Ok(None) => String::new(),
-        Ok(Some(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-        Ok(Some(text)) => text,
+        Ok(Some(text)) => shown(text),
         Err(_) => json.to_owned(),
     }
+}
+
+/// Returns text as a cell: with an apostrophe if a spreadsheet would run it as a formula.
+pub(crate) fn shown(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
 /// Adds the parameter `format` and the media type of CSV to the routes of a document that answer

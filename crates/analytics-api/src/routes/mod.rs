@@ -20,6 +20,7 @@ pub(crate) mod overview;
 pub(crate) mod products;
 pub(crate) mod proofs;
 pub(crate) mod rankings;
+pub(crate) mod reconcile;
 pub(crate) mod sellers;
 pub(crate) mod series;
 pub(crate) mod usage;
@@ -62,7 +63,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 32] {
+fn table() -> [Route; 33] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
@@ -75,6 +76,7 @@ fn table() -> [Route; 32] {
         route!(Staff, sellers::list),
         route!(Sellers, sellers::summary).embedded(),
         route!(Sellers, sellers::order_stats).embedded(),
+        route!(Owners, reconcile::seller, reconcile::LARGEST_LIST),
         route!(Staff, overview::show),
         route!(Admins, usage::show),
         route!(Admins, arrivals::show),

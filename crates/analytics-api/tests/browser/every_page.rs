@@ -7,6 +7,7 @@ use shared_auth::EmbedKey;
 
 use crate::browser::Browser;
 use crate::marketplace::{EMBED_KEY, Marketplace};
+use crate::reconciling;
 use crate::signing_in::COMPLETE;
 
 /// Returns the source of axe, which finds what is hard to use for people with disabilities.
@@ -47,6 +48,7 @@ fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone(
     let marketplace = Marketplace::with(&[("API_MODE", "read-write")]);
     marketplace.service.send(&["{", "[]"].map(|broken| Message::json("rating.updated", broken)));
     marketplace.service.wait_all_consumed();
+    reconciling::count_orders(&marketplace);
     marketplace.service.done(&["verify", "--full"]);
     let (token, _) = EmbedKey::new(EMBED_KEY.as_bytes(), "analytics").unwrap().mint("v-1", 900);
     let site = format!("http://{}", marketplace.api.address);
@@ -57,6 +59,7 @@ fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone(
         ("signing in", format!("{site}/"), "form"),
         ("the overview", marketplace.admin("/?period=all"), ".grid [data-metric]"),
         ("a panel", marketplace.seller("/?period=all", "v-1"), ".grid [data-metric]"),
+        ("comparing a list", marketplace.seller(reconciling::PAGE, "v-list"), "input[type=file]"),
         ("events", marketplace.admin("/events"), "tbody tr"),
         ("an event", marketplace.admin(&format!("/events?event={}", text(&event))), "dialog pre"),
         ("dead letters", marketplace.admin("/dead-letters"), "tbody tr"),
@@ -72,6 +75,10 @@ fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone(
             browser.click(".kpi [data-metric]");
             browser.until("document.querySelector('dialog .side[data-sum]') !== null");
             check(&browser, "the events behind a number", &axe);
+        }
+        if what == "comparing a list" {
+            reconciling::drop_list(&browser, reconciling::LIST);
+            check(&browser, "a compared list", &axe);
         }
         if what == "events" {
             browser.run("document.dispatchEvent(new KeyboardEvent('keydown', { key: '?', bubbles: true }))");

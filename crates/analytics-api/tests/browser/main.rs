@@ -12,5 +12,6 @@ mod marketplace;
 mod outage;
 mod portal;
 mod proxied;
+mod reconciling;
 mod screenshots;
 mod signing_in;

@@ -41,6 +41,7 @@ fn every_page_is_served_at_its_path_below_the_base_path() {
         for path in [
             "/sellers/v-1",
             "/sellers/a%2Fb",
+            "/sellers/a%2Fb/reconcile",
             "/events",
             "/dead-letters",
             "/proofs",

@@ -31,6 +31,7 @@ mod panels;
 mod plans;
 mod protection;
 mod reads;
+mod reconcile;
 mod replica;
 mod reversals;
 mod roles;

@@ -49,6 +49,10 @@ const MATRIX: &[(&str, &str, &str, &str, Statuses)] = &[
     ("get", "/api/sellers/{vendor}/orders/stats", "own", "/api/sellers/v-1/orders/stats", [200, 200, 200, 403, 401]),
     ("get", "/api/sellers/{vendor}/orders/stats", "other", "/api/sellers/v-2/orders/stats", [200, 200, 404, 403, 401]),
     ("get", "/api/sellers/{vendor}/orders/stats", "none", "/api/sellers/v-9/orders/stats", [200, 200, 404, 403, 401]),
+    // The body is JSON, and no list.
+    ("post", "/api/sellers/{vendor}/reconcile", "own", "/api/sellers/v-1/reconcile", [400, 403, 400, 403, 401]),
+    ("post", "/api/sellers/{vendor}/reconcile", "other", "/api/sellers/v-2/reconcile", [400, 403, 404, 403, 401]),
+    ("post", "/api/sellers/{vendor}/reconcile", "none", "/api/sellers/v-9/reconcile", [400, 403, 404, 403, 401]),
     ("get", "/api/overview", "all", "/api/overview", [200, 200, 403, 403, 401]),
     ("get", "/api/events/stats", "all", "/api/events/stats", [200, 403, 403, 403, 401]),
     ("get", "/api/arrivals/stats", "all", "/api/arrivals/stats", [200, 403, 403, 403, 401]),

@@ -140,6 +140,9 @@ pub fn vendors_named_in(payload: &str) -> Vec<Option<bool>> {
     lines.into_iter().map(|by_line| (by_line || by_order).then_some(by_line)).collect()
 }
 
+/// The names of the field of an order's payload that has its id, in the order in which they are looked for.
+pub const ORDER_FIELDS: [&str; 3] = order_created::ORDER;
+
 /// The key in the metadata for a type that the envelope declares if it differs from the topic's.
 const DECLARED_TYPE: &str = "_declaredType";
 

@@ -12,6 +12,7 @@ mod metadata;
 pub mod metrics;
 pub mod orders;
 pub mod rankings;
+pub mod reconciliation;
 pub mod sellers;
 pub mod series;
 mod tenant;
@@ -22,4 +23,6 @@ pub mod weeks;
 mod windows;
 
 pub use crate::tables::batches::{AsOf, NotAsOf, watermark};
-pub use tenant::{EventLogAccess, MetricRange, ReadableAnomalies, ReadableMetric, ReadableProducts, Tenant};
+pub use tenant::{
+    EventLogAccess, MetricRange, ReadableAnomalies, ReadableMetric, ReadableOrders, ReadableProducts, Tenant,
+};

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use analytics_core::catalogue::{Metric, SubjectKind};
 use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::metric_type::{MetricType, Subject};
+use analytics_core::reconciliation::Asker;
 
 /// Whose numbers a caller may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,15 @@ pub struct ReadableProducts {
 pub struct ReadableAnomalies {
     /// Only those of these vendors; all, and those of the marketplace, if `None`.
     pub(super) vendors: Option<Vec<String>>,
+}
+
+/// The orders of a seller, line by line, that the tenant may compare with a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadableOrders {
+    /// The seller.
+    pub(super) vendor: VendorId,
+    /// Whether the tenant is told of orders of others.
+    pub(super) asker: Asker,
 }
 
 /// The right to read the event log, which contains the events of all sellers.
@@ -125,6 +135,18 @@ impl Tenant {
         ReadableAnomalies { vendors }
     }
 
+    /// Returns the orders of a seller, if the tenant may compare them with a list: admins, and the seller. `None` as
+    /// well for support, which reads sums, but not orders.
+    #[must_use]
+    pub fn orders(&self, of: &VendorId) -> Option<ReadableOrders> {
+        let asker = match self {
+            Self::Marketplace => Asker::Marketplace,
+            Self::Seller(own) if own.contains(of) => Asker::Seller,
+            Self::Support | Self::Seller(_) => return None,
+        };
+        Some(ReadableOrders { vendor: of.clone(), asker })
+    }
+
     /// Returns whether the tenant may read who users are: buyers, and who adjusted a metric.
     #[must_use]
     pub const fn reads_users(&self) -> bool {
@@ -147,6 +169,14 @@ impl Tenant {
 impl MetricRange {
     fn of(exactly: String) -> Self {
         Self { prefix: format!("{exactly}:"), exactly }
+    }
+}
+
+impl ReadableOrders {
+    /// Returns who asks.
+    #[must_use]
+    pub const fn asker(&self) -> Asker {
+        self.asker
     }
 }
 
@@ -245,6 +275,17 @@ mod tests {
             assert_eq!(vendors(&staff, None), None);
             assert_eq!(vendors(&staff, Some("v-3")).as_deref(), Some("v-3"));
         }
+    }
+
+    #[test]
+    fn orders_are_for_admins_and_their_seller() {
+        let asker = |tenant: &Tenant, of: &str| tenant.orders(&VendorId::parse(of).unwrap()).map(|orders| orders.asker);
+        let both = seller(&["v-1", "v-2"]);
+        assert_eq!(asker(&both, "v-2"), Some(Asker::Seller));
+        assert_eq!(asker(&both, "v-3"), None);
+        assert_eq!(asker(&seller(&[]), "v-3"), None);
+        assert_eq!(asker(&Tenant::Marketplace, "v-3"), Some(Asker::Marketplace));
+        assert_eq!(asker(&Tenant::Support, "v-3"), None);
     }
 
     #[test]

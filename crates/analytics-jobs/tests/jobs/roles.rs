@@ -86,6 +86,7 @@ fn each_process_works_with_its_own_role_and_may_do_no_more() {
     for path in ["metrics/total_views", "proofs", "audit", "overview", "events", "freshness", "dead-letters"] {
         assert_eq!(client.answer(&format!("/api/{path}"), &[]).status(), 200, "{path}");
     }
+    assert_eq!(client.post_csv("/api/sellers/v-1/reconcile", b"orderId,amount\no,5.00\n").status(), 200);
 
     let [ingest, admin, reader] = ["ingest", "admin", "reader"].map(|role| url(&service, role));
     let tables = tables(&service.database);

@@ -8,6 +8,7 @@ import { t } from '../text.js';
 const PAGES = [
   [/^\/$/, 'home'],
   [/^\/sellers\/([^/]+)$/, 'seller'],
+  [/^\/sellers\/([^/]+)\/reconcile$/, 'reconcile'],
   [/^\/events$/, 'events'],
   [/^\/dead-letters$/, 'deadLetters'],
   [/^\/proofs$/, 'proofs'],

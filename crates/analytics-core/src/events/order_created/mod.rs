@@ -9,7 +9,7 @@ use crate::rejection::{Faults, Reason, Rejection};
 
 use super::{Decoded, Input, fields, money};
 
-const ORDER: [&str; 3] = ["orderId", "order_id", "id"];
+pub(super) const ORDER: [&str; 3] = ["orderId", "order_id", "id"];
 const ITEMS: [&str; 3] = ["items", "orderItems", "lines"];
 const TOTAL: [&str; 3] = ["totalAmount", "total", "amount"];
 const LINE_TOTAL: [&str; 2] = ["totalPrice", "lineTotal"];

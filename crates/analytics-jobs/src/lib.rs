@@ -14,11 +14,13 @@ mod dead_letters;
 mod maintain;
 mod metadata_index;
 mod migrate;
+mod months;
 mod offsets;
 mod partitions;
 mod probe;
 mod rebuild;
 mod roles;
+mod statements;
 mod token;
 mod verify;
 
@@ -130,6 +132,15 @@ pub enum Command {
     ///   analytics-jobs anomalies --csv nyc_taxi.csv --interval 30m --format json
     #[command(verbatim_doc_comment)]
     Anomalies(anomalies::Anomalies),
+    /// Close months for sellers: make, list and check their statements
+    #[command(subcommand)]
+    Statements(statements::Statements),
+    /// Calculate what each month came to for the marketplace
+    ///
+    /// For cron, once a day. Sums of the days' numbers, for GET /api/months. A month is open until it is over and
+    /// everything of it is counted, then complete; and closed once `statements close` has made the statements of all
+    /// sellers. Safe to repeat, and to run several times at once.
+    Months,
     /// Say how the events in a file would be counted, for the CI of producers
     ///
     /// For each record: the event and its identity, its parts, and what it adds to which metrics;
@@ -175,6 +186,7 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     dead_letters::days(settings)?;
     maintain::days(settings)?;
     anomalies::check(settings)?;
+    statements::check_settings(settings)?;
     Ok(())
 }
 
@@ -196,6 +208,8 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::Maintain => maintain::run(settings, shutdown),
         Command::MetadataIndex(index) => metadata_index::run(&index, settings, shutdown),
         Command::Anomalies(anomalies) => anomalies::run(&anomalies, settings, shutdown),
+        Command::Statements(statements) => statements::run(&statements, settings, shutdown),
+        Command::Months => months::run(settings, shutdown),
         Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
         Command::Probe(probe) => probe::run(&probe),
         Command::Token(token) => token::run(&token, settings),

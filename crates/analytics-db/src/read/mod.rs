@@ -14,6 +14,7 @@ pub mod orders;
 pub mod rankings;
 pub mod sellers;
 pub mod series;
+pub mod statements;
 mod tenant;
 pub mod usage;
 pub mod watched;

@@ -22,4 +22,5 @@ mod migrations;
 mod parts;
 mod proofs;
 mod roles;
+mod statements;
 mod zones;

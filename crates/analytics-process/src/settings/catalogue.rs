@@ -119,6 +119,15 @@ pub const SETTINGS: &[Setting] = &[
         Some(""),
         "a file of times that `anomalies` does not judge, such as holidays: lines FROM,TO,NAME of days or local times",
     ),
+    setting(
+        "STATEMENT_GRACE",
+        Some("3d"),
+        "how long after its end a month can be closed by `statements close`, in days or hours, such as 3d or 36h",
+    ),
+    secret(
+        "STATEMENT_SIGNING_KEY",
+        "the Ed25519 private key that signs statements, in PEM form, or @file; without it no statement is made",
+    ),
     setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
     setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),

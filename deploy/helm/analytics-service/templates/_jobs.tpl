@@ -6,5 +6,6 @@ verifyFull: {command: [analytics-jobs, verify, --full], role: admin}
 maintain: {command: [analytics-jobs, maintain], role: owner}
 audit: {command: [analytics-ingest, audit], role: ingest, kafka: true}
 anomalies: {command: [analytics-jobs, anomalies], role: admin}
-statements: {command: [analytics-jobs, statements], role: admin, missing: true}
+statements: {command: [analytics-jobs, statements, close], role: admin}
+months: {command: [analytics-jobs, months], role: admin}
 {{- end -}}

@@ -22,6 +22,8 @@ pub(crate) enum Access {
     Everyone,
     /// Sellers, for their own numbers; support and admins, for all numbers.
     Sellers,
+    /// Sellers, for their own documents; admins, for all. Not support.
+    Owners,
     /// Support and admins.
     Staff,
     /// Admins.
@@ -34,7 +36,7 @@ impl Access {
     const fn permission(self) -> Permission {
         match self {
             Self::Everyone => Permission::ReadPublic,
-            Self::Sellers => Permission::ReadOwn,
+            Self::Sellers | Self::Owners => Permission::ReadOwn,
             Self::Staff => Permission::ReadOthers,
             Self::Admins => Permission::ReadAll,
             Self::Writers => Permission::Write,
@@ -43,6 +45,9 @@ impl Access {
 
     /// Whether a role has this access. A page in another site has none to routes that are not for it.
     fn permits(self, role: &Role, is_embedded: bool) -> bool {
+        if self == Self::Owners && role.may(Permission::ReadOthers) {
+            return role.may(Permission::ReadAll);
+        }
         role.may(self.permission()) || (is_embedded && role.may(Permission::ReadEmbedded))
     }
 

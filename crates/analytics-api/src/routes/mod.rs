@@ -15,6 +15,7 @@ pub(crate) mod freshness;
 pub(crate) mod live;
 pub(crate) mod me;
 pub(crate) mod metrics;
+pub(crate) mod months;
 pub(crate) mod orders;
 pub(crate) mod overview;
 pub(crate) mod products;
@@ -22,6 +23,8 @@ pub(crate) mod proofs;
 pub(crate) mod rankings;
 pub(crate) mod sellers;
 pub(crate) mod series;
+pub(crate) mod statement_page;
+pub(crate) mod statements;
 pub(crate) mod usage;
 
 use std::collections::BTreeMap;
@@ -62,7 +65,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 32] {
+fn table() -> [Route; 37] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
@@ -75,6 +78,11 @@ fn table() -> [Route; 32] {
         route!(Staff, sellers::list),
         route!(Sellers, sellers::summary).embedded(),
         route!(Sellers, sellers::order_stats).embedded(),
+        route!(Owners, statements::list),
+        route!(Owners, statements::one),
+        route!(Owners, statement_page::show),
+        route!(Sellers, statements::keys),
+        route!(Staff, months::list),
         route!(Staff, overview::show),
         route!(Admins, usage::show),
         route!(Admins, arrivals::show),

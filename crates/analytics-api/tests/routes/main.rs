@@ -35,6 +35,7 @@ mod replica;
 mod roles;
 mod schema;
 mod series;
+mod statements;
 mod streams;
 mod tokens;
 mod usage;

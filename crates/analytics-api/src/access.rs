@@ -22,7 +22,7 @@ pub(crate) enum Access {
     Everyone,
     /// Sellers, for their own numbers; support and admins, for all numbers.
     Sellers,
-    /// Sellers, for their own orders; admins, for all orders. Not support, which reads sums alone.
+    /// Sellers, for their own orders and documents; admins, for all. Not support, which reads sums alone.
     Owners,
     /// Support and admins.
     Staff,

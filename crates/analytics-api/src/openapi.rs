@@ -18,6 +18,7 @@ use crate::routes;
     tags(
         (name = "metrics", description = "Metrics, and the events behind them"),
         (name = "sellers", description = "The panels of sellers"),
+        (name = "statements", description = "What months came to for sellers and for the marketplace"),
         (name = "products", description = "Products and their names"),
         (name = "rankings", description = "Products and sellers in order"),
         (name = "events", description = "The log of all events"),

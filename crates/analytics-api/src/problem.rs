@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::connections::Failed;
 
 /// Each code with its status and its meaning. The meaning of a code never changes.
-pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
+pub(crate) const CODES: [(&str, StatusCode, &str); 22] = [
     (
         INVALID_PARAMETER,
         StatusCode::BAD_REQUEST,
@@ -32,6 +32,7 @@ pub(crate) const CODES: [(&str, StatusCode, &str); 21] = [
     (DEAD_LETTER_NOT_FOUND, StatusCode::NOT_FOUND, "No dead letter has this id, or it is no longer open"),
     (ANOMALY_NOT_FOUND, StatusCode::NOT_FOUND, "No anomaly has this id"),
     (SELLER_NOT_FOUND, StatusCode::NOT_FOUND, "The seller does not exist, or the caller may not see it"),
+    (STATEMENT_NOT_FOUND, StatusCode::NOT_FOUND, "The seller has no statement of this month, or not this version"),
     (ROUTE_NOT_FOUND, StatusCode::NOT_FOUND, "No route has this path"),
     (
         METHOD_NOT_ALLOWED,
@@ -89,6 +90,7 @@ const EVENT_NOT_FOUND: &str = "event_not_found";
 const DEAD_LETTER_NOT_FOUND: &str = "dead_letter_not_found";
 const ANOMALY_NOT_FOUND: &str = "anomaly_not_found";
 const SELLER_NOT_FOUND: &str = "seller_not_found";
+const STATEMENT_NOT_FOUND: &str = "statement_not_found";
 const ROUTE_NOT_FOUND: &str = "route_not_found";
 const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 const NUMBER_CHANGED: &str = "number_changed";
@@ -274,6 +276,10 @@ impl Problem {
 
     pub(crate) fn seller_not_found() -> Self {
         Self::new(SELLER_NOT_FOUND, "there is no such seller")
+    }
+
+    pub(crate) fn statement_not_found() -> Self {
+        Self::new(STATEMENT_NOT_FOUND, "there is no such statement: the month is not closed, or has no such version")
     }
 
     pub(crate) fn forbidden() -> Self {

@@ -7,7 +7,8 @@
 //! identity) → `events` (decodes the fields into an [`event::Event`]) → `dedupe` (finds out whether
 //! it was counted before) → `attribution` (decides the vendor of parts that name none) → `seal` (a
 //! checksum over what was decided) → `rules` (what the event adds to which measure) →
-//! [`deltas::Deltas`]. Events that name things end in `directory`.
+//! [`deltas::Deltas`]. Events that name things end in `directory`. What a month came to for a seller is sealed in
+//! a `statement`.
 //!
 //! What these modules share comes first: the tables of families and metrics (`family`,
 //! `catalogue`), then ids, money, times, metric types and paths in payloads.
@@ -64,9 +65,12 @@ pub mod freshness;
 
 pub mod completeness;
 
+pub mod month;
 pub mod period;
 
 pub mod reconciliation;
+
+pub mod statement;
 
 pub mod maps;
 

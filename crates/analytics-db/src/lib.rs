@@ -1,8 +1,8 @@
 //! The PostgreSQL schema and every SQL statement of the service.
 //!
-//! It has four parts, each of which uses only those before it: `tables` (one file per table, with
-//! its statements), `transactions` (what is committed together), `read` (the queries of the API)
-//! and `verify` (recounting from the event log). Before them come the modules that they share:
+//! It has five parts, each of which uses only those before it: `tables` (one file per table, with
+//! its statements), `transactions` (what is committed together), `read` (the queries of the API),
+//! `verify` (recounting from the event log) and `closing` (statements of months that are over). Before them come the modules that they share:
 //! connections, errors, locks, the schema, batches.
 
 pub mod connection;
@@ -26,6 +26,8 @@ pub mod transactions;
 pub mod read;
 
 pub mod verify;
+
+pub mod closing;
 
 use crate::sql::{row, statement};
 use chrono::{DateTime, Utc};

@@ -14,12 +14,14 @@ mod dead_letters;
 mod maintain;
 mod metadata_index;
 mod migrate;
+mod months;
 mod notify;
 mod offsets;
 mod partitions;
 mod probe;
 mod rebuild;
 mod roles;
+mod statements;
 mod token;
 mod verify;
 mod weekly;
@@ -155,6 +157,15 @@ pub enum Command {
     ///   analytics-jobs weekly --week 2026-W47 --vendor v-1 --dry-run
     #[command(verbatim_doc_comment)]
     Weekly(weekly::Weekly),
+    /// Close months for sellers: make, list and check their statements
+    #[command(subcommand)]
+    Statements(statements::Statements),
+    /// Calculate what each month came to for the marketplace
+    ///
+    /// For cron, once a day. Sums of the days' numbers, for GET /api/months. A month is open until it is over and
+    /// everything of it is counted, then complete; and closed once `statements close` has made the statements of all
+    /// sellers. Safe to repeat, and to run several times at once.
+    Months,
     /// Say how the events in a file would be counted, for the CI of producers
     ///
     /// For each record: the event and its identity, its parts, and what it adds to which metrics;
@@ -201,6 +212,7 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     maintain::days(settings)?;
     anomalies::check(settings)?;
     notify::Notifier::from_settings(settings)?;
+    statements::check_settings(settings)?;
     Ok(())
 }
 
@@ -223,6 +235,8 @@ pub fn run(command: Command, settings: &Settings, shutdown: &Shutdown) -> anyhow
         Command::MetadataIndex(index) => metadata_index::run(&index, settings, shutdown),
         Command::Anomalies(anomalies) => anomalies::run(&anomalies, settings, shutdown),
         Command::Weekly(weekly) => weekly::run(&weekly, settings, shutdown),
+        Command::Statements(statements) => statements::run(&statements, settings, shutdown),
+        Command::Months => months::run(settings, shutdown),
         Command::CheckEvent(check_event) => check_event::run(&check_event, settings, shutdown),
         Command::Probe(probe) => probe::run(&probe),
         Command::Token(token) => token::run(&token, settings),

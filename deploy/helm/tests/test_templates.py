@@ -91,7 +91,7 @@ class Workloads(unittest.TestCase):
         migrate = next(name for name in roles if name.startswith("migrate-"))
         expected = {
             "ingest": "ingest", "api": "replica", "admin-api": "admin", "verify": "admin", "verify-full": "admin",
-            "maintain": "owner", "audit": "ingest", "anomalies": "admin", "weekly": "admin", migrate: "owner", "test-database": "replica",
+            "maintain": "owner", "audit": "ingest", "anomalies": "admin", "weekly": "admin", "months": "admin", migrate: "owner", "test-database": "replica",
         }
         self.assertEqual(roles, {name: f"analytics-{role}" for name, role in expected.items()})
 
@@ -156,7 +156,7 @@ class Workloads(unittest.TestCase):
     def test_jobs_do_not_overlap_and_end(self):
         jobs = [item for item in objects() if item["kind"] == "CronJob"]
         names = {item["metadata"]["name"].removeprefix("shop-analytics-service-") for item in jobs}
-        self.assertEqual(names, {"verify", "verify-full", "maintain", "audit", "anomalies"})
+        self.assertEqual(names, {"verify", "verify-full", "maintain", "audit", "anomalies", "months"})
         for job in jobs:
             self.assertEqual(job["spec"]["concurrencyPolicy"], "Forbid")
             self.assertGreater(job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"], 0)

@@ -154,8 +154,8 @@ fn accepts_gzip(request: &HttpRequest) -> bool {
     accepted == Some(Encoding::gzip())
 }
 
-/// Escapes text for the value of an attribute.
-fn escaped(text: &str) -> String {
+/// Escapes text for HTML, also for the value of an attribute.
+pub(crate) fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -15,7 +15,7 @@ pub(crate) use conditional::conditional;
 pub(crate) use forwarded::{ClientAddress, Proxies, forwarded};
 pub(crate) use fresh::fresh;
 pub(crate) use request_id::request_id;
-pub(crate) use spreadsheet::{describe_csv, shown, spreadsheet};
+pub(crate) use spreadsheet::{AsCsv, describe_csv, shown, spreadsheet};
 
 /// The size limit of a response to a read, in bytes; a larger one becomes a 500. The largest page
 /// has about a thousand records of the maximum size.

@@ -36,6 +36,10 @@ enum Format {
     Lines,
 }
 
+/// Whether a request asks for CSV, for routes that have a CSV of their own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsCsv;
+
 /// A row of an answer, with its fields in the order of the answer.
 type Row = IndexMap<String, Box<RawValue>>;
 
@@ -63,8 +67,13 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     if format == Format::Lines {
         request.extensions_mut().insert(AsLines);
     }
+    if format == Format::Csv {
+        request.extensions_mut().insert(AsCsv);
+    }
     let answer = next.call(request).await?;
-    if format == Format::Json || answer.status() != StatusCode::OK {
+    let made = answer.headers().get(CONTENT_TYPE).and_then(|made| made.to_str().ok()).unwrap_or_default();
+    let is_made = format == Format::Csv && made.starts_with(CSV);
+    if format == Format::Json || is_made || answer.status() != StatusCode::OK {
         return Ok(answer.map_into_boxed_body());
     }
     if format == Format::Lines {

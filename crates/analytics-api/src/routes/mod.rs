@@ -15,6 +15,7 @@ pub(crate) mod freshness;
 pub(crate) mod live;
 pub(crate) mod me;
 pub(crate) mod metrics;
+pub(crate) mod months;
 pub(crate) mod orders;
 pub(crate) mod overview;
 pub(crate) mod products;
@@ -23,6 +24,8 @@ pub(crate) mod rankings;
 pub(crate) mod reconcile;
 pub(crate) mod sellers;
 pub(crate) mod series;
+pub(crate) mod statement_page;
+pub(crate) mod statements;
 pub(crate) mod usage;
 
 use std::collections::BTreeMap;
@@ -63,7 +66,7 @@ macro_rules! route {
 }
 
 /// Every route of the API.
-fn table() -> [Route; 33] {
+fn table() -> [Route; 38] {
     [
         route!(Sellers, metrics::list),
         route!(Sellers, metrics::one),
@@ -77,6 +80,11 @@ fn table() -> [Route; 33] {
         route!(Sellers, sellers::summary).embedded(),
         route!(Sellers, sellers::order_stats).embedded(),
         route!(Owners, reconcile::seller, reconcile::LARGEST_LIST),
+        route!(Owners, statements::list),
+        route!(Owners, statements::one),
+        route!(Owners, statement_page::show),
+        route!(Sellers, statements::keys),
+        route!(Staff, months::list),
         route!(Staff, overview::show),
         route!(Admins, usage::show),
         route!(Admins, arrivals::show),

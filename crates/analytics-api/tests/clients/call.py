@@ -36,7 +36,14 @@ calls = {
     "getArrivalStats": {"interval": "day"},
     "getOrder": ["o-1"],
     "listProducts": {"prefix": "p"},
+    "listStatements": ["v"],
+    "getStatement": ["v", "2026-10"],
+    "listStatementKeys": [],
+    "listMonths": {"limit": 2},
 }
+
+# A page, of which the generated client makes text.
+pages = {"getStatementPage": "/api/sellers/v/statements/2026-10/page"}
 
 # A stream, which the generated client would read to its end.
 streams = {"getLive": "/api/live"}
@@ -44,7 +51,7 @@ streams = {"getLive": "/api/live"}
 reads = {
     operations["get"]["operationId"]: operations["get"]["tags"][0]
     for operations in document["paths"].values()
-    if "get" in operations and operations["get"]["operationId"] not in streams
+    if "get" in operations and operations["get"]["operationId"] not in streams | pages
 }
 assert reads.keys() == calls.keys(), f"not called: {reads.keys() ^ calls.keys()}"
 
@@ -58,6 +65,11 @@ for operation, tag in reads.items():
     # The client has parsed the response into the types of the document.
     assert type(answer.parsed).__module__.startswith("marketplace_analytics_client.models."), f"{operation}: {answer.parsed!r}"
     print(operation, type(answer.parsed).__name__)
+
+for operation, path in pages.items():
+    answer = client.get_httpx_client().get(path)
+    assert answer.status_code == 200 and answer.text.startswith("<!doctype html>"), answer
+    print(operation, len(answer.text))
 
 for operation, path in streams.items():
     with client.get_httpx_client().stream("GET", path) as answer:

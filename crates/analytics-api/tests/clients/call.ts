@@ -48,6 +48,17 @@ const calls: Record<Read, () => Promise<{ data?: unknown; error?: unknown; respo
     client.GET("/api/sellers/{vendor}/summary", { params: { path: { vendor: "v" } } }),
   "/api/sellers/{vendor}/orders/stats": () =>
     client.GET("/api/sellers/{vendor}/orders/stats", { params: { path: { vendor: "v" } } }),
+  "/api/sellers/{vendor}/statements": () =>
+    client.GET("/api/sellers/{vendor}/statements", { params: { path: { vendor: "v" } } }),
+  "/api/sellers/{vendor}/statements/{month}": () =>
+    client.GET("/api/sellers/{vendor}/statements/{month}", { params: { path: { vendor: "v", month: "2026-10" } } }),
+  "/api/sellers/{vendor}/statements/{month}/page": () =>
+    client.GET("/api/sellers/{vendor}/statements/{month}/page", {
+      params: { path: { vendor: "v", month: "2026-10" } },
+      parseAs: "text",
+    }),
+  "/api/statements/keys": () => client.GET("/api/statements/keys"),
+  "/api/months": () => client.GET("/api/months"),
   "/api/overview": () => client.GET("/api/overview", { params: { query: { period: "7d" } } }),
   "/api/events/stats": () => client.GET("/api/events/stats", { params: { query: { interval: "day" } } }),
   "/api/arrivals/stats": () => client.GET("/api/arrivals/stats", { params: { query: { interval: "day" } } }),

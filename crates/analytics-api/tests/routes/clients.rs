@@ -12,6 +12,8 @@ use analytics_testkit::database::unique_name;
 use analytics_testkit::process::Process;
 use analytics_testkit::service::Service;
 
+use crate::statements::KEY;
+
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
 /// A temporary folder with the document, and the folder of the installed tools.
@@ -69,19 +71,24 @@ fn linters_accept_the_document() {
 
 #[test]
 fn generated_clients_call_every_route_that_reads() {
-    let service = Service::new(1);
+    let mut service = Service::new(1);
+    service.set("STATEMENT_SIGNING_KEY", KEY);
     let _ingest = service.ingest();
+    let sold = r#"{"orderId":"o-2","vendorId":"v","total":1,"placedAt":"2026-10-01T12:00:00Z"}"#;
     service.send(&[
+        Message::json("order.created", sold),
         Message::json("product.viewed", r#"{"productId":"p/1","vendorId":"v"}"#),
         Message::json("product.viewed", "not json"),
         Message::json("order.created", r#"{"orderId":"o-1","total":1}"#),
     ]);
     service.wait_all_consumed();
     service.done(&["verify"]);
+    service.done(&["statements", "close", "--month", "2026-10", "--accept-gaps"]);
+    service.done(&["months"]);
     let api = service.api();
     let workshop = Workshop::of(&api);
     let (base, admin) = (format!("http://{}", api.address), token("admin", None));
-    let event = service.database.lines("SELECT id FROM event_logs").remove(0);
+    let event = service.database.lines("SELECT id FROM event_logs WHERE event_type = 'product.viewed'").remove(0);
     let letter = service.database.lines("SELECT id FROM dead_letters").remove(0);
 
     workshop.run("venv/bin/openapi-python-client", &["generate", "--path", "openapi.json", "--output-path", "python"]);

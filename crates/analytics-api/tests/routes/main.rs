@@ -37,6 +37,7 @@ mod reversals;
 mod roles;
 mod schema;
 mod series;
+mod statements;
 mod streams;
 mod tokens;
 mod usage;

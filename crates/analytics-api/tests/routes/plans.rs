@@ -139,6 +139,14 @@ const REQUESTS: &[(&str, &[&str])] = &[
     ("/api/events/{id}", &["/api/events/{event}"]),
     ("/api/freshness", &["/api/freshness"]),
     ("/api/anomalies", &["/api/anomalies"]),
+    ("/api/sellers/{vendor}/statements", &["/api/sellers/{vendor}/statements?limit=5"]),
+    (
+        "/api/sellers/{vendor}/statements/{month}",
+        &["/api/sellers/{vendor}/statements/2026-10", "/api/sellers/{vendor}/statements/2026-10?version=1"],
+    ),
+    ("/api/sellers/{vendor}/statements/{month}/page", &["/api/sellers/{vendor}/statements/2026-10/page"]),
+    ("/api/statements/keys", &["/api/statements/keys"]),
+    ("/api/months", &["/api/months"]),
     ("/api/proofs", &["/api/proofs"]),
     ("/api/audit", &["/api/audit", "/api/audit?action=metric.adjust", "/api/audit?from=2026-11-01T00:00:00Z"]),
     (

@@ -15,6 +15,7 @@ pub mod rankings;
 pub mod reconciliation;
 pub mod sellers;
 pub mod series;
+pub mod statements;
 mod tenant;
 pub mod upkeep;
 pub mod usage;

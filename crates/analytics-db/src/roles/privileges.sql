@@ -46,7 +46,13 @@ BEGIN
             ('notifications', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
             -- Proofs are made by verify.
             ('proofs', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
-            ('proved_days', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest')
+            ('proved_days', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
+            -- Statements and months are made by jobs; statements are only added to.
+            ('statements', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
+            ('statements', 'UPDATE, DELETE', 'PREFIX_admin'),
+            ('statement_closings', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
+            ('statement_closings', 'DELETE', 'PREFIX_admin'),
+            ('months', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest')
         ) AS narrower (relation, privileges, roles)
         WHERE to_regclass('public.' || relation) IS NOT NULL
     LOOP

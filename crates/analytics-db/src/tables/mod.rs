@@ -20,6 +20,7 @@ pub mod logged_events;
 pub mod maintenance;
 pub mod metadata_indexes;
 pub(crate) mod metrics;
+pub mod months;
 pub mod notifications;
 pub mod offset_ranges;
 pub mod partitions;
@@ -29,6 +30,7 @@ pub mod reversals;
 pub(crate) mod rollups;
 mod rows;
 pub mod service_settings;
+pub mod statements;
 pub(crate) mod waiting;
 
 use crate::DbError;

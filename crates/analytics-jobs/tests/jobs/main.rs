@@ -24,5 +24,6 @@ mod parts;
 mod proofs;
 mod receiver;
 mod roles;
+mod statements;
 mod weekly;
 mod zones;

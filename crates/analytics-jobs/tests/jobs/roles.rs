@@ -114,6 +114,8 @@ fn each_process_works_with_its_own_role_and_may_do_no_more() {
             "UPDATE audit_log SET actor = 'eve'",
             "DELETE FROM audit_log",
             "DELETE FROM event_logs",
+            "UPDATE statements SET csv = ''",
+            "DELETE FROM statements",
         ] {
             refused(role, write);
         }
@@ -138,6 +140,10 @@ fn each_process_works_with_its_own_role_and_may_do_no_more() {
         refused(&ingest, &format!("LOCK TABLE {partition} IN SHARE MODE"));
         refused(&admin, &format!("DELETE FROM {partition}"));
     }
+    refused(
+        &ingest,
+        "INSERT INTO statement_closings (month, as_of, last_batch, unseen_batches) VALUES (now(), 1, 1, '{}')",
+    );
     refused(&ingest, "INSERT INTO audit_log (actor, action, subject) VALUES ('eve', 'a', 's')");
     // Once more, after the migrations: nothing changes.
     let privileges = "SELECT relname || coalesce(relacl::text, '') FROM pg_class ORDER BY 1";

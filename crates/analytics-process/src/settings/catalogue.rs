@@ -133,6 +133,15 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "the address of the dashboard as people open it, such as https://analytics.example.com; for links in notifications",
     ),
+    setting(
+        "STATEMENT_GRACE",
+        Some("3d"),
+        "how long after its end a month can be closed by `statements close`, in days or hours, such as 3d or 36h",
+    ),
+    secret(
+        "STATEMENT_SIGNING_KEY",
+        "the Ed25519 private key that signs statements, in PEM form, or @file; without it no statement is made",
+    ),
     setting("INGEST_BIND", Some("0.0.0.0:9090"), "where ingest serves /health and /metrics"),
     setting("API_BIND", Some("0.0.0.0:8080"), "where the API listens"),
     setting("API_MODE", Some("read-only"), "read-only, or read-write to enable the writing routes"),

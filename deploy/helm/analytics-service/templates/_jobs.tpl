@@ -7,5 +7,6 @@ maintain: {command: [analytics-jobs, maintain], role: owner}
 audit: {command: [analytics-ingest, audit], role: ingest, kafka: true}
 anomalies: {command: [analytics-jobs, anomalies], role: admin, notify: true}
 weekly: {command: [analytics-jobs, weekly], role: admin, notify: true}
-statements: {command: [analytics-jobs, statements], role: admin, missing: true}
+statements: {command: [analytics-jobs, statements, close], role: admin}
+months: {command: [analytics-jobs, months], role: admin}
 {{- end -}}

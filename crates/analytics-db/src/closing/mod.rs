@@ -1,0 +1,202 @@
+//! Closes months: makes the statements of sellers from the event log, and seals them.
+//!
+//! `terms` says whether a month can be closed. `contributions` reads from the log what events add to sellers' months;
+//! `numbers` reads what the metrics say. `sealing` compares the two and stores the statements. A run of all sellers
+//! reads the log once, as of the batch at which it began: each day in a snapshot of its own, so that none lasts long.
+//! Sellers whose numbers have changed since, and those that have a statement of the month already that is not what the
+//! log says now, are read again, some at a time, each time in one snapshot.
+
+mod contributions;
+mod numbers;
+mod sealing;
+mod seen;
+mod terms;
+
+use analytics_core::business::Business;
+use analytics_core::ids::VendorId;
+use analytics_core::maps::HashMap;
+use analytics_core::month::Month;
+use analytics_core::statement::{Account, CannotSeal, PastRange, SigningKey};
+use diesel::connection::SimpleConnection;
+
+use crate::tables::batches::AsOf;
+use crate::tables::statements;
+use crate::transactions::Failure;
+use crate::{Connection, DbError};
+
+pub use terms::{NotYet, Terms, terms};
+
+use sealing::Sealing;
+use seen::Closing;
+
+/// Number of sellers whose statements are stored in one transaction.
+const PIECE: usize = 100;
+/// Number of sellers that are read again at once.
+const AGAIN: usize = 500;
+
+/// What is to be closed.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The business.
+    pub business: Business,
+    /// The month.
+    pub month: Month,
+    /// The seller; `None` for all.
+    pub vendor: Option<VendorId>,
+    /// On what terms.
+    pub terms: Terms,
+    /// The key that signs.
+    pub key: &'a SigningKey,
+}
+
+/// What a run did: numbers of sellers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Those that got their first statement of the month.
+    pub closed: usize,
+    /// Those that got a later version.
+    pub restated: usize,
+    /// Those whose last statement still holds.
+    pub unchanged: usize,
+}
+
+impl Closed {
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            closed: self.closed + other.closed,
+            restated: self.restated + other.restated,
+            unchanged: self.unchanged + other.unchanged,
+        }
+    }
+}
+
+/// Why statements were not closed. Those that were stored before stay, and another run continues.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// A statement cannot be written or signed.
+    #[error("a statement cannot be sealed: {0}")]
+    Seal(#[from] CannotSeal),
+    /// Vendors were stored for logged events since the run began.
+    #[error("vendors were stored for logged events while months were closed; run this again")]
+    Changed,
+    /// The metrics are not what the log comes to.
+    #[error(
+        "the numbers of {} sellers are not what their events come to, the first is {first:?}: run `analytics-jobs verify --full`, \
+         then `analytics-jobs rebuild`; the statements of all others are closed", .count
+    )]
+    Differs {
+        /// How many sellers.
+        count: usize,
+        /// One of them.
+        first: String,
+    },
+    /// The process was asked to stop.
+    #[error("stopped; run this again, and it continues")]
+    Stopped,
+}
+
+impl From<diesel::result::Error> for CloseError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<PastRange> for CloseError {
+    fn from(error: PastRange) -> Self {
+        Self::Seal(error.into())
+    }
+}
+
+impl Failure for CloseError {
+    fn database(&self) -> Option<&DbError> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What sellers' events add up to, by their ids.
+type Accounts = HashMap<String, Account>;
+
+/// Closes a month. Safe to repeat, and to run several times at once: a statement is stored once.
+///
+/// # Errors
+/// [`CloseError`].
+pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -> bool) -> Result<Closed, CloseError> {
+    let check = || if wanted() { Ok(()) } else { Err(CloseError::Stopped) };
+    let (mut done, mut again, mut differ) = (Closed::default(), Vec::new(), Vec::new());
+    let mut whole = None;
+    match &order.vendor {
+        Some(vendor) => again.push(vendor.as_str().to_owned()),
+        None => {
+            let closing = Closing::begin(connection, order.month)?;
+            let mut accounts = read(connection, order, &closing, &check)?;
+            for vendor in statements::vendors(connection, order.month)? {
+                accounts.entry(vendor).or_default();
+            }
+            let mut accounts: Vec<(String, Account)> = accounts.into_iter().collect();
+            accounts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            for piece in accounts.chunks(PIECE) {
+                check()?;
+                let (closed, moved) = Sealing { order, closing: &closing }.seal(connection, piece)?;
+                done = done.plus(closed);
+                again.extend(moved);
+            }
+            whole = Some(closing);
+        }
+    }
+    for vendors in again.chunks(AGAIN) {
+        check()?;
+        let (closed, differing) = sealing::again(connection, order, vendors)?;
+        done = done.plus(closed);
+        differ.extend(differing);
+    }
+    if let Some(first) = differ.first() {
+        return Err(CloseError::Differs { count: differ.len(), first: first.clone() });
+    }
+    if let Some(closing) = whole {
+        closing.finish(connection)?;
+    }
+    Ok(done)
+}
+
+/// Reads all sellers' events of the month as of the batch at which a closing began.
+fn read(
+    connection: &mut Connection,
+    order: &Order<'_>,
+    closing: &Closing,
+    check: &dyn Fn() -> Result<(), CloseError>,
+) -> Result<Accounts, CloseError> {
+    let mut accounts = Accounts::default();
+    for day in order.month.days() {
+        check()?;
+        snapshot(connection, |connection| {
+            let as_of = AsOf::at(connection, closing.as_of)?.map_err(|_| CloseError::Changed)?;
+            contributions::of_day(connection, order.business, day, None, &mut |contribution| {
+                if as_of.sees(contribution.batch) {
+                    contribution.add_to(&mut accounts)?;
+                }
+                Ok(())
+            })
+        })?;
+    }
+    Ok(accounts)
+}
+
+/// Reads in one snapshot. Long statements are expected.
+fn snapshot<T>(
+    connection: &mut Connection,
+    part: impl FnOnce(&mut Connection) -> Result<T, CloseError>,
+) -> Result<T, CloseError> {
+    connection.build_transaction().repeatable_read().run(|connection| {
+        connection.batch_execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SET LOCAL client_connection_check_interval = '5s'",
+        )?;
+        part(connection)
+    })
+}

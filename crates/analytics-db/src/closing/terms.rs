@@ -1,0 +1,166 @@
+//! Whether a month can be closed: it is over, everything of it is counted, and a proof says that its numbers are right.
+
+use analytics_core::business::Business;
+use analytics_core::catalogue::Measure;
+use analytics_core::completeness::Completeness;
+use analytics_core::month::Month;
+use analytics_core::topics::Topics;
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use serde_json::Value;
+
+use crate::read::freshness;
+use crate::sql::{row, statement};
+use crate::{Connection, DbError};
+
+/// Most gaps that a statement lists one by one.
+const LISTED: usize = 20;
+
+/// What statements say about how sure their numbers are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The number of the last batch that the last complete proof includes.
+    pub proved_as_of: Option<i64>,
+    /// How many dead letters of the month are open.
+    pub open_dead_letters: i64,
+    /// Why the month is not proved, or which records are missing; empty if it is proved.
+    pub gaps: Vec<String>,
+}
+
+/// The month cannot be closed yet, whatever is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{month} can be closed from {from} on: {grace} after its end, so that late events are in it")]
+pub struct NotYet {
+    month: Month,
+    from: String,
+    grace: String,
+}
+
+/// Returns the terms on which a month can be closed.
+///
+/// # Errors
+/// [`DbError`]; [`NotYet`] if it is not over for as long as `grace`.
+pub fn terms(
+    connection: &mut Connection,
+    business: Business,
+    topics: &Topics,
+    month: Month,
+    grace: Duration,
+) -> Result<Result<Terms, NotYet>, DbError> {
+    let (reports, now) = freshness::reports(connection)?;
+    let end = month.end(business.calendar);
+    let from = end + grace;
+    if now < from {
+        let (from, grace) = (written(from), format!("{} hours", grace.num_hours()));
+        return Ok(Err(NotYet { month, from, grace }));
+    }
+    let mut gaps = Vec::new();
+    let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
+    if !Completeness::of_measures(&measures, topics, &reports).is_complete(from, now) {
+        gaps.push(format!(
+            "not all topics are counted up to {}: see GET /api/freshness, and run this again when ingest has caught up",
+            written(from)
+        ));
+    }
+    let proof = newest(connection)?;
+    match &proof {
+        None => gaps.push("there is no complete proof: run `analytics-jobs verify --full`".into()),
+        Some(proof) => gaps.extend(proof.gaps(end, from)),
+    }
+    let open_dead_letters = open_dead_letters(connection, month, business)?;
+    Ok(Ok(Terms { proved_as_of: proof.map(|proof| proof.watermark), open_dead_letters, gaps }))
+}
+
+row! {
+    /// The last complete proof.
+    struct Proof {
+        proved_at: DateTime<Utc>,
+        watermark: i64,
+        drift: i64,
+        coverage: Option<Value>,
+    }
+}
+
+/// Returns the last complete proof; with the largest drift of it and of later ones, which check what has changed since,
+/// and with the last coverage.
+fn newest(connection: &mut Connection) -> Result<Option<Proof>, DbError> {
+    let rows: Vec<Proof> = statement(
+        "SELECT p.proved_at, p.watermark, (SELECT max(l.drift) FROM proofs l WHERE l.id >= p.id) AS drift, \
+             (SELECT l.coverage FROM proofs l WHERE l.id >= p.id ORDER BY l.id DESC LIMIT 1) AS coverage \
+         FROM proofs p WHERE p.complete ORDER BY p.id DESC LIMIT 1",
+    )
+    .load(connection)?;
+    Ok(rows.into_iter().next())
+}
+
+impl Proof {
+    /// Returns why a month that ended at `end` is not proved.
+    fn gaps(&self, end: DateTime<Utc>, from: DateTime<Utc>) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if self.proved_at < end {
+            gaps.push(format!(
+                "the last complete proof is of {}, before the month was over: run `analytics-jobs verify --full`",
+                written(self.proved_at)
+            ));
+        }
+        if self.drift > 0 {
+            let drift = self.drift;
+            gaps.push(format!(
+                "{drift} numbers differ from the event log: see `analytics-jobs verify --full` and `rebuild`"
+            ));
+        }
+        let Some(coverage) = &self.coverage else {
+            gaps.push("no proof says how what was counted compares with Kafka: run `analytics-ingest audit`".into());
+            return gaps;
+        };
+        let number = |path: &str| coverage.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+        let since = coverage.get("notYetAuditedSince").and_then(Value::as_str).and_then(|time| time.parse().ok());
+        // What was logged later is of later months, or late.
+        if number("/notYetAudited/ranges") > 0 && since.is_none_or(|since: DateTime<Utc>| since < from) {
+            gaps.push(format!(
+                "{} records are not compared with Kafka: run `analytics-ingest audit`, then `analytics-jobs verify`",
+                number("/notYetAudited/records")
+            ));
+        }
+        if number("/goneUnaudited/ranges") > 0 {
+            let records = number("/goneUnaudited/records");
+            gaps.push(format!("{records} records were gone from Kafka before they were compared with it"));
+        }
+        for (list, count) in [("gaps", "/gapCount"), ("differences", "/differenceCount")] {
+            let stretches = coverage.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            gaps.extend(stretches.iter().take(LISTED).map(stretch));
+            let more = number(count).saturating_sub(i64::try_from(stretches.len().min(LISTED)).unwrap_or(0));
+            if more > 0 {
+                gaps.push(format!("and {more} more {list}: see GET /api/proofs"));
+            }
+        }
+        gaps
+    }
+}
+
+fn stretch(stretch: &Value) -> String {
+    let text = |name: &str| stretch.get(name).and_then(Value::as_str).unwrap_or_default();
+    let number = |name: &str| stretch.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let last = number("to").saturating_sub(1);
+    format!("{}/{}, offsets {} to {last}: {}", text("topic"), number("partition"), number("from"), text("reason"))
+}
+
+/// Returns the number of open dead letters whose records are of the month.
+fn open_dead_letters(connection: &mut Connection, month: Month, business: Business) -> Result<i64, DbError> {
+    row! {
+        struct Row {
+            open: i64,
+        }
+    }
+    let row: Row = statement(
+        "SELECT count(*) AS open FROM dead_letters WHERE state = 'open' \
+         AND coalesce(record_timestamp, created_at) >= $1 AND coalesce(record_timestamp, created_at) < $2",
+    )
+    .value(business.calendar.day_start(month.first()))
+    .value(month.end(business.calendar))
+    .get_result(connection)?;
+    Ok(row.open)
+}
+
+fn written(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

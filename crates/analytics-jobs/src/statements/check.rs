@@ -1,0 +1,73 @@
+//! `analytics-jobs statements check`: checks statements without a database.
+
+use std::path::{Path, PathBuf};
+
+use analytics_core::statement::{Checked, PublicKey, check};
+use analytics_process::say;
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+/// A larger file is no statement: one of a year with late events by the thousand is smaller.
+const LARGEST: u64 = 64 << 20;
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The statements, as CSV; several of a seller in the order in which they were closed
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The key that must have signed them: in base64, or a file with it in base64 or PEM form
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
+}
+
+pub(super) fn run(arguments: &Check) -> anyhow::Result<()> {
+    let key = arguments.public_key.as_deref().map(public_key).transpose()?;
+    let mut before: Option<Checked> = None;
+    for path in &arguments.files {
+        let name = path.display();
+        let checked = check(&read(path)?).with_context(|| name.to_string())?;
+        if let Some(key) = key {
+            checked.signed_by(key).with_context(|| name.to_string())?;
+        }
+        if let Some(before) = &before {
+            checked.follows(before).with_context(|| name.to_string())?;
+        }
+        let own = &checked.statement;
+        let signed = own.key.map_or_else(|| "not signed".to_owned(), |key| format!("signed by {key}"));
+        say!(
+            "{name}: {}, {}, version {}, closed {}: right, {signed}, digest {}",
+            own.vendor,
+            own.month,
+            own.version,
+            own.closed_at.format("%Y-%m-%d"),
+            checked.digest
+        );
+        for gap in &own.gaps {
+            say!("{name}: gap: {gap}");
+        }
+        before = Some(checked);
+    }
+    Ok(())
+}
+
+fn public_key(text: &str) -> anyhow::Result<PublicKey> {
+    if let Ok(key) = PublicKey::parse(text) {
+        return Ok(key);
+    }
+    let read = std::fs::read_to_string(text)
+        .with_context(|| format!("--public-key: {text:?} is neither a key in base64 nor a file that can be read"))?;
+    PublicKey::parse(&read).with_context(|| format!("--public-key: {text}"))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let size = std::fs::metadata(path).with_context(|| format!("{}: cannot be read", path.display()))?.len();
+    if size > LARGEST {
+        bail!("{}: line 1: is larger than any statement", path.display());
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = before.split(|byte| *byte == b'\n').count();
+        anyhow::anyhow!("{}: line {line}: is not UTF-8", path.display())
+    })
+}

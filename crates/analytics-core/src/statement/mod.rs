@@ -1,7 +1,7 @@
 //! What a month came to for a seller: a document that is sealed and never changed.
 //!
 //! An `account` collects what events add up to and becomes a [`Statement`]. `written` writes it as CSV, which is what
-//! is digested, signed and stored: its JSON and its page are made of what `read` reads back. [`check`](read::check)
+//! is digested, signed and stored: its JSON and its page are made of what `read` reads back. [`check`]
 //! needs nothing but the text, so that anybody can check a statement.
 
 mod account;

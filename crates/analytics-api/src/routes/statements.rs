@@ -158,6 +158,15 @@ pub(crate) struct LateBody {
     currency: &'static str,
 }
 
+/// The form of a statement.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used: the middleware reads the format")]
+pub(crate) enum StatementFormat {
+    Json,
+    Csv,
+}
+
 type HeadPage = Page<HeadBody>;
 
 /// List the statements of a seller
@@ -202,7 +211,7 @@ pub(crate) async fn list(
         ("vendor" = String, Path, description = "The seller's id, URL-encoded"),
         ("month" = String, Path, description = "Such as `2026-10`"),
         ("version" = Option<i32>, Query, description = "The version; default the latest", minimum = 1),
-        ("format" = Option<String>, Query, description = "`json` (the default) or `csv`"),
+        ("format" = Option<StatementFormat>, Query, description = "`json` (the default) or `csv`"),
     ),
     responses(
         (status = 200, description = "The statement", content((StatementBody = "application/json"), (String = "text/csv"))),

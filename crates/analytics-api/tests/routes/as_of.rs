@@ -139,7 +139,7 @@ fn an_answer_of_which_only_the_number_moved_is_a_304() {
         assert_eq!(again.headers()["as-of"], (before + 1).to_string().as_str(), "{path}");
     }
     service.send(&[Message::json("product.viewed", r#"{"productId":"p","vendorId":"v"}"#)]);
-    service.wait_consumed(4);
+    service.wait_consumed(5);
     for (first, path) in read.iter().filter(|(_, path)| path.contains("views")) {
         let tag = first.headers()["etag"].to_str().unwrap();
         let expected = if path.contains("never_counted") { 304 } else { 200 };

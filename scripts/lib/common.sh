@@ -194,7 +194,11 @@ fetch_prometheus() (
     cd "$1"
     # The scripts and fonts of Prometheus's own pages are packages of their own.
     mapfile -t pages < <(apt-cache depends --important prometheus | sed -nE 's/^ *Depends: ((libjs|fonts)-.*)/\1/p')
-    apt-get download -q prometheus prometheus-alertmanager libjs-d3 "${pages[@]}"
+    # Lists of packages that are old name versions that are gone.
+    apt-get download -q prometheus prometheus-alertmanager libjs-d3 "${pages[@]}" || {
+        as_root apt-get update -q
+        apt-get download -q prometheus prometheus-alertmanager libjs-d3 "${pages[@]}"
+    }
     for package in *.deb; do dpkg-deb -x "$package" .; done
     rm -- *.deb
 )

@@ -142,7 +142,7 @@ pub enum Command {
     Anomalies(anomalies::Anomalies),
     /// Send each seller's last week to the marketplace, once, for it to mail
     ///
-    /// For cron, once a week or every day. Calls NOTIFY_WEBHOOK_URL once for each seller that had views or orders in
+    /// For cron, every day. Calls NOTIFY_WEBHOOK_URL once for each seller that had views or orders in
     /// the week or the one before: views, orders, units, conversion, revenue in each currency, all with the
     /// change against the week before, and the current rating. A request has the numbers of one seller and
     /// nothing else. Weeks go from Monday to Sunday in BUSINESS_TIMEZONE, and are sent once they are over and

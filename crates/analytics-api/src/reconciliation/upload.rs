@@ -19,6 +19,11 @@ use crate::problem::Problem;
 pub(crate) const LARGEST: usize = 16 << 20;
 /// How long a client may take to send a list.
 const SLOWEST: Duration = Duration::from_secs(30);
+/// The most columns of a list.
+const MOST_COLUMNS: usize = 1_000;
+/// The most separators of a list. Each takes several times its size in memory while its line is read, and a quote that is
+/// never closed makes one line of the whole list.
+const MOST_SEPARATORS: usize = 20 * MOST_LINES;
 /// How many chunks of the body wait to be parsed.
 const CHUNKS_AHEAD: usize = 4;
 
@@ -61,11 +66,12 @@ struct Chunks {
     /// Where the next byte of the current chunk is.
     at: usize,
     last: u8,
+    separators: usize,
 }
 
 impl Chunks {
     const fn new(received: mpsc::Receiver<Bytes>) -> Self {
-        Self { received, current: Bytes::new(), at: 0, last: b'\n' }
+        Self { received, current: Bytes::new(), at: 0, last: b'\n', separators: 0 }
     }
 
     /// Returns the next byte; a line feed more at the end of a body without one.
@@ -100,6 +106,10 @@ impl Read for Chunks {
                 break;
             }
             let Some(byte) = self.byte() else { break };
+            self.separators += usize::from(byte == b',');
+            if self.separators > MOST_SEPARATORS {
+                return Err(io::Error::other(format!("a list has at most {MOST_SEPARATORS} commas")));
+            }
             *place = byte;
             length += 1;
         }
@@ -110,12 +120,16 @@ impl Read for Chunks {
 /// Parses a list.
 fn parse(list: impl Read, business: Business) -> Result<Vec<Listed>, Problem> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(list);
-    let header = reader.byte_headers().map_err(|_| Problem::invalid_body("the list could not be read"))?.clone();
+    let header = reader.byte_headers().map_err(|why| unreadable(&why))?;
+    let expected = header.len();
+    if expected > MOST_COLUMNS {
+        return Err(Problem::invalid_body(format!("line 1 has {expected} fields, at most {MOST_COLUMNS} are allowed")));
+    }
     let columns =
-        Columns::of(fields(1, &header)?.into_iter()).map_err(|why| Problem::invalid_body(format!("line 1: {why}")))?;
+        Columns::of(fields(1, header)?.into_iter()).map_err(|why| Problem::invalid_body(format!("line 1: {why}")))?;
     let (mut lines, mut record) = (Vec::new(), csv::ByteRecord::new());
     let mut next = reader.position().line();
-    while reader.read_byte_record(&mut record).map_err(|_| Problem::invalid_body("the list could not be read"))? {
+    while reader.read_byte_record(&mut record).map_err(|why| unreadable(&why))? {
         // Where the reader is now, less the record. The reader's own place of a record is before empty lines. A quote
         // that is never closed ends with the list, and not with a line.
         let inside = record.iter().flatten().filter(|byte| **byte == b'\n').count();
@@ -124,11 +138,11 @@ fn parse(list: impl Read, business: Business) -> Result<Vec<Listed>, Problem> {
         if lines.len() == MOST_LINES {
             return Err(Problem::body_too_large(format!("line {line}: a list has at most {MOST_LINES} lines")));
         }
-        let fields = fields(line, &record)?;
-        if fields.len() != header.len() {
-            let (actual, expected) = (fields.len(), header.len());
+        if record.len() != expected {
+            let actual = record.len();
             return Err(Problem::invalid_body(format!("line {line} has {actual} fields, and the header {expected}")));
         }
+        let fields = fields(line, &record)?;
         let listed = columns.read(line, |place| fields.get(place).copied(), business);
         lines.push(listed.map_err(|why| Problem::invalid_body(format!("line {line}: {why}")))?);
     }
@@ -136,6 +150,13 @@ fn parse(list: impl Read, business: Business) -> Result<Vec<Listed>, Problem> {
         return Err(Problem::invalid_body("the list has no lines after its header"));
     }
     Ok(lines)
+}
+
+fn unreadable(error: &csv::Error) -> Problem {
+    match error.kind() {
+        csv::ErrorKind::Io(why) => Problem::body_too_large(why.to_string()),
+        _ => Problem::invalid_body("the list could not be read"),
+    }
 }
 
 fn fields(line: u64, record: &csv::ByteRecord) -> Result<Vec<&str>, Problem> {
@@ -218,6 +239,17 @@ mod tests {
                 let numbers: Vec<u64> = lines.iter().map(|listed| listed.line).collect();
                 assert_eq!(numbers, [3, 4, 6], "{list:?}");
             }
+        }
+    }
+
+    #[test]
+    fn columns_and_separators_are_limited() {
+        let wide = format!("orderId,amount{}\n", ",x".repeat(1_000));
+        let message = "line 1 has 1002 fields, at most 1000 are allowed".to_owned();
+        assert_eq!(parsed(wide.as_bytes()), Err((400, message)));
+        let message = "a list has at most 2000000 commas".to_owned();
+        for list in [",".repeat(2_000_001), format!("orderId,amount\no-1,1\n\"{}", "\",\"".repeat(2_000_001))] {
+            assert_eq!(parsed(list.as_bytes()), Err((413, message.clone())));
         }
     }
 

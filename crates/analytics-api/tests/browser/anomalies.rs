@@ -32,7 +32,8 @@ fn marketplace(mode: &str) -> Marketplace {
 
 /// The titles of the card, in order.
 fn titles(browser: &Browser) -> Value {
-    browser.until("document.querySelector('.anomaly') !== null");
+    // What is above it may still grow.
+    browser.until("(scrollTo(0, document.body.scrollHeight), document.querySelector('.anomaly') !== null)");
     browser.run("return [...document.querySelectorAll('.anomaly strong')].map((title) => title.innerText).sort()")
 }
 

@@ -117,16 +117,25 @@ pub fn check(text: &str) -> Result<Checked, Wrong> {
 }
 
 impl Checked {
+    /// Returns the key that signs it. The service makes no statement without a signature, without which anybody can make
+    /// the rest of one consistent.
+    ///
+    /// # Errors
+    /// [`Wrong`] if it is not signed.
+    pub fn signer(&self) -> Result<PublicKey, Wrong> {
+        self.statement.key.ok_or_else(|| self.wrong(self.places.key, "it is not signed".into()))
+    }
+
     /// Checks that it is signed by this key.
     ///
     /// # Errors
     /// [`Wrong`].
     pub fn signed_by(&self, key: PublicKey) -> Result<(), Wrong> {
-        match self.statement.key {
-            Some(own) if own == key => Ok(()),
-            Some(own) => Err(self.wrong(self.places.key, format!("it is signed by the key {own}, not by {key}"))),
-            None => Err(self.wrong(self.places.key, "it is not signed".into())),
+        let own = self.signer()?;
+        if own == key {
+            return Ok(());
         }
+        Err(self.wrong(self.places.key, format!("it is signed by the key {own}, not by {key}")))
     }
 
     /// Checks that it is the seller's next statement after another one.

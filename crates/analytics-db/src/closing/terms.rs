@@ -74,6 +74,8 @@ row! {
     /// The last complete proof.
     struct Proof {
         proved_at: DateTime<Utc>,
+        /// When the last proof was made, complete or not.
+        last_proved_at: DateTime<Utc>,
         watermark: i64,
         drift: i64,
         coverage: Option<Value>,
@@ -84,7 +86,7 @@ row! {
 /// and with the last coverage.
 fn newest(connection: &mut Connection) -> Result<Option<Proof>, DbError> {
     let rows: Vec<Proof> = statement(
-        "SELECT p.proved_at, p.watermark, (SELECT max(l.drift) FROM proofs l WHERE l.id >= p.id) AS drift, \
+        "SELECT p.proved_at, (SELECT max(l.proved_at) FROM proofs l) AS last_proved_at, p.watermark, (SELECT max(l.drift) FROM proofs l WHERE l.id >= p.id) AS drift, \
              (SELECT l.coverage FROM proofs l WHERE l.id >= p.id ORDER BY l.id DESC LIMIT 1) AS coverage \
          FROM proofs p WHERE p.complete ORDER BY p.id DESC LIMIT 1",
     )
@@ -100,6 +102,12 @@ impl Proof {
             gaps.push(format!(
                 "the last complete proof is of {}, before the month was over: run `analytics-jobs verify --full`",
                 written(self.proved_at)
+            ));
+        }
+        if self.last_proved_at < from {
+            gaps.push(format!(
+                "nothing was proved since {}, before late events of the month had arrived: run `analytics-jobs verify`",
+                written(self.last_proved_at)
             ));
         }
         if self.drift > 0 {

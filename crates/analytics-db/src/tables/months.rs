@@ -51,10 +51,11 @@ pub struct Money {
 /// [`DbError`].
 pub fn calculate(connection: &mut Connection, business: Business, topics: &Topics) -> Result<(usize, usize), DbError> {
     run(connection, "months", |connection| {
+        // Before the numbers, which may include later batches as well.
+        let (as_of, _) = watermark(connection)?;
         let (reports, now) = freshness::reports(connection)?;
         let completeness = Completeness::of(None, topics, &reports);
         let days = days(connection, business)?;
-        let (as_of, _) = watermark(connection)?;
         let mut months: BTreeMap<Month, Numbers> = BTreeMap::new();
         for day in days {
             let Some(month) = Month::of(day.day(business)) else { continue };

@@ -26,6 +26,7 @@ pub(super) fn run(arguments: &Check) -> anyhow::Result<()> {
     for path in &arguments.files {
         let name = path.display();
         let checked = check(&read(path)?).with_context(|| name.to_string())?;
+        let signer = checked.signer().with_context(|| name.to_string())?;
         if let Some(key) = key {
             checked.signed_by(key).with_context(|| name.to_string())?;
         }
@@ -33,9 +34,8 @@ pub(super) fn run(arguments: &Check) -> anyhow::Result<()> {
             checked.follows(before).with_context(|| name.to_string())?;
         }
         let own = &checked.statement;
-        let signed = own.key.map_or_else(|| "not signed".to_owned(), |key| format!("signed by {key}"));
         say!(
-            "{name}: {}, {}, version {}, closed {}: right, {signed}, digest {}",
+            "{name}: {}, {}, version {}, closed {}: right, signed by {signer}, digest {}",
             own.vendor,
             own.month,
             own.version,

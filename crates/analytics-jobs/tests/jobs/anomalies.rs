@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::thread;
+use std::time::Duration;
 
 use analytics_testkit::database::Database;
-use analytics_testkit::process;
+use analytics_testkit::{process, wait};
 
 /// 120 days of the marketplace by hour and by day, 20 sellers and 5 products by day, and workers that have
 /// counted everything. The noise depends on how long ago something is, so that it is the same on every day that
@@ -51,6 +52,7 @@ pub(crate) struct Watched(pub(crate) Database);
 
 impl Watched {
     pub(crate) fn new() -> Self {
+        wait::past_the_end_of_an_hour(Duration::from_secs(120));
         let database = Database::migrated();
         database.execute(USUAL);
         database.execute(ALIVE);

@@ -27,6 +27,8 @@ pub(crate) struct Received {
     /// By their names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) text: String,
+    /// When, in seconds since 1970.
+    at: i64,
 }
 
 impl Received {
@@ -38,10 +40,10 @@ impl Received {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// Whether the signature is that of Standard Webhooks, made now.
+    /// Whether the signature is that of Standard Webhooks, made when it was sent.
     pub(crate) fn is_signed(&self) -> bool {
         let timestamp = &self.headers["webhook-timestamp"];
-        let age = chrono::Utc::now().timestamp() - timestamp.parse::<i64>().unwrap();
+        let age = self.at - timestamp.parse::<i64>().unwrap();
         let key = PKey::hmac(&STANDARD.decode(SECRET).unwrap()).unwrap();
         let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
         let signed = format!("{}.{timestamp}.{}", self.id(), self.text);
@@ -137,7 +139,8 @@ fn answer(stream: Box<dyn Stream>, state: &Mutex<State>) {
     stream.read_exact(&mut body).unwrap();
     let answer = {
         let mut state = state.lock().unwrap();
-        state.received.push(Received { headers, text: String::from_utf8(body).unwrap() });
+        let at = chrono::Utc::now().timestamp();
+        state.received.push(Received { headers, text: String::from_utf8(body).unwrap(), at });
         state.answers.pop_front().unwrap_or(Answer::Status(200, ""))
     };
     match answer {

@@ -38,6 +38,7 @@ fn produce(service: &Service, mut hour: DateTime<Utc>, until: DateTime<Utc>) {
 
 /// A service with a history that ended three hours ago.
 fn silent() -> Service {
+    wait::past_the_end_of_an_hour(std::time::Duration::from_secs(240));
     let mut service = Service::new(1);
     service.set("METRICS_BUSINESS", "open");
     // Only the totals.

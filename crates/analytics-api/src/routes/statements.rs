@@ -211,7 +211,7 @@ pub(crate) async fn list(
         ("vendor" = String, Path, description = "The seller's id, URL-encoded"),
         ("month" = String, Path, description = "Such as `2026-10`"),
         ("version" = Option<i32>, Query, description = "The version; default the latest", minimum = 1),
-        ("format" = Option<StatementFormat>, Query, description = "`json` (the default) or `csv`"),
+        ("format" = inline(Option<StatementFormat>), Query, description = "`json` (the default) or `csv`"),
     ),
     responses(
         (status = 200, description = "The statement", content((StatementBody = "application/json"), (String = "text/csv"))),

@@ -148,12 +148,14 @@ fn item(item: &Object<'_>, amount: impl Fn(&Object<'_>) -> Result<Option<Told>, 
     let product = faults.keep_optional(fields::id(item, &fields::PRODUCT, ProductId::parse));
     let vendor = faults.keep_optional(fields::id(item, &fields::VENDOR, VendorId::parse));
     let quantity = faults.keep_optional(money::quantity_if_named(item));
-    let amount = faults.keep_optional(amount(item));
+    let amount = faults.keep(amount(item));
     // Without an amount, what it takes depends on whose units it means.
-    if amount.is_none() && [&fields::PRODUCT[..], &fields::VENDOR].iter().all(|names| item.first(names).is_none()) {
+    if matches!(amount, Some(None))
+        && [&fields::PRODUCT[..], &fields::VENDOR].iter().all(|names| item.first(names).is_none())
+    {
         faults.add(fields::missing(&["productId", "vendorId"]));
     }
-    faults.finish(Some(Item { product, vendor, quantity, amount }))
+    faults.finish(Some(Item { product, vendor, quantity, amount: amount.flatten() }))
 }
 
 /// Reads an amount as it was told. Without a currency it is as large as any currency allows.

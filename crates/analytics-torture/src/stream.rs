@@ -129,6 +129,7 @@ impl Stream {
         }
         match self.random.below(100) {
             0..50 => self.view(n),
+            50..58 if self.traits.no_reversals => self.view(n),
             50..58 => self.reversal(n),
             58..72 => self.order(n),
             72..80 => self.rating(n),

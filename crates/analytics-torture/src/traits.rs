@@ -12,4 +12,6 @@ pub struct Traits {
     /// Records made to crash their reader: extreme numbers, deep nesting, headers that are not
     /// UTF-8.
     pub hostile_records: bool,
+    /// No cancellations and refunds, whose topics have few records.
+    pub no_reversals: bool,
 }

@@ -8,6 +8,7 @@ use crate::arena::Run;
 /// Time over which the stream is produced.
 const STREAM: Duration = Duration::from_secs(6);
 
+const REVERSALS: [&str; 3] = ["order.cancelled", "order.refunded", "order.status.updated"];
 const TOPICS: [&str; 4] = ["product.viewed", "order.created", "rating.updated", "user.registered"];
 
 /// Injects nothing: either there is no fault, or the fault is in the records of the stream.
@@ -41,7 +42,7 @@ pub(super) fn offsets_set_in_mid_batch(run: &mut Run<'_>) {
     let lock = Obstacle::log(run);
     run.feed_now(30);
     lock.wait_for_worker(run);
-    for topic in TOPICS {
+    for topic in TOPICS.into_iter().chain(REVERSALS) {
         set_to_start(run, topic);
     }
     drop(lock);

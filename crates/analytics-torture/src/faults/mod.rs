@@ -29,8 +29,14 @@ pub struct Fault {
     pub run: fn(&mut Run<'_>),
 }
 
-const PLAIN: Traits =
-    Traits { jumping_clocks: false, bad_records: false, refused_records: false, hostile_records: false };
+const PLAIN: Traits = Traits {
+    jumping_clocks: false,
+    bad_records: false,
+    refused_records: false,
+    hostile_records: false,
+    no_reversals: false,
+};
+const NO_REVERSALS: Traits = Traits { no_reversals: true, ..PLAIN };
 const CLOCKS: Traits = Traits { jumping_clocks: true, ..PLAIN };
 const BAD: Traits = Traits { bad_records: true, refused_records: true, ..PLAIN };
 const HOSTILE: Traits = Traits { hostile_records: true, ..BAD };
@@ -100,7 +106,11 @@ pub const FAULTS: &[Fault] = &[
         servers::leaderless,
     ),
     proxied("slow-network", "every byte to and from both servers is delayed by 100 ms", network::slow),
-    fault("aborted-transactions", "producers abort some Kafka transactions and commit others", topics::aborted),
+    // Each partition has to end with a record, and those of reversals have few.
+    Fault {
+        traits: NO_REVERSALS,
+        ..fault("aborted-transactions", "producers abort some Kafka transactions and commit others", topics::aborted)
+    },
     fault("retention", "retention deletes records that stopped workers have not read", topics::retention),
     fault("partition-added", "topics get more partitions while workers run", topics::partition_added),
     fault("topic-remade-short", "a topic is deleted and created again while workers run", topics::remade_short),

@@ -11,7 +11,8 @@ use analytics_testkit::wait;
 
 /// Returns a stream of ordinary records that must not be counted.
 pub(super) fn phantoms(run: &Run<'_>) -> Stream {
-    Stream::new(run.options.seed, run.options.records, Traits::default(), true)
+    let traits = Traits { no_reversals: true, ..Traits::default() };
+    Stream::new(run.options.seed, run.options.records, traits, true)
 }
 
 pub(super) fn aborted(run: &mut Run<'_>) {

@@ -188,7 +188,7 @@ impl Content {
                 .optional(product.as_ref().map(ProductId::as_str))
                 .optional(vendor.as_ref().map(VendorId::as_str))
                 .number(stars.get().into()),
-            Self::Reversal(reversal) => reversal.fingerprint(common, covering),
+            Self::Reversal(reversal) => reversal.fingerprint(common),
             // The name is only part of the payload, on which no seal depends.
             Self::Naming(Naming { subject, .. }) => {
                 let (product, vendor) = subject.about();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Covering, Line, Part, Vendor};
+use crate::event::{Line, Part, Vendor};
 use crate::identity::{EventId, Fingerprint, IdentityKey};
 use crate::ids::{ProductId, VendorId};
 use crate::money::{Amount, Currency, MAX_LINE_MINOR, Quantity};
@@ -356,7 +356,7 @@ impl Reversal {
     }
 
     /// Adds what it says to a hash. What it came to is not part of it: that changes with other reversals.
-    pub(crate) fn fingerprint(&self, common: Fingerprint, _: Covering) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, common: Fingerprint) -> Fingerprint {
         common.text(&self.order.0.to_string()).text(&self.claim.to_json())
     }
 }

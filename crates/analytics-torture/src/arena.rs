@@ -119,10 +119,12 @@ pub struct Worker {
     pub name: String,
 }
 
+/// The topics of cancellations and refunds.
+pub(crate) const REVERSALS: [&str; 3] = ["order.cancelled", "order.refunded", "order.status.updated"];
+
 /// Returns the names of the topics that records are sent to, with this prefix.
 fn topics(prefix: &str) -> Vec<String> {
-    let reversals = ["order.cancelled", "order.refunded", "order.status.updated"];
-    [broker::family_topics(prefix), reversals.map(|topic| format!("{prefix}{topic}")).to_vec()].concat()
+    [broker::family_topics(prefix), REVERSALS.map(|topic| format!("{prefix}{topic}")).to_vec()].concat()
 }
 
 /// A thread that produces records.

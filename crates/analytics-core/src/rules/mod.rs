@@ -30,17 +30,8 @@ const RULES_1: &[Rule] = &[
     Rule { family: Family::OrderCreated, measure: Measure::Revenue, amount: Amount::OfSale(|sale| sale.amount.0) },
 ];
 
-/// The rules of version 2: also what reversals take back.
-const RULES_2: &[Rule] = &[
-    Rule { family: Family::ProductViewed, measure: Measure::Views, amount: Amount::Once },
-    Rule { family: Family::UserRegistered, measure: Measure::Signups, amount: Amount::Once },
-    Rule { family: Family::OrderCreated, measure: Measure::Orders, amount: Amount::Once },
-    Rule {
-        family: Family::OrderCreated,
-        measure: Measure::Units,
-        amount: Amount::OfSale(|sale| sale.quantity.units().into()),
-    },
-    Rule { family: Family::OrderCreated, measure: Measure::Revenue, amount: Amount::OfSale(|sale| sale.amount.0) },
+/// What version 2 adds: what reversals take back.
+const REVERSALS: &[Rule] = &[
     Rule { family: Family::OrderCancelled, measure: Measure::Refunds, amount: REFUNDED },
     Rule { family: Family::OrderCancelled, measure: Measure::RefundedUnits, amount: REFUNDED_UNITS },
     Rule { family: Family::OrderCancelled, measure: Measure::CancelledOrders, amount: CANCELLED },
@@ -57,11 +48,14 @@ const REFUNDED_UNITS: Amount = Amount::OfEntry(|entry| entry.line.as_ref().map(|
 const CANCELLED: Amount = Amount::OfEntry(|entry| Some(entry.took.cancelled).filter(|cancelled| *cancelled != 0));
 const EXCESS: Amount = Amount::OfEntry(|entry| Some(entry.took.excess).filter(|excess| *excess != 0));
 
+/// A rule set: the rules of all its parts.
+type RuleSet = &'static [&'static [Rule]];
+
 /// All rule sets, the oldest first.
-const VERSIONS: [&[Rule]; 2] = [RULES_1, RULES_2];
+const VERSIONS: [RuleSet; 2] = [&[RULES_1], &[RULES_1, REVERSALS]];
 
 /// The rules that count new events.
-const LATEST: &[Rule] = {
+const LATEST: RuleSet = {
     let [.., latest] = VERSIONS;
     latest
 };
@@ -125,12 +119,18 @@ pub fn recount(version: i16, event: &Event, business: Business, deltas: &mut Del
 /// Returns the families whose events a measure is counted from.
 pub fn families_of(measure: Measure) -> impl Iterator<Item = Family> {
     let counts = move |family: &Family| {
-        VERSIONS.iter().copied().flatten().any(|rule| rule.measure == measure && rule.family == *family)
+        VERSIONS
+            .iter()
+            .copied()
+            .flatten()
+            .copied()
+            .flatten()
+            .any(|rule| rule.measure == measure && rule.family == *family)
     };
     Family::ALL.into_iter().filter(counts)
 }
 
-fn apply(rules: &[Rule], event: &Event, business: Business, deltas: &mut Deltas) {
+fn apply(rules: RuleSet, event: &Event, business: Business, deltas: &mut Deltas) {
     let moment = deltas.moment(event.time, business.calendar);
     deltas.logged(&event.event_type, &moment);
     ratings::propose(event, deltas);
@@ -140,9 +140,9 @@ fn apply(rules: &[Rule], event: &Event, business: Business, deltas: &mut Deltas)
     measure(rules, event, business, &moment, deltas);
 }
 
-fn measure(rules: &[Rule], event: &Event, business: Business, moment: &Moment, deltas: &mut Deltas) {
+fn measure(rules: RuleSet, event: &Event, business: Business, moment: &Moment, deltas: &mut Deltas) {
     let EventType::Counted(family) = event.event_type else { return };
-    for rule in rules.iter().filter(|rule| rule.family == family) {
+    for rule in rules.iter().copied().flatten().filter(|rule| rule.family == family) {
         rule.count(event, business, moment, deltas);
     }
 }

@@ -17,8 +17,8 @@ use analytics_core::ids::VendorId;
 use analytics_core::maps::HashMap;
 use analytics_core::month::Month;
 use analytics_core::statement::{Account, CannotSeal, PastRange, SigningKey};
-use diesel::connection::SimpleConnection;
 
+use crate::connection::long_snapshot;
 use crate::tables::batches::AsOf;
 use crate::tables::statements;
 use crate::transactions::Failure;
@@ -174,7 +174,7 @@ fn read(
     let mut accounts = Accounts::default();
     for day in order.month.days() {
         check()?;
-        snapshot(connection, |connection| {
+        long_snapshot(connection, |connection| {
             let as_of = AsOf::at(connection, closing.as_of)?.map_err(|_| CloseError::Changed)?;
             contributions::of_day(connection, order.business, day, None, &mut |contribution| {
                 if as_of.sees(contribution.batch) {
@@ -185,18 +185,4 @@ fn read(
         })?;
     }
     Ok(accounts)
-}
-
-/// Reads in one snapshot. Long statements are expected.
-fn snapshot<T>(
-    connection: &mut Connection,
-    part: impl FnOnce(&mut Connection) -> Result<T, CloseError>,
-) -> Result<T, CloseError> {
-    connection.build_transaction().repeatable_read().run(|connection| {
-        connection.batch_execute(
-            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
-             SET LOCAL client_connection_check_interval = '5s'",
-        )?;
-        part(connection)
-    })
 }

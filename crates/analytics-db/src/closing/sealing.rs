@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::contributions::{self, Contribution};
 use super::seen::{Closing, Seen};
-use super::{Accounts, CloseError, Closed, Order, numbers, snapshot};
+use super::{Accounts, CloseError, Closed, Order, numbers};
+use crate::connection::long_snapshot;
 use crate::sql::{row, statement};
 use crate::tables::batches::AsOf;
 use crate::tables::statements::{self, Head, Latest, New};
@@ -157,7 +158,7 @@ pub(super) fn again(
     let mut attempt = 1;
     loop {
         // Another run may store the same statements.
-        match snapshot(connection, |connection| again_in(connection, order, vendors)) {
+        match long_snapshot(connection, |connection| again_in(connection, order, vendors)) {
             Err(CloseError::Database(error)) if attempt < ATTEMPTS && error.is_temporary() => attempt += 1,
             done => return done,
         }

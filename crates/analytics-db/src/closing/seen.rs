@@ -8,7 +8,8 @@ use crate::sql::{row, statement};
 use crate::tables::batches::watermark;
 use crate::{Connection, DbError};
 
-use super::{CloseError, snapshot};
+use super::CloseError;
+use crate::connection::long_snapshot;
 
 /// A run that closes statements as of one batch.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ const BEGIN: &str = "INSERT INTO statement_closings (month, as_of, last_batch, u
 impl Closing {
     /// Begins a closing as of the last counted batch.
     pub(super) fn begin(connection: &mut Connection, month: Month) -> Result<Self, CloseError> {
-        snapshot(connection, |connection| Ok(Self::begin_in(connection, month)?))
+        long_snapshot(connection, |connection| Ok(Self::begin_in(connection, month)?))
     }
 
     /// The same, in the snapshot of the caller's transaction.

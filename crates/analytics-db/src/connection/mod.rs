@@ -106,6 +106,23 @@ pub(crate) fn take_the_rest(connection: &mut Connection) -> Result<(), DbError> 
     )?)
 }
 
+/// Reads in one snapshot that may take long. The caller may disappear, which the limits that are left detect.
+///
+/// # Errors
+/// Those of `part` and of the transaction.
+pub(crate) fn long_snapshot<T, E: From<diesel::result::Error>>(
+    connection: &mut Connection,
+    part: impl FnOnce(&mut Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    connection.build_transaction().repeatable_read().run(|connection| {
+        connection.batch_execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SET LOCAL client_connection_check_interval = '5s'",
+        )?;
+        part(connection)
+    })
+}
+
 /// Tests whether the connection works.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use super::batches::{AsOf, BatchId};
 use super::logged_events::{self, LineRow};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
-use crate::sql::{row, statement};
+use crate::sql::{Statement, row, statement};
 use crate::{Connection, DbError};
 
 /// Writes what the reversals among the events of a batch say.
@@ -38,67 +38,61 @@ pub(crate) fn store(connection: &mut Connection, batch: BatchId, events: &[&Even
     all_taken("reversals", rows, reversals.len())
 }
 
+row! {
+    struct OrderRow {
+        order_key: Uuid,
+    }
+}
+
+/// Returns the keys of orders that a statement gives.
+fn keys(query: Statement<'_>, connection: &mut Connection) -> Result<Vec<Uuid>, DbError> {
+    let rows: Vec<OrderRow> = query.load(connection)?;
+    Ok(rows.into_iter().map(|row| row.order_key).collect())
+}
+
 /// Returns the orders for which logged batches decide something: those that their reversals are about, and those of
 /// their own that reversals wait for.
 pub(crate) fn affected(connection: &mut Connection, batches: &[i64]) -> Result<Vec<Uuid>, DbError> {
-    row! {
-        struct Row {
-            order_key: Uuid,
-        }
-    }
-    let mut rows: Vec<Row> = statement(
+    let reversed = statement(
         "SELECT DISTINCT r.order_key FROM batches b CROSS JOIN LATERAL unnest(b.reversed) AS r (order_key) \
          WHERE b.id = ANY ($1) AND b.reversed IS NOT NULL",
     )
-    .column(batches)
-    .load(connection)?;
+    .column(batches);
+    let mut affected = keys(reversed, connection)?;
     if is_any_waiting(connection)? {
-        let of_orders: Vec<Row> = statement(
+        let of_orders = statement(
             "SELECT DISTINCT o.order_key FROM batches b CROSS JOIN LATERAL unnest(b.orders) AS o (order_key) \
              WHERE b.id = ANY ($1) AND b.orders IS NOT NULL \
              AND EXISTS (SELECT FROM reversals r WHERE r.order_key = o.order_key AND r.order_id IS NULL)",
         )
-        .column(batches)
-        .load(connection)?;
-        rows.extend(of_orders);
+        .column(batches);
+        affected.extend(keys(of_orders, connection)?);
     }
-    Ok(rows.into_iter().map(|row| row.order_key).collect())
+    Ok(affected)
 }
 
 /// Returns those of the orders that reversals wait for.
 pub(crate) fn awaited(connection: &mut Connection, orders: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
-    row! {
-        struct Row {
-            order_key: Uuid,
-        }
-    }
     if orders.is_empty() || !is_any_waiting(connection)? {
         return Ok(Vec::new());
     }
-    let rows: Vec<Row> =
+    let query =
         statement("SELECT DISTINCT r.order_key FROM reversals r WHERE r.order_key = ANY ($1) AND r.order_id IS NULL")
-            .column(orders.iter().copied())
-            .load(connection)?;
-    Ok(rows.into_iter().map(|row| row.order_key).collect())
+            .column(orders.iter().copied());
+    keys(query, connection)
 }
 
 /// Returns orders that are known although reversals still wait for them, at most `limit`, after the order `after`:
 /// those that a program counted that knows no reversals.
 pub(crate) fn overdue(connection: &mut Connection, after: Uuid, limit: i64) -> Result<Vec<Uuid>, DbError> {
-    row! {
-        struct Row {
-            order_key: Uuid,
-        }
-    }
-    let rows: Vec<Row> = statement(
+    let query = statement(
         "SELECT DISTINCT r.order_key FROM reversals r \
          CROSS JOIN LATERAL (SELECT FROM order_keys k WHERE k.key = r.order_key LIMIT 1) AS k \
          WHERE r.order_id IS NULL AND r.order_key > $1 ORDER BY 1 LIMIT $2",
     )
     .value(after)
-    .value(limit)
-    .load(connection)?;
-    Ok(rows.into_iter().map(|row| row.order_key).collect())
+    .value(limit);
+    keys(query, connection)
 }
 
 fn is_any_waiting(connection: &mut Connection) -> Result<bool, DbError> {
@@ -227,19 +221,6 @@ pub(crate) fn of_order_events(connection: &mut Connection, orders: Vec<Uuid>) ->
         .column(orders)
         .load(connection)?;
     Ok(rows.into_iter().map(|row| (row.event_id, row.order_id)).collect())
-}
-
-/// Returns the keys of those orders that have reversals, by their events.
-pub(crate) fn keys_of_orders(connection: &mut Connection, orders: Vec<Uuid>) -> Result<Vec<Uuid>, DbError> {
-    row! {
-        struct Row {
-            order_key: Uuid,
-        }
-    }
-    let rows: Vec<Row> = statement("SELECT DISTINCT order_key FROM reversals WHERE order_id = ANY ($1)")
-        .column(orders)
-        .load(connection)?;
-    Ok(rows.into_iter().map(|row| row.order_key).collect())
 }
 
 /// Returns the lines of orders, by the order's event.

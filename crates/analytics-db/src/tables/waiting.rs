@@ -33,11 +33,11 @@ use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// The newest format that this program reads.
-const FORMAT: i16 = 2;
 /// The format of a batch without reversals, and that of one with them, which a program has to know to count it.
 const WITHOUT_REVERSALS: i16 = 1;
 const WITH_REVERSALS: i16 = 2;
+/// The newest format that this program reads.
+const FORMAT: i16 = WITH_REVERSALS;
 
 /// The measures that a batch adds to. What reversals come to is decided when it is counted.
 const STORED: [Measure; 5] = [Measure::Views, Measure::Signups, Measure::Orders, Measure::Units, Measure::Revenue];

@@ -4,7 +4,7 @@
 //! operator may decide otherwise afterwards. Then the attribution is changed in the log, and the
 //! resulting changes are added to the numbers, in the same transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
@@ -116,16 +116,15 @@ fn change(
             changed.push((version, event));
         }
     }
-    move_reversals(connection, business, &as_of, &changed, [&mut before, &mut after])?;
+    let reversed = move_reversals(connection, business, &as_of, &changed, [&mut before, &mut after])?;
     after.subtract(&before);
     if let Some(lock) = lock.filter(|_| !changed.is_empty()) {
         let batch = batches::new_id(connection)?;
         batches::number(connection, lock, batch, Kind::Reattribution)?;
         store(connection, &changed)?;
         // A reversal may name the vendor that the line has now.
-        let orders = changed.iter().map(|(_, event)| event.id.0).collect();
-        let orders = reversals::keys_of_orders(connection, orders)?;
-        reverse::settle(connection, lock, business, &orders, &[], batch, &mut after)?;
+        let reversed: Vec<Uuid> = reversed.into_iter().collect();
+        reverse::settle(connection, lock, business, &reversed, &[], batch, &mut after)?;
         metrics::add(connection, lock, &after)?;
         rollups::add(connection, lock, &after.rollups)?;
         metrics::derive(connection, lock)?;
@@ -134,14 +133,14 @@ fn change(
 }
 
 /// Adds what was taken back of the changed orders to what was counted before and after: it belongs to whom the lines
-/// belong.
+/// belong. Returns the keys of those orders of which something was taken back.
 fn move_reversals(
     connection: &mut Connection,
     business: Business,
     as_of: &AsOf,
     changed: &[(i16, Event)],
     [before, after]: [&mut Deltas; 2],
-) -> Result<(), WriteError> {
+) -> Result<BTreeSet<Uuid>, WriteError> {
     let orders: HashMap<Uuid, &Event> = changed
         .iter()
         .filter(|(_, event)| !event.content.lines().is_empty())
@@ -149,6 +148,7 @@ fn move_reversals(
         .collect();
     let reversals = reversals::of_order_events(connection, orders.keys().copied().collect())?;
     let events: Vec<Uuid> = reversals.keys().copied().collect();
+    let mut reversed = BTreeSet::new();
     for logged in logged_events::by_ids(connection, as_of, &events)? {
         let (Ok(mut event), Some(order)) = (logged.event, reversals.get(&logged.id.0).and_then(|id| orders.get(id)))
         else {
@@ -156,6 +156,7 @@ fn move_reversals(
         };
         rules::book(&event, business, before);
         if let Content::Reversal(reversal) = &mut event.content {
+            reversed.insert(reversal.order.0);
             for (number, part) in reversal.entries.iter_mut().filter_map(|entry| entry.line.as_mut()) {
                 let place = usize::try_from(*number).ok().and_then(|number| number.checked_sub(1));
                 if let Some(line) = place.and_then(|place| order.content.lines().get(place)) {
@@ -165,7 +166,7 @@ fn move_reversals(
         }
         rules::book(&event, business, after);
     }
-    Ok(())
+    Ok(reversed)
 }
 
 /// Changes the attribution in the log.

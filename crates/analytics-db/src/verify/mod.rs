@@ -34,11 +34,11 @@ use analytics_core::maps::{HashMap, HashSet};
 use analytics_core::ratios::Histogram;
 use analytics_core::rules::UnknownRules;
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::connection::SimpleConnection;
 use uuid::Uuid;
 
 use self::proofs::ProvedDay;
 use self::recounted::Subject;
+use crate::connection::long_snapshot;
 use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::ingest_offsets;
 use crate::{Connection, DbError};
@@ -237,12 +237,7 @@ fn snapshot<T>(
     connection: &mut Connection,
     part: impl FnOnce(&mut Connection, &AsOf) -> Result<T, VerifyError>,
 ) -> Result<T, VerifyError> {
-    connection.build_transaction().repeatable_read().run(|connection| {
-        // Long statements are expected. The caller may disappear, which the other limits detect.
-        connection.batch_execute(
-            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
-             SET LOCAL client_connection_check_interval = '5s'",
-        )?;
+    long_snapshot(connection, |connection| {
         let as_of = AsOf::latest(connection)?;
         part(connection, &as_of)
     })

@@ -104,10 +104,10 @@ fn plan(corrections: &mut Corrections, difference: &Difference, business: Busine
             *corrections.deltas.events.entry((*day, EventType::logged(event_type, RULES_VERSION))).or_default() +=
                 logged - counted;
         }
-        // A changed event has to be restored; sums that do not add up are a defect.
         Difference::Reversal { order, .. } => {
             corrections.orders.insert(order.0);
         }
+        // A changed event has to be restored; sums that do not add up are a defect.
         Difference::Event { .. } | Difference::Sum { .. } => {}
     }
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::obstacle::Obstacle;
-use crate::arena::Run;
+use crate::arena::{REVERSALS, Run};
 
 /// Time over which the stream is produced.
 const STREAM: Duration = Duration::from_secs(6);
 
-const REVERSALS: [&str; 3] = ["order.cancelled", "order.refunded", "order.status.updated"];
 const TOPICS: [&str; 4] = ["product.viewed", "order.created", "rating.updated", "user.registered"];
 
 /// Injects nothing: either there is no fault, or the fault is in the records of the stream.

@@ -11,9 +11,8 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::freshness::State;
 use analytics_db::read::anomalies::{self, Anomaly, Judged};
-use analytics_db::read::business::{self, Events, Ratings, Total, WaitingBatches};
+use analytics_db::read::business::{self, Events, Ratings, Total, Undecided, WaitingBatches};
 use analytics_db::read::rankings::{By, Ranked, Ranking};
-use analytics_db::tables::reversals;
 use analytics_db::verify::proofs::Known;
 use analytics_process::probes::read;
 use analytics_process::settings::{Settings, SettingsError};
@@ -106,7 +105,7 @@ pub(crate) struct Snapshot {
     ratings: Ratings,
     anomalies: Vec<Anomaly>,
     judged: Vec<Judged>,
-    waiting_reversals: i64,
+    undecided: Undecided,
     top: Vec<(&'static str, &'static str, Arc<Ranking>)>,
 }
 
@@ -128,7 +127,7 @@ async fn answer(
 }
 
 async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankings) -> Result<Snapshot, Problem> {
-    let (totals, events, waiting, ratings, anomalies, judged, waiting_reversals) = database
+    let (totals, events, waiting, ratings, anomalies, judged, undecided) = database
         .read_expensive(|connection| {
             Ok((
                 business::totals(connection)?,
@@ -137,7 +136,7 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
                 business::ratings(connection)?,
                 anomalies::unresolved(connection, MOST_ANOMALIES)?,
                 anomalies::judged(connection, MOST_JUDGED)?,
-                reversals::waiting(connection)?,
+                business::undecided(connection)?,
             ))
         })
         .await?;
@@ -149,7 +148,7 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
             top.push((what, measure, rankings.fresh(&question, database, calendar).await?));
         }
     }
-    Ok(Snapshot { totals, events, waiting, ratings, anomalies, judged, waiting_reversals, top })
+    Ok(Snapshot { totals, events, waiting, ratings, anomalies, judged, undecided, top })
 }
 
 /// Metrics in the text format.
@@ -244,9 +243,6 @@ fn write_totals(out: &mut Exposition, snapshot: &Snapshot, settings: &ApiSetting
         out.metric(name, "gauge", help);
         out.sample(name, &[], total(of).unwrap_or(0.0));
     }
-    let name = "analytics_business_waiting_reversals";
-    out.metric(name, "gauge", "Cancellations and refunds whose orders are not known yet.");
-    out.sample(name, &[], number(snapshot.waiting_reversals));
     let name = "analytics_business_conversion_ratio";
     out.metric(name, "gauge", "Orders by views of all time.");
     let views = total("total_views").unwrap_or(0.0);
@@ -325,7 +321,14 @@ fn write_state(out: &mut Exposition, snapshot: &Snapshot, database: &Database) {
         }
     }
     let WaitingBatches { batches, records, oldest_seconds } = snapshot.waiting;
+    let (reversals, orders) = (number(snapshot.undecided.reversals), number(snapshot.undecided.orders));
     for (name, help, value) in [
+        (
+            "analytics_business_waiting_reversals",
+            "Cancellations and refunds whose orders are not known yet.",
+            reversals,
+        ),
+        ("analytics_business_waiting_orders", "Orders that count once they are paid.", orders),
         ("analytics_business_waiting_batches", "Batches that are logged and not counted yet.", number(batches)),
         ("analytics_business_waiting_records", "Records of batches that are not counted yet.", number(records)),
         (

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
-use analytics_core::events::{Decoder, Redaction};
+use analytics_core::events::{Decoder, OrderCounts, Redaction};
 use analytics_core::metric_type::MetricType;
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::rules;
@@ -31,7 +31,8 @@ fn record(offset: i64, message: Message) -> Record {
 fn events(criterion: &mut Criterion) {
     let business = Business::parse("USD", "UTC").expect("a business");
     let (topics, redaction) = (Topics::default(), Redaction::default());
-    let decoder = Decoder { topics, business, redaction, max_record_bytes: 1 << 20 };
+    let decoder =
+        Decoder { topics, business, redaction, max_record_bytes: 1 << 20, order_counts: OrderCounts::Created };
     let now = Utc::now();
     let generator = Generator::new(1, now - Duration::hours(1), Duration::milliseconds(300));
     let records: Vec<Record> =

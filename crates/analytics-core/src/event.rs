@@ -75,6 +75,11 @@ pub enum Content {
     Part(Part),
     /// At least one line, each logged in a row of its own.
     Lines(Vec<Line>),
+    /// The lines of an order that counts once it is paid. They are logged and attributed as those of any order, and
+    /// no rule counts them.
+    Unpaid(Vec<Line>),
+    /// The payment of the order with this key.
+    Payment(IdentityKey),
     /// A rating.
     Rating(Rating),
     /// A cancellation or a refund of an order.
@@ -96,10 +101,13 @@ impl Content {
     pub fn parts(&self) -> impl Iterator<Item = (&Part, Option<&Sale>)> {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_slice()),
-            Self::Lines(lines) => (None, lines.as_slice()),
-            Self::Nothing | Self::Rating(_) | Self::Reversal(_) | Self::Naming(_) | Self::Adjustment { .. } => {
-                (None, [].as_slice())
-            }
+            Self::Lines(lines) | Self::Unpaid(lines) => (None, lines.as_slice()),
+            Self::Nothing
+            | Self::Payment(_)
+            | Self::Rating(_)
+            | Self::Reversal(_)
+            | Self::Naming(_)
+            | Self::Adjustment { .. } => (None, [].as_slice()),
         };
         part.into_iter().map(|part| (part, None)).chain(lines.iter().map(|line| (&line.part, Some(&line.sale))))
     }
@@ -108,20 +116,24 @@ impl Content {
     pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
         let (part, lines) = match self {
             Self::Part(part) => (Some(part), [].as_mut_slice()),
-            Self::Lines(lines) => (None, lines.as_mut_slice()),
-            Self::Nothing | Self::Rating(_) | Self::Reversal(_) | Self::Naming(_) | Self::Adjustment { .. } => {
-                (None, [].as_mut_slice())
-            }
+            Self::Lines(lines) | Self::Unpaid(lines) => (None, lines.as_mut_slice()),
+            Self::Nothing
+            | Self::Payment(_)
+            | Self::Rating(_)
+            | Self::Reversal(_)
+            | Self::Naming(_)
+            | Self::Adjustment { .. } => (None, [].as_mut_slice()),
         };
         part.into_iter().chain(lines.iter_mut().map(|line| &mut line.part))
     }
 
-    /// Returns the lines of an order; empty for other events.
+    /// Returns the lines of an order, paid or not; empty for other events.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         match self {
-            Self::Lines(lines) => lines,
+            Self::Lines(lines) | Self::Unpaid(lines) => lines,
             Self::Nothing
+            | Self::Payment(_)
             | Self::Part(_)
             | Self::Rating(_)
             | Self::Reversal(_)
@@ -138,7 +150,12 @@ impl Content {
             Self::Part(part) => (part.product.as_ref(), part.vendor.id()),
             Self::Rating(rating) => (rating.product.as_ref(), rating.vendor.as_ref()),
             Self::Naming(Naming { subject, .. }) => subject.about(),
-            Self::Nothing | Self::Lines(_) | Self::Reversal(_) | Self::Adjustment { .. } => (None, None),
+            Self::Nothing
+            | Self::Lines(_)
+            | Self::Unpaid(_)
+            | Self::Payment(_)
+            | Self::Reversal(_)
+            | Self::Adjustment { .. } => (None, None),
         }
     }
 
@@ -147,11 +164,16 @@ impl Content {
         let is_about = |part: &Part| part.product.as_ref() == Some(product);
         match self {
             Self::Part(part) if !is_about(part) => *self = Self::Nothing,
-            Self::Lines(lines) => lines.retain(|line| is_about(&line.part)),
+            Self::Lines(lines) | Self::Unpaid(lines) => lines.retain(|line| is_about(&line.part)),
             Self::Reversal(reversal) => {
                 reversal.entries.retain(|entry| entry.line.as_ref().is_some_and(|(_, part)| is_about(part)));
             }
-            Self::Part(_) | Self::Nothing | Self::Rating(_) | Self::Naming(_) | Self::Adjustment { .. } => {}
+            Self::Part(_)
+            | Self::Payment(_)
+            | Self::Nothing
+            | Self::Rating(_)
+            | Self::Naming(_)
+            | Self::Adjustment { .. } => {}
         }
     }
 
@@ -160,12 +182,7 @@ impl Content {
     pub const fn rating(&self) -> Option<&Rating> {
         match self {
             Self::Rating(rating) => Some(rating),
-            Self::Nothing
-            | Self::Part(_)
-            | Self::Lines(_)
-            | Self::Reversal(_)
-            | Self::Naming(_)
-            | Self::Adjustment { .. } => None,
+            _ => None,
         }
     }
 
@@ -178,12 +195,31 @@ impl Content {
         }
     }
 
+    /// Returns the key of the order that the event is the payment of, if it is one.
+    #[must_use]
+    pub const fn payment(&self) -> Option<IdentityKey> {
+        match self {
+            Self::Payment(order) => Some(*order),
+            _ => None,
+        }
+    }
+
+    /// Whether the event is an order that counts once it is paid.
+    #[must_use]
+    pub const fn is_unpaid(&self) -> bool {
+        matches!(self, Self::Unpaid(_))
+    }
+
     /// Adds the content to a hash over the event: a digest or a seal, depending on `covering`.
     pub(crate) fn fingerprint(&self, common: Fingerprint, covering: Covering) -> Fingerprint {
         match self {
-            Self::Nothing => common,
+            // The order is part of the natural identity, and so of the id.
+            Self::Nothing | Self::Payment(_) => common,
             Self::Part(part) => part.fingerprint(common, covering),
-            Self::Lines(lines) => lines.iter().fold(common, |sum, line| line.fingerprint(sum, covering)),
+            // An order that is paid later is the same order.
+            Self::Lines(lines) | Self::Unpaid(lines) => {
+                lines.iter().fold(common, |sum, line| line.fingerprint(sum, covering))
+            }
             Self::Rating(Rating { product, vendor, stars }) => common
                 .optional(product.as_ref().map(ProductId::as_str))
                 .optional(vendor.as_ref().map(VendorId::as_str))

@@ -54,6 +54,8 @@ table! {
         OrderRefunded = ("order.refunded", Shape::Reversal, 2, Presence::Optional);
         /// The status of an order changed. Only a cancellation is counted.
         OrderStatusUpdated = ("order.status.updated", Shape::Reversal, 2, Presence::Optional);
+        /// An order was paid. Counts the order where orders count when they are paid.
+        OrderPaid = ("order.paid", Shape::Nothing, 2, Presence::Optional);
         /// A new product, with its name.
         ProductCreated = ("product.created", Shape::Name, 1, Presence::Optional);
         /// A changed product, with its name.

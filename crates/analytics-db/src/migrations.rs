@@ -14,7 +14,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
 /// The oldest schema that this program works with. It also works with newer ones, unless they exclude
 /// it in `schema_compatibility`: while a schema is upgraded, programs of both versions run.
-const OLDEST_SCHEMA: &str = "20261128000030";
+const OLDEST_SCHEMA: &str = "20261128000040";
 
 /// The oldest schema that can be migrated to this version's.
 const BASELINE: &str = "20261127000001";

@@ -1,9 +1,10 @@
 //! `analytics-jobs maintain`: everything that has to be done regularly, in one run.
 
 use analytics_db::migrations;
+use analytics_db::read::business::{self, Undecided};
 use analytics_db::tables::generations::{self, Keys, Turned};
 use analytics_db::tables::maintenance;
-use analytics_db::transactions::reverse;
+use analytics_db::transactions::{pay, reverse};
 use analytics_process::say;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
@@ -60,9 +61,11 @@ fn identities(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
 fn reversals(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let business = settings.business()?;
     let connection = &mut database::ready(settings, shutdown)?;
+    let paid = pay::settle_overdue(connection, business)?;
     let settled = reverse::settle_overdue(connection, business)?;
-    let waiting = analytics_db::tables::reversals::waiting(connection)?;
-    say!("decided reversals of {settled} orders; {waiting} reversals wait for their orders");
+    let Undecided { reversals, orders } = business::undecided(connection)?;
+    say!("counted {paid} paid orders; {orders} orders wait for their payments");
+    say!("decided reversals of {settled} orders; {reversals} reversals wait for their orders");
     Ok(())
 }
 

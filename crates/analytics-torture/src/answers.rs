@@ -25,6 +25,15 @@ pub struct Line {
     pub currency: &'static str,
 }
 
+/// When an order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// As soon as it is created.
+    AtOnce,
+    /// Once it is paid.
+    OncePaid,
+}
+
 /// The expected effect of a record.
 #[derive(Debug, Clone)]
 pub enum Effect {
@@ -45,6 +54,13 @@ pub enum Effect {
         lines: Vec<Line>,
         /// Epoch milliseconds.
         time: i64,
+        /// When it counts.
+        counts: Counts,
+    },
+    /// The payment of the order that a record of this number creates.
+    Payment {
+        /// The number of the order's record.
+        order: u64,
     },
     /// A new or edited rating. No two ratings of a target by the same user have the same time.
     Rating {
@@ -89,6 +105,10 @@ pub struct Answers {
     rollups: BTreeMap<(String, &'static str, i64), i64>,
     /// Orders, and what is taken back of them.
     pub reversals: Reversals,
+    /// The orders that are not paid, by the numbers of their records.
+    unpaid: BTreeMap<u64, (Vec<Line>, i64)>,
+    /// The orders that were paid after they were created.
+    payments: BTreeSet<u64>,
     /// Number of orders and number of views, by seller.
     conversions: BTreeMap<String, (i64, i64)>,
     /// Time and stars of the latest rating, by target and user.
@@ -108,10 +128,14 @@ impl Answers {
         for _ in 0..if once { times.min(1) } else { times } {
             match effect {
                 Effect::View { product, vendor, time, .. } => self.view(product, vendor, *time),
-                Effect::Order { lines, time } => {
-                    self.reversals.order(n, lines);
-                    self.order(lines, *time);
+                Effect::Order { lines, time, counts } => {
+                    self.lines += i64::try_from(lines.len()).expect("few lines");
+                    match counts {
+                        Counts::AtOnce => self.order(n, lines, *time),
+                        Counts::OncePaid => drop(self.unpaid.insert(n, (lines.clone(), *time))),
+                    }
                 }
+                Effect::Payment { order } => drop(self.payments.insert(*order)),
                 Effect::Reversal { order, claim, time } => self.reversals.reversal(*order, *time, claim.clone()),
                 Effect::Rating { user, product, vendor, stars, time } => {
                     self.rating(user, product, vendor, *stars, *time);
@@ -134,8 +158,8 @@ impl Answers {
         self.conversions.entry(vendor.to_owned()).or_default().1 += 1;
     }
 
-    fn order(&mut self, lines: &[Line], time: i64) {
-        self.lines += i64::try_from(lines.len()).expect("few lines");
+    fn order(&mut self, n: u64, lines: &[Line], time: i64) {
+        self.reversals.order(n, lines);
         self.total("total_orders", 1, time);
         for vendor in lines.iter().map(|line| line.vendor.as_str()).collect::<BTreeSet<_>>() {
             self.of_seller("seller_orders", vendor, "", 1, time);
@@ -162,7 +186,22 @@ impl Answers {
         self.of_seller("seller_net_revenue", vendor, currency, amount, time);
     }
 
-    /// Adds what is taken back, once all orders and reversals are known.
+    /// Counts the orders that were paid later, once all orders and payments are known.
+    pub fn pay(&mut self) {
+        for order in std::mem::take(&mut self.payments) {
+            if let Some((lines, time)) = self.unpaid.remove(&order) {
+                self.order(order, &lines, time);
+            }
+        }
+    }
+
+    /// Returns how many orders are not paid.
+    #[must_use]
+    pub fn unpaid(&self) -> usize {
+        self.unpaid.len()
+    }
+
+    /// Adds what is taken back, once all orders that count and all reversals are known.
     pub fn take_back(&mut self) {
         for Taken { time, lines, excess, cancelled } in self.reversals.taken() {
             for (line, amount, units) in lines {
@@ -318,7 +357,8 @@ mod tests {
             stars,
             time,
         };
-        let order = Effect::Order { lines: vec![line(2, 500, "USD"), line(1, 7, "JPY")], time: HOUR };
+        let order =
+            Effect::Order { lines: vec![line(2, 500, "USD"), line(1, 7, "JPY")], time: HOUR, counts: Counts::AtOnce };
         // A record that Kafka holds more than once repeats its event if the event has an identity.
         for (n, (effect, times)) in (1..).zip([
             (view("p", 0, true), 3),

@@ -119,12 +119,12 @@ pub struct Worker {
     pub name: String,
 }
 
-/// The topics of cancellations and refunds.
-pub(crate) const REVERSALS: [&str; 3] = ["order.cancelled", "order.refunded", "order.status.updated"];
+/// The topics of payments, cancellations and refunds.
+pub(crate) const OF_ORDERS: [&str; 4] = ["order.paid", "order.cancelled", "order.refunded", "order.status.updated"];
 
 /// Returns the names of the topics that records are sent to, with this prefix.
 fn topics(prefix: &str) -> Vec<String> {
-    [broker::family_topics(prefix), REVERSALS.map(|topic| format!("{prefix}{topic}")).to_vec()].concat()
+    [broker::family_topics(prefix), OF_ORDERS.map(|topic| format!("{prefix}{topic}")).to_vec()].concat()
 }
 
 /// A thread that produces records.
@@ -154,6 +154,9 @@ impl<'a> Run<'a> {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
+        if traits.unpaid_orders {
+            environment.insert("ORDER_COUNTS_WHEN".into(), "paid".into());
+        }
         if let Some((mutant, _)) = &options.mutant {
             environment.insert("ANALYTICS_MUTANT".into(), mutant.clone());
         }

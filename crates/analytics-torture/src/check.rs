@@ -190,12 +190,14 @@ fn tables(run: &Run<'_>, answers: &Answers, verdict: &mut Verdict) {
     let rest = "SELECT 'lines of orders' || E'\\t' || (SELECT count(*) FROM order_lines) UNION ALL \
         SELECT 'identities without an event' || E'\\t' || (SELECT count(*) FROM \
             (SELECT event_id FROM event_keys UNION ALL SELECT event_id FROM order_keys) k LEFT JOIN event_logs e ON e.id = k.event_id WHERE e.id IS NULL) UNION ALL \
-        SELECT 'reversals that wait for their orders' || E'\\t' || (SELECT count(*) FROM reversals WHERE order_id IS NULL)";
+        SELECT 'reversals that wait for their orders' || E'\\t' || (SELECT count(*) FROM reversals WHERE order_id IS NULL) UNION ALL \
+        SELECT 'orders that wait for their payments' || E'\\t' || (SELECT count(*) FROM unpaid_orders WHERE paid_batch IS NULL)";
     let waiting = i64::try_from(answers.reversals.waiting()).expect("few");
     let expected = [
         ("lines of orders", answers.lines),
         ("identities without an event", 0),
         ("reversals that wait for their orders", waiting),
+        ("orders that wait for their payments", i64::try_from(answers.unpaid()).expect("few")),
     ];
     let expected = expected.map(|(what, count)| (what.to_owned(), count.to_string())).into();
     verdict.wrong("wrong tables", &differences(&expected, &pairs(run, rest)));

@@ -13,7 +13,7 @@ use analytics_testkit::broker::Message;
 use analytics_testkit::traffic::Random;
 
 use self::reversal::Reversible;
-use super::answers::{Answers, Effect, Line};
+use super::answers::{Answers, Counts, Effect, Line};
 use super::traits::Traits;
 use super::written::{decimal, keyed, written};
 
@@ -92,6 +92,7 @@ impl Stream {
                 None => missing.push(n),
             }
         }
+        answers.pay();
         answers.take_back();
         (answers, missing)
     }
@@ -130,6 +131,7 @@ impl Stream {
         match self.random.below(100) {
             0..50 => self.view(n),
             50..58 if self.traits.no_reversals => self.view(n),
+            50..54 if self.traits.unpaid_orders => self.payment(n),
             50..58 => self.reversal(n),
             58..72 => self.order(n),
             72..80 => self.rating(n),
@@ -220,15 +222,20 @@ impl Stream {
         if !timeless {
             payload["placedAt"] = written(time, n);
         }
+        let is_paid = self.random.below(3) > 0;
+        if self.traits.unpaid_orders && (is_paid || n % 2 == 0) {
+            payload["paymentStatus"] = if is_paid { "paid" } else { "PENDING" }.into();
+        }
+        let counts = if self.traits.unpaid_orders && !is_paid { Counts::OncePaid } else { Counts::AtOnce };
         let message = keyed("order.created", &order, stamp, &payload);
-        self.remember_order(Reversible::new(n, order, &lines));
+        self.remember_order(Reversible::new(n, order, &lines, counts));
         let lot = self.random.below(3);
         self.remember(match (timeless, lot) {
             (true, _) => Remembered::Timeless(message.clone()),
             (false, 0) => Remembered::Order(message.clone(), payload),
             (false, _) => Remembered::Repeatable(message.clone()),
         });
-        (message, Effect::Order { lines, time: if timeless { stamp } else { time } })
+        (message, Effect::Order { lines, time: if timeless { stamp } else { time }, counts })
     }
 
     fn line(&mut self) -> (Line, Value) {

@@ -14,4 +14,6 @@ pub struct Traits {
     pub hostile_records: bool,
     /// No cancellations and refunds, whose topics have few records.
     pub no_reversals: bool,
+    /// Orders count when they are paid, and a third of them is not paid when it is created.
+    pub unpaid_orders: bool,
 }

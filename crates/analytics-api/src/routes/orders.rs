@@ -30,15 +30,17 @@ use crate::settings::ApiSettings;
 pub(crate) struct OrderBody {
     order_id: String,
     state: OrderState,
-    /// The event that it was counted as; this and the following are null unless it is counted.
+    /// The event that it was counted as; this and the following are null unless it is counted or awaits its payment.
     event_id: Option<Uuid>,
     user_id: Option<String>,
     /// When it happened.
     created_at: Option<DateTime<Utc>>,
-    /// When it was counted.
+    /// When it was logged.
     ingested_at: Option<DateTime<Utc>>,
-    /// The number of the batch that counted it.
+    /// The number of the batch that counted it; null while it awaits its payment.
     batch: Option<i64>,
+    /// The event that says that it is paid; null if no event after the order does.
+    payment_event_id: Option<Uuid>,
     /// How many more records had the same content and were ignored, including those that were read
     /// again.
     repeats: i32,
@@ -62,6 +64,8 @@ pub(crate) struct OrderBody {
 pub(crate) enum OrderState {
     /// It is counted.
     Counted,
+    /// It is logged, and counts once it is paid (`ORDER_COUNTS_WHEN=paid`), on the day on which it was placed.
+    AwaitingPayment,
     /// It is not counted, and its records were rejected.
     Rejected,
     /// No record of it was counted or rejected; or the record was so damaged that its id could not
@@ -147,7 +151,7 @@ type NumberedOrder = Numbered<OrderBody>;
 
 /// Find an order
 ///
-/// By its order id: whether it was counted, rejected, repeated, or never seen. A counted one with its
+/// By its order id: whether it was counted, awaits its payment, was rejected, repeated, or never seen. A counted one with its
 /// lines, their vendors and how each is known, and what it added to which metrics; a rejected one
 /// with the reason. Rejected records are found if their order id could be read, as long as their
 /// dead letters are kept.
@@ -202,6 +206,7 @@ impl OrderBody {
             created_at: None,
             ingested_at: None,
             batch: None,
+            payment_event_id: None,
             repeats: 0,
             repeated_at: None,
             lines: Vec::new(),
@@ -210,8 +215,17 @@ impl OrderBody {
             dead_letters: rejected.into_iter().map(RejectedBody::of).collect(),
         };
         let Some(order) = counted else { return none };
-        let Order { event, ingested_at, batch, repeats: (repeats, repeated_at), named, reversals, counters, ratios } =
-            order;
+        let Order {
+            event,
+            ingested_at,
+            batch,
+            payment,
+            repeats: (repeats, repeated_at),
+            named,
+            reversals,
+            counters,
+            ratios,
+        } = order;
         let named = named.into_iter().chain(std::iter::repeat(None));
         let counters = counters.into_iter().map(|(metric, sum)| (metric, serde_json::json!(sum)));
         let ratios = ratios.into_iter().map(|(metric, fraction)| {
@@ -219,12 +233,13 @@ impl OrderBody {
             (metric, serde_json::json!({ "numerator": numerator, "denominator": denominator }))
         });
         Self {
-            state: OrderState::Counted,
+            state: if event.content.is_unpaid() { OrderState::AwaitingPayment } else { OrderState::Counted },
             event_id: Some(event.id.0),
             user_id: event.user.as_ref().map(ToString::to_string),
             created_at: Some(event.time.utc()),
             ingested_at: Some(ingested_at),
             batch,
+            payment_event_id: payment,
             repeats,
             repeated_at,
             lines: event

@@ -32,7 +32,7 @@ const MOST_DAYS: i64 = 400;
 /// Other columns are ignored.
 ///
 /// The answer has a row for each line (`record` is `line`) with a `verdict`: `counted`, `refunded`, `cancelled`,
-/// `other_day`, `other_amount`, `other_currency`, `dead_letter`, `duplicate` or `never_seen`, and for admins `other_seller`
+/// `other_day`, `other_amount`, `other_currency`, `awaiting_payment`, `dead_letter`, `duplicate` or `never_seen`, and for admins `other_seller`
 /// or `unattributed`; then one for each amount that is counted in the period and stands in no line (`order`, `not_listed`);
 /// then, for each currency, the sums by verdict (`sum`), what was compared with a line and is counted outside the period
 /// (`outside_period`), and the `total`, whose `counted` is what is counted in the period. Its `difference`, `listed`

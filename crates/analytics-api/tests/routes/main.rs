@@ -28,6 +28,7 @@ mod logged_plans;
 mod lookups;
 mod names;
 mod panels;
+mod payments;
 mod plans;
 mod protection;
 mod reads;

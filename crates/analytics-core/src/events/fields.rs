@@ -34,6 +34,9 @@ pub(super) const REVERSAL_TIME: [&str; 10] = [
     CREATED_AT,
     "timestamp",
 ];
+/// As `TIME`, with the names that payments have.
+pub(super) const PAYMENT_TIME: [&str; 7] =
+    ["occurredAt", "paidAt", "paid_at", "updatedAt", "changedAt", CREATED_AT, "timestamp"];
 pub(super) const CREATED_AT: &str = "createdAt";
 
 /// The time of an event, and where it was found.

@@ -7,6 +7,7 @@ pub(crate) mod fields;
 mod money;
 mod naming;
 mod order_created;
+mod payments;
 mod product_viewed;
 mod rating_updated;
 mod reversals;
@@ -45,6 +46,18 @@ pub struct Decoder {
     pub redaction: Redaction,
     /// Greatest size of a payload that is decoded, in bytes.
     pub max_record_bytes: usize,
+    /// When orders count.
+    pub order_counts: OrderCounts,
+}
+
+/// When an order counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OrderCounts {
+    /// When it was created.
+    #[default]
+    Created,
+    /// When it is paid, on the day on which it was placed.
+    Paid,
 }
 
 /// The result of a family's decoder: the parts of an event that depend on the family.
@@ -84,6 +97,7 @@ impl Decoder {
             EventType::Counted(Family::ProductViewed) => product_viewed::decode(&input)?,
             EventType::Counted(Family::OrderCreated) => order_created::decode(&input)?,
             EventType::Counted(Family::RatingUpdated) => rating_updated::decode(&input)?,
+            EventType::Counted(Family::OrderPaid) => payments::paid(&input)?,
             EventType::Counted(Family::OrderCancelled) => reversals::cancelled(&input)?,
             EventType::Counted(Family::OrderRefunded) => reversals::refunded(&input)?,
             EventType::Counted(Family::OrderStatusUpdated) => reversals::status(&input)?,
@@ -189,7 +203,7 @@ fn extra(input: &Input<'_>) -> Result<Decoded, Rejection> {
 /// Returns the hash of a normalized event: of its decoded fields, independent of field names,
 /// envelope and number formats. The time is only included if it is from the payload.
 fn digest(user: Option<&UserId>, time: Time, compared: &[Option<String>], content: &Content) -> Digest {
-    if content.reversal().is_some_and(Reversal::is_whole_cancellation) {
+    if content.payment().is_some() || content.reversal().is_some_and(Reversal::is_whole_cancellation) {
         // Several topics may say it, at different times.
         return Digest(content.fingerprint(Fingerprint::new("event"), Covering::Content).finish());
     }

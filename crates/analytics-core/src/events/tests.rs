@@ -19,6 +19,7 @@ pub(super) fn decoder() -> Decoder {
         business: Business::parse("USD", "Europe/Vienna").unwrap(),
         redaction: Redaction::default(),
         max_record_bytes: 1000,
+        order_counts: OrderCounts::Created,
     }
 }
 

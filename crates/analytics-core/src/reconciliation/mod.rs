@@ -37,6 +37,8 @@ pub enum Verdict {
     OtherSeller,
     /// It is counted, and the sellers of its lines are not known. Told to the marketplace alone.
     Unattributed,
+    /// It is logged, and counts once it is paid.
+    AwaitingPayment,
     /// Its record was rejected, and is a dead letter.
     DeadLetter,
     /// An earlier line has the same order in the same currency; or all that was counted of the order stands in other
@@ -61,6 +63,7 @@ impl Verdict {
             Self::OtherCurrency => "other_currency",
             Self::OtherSeller => "other_seller",
             Self::Unattributed => "unattributed",
+            Self::AwaitingPayment => "awaiting_payment",
             Self::DeadLetter => "dead_letter",
             Self::Duplicate => "duplicate",
             Self::NeverSeen => "never_seen",
@@ -100,6 +103,13 @@ pub struct Order {
 pub enum Found {
     /// It was counted.
     Order(Order),
+    /// It was logged, and counts once it is paid.
+    Unpaid {
+        /// Its event.
+        event: EventId,
+        /// Whether the seller has a line of it.
+        is_of_seller: bool,
+    },
     /// Its record was rejected.
     Rejected {
         /// The code of the reason.
@@ -109,6 +119,18 @@ pub enum Found {
     },
     /// Nothing.
     Nothing,
+}
+
+impl Found {
+    /// Whether it is an order of which the seller has a line.
+    #[must_use]
+    pub fn is_of_seller(&self) -> bool {
+        match self {
+            Self::Order(order) => !order.amounts.is_empty(),
+            Self::Unpaid { is_of_seller, .. } => *is_of_seller,
+            Self::Rejected { .. } | Self::Nothing => false,
+        }
+    }
 }
 
 /// Who asks.
@@ -219,11 +241,16 @@ impl Judge {
                     ..row(verdict, order.others.join(" "))
                 }
             }
+            (Found::Unpaid { event, .. }, Asker::Marketplace) | (Found::Unpaid { event, is_of_seller: true }, _) => {
+                Row { event: Some(*event), ..row(Verdict::AwaitingPayment, String::new()) }
+            }
             (Found::Rejected { reason, detail }, Asker::Marketplace) => {
                 row(Verdict::DeadLetter, format!("{reason}: {detail}"))
             }
             (Found::Rejected { reason, .. }, Asker::Seller) => row(Verdict::DeadLetter, reason.clone()),
-            (Found::Order(_), Asker::Seller) | (Found::Nothing, _) => row(Verdict::NeverSeen, String::new()),
+            (Found::Order(_) | Found::Unpaid { .. }, Asker::Seller) | (Found::Nothing, _) => {
+                row(Verdict::NeverSeen, String::new())
+            }
         }
     }
 

@@ -110,10 +110,24 @@ pub fn book(event: &Event, business: Business, deltas: &mut Deltas) {
 /// # Errors
 /// [`UnknownRules`] if this program does not have that version.
 pub fn recount(version: i16, event: &Event, business: Business, deltas: &mut Deltas) -> Result<(), UnknownRules> {
-    let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
-    let rules = index.and_then(|index| VERSIONS.get(index)).ok_or(UnknownRules(version))?;
-    apply(rules, event, business, deltas);
+    apply(rules_of(version)?, event, business, deltas);
     Ok(())
+}
+
+/// Counts an order that was logged unpaid and is paid now, by the rules that decided it. That it was logged is counted
+/// already.
+///
+/// # Errors
+/// [`UnknownRules`] if this program does not have that version.
+pub fn count_paid(version: i16, order: &Event, business: Business, deltas: &mut Deltas) -> Result<(), UnknownRules> {
+    let moment = deltas.moment(order.time, business.calendar);
+    measure(rules_of(version)?, order, business, &moment, deltas);
+    Ok(())
+}
+
+fn rules_of(version: i16) -> Result<RuleSet, UnknownRules> {
+    let index = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
+    index.and_then(|index| VERSIONS.get(index)).copied().ok_or(UnknownRules(version))
 }
 
 /// Returns the families whose events a measure is counted from.
@@ -142,6 +156,9 @@ fn apply(rules: RuleSet, event: &Event, business: Business, deltas: &mut Deltas)
 
 fn measure(rules: RuleSet, event: &Event, business: Business, moment: &Moment, deltas: &mut Deltas) {
     let EventType::Counted(family) = event.event_type else { return };
+    if event.content.is_unpaid() {
+        return;
+    }
     for rule in rules.iter().copied().flatten().filter(|rule| rule.family == family) {
         rule.count(event, business, moment, deltas);
     }

@@ -6,7 +6,7 @@ use crate::attribution::ProductVendors;
 use crate::business::Business;
 use crate::deltas::Deltas;
 use crate::event::Event;
-use crate::events::{Decoder, Redaction};
+use crate::events::{Decoder, OrderCounts, Redaction};
 use crate::maps::HashMap;
 use crate::record::{Offset, Place, Record, TopicPartition};
 use crate::topics::Topics;
@@ -19,8 +19,13 @@ use super::*;
 
 fn events(records: &[(&str, &str)], timezone: &str) -> (Vec<Event>, Business) {
     let business = Business::parse("USD", timezone).unwrap();
-    let decoder =
-        Decoder { topics: Topics::default(), business, redaction: Redaction::default(), max_record_bytes: 1 << 20 };
+    let decoder = Decoder {
+        topics: Topics::default(),
+        business,
+        redaction: Redaction::default(),
+        max_record_bytes: 1 << 20,
+        order_counts: OrderCounts::Created,
+    };
     let mut vendors = ProductVendors::default();
     let event = |(offset, (topic, payload)): (i64, &(&str, &str))| {
         let partition = TopicPartition { topic: (*topic).into(), partition: 0 };

@@ -9,7 +9,7 @@ use analytics_core::business::Business;
 use analytics_core::catalogue::Measure;
 use analytics_core::deltas::Deltas;
 use analytics_core::event::{Content, Event};
-use analytics_core::events::{Decoder, Redaction};
+use analytics_core::events::{Decoder, OrderCounts, Redaction};
 use analytics_core::family::Family;
 use analytics_core::record::Record;
 use analytics_core::rejection::{Reason, Rejection};
@@ -41,6 +41,7 @@ static DECODERS: LazyLock<Vec<(Decoder, Decoder)>> = LazyLock::new(|| {
         business: Business::parse(if zone == "UTC" { "USD" } else { "KWD" }, zone).unwrap(),
         redaction: Redaction::parse(redaction),
         max_record_bytes: MAX_RECORD_BYTES,
+        order_counts: if zone == "UTC" { OrderCounts::Created } else { OrderCounts::Paid },
     };
     ZONES.iter().map(|zone| (decoder(zone, ""), decoder(zone, &REDACTED.join(",")))).collect()
 });

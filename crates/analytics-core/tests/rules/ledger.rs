@@ -8,7 +8,7 @@ use analytics_core::catalogue::Measure;
 use analytics_core::dedupe::{Known, Verdict};
 use analytics_core::deltas::{Deltas, Rated, RatingKey};
 use analytics_core::event::Event;
-use analytics_core::events::{Decoder, Redaction};
+use analytics_core::events::{Decoder, OrderCounts, Redaction};
 use analytics_core::ids::ProductId;
 use analytics_core::maps::HashMap;
 use analytics_core::metric_type::MetricType;
@@ -26,6 +26,7 @@ pub(crate) fn decoder() -> Decoder {
         business: Business::parse("USD", "UTC").unwrap(),
         redaction: Redaction::default(),
         max_record_bytes: 1 << 20,
+        order_counts: OrderCounts::Created,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The numbers of the marketplace for Prometheus.
 
 use crate::sql::{row, statement};
+use crate::tables::{payments, reversals};
 use crate::{Connection, DbError};
 
 row! {
@@ -60,6 +61,23 @@ row! {
         /// The age of the oldest, in seconds.
         pub oldest_seconds: f64,
     }
+}
+
+/// What is logged and counts only with something else.
+#[derive(Debug, Clone, Copy)]
+pub struct Undecided {
+    /// The number of cancellations and refunds whose orders are not known, or do not count yet.
+    pub reversals: i64,
+    /// The number of orders that count once they are paid.
+    pub orders: i64,
+}
+
+/// Returns how much counts only with something else.
+///
+/// # Errors
+/// [`DbError`].
+pub fn undecided(connection: &mut Connection) -> Result<Undecided, DbError> {
+    Ok(Undecided { reversals: reversals::waiting(connection)?, orders: payments::waiting(connection)? })
 }
 
 /// Returns what was logged and is not counted yet.

@@ -155,16 +155,26 @@ fn of_family(family: Family, scope: ScopeKind, money: bool, of_product: bool, of
         ScopeKind::Seller if of_product => "AND vendor_id = $3 AND product_id = $12",
         ScopeKind::Seller => "AND vendor_id = $3",
     };
-    let in_lines = family.shape() == Shape::Lines && (scope != ScopeKind::Total || money);
-    if in_lines {
+    let is_order = family.shape() == Shape::Lines;
+    if is_order && (scope != ScopeKind::Total || money) {
         format!(
             "SELECT DISTINCT event_id FROM order_lines WHERE ($4 IS NULL OR currency = $4) {of_scope} \
              AND event_id >= $5 AND event_id < $1 {} ORDER BY event_id DESC LIMIT $2",
             if of_batches {
-                "AND EXISTS (SELECT FROM event_logs e WHERE e.id = event_id AND e.batch_id BETWEEN $10 AND $11)"
+                "AND (EXISTS (SELECT FROM event_logs e WHERE e.id = event_id AND e.batch_id BETWEEN $10 AND $11) \
+                 OR EXISTS (SELECT FROM unpaid_orders u WHERE u.event_id = order_lines.event_id \
+                            AND u.paid_batch BETWEEN $10 AND $11))"
             } else {
                 ""
             }
+        )
+    } else if is_order && of_batches {
+        // One that was paid later belongs to the batch that counted it.
+        format!(
+            "SELECT id FROM event_logs l WHERE event_type = '{}' {of_scope} AND id >= $5 AND id < $1 \
+             AND (batch_id BETWEEN $10 AND $11 OR EXISTS (SELECT FROM unpaid_orders u WHERE u.event_id = l.id \
+                  AND u.paid_batch BETWEEN $10 AND $11)) ORDER BY id DESC LIMIT $2",
+            family.name(),
         )
     } else {
         format!(
@@ -328,10 +338,11 @@ fn candidates(
              SELECT * FROM event_logs e WHERE e.id = found.id AND e.id >= $5 AND e.id < $1 LIMIT 1) AS e \
          ORDER BY e.id DESC LIMIT $2",
         sources.join(") UNION ("),
-        // What a reversal came to belongs to the batch that booked it.
+        // What a reversal came to belongs to the batch that booked it, and an unpaid order to the one that counted it.
         batch = if batches.is_some() {
             "coalesce((SELECT max(n.batch_id) FROM reversal_entries n WHERE n.event_id = e.id \
-                       AND n.batch_id BETWEEN $10 AND $11), e.batch_id)"
+                       AND n.batch_id BETWEEN $10 AND $11), \
+                      (SELECT u.paid_batch FROM unpaid_orders u WHERE u.event_id = e.id), e.batch_id)"
         } else {
             "e.batch_id"
         },

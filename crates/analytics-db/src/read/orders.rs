@@ -16,18 +16,20 @@ use uuid::Uuid;
 
 use super::{AsOf, EventLogAccess};
 use crate::sql::{row, statement};
-use crate::tables::{event_keys, logged_events};
+use crate::tables::{event_keys, logged_events, payments};
 use crate::{Connection, DbError, RawJson};
 
-/// An order that was counted.
+/// An order that was counted, or waits for its payment.
 #[derive(Debug)]
 pub struct Order {
     /// Its event.
     pub event: Event,
     /// When it was logged.
     pub ingested_at: DateTime<Utc>,
-    /// The number of the batch that counted it.
+    /// The number of the batch that counted it; `None` if it waits.
     pub batch: Option<i64>,
+    /// The event that says that it is paid, if one came after it.
+    pub payment: Option<Uuid>,
     /// How many records repeated it and were ignored, and when the last of them arrived.
     pub repeats: (i32, Option<DateTime<Utc>>),
     /// For each line, how the payload names its vendor, as far as it says.
@@ -63,6 +65,7 @@ pub fn find(
         let number = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
         return Ok(Some(Order {
             reversals: reversals(connection, &as_of, event.id)?,
+            payment: payments::of_order(connection, key, &as_of)?,
             repeats: (found.repeats, found.repeated_at),
             named: payload(connection, event.id)?.map(|payload| vendors_named_in(payload.text())).unwrap_or_default(),
             batch: logged_events::batch_number(connection, event.id)?,

@@ -15,8 +15,8 @@ use diesel::connection::SimpleConnection;
 
 use super::AsOf;
 use crate::sql::{row, statement};
-use crate::tables::product_vendors;
 use crate::tables::rollups::{self, Sums};
+use crate::tables::{payments, product_vendors};
 use crate::{Connection, DbError};
 
 /// What is ranked.
@@ -298,7 +298,8 @@ fn mark_own(
         "SELECT l.product_id, stored_sum(coalesce({value}, 0)) AS value FROM order_lines l \
          WHERE l.product_id = ANY($1) AND l.vendor_id = $2 AND l.event_id >= $3 AND l.event_id < $4 \
          AND (cardinality($6) = 0 OR NOT EXISTS (SELECT FROM event_logs e WHERE e.id = l.event_id AND e.batch_id = ANY($6))) \
-         GROUP BY 1"
+         AND {} GROUP BY 1",
+        payments::counts("l.event_id", "$6")
     ))
     .column(ranks.iter().map(|rank| rank.id.clone()))
     .value(vendor.as_str())

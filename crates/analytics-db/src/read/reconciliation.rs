@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{AsOf, ReadableOrders};
 use crate::sql::{row, statement};
+use crate::tables::payments;
 use crate::{Connection, DbError};
 
 /// The most other sellers of an order that are named.
@@ -56,6 +57,7 @@ row! {
         key: Uuid,
         event_id: Uuid,
         number: Option<i64>,
+        waits: bool,
     }
 }
 
@@ -121,15 +123,14 @@ impl<'a> Orders<'a> {
         let keys: Vec<Vec<Uuid>> = lines.iter().map(keys_of).collect();
         let mut unknown: BTreeSet<Uuid> = keys.iter().flatten().copied().collect();
         let events = self.events(connection, &unknown)?;
-        let orders = self.orders(connection, events)?;
-        unknown.retain(|key| !orders.contains_key(key));
+        let known = self.orders(connection, events)?;
+        unknown.retain(|key| !known.contains_key(key));
         let letters = letters(connection, &unknown)?;
         let found = |keys: Vec<Uuid>| {
             // An id may be used in several namespaces: then one of the seller's orders is meant.
-            let known = || keys.iter().filter_map(|key| Some((key, orders.get(key)?)));
-            let best = known().find(|(_, order)| !order.amounts.is_empty()).or_else(|| known().next());
-            if let Some((_, order)) = best {
-                return Found::Order(order.clone());
+            let known = || keys.iter().filter_map(|key| known.get(key));
+            if let Some(best) = known().find(|found| found.is_of_seller()).or_else(|| known().next()) {
+                return best.clone();
             }
             match keys.iter().find_map(|key| letters.get(key)) {
                 Some((reason, detail)) => Found::Rejected { reason: reason.clone(), detail: detail.clone() },
@@ -149,11 +150,13 @@ impl<'a> Orders<'a> {
         // LIMIT has each order looked up by its key, and each event in the partition of its id. Of an order that was
         // forgotten and came again, the later one is meant.
         Ok(statement(
-            "SELECT w.key, k.event_id, b.number \
+            "SELECT w.key, k.event_id, b.number, \
+                 u.event_id IS NOT NULL AND (u.paid_batch IS NULL OR u.paid_batch = ANY ((SELECT $2)::bigint[])) AS waits \
              FROM unnest((SELECT $1)) AS w (key) \
              CROSS JOIN LATERAL (SELECT * FROM order_keys o WHERE o.key = w.key ORDER BY o.generation DESC LIMIT 1) AS k \
              CROSS JOIN LATERAL (SELECT * FROM event_logs l WHERE l.id = k.event_id LIMIT 1) AS e \
-             LEFT JOIN batches b ON b.id = e.batch_id \
+             LEFT JOIN unpaid_orders u ON u.event_id = k.event_id \
+             LEFT JOIN batches b ON b.id = coalesce(u.paid_batch, e.batch_id) \
              WHERE e.batch_id <> ALL ((SELECT $2)::bigint[])",
         )
         .column(keys.iter().copied())
@@ -162,7 +165,7 @@ impl<'a> Orders<'a> {
     }
 
     /// Returns orders by their keys.
-    fn orders(&self, connection: &mut Connection, events: Vec<EventRow>) -> Result<HashMap<Uuid, Order>, DbError> {
+    fn orders(&self, connection: &mut Connection, events: Vec<EventRow>) -> Result<HashMap<Uuid, Found>, DbError> {
         let ids: Vec<Uuid> = events.iter().map(|event| event.event_id).collect();
         let rows: Vec<AmountRow> = statement(
             "SELECT l.event_id, l.vendor_id, l.currency, sum(l.amount)::bigint AS amount \
@@ -196,14 +199,18 @@ impl<'a> Orders<'a> {
             }
         }
         let order = |row: EventRow| {
-            let order = Order {
-                event: EventId(row.event_id),
-                day: self.day(EventId(row.event_id)),
-                number: row.number,
-                amounts: own.remove(&row.event_id).unwrap_or_default(),
-                others: others.remove(&row.event_id).unwrap_or_default(),
+            let (event, amounts) = (EventId(row.event_id), own.remove(&row.event_id).unwrap_or_default());
+            let found = match row.waits {
+                true => Found::Unpaid { event, is_of_seller: !amounts.is_empty() },
+                false => Found::Order(Order {
+                    event,
+                    day: self.day(event),
+                    number: row.number,
+                    amounts,
+                    others: others.remove(&row.event_id).unwrap_or_default(),
+                }),
             };
-            (row.key, order)
+            (row.key, found)
         };
         Ok(events.into_iter().map(order).collect())
     }
@@ -280,19 +287,21 @@ impl<'a> Orders<'a> {
                 batch_id: i64,
             }
         }
-        let rows: Vec<PageRow> = statement(
+        let rows: Vec<PageRow> = statement(format!(
             "SELECT l.event_id, l.currency, l.amount, e.batch_id FROM ( \
                  SELECT o.event_id, o.currency, sum(o.amount)::bigint AS amount FROM order_lines o \
                  WHERE o.vendor_id = $1 AND o.event_id >= $2 AND o.event_id < $3 AND (o.event_id, o.currency) > ($2, $4) \
-                 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT $5) AS l \
+                 AND {} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT $5) AS l \
              CROSS JOIN LATERAL (SELECT * FROM event_logs e WHERE e.id = l.event_id LIMIT 1) AS e \
              ORDER BY 1, 2",
-        )
+            payments::counts("o.event_id", "$6")
+        ))
         .value(self.readable.vendor.as_str())
         .value(*after)
         .value(end)
         .value(after_currency.as_str())
         .value(PAGE)
+        .column(self.unseen.iter().copied())
         .load(connection)?;
         let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= PAGE);
         let last = rows.last().filter(|_| is_full).map(|last| (last.event_id, last.currency.clone()));
@@ -316,7 +325,8 @@ impl<'a> Orders<'a> {
              CROSS JOIN LATERAL ( \
                  SELECT l.id, l.batch_id, left(coalesce({order_id}), 255) AS order_id \
                  FROM event_logs l WHERE l.id = w.id LIMIT 1) AS e \
-             LEFT JOIN batches b ON b.id = e.batch_id",
+             LEFT JOIN unpaid_orders u ON u.event_id = e.id \
+             LEFT JOIN batches b ON b.id = coalesce(u.paid_batch, e.batch_id)",
         ))
         .column(events)
         .load(connection)?;

@@ -11,7 +11,7 @@ use analytics_core::sums::difference;
 use super::explain::Delta;
 use super::{AsOf, ReadableMetric};
 use crate::tables::ratings::stars;
-use crate::tables::{logged_events, rollups};
+use crate::tables::{received_ratings, rollups};
 use crate::{Connection, DbError};
 
 /// Returns what a metric of the catalogue gained in each of some ranges of time, all of which
@@ -64,7 +64,7 @@ fn received(
     ranges: &[Span],
 ) -> Result<Vec<Delta>, DbError> {
     let mut histograms = vec![Histogram::default(); ranges.len()];
-    for (range, number, ratings) in logged_events::ratings_received(connection, as_of, &target.subject, ranges)? {
+    for (range, number, ratings) in received_ratings::ratings_received(connection, as_of, &target.subject, ranges)? {
         if let (Some(histogram), Some(stars)) = (histograms.get_mut(range), stars(number)) {
             histogram.add(stars, ratings);
         }

@@ -150,6 +150,11 @@ impl AsOf {
         Ok(Self { number, time, unseen, since: None })
     }
 
+    /// Returns a view of all that is logged, counted or not.
+    pub(crate) fn everything() -> Self {
+        Self { number: i64::MAX, time: Utc::now(), unseen: HashSet::new(), since: None }
+    }
+
     /// Returns a view as of an earlier batch.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `event_logs`, `order_lines` and `reversals`: writes events.
+//! `event_logs`, `order_lines`, and what reversals and payments say: writes events.
 
 use std::borrow::Borrow;
 use std::io;
@@ -15,15 +15,15 @@ use uuid::Uuid;
 
 use super::all_taken;
 use super::batches::BatchId;
-use super::reversals;
 use super::rows::{Json, Rows};
+use super::{payments, reversals};
 use crate::Connection;
 use crate::batch::Item;
 use crate::error::WriteError;
 use crate::schema::{event_logs, order_lines};
 use crate::sql::{row, statement};
 
-/// Writes the events of a batch, their lines, and what reversals say. Fails as a whole if one of the ids is in the log
+/// Writes the events of a batch, their lines, and what reversals and payments say. Fails as a whole if one of the ids is in the log
 /// already.
 pub(crate) fn copy<E: Borrow<Event>>(
     connection: &mut Connection,
@@ -38,7 +38,8 @@ pub(crate) fn copy<E: Borrow<Event>>(
     if lines > 0 {
         all_taken("order_lines", copy_lines(connection, &events)?, lines)?;
     }
-    reversals::store(connection, batch, &events)
+    reversals::store(connection, batch, &events)?;
+    payments::store(connection, batch, &events)
 }
 
 fn copy_events(connection: &mut Connection, batch: BatchId, events: &[&Event]) -> Result<usize, WriteError> {

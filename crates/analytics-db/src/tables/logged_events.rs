@@ -19,6 +19,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::batches::AsOf;
+use super::payments;
 use crate::schema::{event_logs, order_lines};
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
@@ -142,52 +143,6 @@ pub fn ratings_of_target(
     complete(connection, as_of, rows)
 }
 
-/// Returns how many ratings of each number of stars a product or a vendor received in several ranges
-/// of time: the index of the range, the stars, and the number.
-pub(crate) fn ratings_received(
-    connection: &mut Connection,
-    as_of: &AsOf,
-    target: &Subject,
-    spans: &[Span],
-) -> Result<Vec<(usize, i16, i64)>, DbError> {
-    row! {
-        struct Received {
-            place: i32,
-            stars: i16,
-            ratings: i64,
-        }
-    }
-    let (column, id) = match target {
-        Subject::Product(product) => ("product_id", product.as_str()),
-        Subject::Vendor(vendor) => ("vendor_id", vendor.as_str()),
-        Subject::Marketplace | Subject::Day(_) => return Ok(Vec::new()),
-    };
-    let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
-    // Ranges overlap: ratings are counted between the bounds of all of them, each in one place.
-    let bounds: BTreeSet<Uuid> = spans.iter().flat_map(|span| [lowest(span.from), lowest(span.to)]).collect();
-    let bounds: Vec<Uuid> = bounds.into_iter().collect();
-    let sql = format!(
-        "SELECT width_bucket(e.id, $1) AS place, e.stars, count(*) AS ratings FROM event_logs e \
-         WHERE e.id >= $2 AND e.id < $3 AND e.event_type = 'rating.updated' AND e.{column} = $4 \
-         AND e.stars IS NOT NULL AND e.user_id IS NOT NULL AND e.batch_id <> ALL ($5) GROUP BY 1, 2"
-    );
-    let mut rows: Vec<Received> = Vec::new();
-    // Between a range and the one that it is compared with, nothing is read.
-    for span in Span::united(spans) {
-        let query = statement(&sql).column(bounds.iter().copied()).value(lowest(span.from)).value(lowest(span.to));
-        rows.extend(query.value(id).column(as_of.unseen()).load(connection)?);
-    }
-    let mut received = Vec::new();
-    for (range, span) in spans.iter().enumerate() {
-        let (from, to) = (lowest(span.from), lowest(span.to));
-        // The place n lies between the bounds n - 1 and n.
-        let bound = |row: &Received| bounds.get(usize::try_from(row.place).ok()?.checked_sub(1)?);
-        let within = rows.iter().filter(|row| bound(row).is_some_and(|start| from <= *start && *start < to));
-        received.extend(within.map(|row| (range, row.stars, row.ratings)));
-    }
-    Ok(received)
-}
-
 /// Returns the number of the batch that counted an event.
 pub(crate) fn batch_number(connection: &mut Connection, event: EventId) -> Result<Option<i64>, DbError> {
     row! {
@@ -195,38 +150,44 @@ pub(crate) fn batch_number(connection: &mut Connection, event: EventId) -> Resul
             number: Option<i64>,
         }
     }
-    let rows: Vec<Numbered> =
-        statement("SELECT b.number FROM event_logs e JOIN batches b ON b.id = e.batch_id WHERE e.id = $1")
-            .value(event.0)
-            .load(connection)?;
+    let rows: Vec<Numbered> = statement(
+        "SELECT b.number FROM event_logs e LEFT JOIN unpaid_orders u ON u.event_id = e.id \
+             JOIN batches b ON b.id = coalesce(u.paid_batch, e.batch_id) WHERE e.id = $1",
+    )
+    .value(event.0)
+    .load(connection)?;
     Ok(rows.into_iter().next().and_then(|row| row.number))
 }
 
 /// Drops rows that `as_of` does not see, and loads what other rows hold: the lines of orders, and
 /// the contents of adjustments.
 fn complete(connection: &mut Connection, as_of: &AsOf, mut rows: Vec<Row>) -> Result<Vec<Logged>, DbError> {
-    // What a reversal came to belongs to the batches that booked it.
+    let of_shape = |rows: &[Row], shape: Shape| -> Vec<Uuid> {
+        let event_types = types_of(shape);
+        rows.iter().filter(|row| event_types.contains(&row.event_type.as_str())).map(|row| row.id).collect()
+    };
+    let unpaid = payments::of_orders(connection, &of_shape(&rows, Shape::Lines))?;
+    // What a reversal came to belongs to the batches that booked it, and an unpaid order to the one that counted it.
     let of_reversals = types_of(Shape::Reversal);
-    rows.retain(|row| match of_reversals.contains(&row.event_type.as_str()) {
+    rows.retain(|row| match of_reversals.contains(&row.event_type.as_str()) || unpaid.contains_key(&row.id) {
         true => as_of.is_counted(row.batch_id),
         false => as_of.sees(row.batch_id),
     });
-    let of_types = |event_types: &[&str]| -> Vec<Uuid> {
-        rows.iter().filter(|row| event_types.contains(&row.event_type.as_str())).map(|row| row.id).collect()
-    };
     let mut lines: HashMap<Uuid, Vec<LineRow>> = HashMap::new();
-    let orders = of_types(&types_of(Shape::Lines));
+    let orders = of_shape(&rows, Shape::Lines);
     if !orders.is_empty() {
         let found: Vec<LineRow> = statement(include_str!("lines_of.sql")).column(orders).load(connection)?;
         for line in found {
             lines.entry(line.event_id).or_default().push(line);
         }
     }
-    let mut reversals = reversals(connection, as_of, of_types(&types_of(Shape::Reversal)))?;
-    let mut said = adjustments(connection, of_types(&[EventType::Adjustment.name()]))?;
+    let mut reversals = reversals(connection, as_of, of_shape(&rows, Shape::Reversal))?;
+    let adjusted = rows.iter().filter(|row| row.event_type == EventType::Adjustment.name()).map(|row| row.id);
+    let mut said = adjustments(connection, adjusted.collect())?;
     let logged = |row: Row| {
         let lines = lines.remove(&row.id).unwrap_or_default();
-        let parts = Parts { lines, said: said.remove(&row.id), reversal: reversals.remove(&row.id) };
+        let waits = unpaid.get(&row.id).is_some_and(|paid| paid.is_none_or(|batch| !as_of.sees(batch)));
+        let parts = Parts { lines, waits, said: said.remove(&row.id), reversal: reversals.remove(&row.id) };
         logged(row, parts)
     };
     Ok(rows.into_iter().map(logged).collect())
@@ -290,6 +251,8 @@ fn adjustments(connection: &mut Connection, ids: Vec<Uuid>) -> Result<HashMap<Uu
 /// What other rows hold of an event.
 struct Parts {
     lines: Vec<LineRow>,
+    /// Whether the order waits for its payment.
+    waits: bool,
     said: Option<Said>,
     reversal: Option<Result<Reversal, String>>,
 }
@@ -311,7 +274,7 @@ fn logged(row: Row, parts: Parts) -> Logged {
 }
 
 fn event(row: Row, parts: Parts) -> Result<Event, String> {
-    let Parts { lines, said, reversal } = parts;
+    let Parts { lines, waits, said, reversal } = parts;
     let product = row.product_id.as_deref().map(product).transpose()?;
     let vendor_id = row.vendor_id.as_deref().map(vendor).transpose()?;
     let user = row
@@ -336,8 +299,9 @@ fn event(row: Row, parts: Parts) -> Result<Event, String> {
         Shape::Part if product.is_none() => return Err("no product_id".into()),
         Shape::Part => Content::Part(Part { product, vendor: decided(vendor_id, row.vendor_learned) }),
         Shape::Lines if lines.is_empty() => return Err("an order without lines".into()),
+        Shape::Lines if waits => Content::Unpaid(lines.into_iter().map(line).collect::<Result<_, _>>()?),
         Shape::Lines => Content::Lines(lines.into_iter().map(line).collect::<Result<_, _>>()?),
-        // Of a status other than a cancellation, and of an extra topic of this name, nothing is stored.
+        // Of a status other than a cancellation, of a payment, and of an extra topic of this name, nothing is stored.
         Shape::Reversal => reversal.transpose()?.map_or(Content::Nothing, Content::Reversal),
         // Before there were such families, these topics could be extra ones, whose events name
         // nothing.

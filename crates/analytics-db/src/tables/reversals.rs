@@ -88,7 +88,9 @@ pub(crate) fn overdue(connection: &mut Connection, after: Uuid, limit: i64) -> R
     let query = statement(
         "SELECT DISTINCT r.order_key FROM reversals r \
          CROSS JOIN LATERAL (SELECT FROM order_keys k WHERE k.key = r.order_key LIMIT 1) AS k \
-         WHERE r.order_id IS NULL AND r.order_key > $1 ORDER BY 1 LIMIT $2",
+         WHERE r.order_id IS NULL AND r.order_key > $1 \
+         AND NOT EXISTS (SELECT FROM unpaid_orders u WHERE u.order_key = r.order_key AND u.paid_batch IS NULL) \
+         ORDER BY 1 LIMIT $2",
     )
     .value(after)
     .value(limit);
@@ -185,7 +187,8 @@ fn unreadable(event: Uuid) -> DbError {
     DbError::Unusable(format!("what the reversal {event} says cannot be read"))
 }
 
-/// Finds orders by their keys: for each, its event and the batch that logged it.
+/// Finds orders by their keys: for each, its event and the batch that counts it. One that is not paid yet, and counts
+/// once it is, is not found.
 pub(crate) fn orders(connection: &mut Connection, keys: &[Uuid]) -> Result<HashMap<Uuid, (Uuid, Batch)>, DbError> {
     row! {
         struct Row {
@@ -197,11 +200,13 @@ pub(crate) fn orders(connection: &mut Connection, keys: &[Uuid]) -> Result<HashM
     }
     // An order that was forgotten can come again: the later one is meant.
     let rows: Vec<Row> = statement(
-        "SELECT DISTINCT ON (k.key) k.key, k.event_id, e.batch_id, b.id IS NULL OR b.number IS NOT NULL AS is_counted \
+        "SELECT DISTINCT ON (k.key) k.key, k.event_id, coalesce(u.paid_batch, e.batch_id) AS batch_id, \
+             b.id IS NULL OR b.number IS NOT NULL AS is_counted \
          FROM order_keys k \
          CROSS JOIN LATERAL (SELECT * FROM event_logs e WHERE e.id = k.event_id LIMIT 1) AS e \
-         LEFT JOIN batches b ON b.id = e.batch_id \
-         WHERE k.key = ANY ($1) ORDER BY k.key, k.generation DESC",
+         LEFT JOIN unpaid_orders u ON u.event_id = k.event_id \
+         LEFT JOIN batches b ON b.id = coalesce(u.paid_batch, e.batch_id) \
+         WHERE k.key = ANY ($1) AND (u.event_id IS NULL OR u.paid_batch IS NOT NULL) ORDER BY k.key, k.generation DESC",
     )
     .column(keys.iter().copied())
     .load(connection)?;

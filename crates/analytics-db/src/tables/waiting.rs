@@ -33,11 +33,12 @@ use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// The format of a batch without reversals, and that of one with them, which a program has to know to count it.
-const WITHOUT_REVERSALS: i16 = 1;
-const WITH_REVERSALS: i16 = 2;
+/// The format of a batch that adds what it keeps, and that of one with reversals, payments or unpaid orders: what these
+/// add is decided when it is counted, by a program that knows how.
+const DECIDED: i16 = 1;
+const TO_DECIDE: i16 = 2;
 /// The newest format that this program reads.
-const FORMAT: i16 = WITH_REVERSALS;
+const FORMAT: i16 = TO_DECIDE;
 
 /// The measures that a batch adds to. What reversals come to is decided when it is counted.
 const STORED: [Measure; 5] = [Measure::Views, Measure::Signups, Measure::Orders, Measure::Units, Measure::Revenue];
@@ -123,8 +124,10 @@ pub(crate) struct Taken<'a> {
     pub(crate) records: usize,
     /// The keys of the orders.
     pub(crate) orders: &'a [Uuid],
-    /// The keys of the orders that reversals are about.
+    /// The keys of the orders that reversals and payments are about.
     pub(crate) reversed: &'a [Uuid],
+    /// Whether one of the orders counts once it is paid.
+    pub(crate) has_unpaid: bool,
 }
 
 /// Stores a batch that is to be counted.
@@ -154,7 +157,7 @@ pub(crate) fn store(
     .value(Kind::Ingest.name())
     .value(counted(taken.records))
     .value(counted(weight))
-    .value(if taken.reversed.is_empty() { WITHOUT_REVERSALS } else { WITH_REVERSALS })
+    .value(if taken.reversed.is_empty() && !taken.has_unpaid { DECIDED } else { TO_DECIDE })
     .value(encoded(&stored)?)
     .value(if learned.is_empty() { None } else { Some(encoded(&learned)?) })
     .column(&partitions)

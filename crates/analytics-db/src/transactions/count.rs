@@ -20,8 +20,8 @@ use analytics_core::rejection::Rejection;
 use analytics_core::rules;
 use uuid::Uuid;
 
-use super::reverse;
 use super::runner::run_once;
+use super::{pay, reverse};
 use crate::Connection;
 use crate::batch::{Batch, Item, Outcome, Reread, Tally, Written};
 use crate::error::WriteError;
@@ -57,8 +57,9 @@ pub fn count(
         let mut written = judged.written;
         let logs = ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
         let (group, spans, tallies) = (&batch.consumer_group, &batch.spans, &judged.tallies);
-        let (orders, reversed) = (counting.orders.as_slice(), counting.reversed.as_slice());
-        let taken = Taken { group, spans, tallies, logs: &logs, records, orders, reversed };
+        let (orders, reversed, has_unpaid) =
+            (counting.orders.as_slice(), counting.reversed.as_slice(), counting.has_unpaid);
+        let taken = Taken { group, spans, tallies, logs: &logs, records, orders, reversed, has_unpaid };
         waiting::store(connection, counting.batch, &taken, &counting.deltas, &counting.vendors)?;
         arrivals::add(connection, &judged.tallies, &judged.rejected)?;
         event_keys::note_repeats(connection, &judged.repeated)?;
@@ -111,8 +112,10 @@ pub(super) struct Counting {
     deltas: Deltas,
     /// The keys of the orders.
     orders: Vec<Uuid>,
-    /// The keys of the orders that reversals are about.
+    /// The keys of the orders that reversals and payments are about.
     reversed: Vec<Uuid>,
+    /// Whether one of the orders counts once it is paid.
+    has_unpaid: bool,
 }
 
 /// Attributes events, adds what they add to `deltas`, and logs them.
@@ -124,10 +127,12 @@ pub(super) fn log(
 ) -> Result<Counting, WriteError> {
     let mut vendors = product_vendors::load(connection, &events)?;
     let mut directory = Directory::default();
-    let (mut orders, mut reversed) = (Vec::new(), Vec::new());
+    let (mut orders, mut reversed, mut has_unpaid) = (Vec::new(), Vec::new(), false);
     for event in &mut events {
         orders.extend(event.order().map(|order| order.0));
         reversed.extend(event.content.reversal().map(|reversal| reversal.order.0));
+        reversed.extend(event.content.payment().map(|order| order.0));
+        has_unpaid |= event.content.is_unpaid();
         vendors.attribute(event);
         directory.note(event);
         rules::count(event, business, &mut deltas);
@@ -136,7 +141,7 @@ pub(super) fn log(
     if has_events {
         event_log::copy(connection, batch, &events)?;
     }
-    Ok(Counting { batch, has_events, vendors, directory, deltas, orders, reversed })
+    Ok(Counting { batch, has_events, vendors, directory, deltas, orders, reversed, has_unpaid })
 }
 
 impl Counting {
@@ -156,6 +161,8 @@ impl Counting {
         affected.append(&mut self.reversed);
         affected.sort_unstable();
         affected.dedup();
+        let concerned: Vec<Uuid> = self.orders.iter().chain(&affected).copied().collect();
+        pay::settle(connection, lock, business, &concerned, &[], self.batch, &mut self.deltas)?;
         reverse::settle(connection, lock, business, &affected, &[], self.batch, &mut self.deltas)?;
         directory::store(connection, &self.directory)?;
         product_vendors::store(connection, lock, &self.vendors)?;

@@ -10,14 +10,15 @@ use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
 use diesel::connection::SimpleConnection;
 
-use super::reverse;
 use super::runner::run_once;
+use super::{pay, reverse};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::tables::batches::BatchId;
 use crate::tables::{
-    batches, event_days, ingest_offsets, metrics, offset_ranges, product_vendors, ratings, reversals, rollups, waiting,
+    batches, event_days, ingest_offsets, metrics, offset_ranges, payments, product_vendors, ratings, reversals,
+    rollups, waiting,
 };
 use crate::{Connection, DbError};
 
@@ -71,8 +72,11 @@ pub fn fold(connection: &mut Connection, business: Business, turn: Turn, at_most
         let mut waiting = waiting::load(connection, &lock, business, &batches)?;
         if !batches.is_empty() {
             if let Some(last) = batches.last() {
-                let orders = reversals::affected(connection, &batches)?;
                 let (batch, deltas) = (BatchId(*last), &mut waiting.deltas);
+                let orders = payments::affected(connection, &batches)?;
+                pay::settle(connection, &lock, business, &orders, &batches, batch, deltas)?;
+                // After payments: a reversal waits until its order counts.
+                let orders = reversals::affected(connection, &batches)?;
                 reverse::settle(connection, &lock, business, &orders, &batches, batch, deltas)?;
             }
             add(connection, &lock, business, &mut waiting.deltas)?;

@@ -9,6 +9,7 @@ pub mod assignment;
 pub mod count;
 pub mod fold;
 pub mod frozen;
+pub mod pay;
 pub mod reattribute;
 pub mod refusal;
 pub mod repair;

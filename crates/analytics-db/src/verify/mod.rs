@@ -11,6 +11,7 @@ mod coverage;
 mod day;
 mod days;
 mod difference;
+mod payments;
 pub mod proofs;
 mod ratings;
 mod recount;
@@ -202,6 +203,7 @@ pub fn verify(
     let [connection, ..] = connections else { return Err(VerifyError::Stopped) };
     if extent == Extent::Everything {
         snapshot(connection, |connection, _| Ok(day::check_identities(connection, &mut findings)?))?;
+        snapshot(connection, |connection, _| Ok(payments::check(connection, &mut findings)?))?;
     }
     watcher.check()?;
     let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();

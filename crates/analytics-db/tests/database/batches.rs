@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
-use analytics_core::events::{Decoder, Redaction};
+use analytics_core::events::{Decoder, OrderCounts, Redaction};
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::topics::Topics;
 use analytics_db::batch::Progress;
@@ -17,7 +17,13 @@ pub(crate) fn business() -> Business {
 }
 
 pub(crate) fn decoder(topics: Topics) -> Decoder {
-    Decoder { topics, business: business(), redaction: Redaction::default(), max_record_bytes: 1 << 20 }
+    Decoder {
+        topics,
+        business: business(),
+        redaction: Redaction::default(),
+        max_record_bytes: 1 << 20,
+        order_counts: OrderCounts::Created,
+    }
 }
 
 /// Builds a batch of records, each at the given offset of its topic's partition 0. The stored

@@ -18,6 +18,7 @@ mod lost_records;
 mod names;
 mod namespaces;
 mod operators;
+mod payments;
 mod recorded;
 mod remade;
 mod rereading;

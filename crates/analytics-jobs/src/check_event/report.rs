@@ -95,6 +95,12 @@ impl Reporter<'_> {
         if let Some(rating) = event.content.rating() {
             line(format!("    rating    {}", rated(rating)))?;
         }
+        if event.content.is_unpaid() {
+            line("    order     counts once it is paid".into())?;
+        }
+        if event.content.payment().is_some() {
+            line("    payment   counts its order, where orders count when they are paid".into())?;
+        }
         if let Some(reversal) = event.content.reversal() {
             line(format!("    reversal  takes back {} once its order is counted", reversal.claim.to_json()))?;
         }
@@ -170,6 +176,7 @@ impl Reporter<'_> {
             "reason": rejection.map(|rejection| rejection.reason.code()),
             "detail": rejection.map(|rejection| rejection.detail.as_str()),
             "reversal": reversal,
+            "awaitsPayment": content.is_some_and(|content| content.is_unpaid()),
             "sameAs": checked.same_as.map(|same| same.record),
             "event": checked.event.as_ref().map(|event| json!({
                 "id": checked.id(event),

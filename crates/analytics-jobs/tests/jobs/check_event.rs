@@ -182,7 +182,7 @@ fn a_report_in_json_has_everything() {
     let id = counted[0]["event"]["id"].as_str().unwrap();
     let metric = |name: &str, unit: &str, delta: i64, currency: Option<&str>| json!({ "type": name, "unit": unit, "delta": delta, "currency": currency });
     let expected = json!({
-        "record": 1, "line": 1, "result": "counted", "reason": null, "detail": null, "sameAs": null, "rating": null, "naming": null, "reversal": null,
+        "record": 1, "line": 1, "result": "counted", "reason": null, "detail": null, "sameAs": null, "rating": null, "naming": null, "reversal": null, "awaitsPayment": false,
         "event": {
             "id": id, "type": "order.created", "time": "2026-11-20T10:15:00Z", "userId": "u-7",
             "identities": ["natural"],
@@ -266,7 +266,7 @@ fn what_cannot_be_checked_is_another_status() {
     for (arguments, message) in [
         (
             &["--topic", "order.created", "-"][..],
-            "the topics are eu.orders, order.cancelled, order.refunded, order.status.updated, product.created",
+            "the topics are eu.orders, order.cancelled, order.paid, order.refunded, order.status.updated, product.created",
         ),
         (&["--topic", "eu.orders", "/nonexistent"], "/nonexistent: No such file"),
         (&["--topic", "eu.orders", "/"], "/: Is a directory"),

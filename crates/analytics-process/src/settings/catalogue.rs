@@ -73,6 +73,12 @@ pub const SETTINGS: &[Setting] = &[
         "the size limit of a record, in bytes; larger ones become dead letters",
     ),
     setting(
+        "ORDER_COUNTS_WHEN",
+        Some("created"),
+        "when an order counts, the same for every process: created; or paid, when orders wait until they are paid, and \
+         count on the day they were placed",
+    ),
+    setting(
         "DEAD_LETTER_MAX_BYTES",
         Some("4194304"),
         "how much of a payload a dead letter keeps, in bytes; a truncated one can \

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::{collections::BTreeMap, fs};
 
 use analytics_core::business::Business;
-use analytics_core::events::{Decoder, Redaction};
+use analytics_core::events::{Decoder, OrderCounts, Redaction};
 use analytics_core::harmless;
 use analytics_core::topics::Topics;
 
@@ -147,6 +147,11 @@ impl Settings {
             business: self.business()?,
             redaction: Redaction::parse(self.get("REDACT_FIELDS").unwrap_or_default()),
             max_record_bytes: self.bytes("MAX_RECORD_BYTES")?,
+            order_counts: self.parse("ORDER_COUNTS_WHEN", |when| match when {
+                "created" => Ok(OrderCounts::Created),
+                "paid" => Ok(OrderCounts::Paid),
+                _ => Err("must be created or paid"),
+            })?,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::obstacle::Obstacle;
-use crate::arena::{REVERSALS, Run};
+use crate::arena::{OF_ORDERS, Run};
 
 /// Time over which the stream is produced.
 const STREAM: Duration = Duration::from_secs(6);
@@ -41,7 +41,7 @@ pub(super) fn offsets_set_in_mid_batch(run: &mut Run<'_>) {
     let lock = Obstacle::log(run);
     run.feed_now(30);
     lock.wait_for_worker(run);
-    for topic in TOPICS.into_iter().chain(REVERSALS) {
+    for topic in TOPICS.into_iter().chain(OF_ORDERS) {
         set_to_start(run, topic);
     }
     drop(lock);

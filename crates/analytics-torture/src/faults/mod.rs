@@ -35,10 +35,12 @@ const PLAIN: Traits = Traits {
     refused_records: false,
     hostile_records: false,
     no_reversals: false,
+    unpaid_orders: true,
 };
-const NO_REVERSALS: Traits = Traits { no_reversals: true, ..PLAIN };
+const NO_REVERSALS: Traits = Traits { no_reversals: true, unpaid_orders: false, ..PLAIN };
 const CLOCKS: Traits = Traits { jumping_clocks: true, ..PLAIN };
-const BAD: Traits = Traits { bad_records: true, refused_records: true, ..PLAIN };
+// Here orders count when they are created.
+const BAD: Traits = Traits { bad_records: true, refused_records: true, unpaid_orders: false, ..PLAIN };
 const HOSTILE: Traits = Traits { hostile_records: true, ..BAD };
 const ALL: Traits = Traits { jumping_clocks: true, ..HOSTILE };
 

@@ -1,15 +1,15 @@
-//! Generates cancellations and refunds of earlier orders.
+//! Generates payments, cancellations and refunds of earlier orders.
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::traffic::Random;
 use serde_json::json;
 
 use super::{HOUR, REMEMBERED, Remembered, Stream};
-use crate::answers::{Effect, Line};
+use crate::answers::{Counts, Effect, Line};
 use crate::reversals::Claim;
 use crate::written::{decimal, keyed, written};
 
-/// An order that can be reversed.
+/// An order that can be paid and reversed.
 pub(super) struct Reversible {
     /// The number of its record.
     n: u64,
@@ -18,11 +18,14 @@ pub(super) struct Reversible {
     /// The times of its reversals.
     used: Vec<i64>,
     is_cancelled: bool,
+    /// Whether it waits for its payment.
+    is_unpaid: bool,
 }
 
 impl Reversible {
-    pub(super) fn new(n: u64, id: String, lines: &[Line]) -> Self {
-        Self { n, id, lines: lines.to_vec(), used: Vec::new(), is_cancelled: false }
+    pub(super) fn new(n: u64, id: String, lines: &[Line], counts: Counts) -> Self {
+        let is_unpaid = counts == Counts::OncePaid;
+        Self { n, id, lines: lines.to_vec(), used: Vec::new(), is_cancelled: false, is_unpaid }
     }
 }
 
@@ -34,6 +37,30 @@ impl Stream {
             let slot = below(&mut self.random, REMEMBERED);
             self.orders[slot] = order;
         }
+    }
+
+    /// Pays an earlier order, often one of the last, whose record may not have been read yet.
+    pub(super) fn payment(&mut self, n: u64) -> (Message, Effect) {
+        let (time, stamp) = self.times();
+        let unpaid: Vec<usize> = (0..self.orders.len()).filter(|slot| self.orders[*slot].is_unpaid).collect();
+        let latest = unpaid.len().saturating_sub(5);
+        let random = &mut self.random;
+        let place = if random.below(2) == 0 {
+            latest + below(random, unpaid.len() - latest)
+        } else {
+            below(random, unpaid.len())
+        };
+        let Some(order) = unpaid.get(place).map(|slot| &mut self.orders[*slot]) else { return self.order(n) };
+        order.is_unpaid = false;
+        let at = written(time, n);
+        let (topic, payload) = match random.below(3) {
+            0 => ("order.status.updated", json!({ "orderId": order.id, "status": "Paid", "updatedAt": at, "n": n })),
+            _ => ("order.paid", json!({ "orderId": order.id, "paidAt": at, "n": n })),
+        };
+        let effect = Effect::Payment { order: order.n };
+        let message = keyed(topic, &order.id, stamp, &payload);
+        self.remember(Remembered::Repeatable(message.clone()));
+        (message, effect)
     }
 
     /// Takes back something of an earlier order, often of one of the last, whose record may not have been read yet.

@@ -7,7 +7,7 @@ use crate::json::{self, Object, Value};
 use crate::money::{Amount, Currency, Minor, Quantity};
 use crate::rejection::{Faults, Reason, Rejection};
 
-use super::{Decoded, Input, fields, money};
+use super::{Decoded, Input, OrderCounts, fields, money, payments};
 
 pub(super) const ORDER: [&str; 3] = ["orderId", "order_id", "id"];
 const ITEMS: [&str; 3] = ["items", "orderItems", "lines"];
@@ -51,7 +51,10 @@ pub(super) fn decode(input: &Input<'_>) -> Result<Decoded, Rejection> {
         user,
         time,
         compared: vec![Some(order.to_string())],
-        content: Content::Lines(lines),
+        content: match input.decoder.order_counts {
+            OrderCounts::Paid if !payments::is_paid(payload) => Content::Unpaid(lines),
+            OrderCounts::Paid | OrderCounts::Created => Content::Lines(lines),
+        },
     });
     faults.finish(decoded).map_err(|rejection| rejection.about(key))
 }

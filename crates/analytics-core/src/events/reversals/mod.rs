@@ -15,17 +15,16 @@ use crate::reversal::{Claim, Item, MOST_ITEMS, Reversal, Told};
 use crate::topics::EventType;
 
 use super::fields::TimeSource;
-use super::{Decoded, Input, fields, money};
+use super::{Decoded, Input, fields, money, order_created, payments};
 
 const ORDER: [&str; 2] = ["orderId", "order_id"];
-/// A record about an order alone may call the order's id its own.
-const ONLY_ORDER: [&str; 3] = ["orderId", "order_id", "id"];
 const REFUND: [&str; 3] = ["refundId", "refund_id", "id"];
 const ITEMS: [&str; 4] = ["items", "orderItems", "lines", "refundItems"];
 const AMOUNT: [&str; 5] = ["amount", "refundAmount", "totalAmount", "total", "totalPrice"];
 const ITEM_AMOUNT: [&str; 5] = ["amount", "refundAmount", "totalPrice", "lineTotal", "total"];
 const STATUS: [&str; 4] = ["status", "newStatus", "orderStatus", "new_status"];
 const CANCELLED: [&str; 2] = ["CANCELLED", "CANCELED"];
+const PAID: &str = "PAID";
 
 /// `order.cancelled`.
 pub(super) fn cancelled(input: &Input<'_>) -> Result<Decoded, Rejection> {
@@ -35,18 +34,24 @@ pub(super) fn cancelled(input: &Input<'_>) -> Result<Decoded, Rejection> {
     cancellation(input, items, faults)
 }
 
-/// `order.status.updated`. Of a status other than a cancellation nothing is needed and nothing is counted.
+/// `order.status.updated`. Of a status other than a cancellation or a payment nothing is needed and nothing is
+/// counted.
 pub(super) fn status(input: &Input<'_>) -> Result<Decoded, Rejection> {
     let status = match input.envelope.payload.first(&STATUS) {
         Some((_, Value::Text(status))) => status.trim().to_ascii_uppercase(),
         Some((name, _)) => return Err(Rejection::new(Reason::MissingField, format!("{name} must be a string"))),
+        None if payments::is_paid(&input.envelope.payload) => PAID.to_owned(),
         None => return Err(fields::missing(&STATUS)),
     };
     if CANCELLED.contains(&status.as_str()) {
         return cancellation(input, Some(Vec::new()), Faults::default());
     }
+    // Not a `paymentStatus` beside another status: that stays the same in every later record of the order.
+    if status == PAID {
+        return payments::paid(input);
+    }
     let mut faults = Faults::default();
-    let order = faults.keep_optional(fields::id(&input.envelope.payload, &ONLY_ORDER, OrderId::parse));
+    let order = faults.keep_optional(fields::id(&input.envelope.payload, &order_created::ORDER, OrderId::parse));
     let user = faults.keep_optional(fields::id(&input.envelope.payload, &fields::USER, UserId::parse));
     let time = faults.keep(fields::event_time(input, &fields::REVERSAL_TIME));
     let compared = vec![order.map(|order| order.to_string()), Some(status)];
@@ -89,7 +94,7 @@ pub(super) fn refunded(input: &Input<'_>) -> Result<Decoded, Rejection> {
 
 fn cancellation(input: &Input<'_>, items: Option<Vec<Item>>, mut faults: Faults) -> Result<Decoded, Rejection> {
     let payload = &input.envelope.payload;
-    let order = faults.keep(fields::needed_id(payload, &ONLY_ORDER, OrderId::parse));
+    let order = faults.keep(fields::needed_id(payload, &order_created::ORDER, OrderId::parse));
     let user = faults.keep_optional(fields::id(payload, &fields::USER, UserId::parse));
     let time = faults.keep(fields::event_time(input, &fields::REVERSAL_TIME));
     let key = order.as_ref().map(|order| key(input, order));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
-use analytics_core::events::{Decoder, Redaction};
+use analytics_core::events::{Decoder, OrderCounts, Redaction};
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
 use analytics_core::topics::Topics;
 use serde_json::Value;
@@ -110,8 +110,13 @@ fn buyers_have_viewed_what_they_buy() {
 #[test]
 fn only_every_ten_thousandth_event_cannot_be_counted() {
     let business = Business::parse("EUR", "Europe/Berlin").expect("a business");
-    let decoder =
-        Decoder { topics: Topics::default(), business, redaction: Redaction::default(), max_record_bytes: 1 << 20 };
+    let decoder = Decoder {
+        topics: Topics::default(),
+        business,
+        redaction: Redaction::default(),
+        max_record_bytes: 1 << 20,
+        order_counts: OrderCounts::Created,
+    };
     let now = "2026-11-27T00:00:00Z".parse().expect("a time");
     let mut reasons = Vec::new();
     for (number, message) in (1..).zip(events(1, "EUR", 6 * BROKEN_EVERY)) {

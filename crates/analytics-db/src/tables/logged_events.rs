@@ -1,6 +1,6 @@
 //! Reads events back from the log, with the decisions that were made when they were counted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use analytics_core::event::{Content, Event, Line, Named, Naming, Part, Rating, Sale, Stars, Vendor};
 use analytics_core::family::{Family, Shape};
@@ -8,7 +8,6 @@ use analytics_core::identity::{EventId, IdentityKey};
 use analytics_core::ids::{ProductId, UserId, VendorId};
 use analytics_core::metric_type::Subject;
 use analytics_core::money::{Currency, Minor, Quantity};
-use analytics_core::period::Span;
 use analytics_core::reversal::{Claim, Reversal};
 use analytics_core::seal::seal;
 use analytics_core::time::EventTime;

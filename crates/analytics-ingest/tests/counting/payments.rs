@@ -206,7 +206,8 @@ fn an_order_that_waits_is_attributed_as_any_other() {
     let items: Value = json!([{ "productId": "q", "price": "10.00" }]);
     let unattributed = Message::json("order.created", json!({ "orderId": "o", "items": items, "placedAt": at(1) }));
     let view = Message::json("product.viewed", json!({ "productId": "q", "vendorId": "w" }));
-    send(&service, &[unattributed, view]);
+    send(&service, &[unattributed]);
+    send(&service, &[view]);
     assert!(service.done(&["rebuild", "--reattribute"]).contains('1'));
     assert_proved(&service);
     send(&service, &[payment("o", 2)]);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use analytics_testkit::wait;
 use diesel::connection::SimpleConnection;
 
 use crate::arena::Run;
@@ -43,4 +44,89 @@ pub(super) fn ddl(run: &mut Run<'_>) {
     assert_eq!(run.database.lines(coming).len(), partitions + 3);
     run.fault_is_over();
     run.feed_now(20);
+}
+
+/// A key that signs statements, for tests.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\\n-----END PRIVATE KEY-----";
+
+/// Closes the month that has most orders of those that are over, while late events of it arrive. Runs are killed in the
+/// middle of storing statements and of the last step, two run at once, and the last one continues what they left.
+pub(super) fn closing_killed(run: &mut Run<'_>) {
+    run.set("STATEMENT_SIGNING_KEY", KEY);
+    run.start_workers();
+    run.feed_now(40);
+    run.settled();
+    run.job(&["verify", "--full"]);
+    let month = run
+        .database
+        .lines(
+            "SELECT to_char(date_trunc('month', created_at AT TIME ZONE 'UTC'), 'YYYY-MM') FROM event_logs \
+             WHERE event_type = 'order.created' AND created_at < date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' \
+             GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",
+        )
+        .pop()
+        .expect("orders of a month that is over");
+    let close = ["statements", "close", "--month", &month, "--accept-gaps"];
+    let feeding = run.feed(40, Duration::from_secs(8));
+    let waits_for = |table: &str| {
+        let waiting = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+        wait::until("the job to wait for a lock", Duration::from_secs(30), || {
+            (run.database.number(&waiting) > Some(0)).then_some(())
+        });
+    };
+    let lock = |table: &str, mode: &str| {
+        let mut lock = run.database.connect();
+        lock.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN {mode} MODE")).expect("a lock");
+        lock
+    };
+    for before_the_last_step in [false, true] {
+        let storing = lock("statements", "EXCLUSIVE");
+        let job = run.start_job(&close);
+        waits_for("statements");
+        if before_the_last_step {
+            let _finishing = lock("statement_closings", "SHARE");
+            drop(storing);
+            waits_for("statement_closings");
+            drop(job);
+        } else {
+            drop(job);
+        }
+    }
+    let mut both = [run.start_job(&close), run.start_job(&close)];
+    for job in &mut both {
+        assert!(job.wait_ended(Duration::from_secs(60)).success(), "statements were not closed");
+    }
+    feeding.wait();
+    run.fault_is_over();
+    run.feed_now(20);
+    run.settled();
+    run.job(&close);
+    let stored = run.database.number("SELECT count(*) FROM statements");
+    run.job(&close);
+    assert_eq!(
+        run.database.number("SELECT count(*) FROM statements"),
+        stored,
+        "a run without changes stored statements"
+    );
+    assert!(stored > Some(0), "no statements");
+    let differing = run.database.lines(&format!(
+        "WITH latest AS (SELECT DISTINCT ON (vendor_id) vendor_id, csv FROM statements WHERE month = '{month}-01' \
+             ORDER BY vendor_id, version DESC), \
+         closed AS (SELECT l.vendor_id, s[1] AS currency, s[4]::bigint AS gross, s[5]::bigint AS refunds FROM latest l \
+             CROSS JOIN LATERAL regexp_matches(l.csv, '^sum,([A-Z]+),,(\\d+),(\\d+),(-?\\d+),(-?\\d+),', 'gn') AS s), \
+         counted AS (SELECT subject AS vendor_id, coalesce(nullif(currency, ''), 'USD') AS currency, \
+                 coalesce(sum(revenue), 0)::bigint AS gross, coalesce(sum(refunds), 0)::bigint AS refunds \
+             FROM rollups WHERE scope = 's' AND granularity = 'd' \
+             AND bucket_start >= '{month}-01 UTC' AND bucket_start < '{month}-01 UTC'::timestamptz + interval '1 month' \
+             GROUP BY 1, 2 HAVING num_nonnulls(sum(revenue), sum(refunds)) > 0) \
+         SELECT coalesce(a.vendor_id, b.vendor_id) || ' ' || coalesce(a.currency, b.currency) || ': closed ' || \
+             coalesce(a.gross, 0) || ' - ' || coalesce(a.refunds, 0) || ', counted ' || coalesce(b.gross, 0) || ' - ' || coalesce(b.refunds, 0) \
+         FROM closed a FULL JOIN counted b ON a.vendor_id = b.vendor_id AND a.currency = b.currency \
+         WHERE (coalesce(a.gross, 0), coalesce(a.refunds, 0)) <> (coalesce(b.gross, 0), coalesce(b.refunds, 0))"
+    ));
+    assert_eq!(differing, Vec::<String>::new(), "statements are not what is counted");
+    let broken = run
+        .database
+        .lines("SELECT vendor_id FROM statements GROUP BY vendor_id, month HAVING count(*) <> max(version)");
+    assert_eq!(broken, Vec::<String>::new(), "versions are missing");
 }

@@ -98,6 +98,15 @@ pub const FAULTS: &[Fault] = &[
         "partitions are created and the schema is checked while verify reads the event log",
         jobs::ddl,
     ),
+    // Some of the events are of months that are over.
+    Fault {
+        traits: CLOCKS,
+        ..fault(
+            "statements-close-kill",
+            "runs that close statements are killed while they store them, and others continue",
+            jobs::closing_killed,
+        )
+    },
     proxied("commit-answer-lost", "connections break between COMMIT and its answer", network::lose_answers),
     proxied("commit-lost", "connections break before COMMIT reaches PostgreSQL", network::lose_commits),
     fault("broker-kill", "Kafka is killed (SIGKILL) and started again", servers::broker_kill),

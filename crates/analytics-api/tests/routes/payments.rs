@@ -72,7 +72,7 @@ fn an_order_counts_as_of_the_batch_that_knows_that_it_is_paid() {
         }
     }
     // In the list of all events an order is where it was logged.
-    let listed = admin.get("/api/events?eventType=order.created").1;
+    let listed = admin.get("/api/events?type=order.created").1;
     assert_eq!(listed["items"].as_array().unwrap().len(), 3, "{listed}");
 }
 

@@ -68,7 +68,10 @@ pub fn find(
             payment: payments::of_order(connection, key, &as_of)?,
             repeats: (found.repeats, found.repeated_at),
             named: payload(connection, event.id)?.map(|payload| vendors_named_in(payload.text())).unwrap_or_default(),
-            batch: logged_events::batch_number(connection, event.id)?,
+            batch: match event.content.is_unpaid() {
+                true => None,
+                false => logged_events::batch_number(connection, event.id)?,
+            },
             counters: deltas.counters.iter().map(|(metric, sum)| (metric.to_string(), number(*sum))).collect(),
             ratios: deltas.ratios.iter().map(|(metric, fraction)| (metric.to_string(), *fraction)).collect(),
             event,

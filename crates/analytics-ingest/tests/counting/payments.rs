@@ -85,7 +85,6 @@ fn an_order_counts_once_it_is_paid_on_the_day_on_which_it_was_placed() {
     // The order that nobody knew comes, and counts at once.
     send(&service, &[order("o-9", "80.00", None, 4)]);
     assert_eq!(days(&service), ["01 1 1000", "02 1 2000", "04 1 8000"]);
-    assert!(service.done(&["rebuild", "--dry-run"]).contains("drift 0"));
     assert_proved(&service);
 }
 

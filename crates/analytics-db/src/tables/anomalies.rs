@@ -31,7 +31,7 @@ pub struct Found {
     pub to: DateTime<Utc>,
     /// The end of the last bucket that was judged.
     pub judged_until: DateTime<Utc>,
-    /// Whether it goes on: the last bucket that was judged is outside of the band.
+    /// Whether it goes on: no bucket since then was close to what was expected.
     pub is_open: bool,
     /// The value of the bucket that is the furthest outside.
     pub observed: f64,

@@ -57,6 +57,9 @@ pub(super) struct Series {
 
 /// From this part of the way to the edge of the band on, a change is worth explaining others by.
 const TELLING: f64 = 0.5;
+/// An anomaly goes on until a bucket is closer than this to what was expected, as a part of the way to the edge of the
+/// band. Otherwise a value that stays near the edge would end it and open it again, each time with a notification.
+const RETURNED: f64 = 0.5;
 
 struct Judged {
     /// The buckets that are not quite as expected, by their starts: observed / expected.
@@ -115,7 +118,7 @@ impl<'a> Judge<'a> {
         let (mut found, mut ratios, mut last) = (Vec::new(), BTreeMap::new(), None);
         // The days or hours outside of their bands.
         let mut outside = Vec::new();
-        let (mut until, mut open) = (None, false);
+        let (mut until, mut goes_on) = (None, false);
         for (index, value) in values.into_iter().enumerate().take(edges.ended_by(complete_until)) {
             let Some(bucket) = edges.bucket(index) else { break };
             let value = value.filter(|_| !self.quiet.contains(bucket.start, bucket.end));
@@ -130,7 +133,9 @@ impl<'a> Judge<'a> {
             match judgement {
                 Judgement::Judged(band) => {
                     outside.extend(band.verdict().map(|verdict| (span, verdict)));
-                    open = band.verdict().is_some();
+                    goes_on = anomalies.open().is_some_and(|anomaly| {
+                        anomaly.span.end == bucket.end || (goes_on && !has_returned(&anomaly, &band))
+                    });
                     if let Some(ratio) = ratio(&band).filter(|_| band.score.abs() > TELLING) {
                         // What explains this one explains what this one explains.
                         ratios.insert(bucket.start, ratio * factor);
@@ -139,11 +144,11 @@ impl<'a> Judge<'a> {
                     }
                     last = Some((bucket.clone(), band));
                 }
-                Judgement::Missing | Judgement::Unknown => open = false,
+                Judgement::Missing | Judgement::Unknown => goes_on = false,
             }
         }
         let (Some(until), Some((bucket, band))) = (until, last) else { return };
-        let open = anomalies.open().map(|anomaly| (open && anomaly.span.end == until, anomaly));
+        let open = anomalies.open().map(|anomaly| (goes_on, anomaly));
         let ended = found.into_iter().map(|anomaly| (false, anomaly));
         let is_daily = interval >= Interval::DAY;
         self.latest.push(latest(&subject, is_daily, &bucket, &band));
@@ -176,6 +181,11 @@ impl Judged {
             self.anomalies.iter().any(|seen| seen.verdict == *verdict && overlap(&seen.span, day))
         })
     }
+}
+
+/// Whether a bucket after an anomaly is so close to what was expected that the anomaly is over.
+fn has_returned(anomaly: &Anomaly<DateTime<Utc>>, band: &Band) -> bool {
+    band.score * anomaly.peak.score.signum() < RETURNED
 }
 
 /// How much of what was expected there is. What was expected may be close to nothing.

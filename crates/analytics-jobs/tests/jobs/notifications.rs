@@ -67,6 +67,32 @@ fn an_anomaly_is_told_when_it_opens_and_when_it_ends_and_not_in_between() {
 }
 
 #[test]
+fn an_anomaly_at_the_edge_of_its_band_is_told_once() {
+    let watched = Watched::new();
+    let receiver = Receiver::start();
+    watched.change_hours("1, 2, 3", 0.2);
+    find(&watched, &receiver);
+    assert_eq!(types(&receiver.received()), ["anomalies.opened"]);
+    // The last hour is counted late. Its value is this far from what is expected: 1 is the edge of the band.
+    let becomes = |distance: f64| {
+        watched.0.execute(&format!(
+            "UPDATE rollups r SET views = round(j.expected - {distance} * (j.expected - j.lower)) FROM judgements j
+             WHERE j.type = 'total_views' AND j.granularity = 'h' AND r.granularity = 'h' AND r.scope = 't'
+             AND r.bucket_start = j.from_time"
+        ));
+        let (succeeded, said) = find(&watched, &receiver);
+        assert!(succeeded, "{said}");
+    };
+    for distance in [0.9, 1.1, 0.7, 1.3, 0.95] {
+        becomes(distance);
+        assert_eq!(watched.stored(), ["total_views drop open"], "{distance}");
+    }
+    assert_eq!(types(&receiver.received()), ["anomalies.opened"]);
+    becomes(0.2);
+    assert_eq!(types(&receiver.received()), ["anomalies.opened", "anomalies.resolved"]);
+}
+
+#[test]
 fn a_receiver_that_fails_is_asked_again_and_the_next_run_delivers_what_is_left() {
     let watched = Watched::new();
     let receiver = Receiver::start();

@@ -40,7 +40,7 @@ pub enum Statements {
     /// one that the marketplace publishes.
     ///
     /// Example:
-    ///   analytics-jobs statements check 2026-10.csv 2026-11.csv --public-key statements.pub
+    ///   analytics-jobs statements check 2026-10.csv 2026-11.csv --public-key old.pub --public-key statements.pub
     #[command(verbatim_doc_comment)]
     Check(check::Check),
     /// List statements

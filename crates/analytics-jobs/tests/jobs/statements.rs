@@ -179,6 +179,11 @@ fn a_month_is_closed_once_and_a_late_refund_restates_it() {
     assert!(code == Some(1) && said.contains("1.csv: line 12: the statement before has the digest"), "{said}");
     let other = folder.file("other.pub", &KEY.replace("\\n", "\n"));
     assert_eq!(check(&[&one, "--public-key", &other]).0, Some(1));
+    // After a change of the key, both are given.
+    let old = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    let (code, said) = check(&[&one, "--public-key", old]);
+    assert!(code == Some(1) && said.contains(&format!("not by {old}")), "{said}");
+    assert_eq!(check(&[&one, &two, "--public-key", old, "--public-key", PUBLIC]).0, Some(0));
     for (from, to, line) in [
         ("2026-10-31,1,2,700", "2026-10-31,1,2,701", "line 19: the net is 700, but it must be 701"),
         ("sum,USD,,2,4,1700", "sum,USD,,2,4,1600", "line 20: the sum of gross is 1600, but it must be 1700"),

@@ -225,6 +225,52 @@ fn gaps_are_named_by_the_statements_if_they_are_accepted() {
 }
 
 #[test]
+fn drift_is_not_accepted_as_a_gap() {
+    let (service, _ingest) = service();
+    send(&service, &[order("o-1", &[("v", "10.00", "USD")], 1)]);
+    prove(&service);
+    service.database.execute("UPDATE metrics SET value = value + 1 WHERE type = 'total_orders'");
+    assert!(!service.job(&["verify", "--full"]).0);
+    wait::until("the month to be complete", PATIENCE, || {
+        let (well, said) = service.job(&["statements", "close", "--month", "2026-10", "--accept-gaps"]);
+        assert!(!well && said.contains("numbers differ from the event log"), "{said}");
+        assert!(said.contains(". With --accept-drift it is closed all the same"), "{said}");
+        let (well, said) = service.job(&["statements", "close", "--month", "2026-10", "--accept-drift"]);
+        (!said.contains("not all topics are counted")).then(|| assert!(well, "{said}"))
+    });
+    assert!(csv(&service, "v", 1).contains(" numbers differ from the event log"));
+}
+
+#[test]
+fn without_a_month_the_last_three_are_closed_and_restated() {
+    let (service, _ingest) = service();
+    let over = chrono::Utc::now().date_naive() - chrono::Days::new(3);
+    // At noon UTC of the 15th, which is in the same month everywhere.
+    let month = |ago: u32| (over - chrono::Months::new(ago)).format("%Y-%m").to_string();
+    let ordered = |id: &str, ago: u32| {
+        let item =
+            json!({ "productId": "tea", "vendorId": "v", "totalPrice": "1.00", "currency": "USD", "quantity": 1 });
+        let at = format!("{}-15T12:00:00Z", month(ago));
+        Message::json("order.created", json!({ "orderId": id, "items": [item], "placedAt": at }))
+    };
+    let orders: Vec<Message> = (1..=4).map(|ago| ordered(&format!("o-{ago}"), ago)).collect();
+    send(&service, &orders);
+    let statements = || {
+        service.database.lines("SELECT to_char(month, 'YYYY-MM') || ' ' || version FROM statements ORDER BY position")
+    };
+    let arguments = ["statements", "close", "--accept-gaps"];
+    service.done(&arguments);
+    let first = [3, 2, 1].map(|ago| month(ago) + " 1");
+    assert_eq!(statements(), first);
+    send(&service, &[ordered("o-5", 3)]);
+    service.done(&arguments);
+    assert_eq!(statements(), [&first[..], &[month(3) + " 2"]].concat());
+    // What keeps each of them open is said of each.
+    let (well, said) = service.job(&["statements", "close"]);
+    assert!(!well && [1, 2, 3].iter().all(|ago| said.contains(&(month(*ago) + " is not proved"))), "{said}");
+}
+
+#[test]
 fn numbers_that_differ_from_the_log_are_not_closed() {
     let (service, _ingest) = service();
     send(&service, &[order("o-1", &[("v", "10.00", "USD")], 1), order("o-2", &[("w", "10.00", "USD")], 1)]);

@@ -21,7 +21,7 @@ start_observers() {
         --storage.path="$home/alertmanager" --web.listen-address="$ALERTMANAGER_BIND" --cluster.listen-address=
     repeat 60 anomalies "$BIN/analytics-jobs" anomalies
     repeat 120 audit "$BIN/analytics-ingest" audit
-    repeat 300 verify "$BIN/analytics-jobs" verify
+    repeat 120 verify "$BIN/analytics-jobs" verify
     GRAFANA_URL="not started: grafana-server is not installed"
     if ! command -v grafana-server >/dev/null; then return; fi
     if [[ " ${own_servers[*]} " == *" postgres "* ]]; then

@@ -1,6 +1,6 @@
 # Starts what watches the service for scripts/quickstart --observe, on loopback only.
 # shellcheck shell=bash disable=SC2154
-# Uses the functions and variables of scripts/quickstart: bind, start, logs, own_servers and the addresses of the
+# Uses the functions and variables of scripts/quickstart: bind, start, start_as, logs, own_servers and the addresses of the
 # service.
 
 # Prometheus with the configuration of docker/observe, Alertmanager with the example of deploy/prometheus, and
@@ -19,6 +19,9 @@ start_observers() {
         --web.listen-address="$PROMETHEUS_BIND" --web.local-assets="$(dirname "$PROMETHEUS_BIN")/share/prometheus/web/"
     start "$PROMETHEUS_BIN/prometheus-alertmanager" --config.file="$ROOT/deploy/prometheus/alertmanager.yaml" \
         --storage.path="$home/alertmanager" --web.listen-address="$ALERTMANAGER_BIND" --cluster.listen-address=
+    repeat 60 anomalies "$BIN/analytics-jobs" anomalies
+    repeat 120 audit "$BIN/analytics-ingest" audit
+    repeat 120 verify "$BIN/analytics-jobs" verify
     GRAFANA_URL="not started: grafana-server is not installed"
     if ! command -v grafana-server >/dev/null; then return; fi
     if [[ " ${own_servers[*]} " == *" postgres "* ]]; then
@@ -28,6 +31,22 @@ start_observers() {
         # A server of somebody else is not given roles.
         GRAFANA_URL="not started: it reads a private PostgreSQL only"
     fi
+}
+
+# Runs a job again and again, with pauses of some seconds and a log of this name, until it is stopped by SIGTERM. A run
+# that fails, as one of verify that finds a difference, is followed by others.
+repeat() {
+    local pause=$1 log=$2
+    shift 2
+    # shellcheck disable=SC2016
+    start_as "$log" bash -c '
+        pause=$1
+        shift
+        trap '\''kill "$!"; wait "$!"; exit'\'' TERM
+        while :; do
+            "$@" & wait "$!"
+            sleep "$pause" & wait "$!"
+        done' repeat "$pause" "$@"
 }
 
 # Reads the database by the role of readers.

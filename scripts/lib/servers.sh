@@ -58,7 +58,8 @@ start_postgres() {
         (as_postgres "$bin/initdb" -D "$dir/data" -U analytics --auth=trust --encoding=UTF8 --locale=C.UTF-8) >"$dir/initdb.log" 2>&1 ||
             { cat "$dir/initdb.log" >&2; die "initdb failed"; }
     fi
-    (as_postgres "$bin/postgres" -D "$dir/data" -p "$port" -k '' -c listen_addresses=127.0.0.1) \
+    # The timezone is not that of the machine, by which initdb configures it.
+    (as_postgres "$bin/postgres" -D "$dir/data" -p "$port" -k '' -c listen_addresses=127.0.0.1 -c timezone=UTC) \
         >"$dir/log" 2>&1 &
     POSTGRES_PID=$!
     wait_for PostgreSQL $! "$dir/log" "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"

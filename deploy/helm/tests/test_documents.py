@@ -80,6 +80,14 @@ class Documents(unittest.TestCase):
                 if source.startswith("."):
                     self.assertTrue(pathlib.Path(ROOT / "docker" / source).exists(), f"{name}: {source}")
 
+    def test_jobs_of_compose_that_notify_are_given_the_webhook(self):
+        services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+        for name in ("anomalies", "verify"):
+            settings = services[name]["environment"]
+            self.assertIn("DATABASE_URL", settings, name)
+            for setting in ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", "PUBLIC_URL"):
+                self.assertIn(setting, settings, name)
+
 
 if __name__ == "__main__":
     unittest.main()

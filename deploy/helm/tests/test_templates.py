@@ -166,6 +166,12 @@ class Workloads(unittest.TestCase):
         self.assertEqual(spec["jobTemplate"]["spec"]["template"]["spec"]["priorityClassName"], "low")
         self.assertNotIn("priorityClassName", find(one, "CronJob", "-maintain")["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
+    def test_statements_of_the_last_months_are_closed_and_restated_every_day(self):
+        spec = find(objects(jobs__statements={"enabled": True}), "CronJob", "-statements")["spec"]
+        self.assertRegex(spec["schedule"], r"^\d+ \d+ \* \* \*$")
+        container = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(container["command"], ["analytics-jobs", "statements", "close"], "without --month")
+
     def test_an_image_is_named_by_digest_or_tag(self):
         def image(**values: object) -> str:
             return find(objects(**values), "Deployment", "-api")["spec"]["template"]["spec"]["containers"][0]["image"]

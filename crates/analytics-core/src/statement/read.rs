@@ -126,16 +126,17 @@ impl Checked {
         self.statement.key.ok_or_else(|| self.wrong(self.places.key, "it is not signed".into()))
     }
 
-    /// Checks that it is signed by this key.
+    /// Checks that it is signed by one of these keys.
     ///
     /// # Errors
     /// [`Wrong`].
-    pub fn signed_by(&self, key: PublicKey) -> Result<(), Wrong> {
+    pub fn signed_by(&self, keys: &[PublicKey]) -> Result<(), Wrong> {
         let own = self.signer()?;
-        if own == key {
+        if keys.contains(&own) {
             return Ok(());
         }
-        Err(self.wrong(self.places.key, format!("it is signed by the key {own}, not by {key}")))
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        Err(self.wrong(self.places.key, format!("it is signed by the key {own}, not by {}", keys.join(" or "))))
     }
 
     /// Checks that it is the seller's next statement after another one.

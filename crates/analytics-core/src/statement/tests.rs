@@ -101,8 +101,10 @@ fn what_is_written_is_read_and_the_signature_holds() {
             assert_eq!(checked.signature, sealed.signature);
             // A tool that writes other ends of lines changes nothing.
             assert_eq!(check(&sealed.csv.replace('\n', "\r\n")).unwrap(), checked);
-            assert_eq!(checked.signed_by(self::key().public()).is_ok(), key.is_some());
-            assert!(checked.signed_by(PublicKey([1; 32])).is_err());
+            let (own, other) = (self::key().public(), PublicKey([1; 32]));
+            assert_eq!(checked.signed_by(&[own]).is_ok(), key.is_some());
+            assert_eq!(checked.signed_by(&[other, own]).is_ok(), key.is_some());
+            assert!(checked.signed_by(&[other]).is_err());
         }
     }
 }

@@ -134,7 +134,7 @@ impl Sealing<'_> {
             rules_version: RULES_VERSION,
             proved_as_of: terms.proved_as_of,
             open_dead_letters: terms.open_dead_letters,
-            gaps: terms.gaps.clone(),
+            gaps: terms.gaps.iter().chain(&terms.drift).cloned().collect(),
             key: None,
             previous: head.map(|head| head.digest),
             events: account.digest(),

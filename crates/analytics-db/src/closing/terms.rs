@@ -22,8 +22,10 @@ pub struct Terms {
     pub proved_as_of: Option<i64>,
     /// How many dead letters of the month are open.
     pub open_dead_letters: i64,
-    /// Why the month is not proved, or which records are missing; empty if it is proved.
+    /// Which records are missing, or why that or the proof is not known.
     pub gaps: Vec<String>,
+    /// What a proof found to be wrong: numbers that differ from the log, or the log from what Kafka held.
+    pub drift: Vec<String>,
 }
 
 /// The month cannot be closed yet, whatever is accepted.
@@ -53,21 +55,19 @@ pub fn terms(
         let (from, grace) = (written(from), format!("{} hours", grace.num_hours()));
         return Ok(Err(NotYet { month, from, grace }));
     }
-    let mut gaps = Vec::new();
+    let mut terms = Terms { open_dead_letters: open_dead_letters(connection, month, business)?, ..Terms::default() };
     let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
     if !Completeness::of_measures(&measures, topics, &reports).is_complete(from, now) {
-        gaps.push(format!(
+        terms.gaps.push(format!(
             "not all topics are counted up to {}: see GET /api/freshness, and run this again when ingest has caught up",
             written(from)
         ));
     }
-    let proof = newest(connection)?;
-    match &proof {
-        None => gaps.push("there is no complete proof: run `analytics-jobs verify --full`".into()),
-        Some(proof) => gaps.extend(proof.gaps(end, from)),
+    match newest(connection)? {
+        None => terms.gaps.push("there is no complete proof: run `analytics-jobs verify --full`".into()),
+        Some(proof) => proof.judge(end, from, &mut terms),
     }
-    let open_dead_letters = open_dead_letters(connection, month, business)?;
-    Ok(Ok(Terms { proved_as_of: proof.map(|proof| proof.watermark), open_dead_letters, gaps }))
+    Ok(Ok(terms))
 }
 
 row! {
@@ -95,9 +95,10 @@ fn newest(connection: &mut Connection) -> Result<Option<Proof>, DbError> {
 }
 
 impl Proof {
-    /// Returns why a month that ended at `end` is not proved.
-    fn gaps(&self, end: DateTime<Utc>, from: DateTime<Utc>) -> Vec<String> {
-        let mut gaps = Vec::new();
+    /// Adds why a month that ended at `end`, and can be closed since `from`, is not proved.
+    fn judge(&self, end: DateTime<Utc>, from: DateTime<Utc>, terms: &mut Terms) {
+        let Terms { proved_as_of, gaps, drift, .. } = terms;
+        *proved_as_of = Some(self.watermark);
         if self.proved_at < end {
             gaps.push(format!(
                 "the last complete proof is of {}, before the month was over: run `analytics-jobs verify --full`",
@@ -111,14 +112,14 @@ impl Proof {
             ));
         }
         if self.drift > 0 {
-            let drift = self.drift;
-            gaps.push(format!(
-                "{drift} numbers differ from the event log: see `analytics-jobs verify --full` and `rebuild`"
+            drift.push(format!(
+                "{} numbers differ from the event log: see `analytics-jobs verify --full` and `rebuild`",
+                self.drift
             ));
         }
         let Some(coverage) = &self.coverage else {
             gaps.push("no proof says how what was counted compares with Kafka: run `analytics-ingest audit`".into());
-            return gaps;
+            return;
         };
         let number = |path: &str| coverage.pointer(path).and_then(Value::as_i64).unwrap_or(0);
         let since = coverage.get("notYetAuditedSince").and_then(Value::as_str).and_then(|time| time.parse().ok());
@@ -133,15 +134,14 @@ impl Proof {
             let records = number("/goneUnaudited/records");
             gaps.push(format!("{records} records were gone from Kafka before they were compared with it"));
         }
-        for (list, count) in [("gaps", "/gapCount"), ("differences", "/differenceCount")] {
+        for (list, count, terms) in [("gaps", "/gapCount", gaps), ("differences", "/differenceCount", drift)] {
             let stretches = coverage.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            gaps.extend(stretches.iter().take(LISTED).map(stretch));
+            terms.extend(stretches.iter().take(LISTED).map(stretch));
             let more = number(count).saturating_sub(i64::try_from(stretches.len().min(LISTED)).unwrap_or(0));
             if more > 0 {
-                gaps.push(format!("and {more} more {list}: see GET /api/proofs"));
+                terms.push(format!("and {more} more {list}: see GET /api/proofs"));
             }
         }
-        gaps
     }
 }
 
@@ -171,4 +171,68 @@ fn open_dead_letters(connection: &mut Connection, month: Month, business: Busine
 
 fn written(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_proof_found_to_be_wrong_is_drift_and_what_it_does_not_know_is_a_gap() {
+        let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
+        let (end, from) = (at("2026-11-01T00:00:00Z"), at("2026-11-04T00:00:00Z"));
+        let well = || Proof {
+            proved_at: from,
+            last_proved_at: from,
+            watermark: 7,
+            drift: 0,
+            coverage: Some(json!({ "whole": true })),
+        };
+        let covered = |coverage| Proof { coverage: Some(coverage), ..well() };
+        let stretch = |reason| json!({ "topic": "t", "partition": 0, "from": 3, "to": 5, "reason": reason });
+        let (lost, changed) = ("t/0, offsets 3 to 4: retention", "t/0, offsets 3 to 4: other records");
+        let nothing: &[&str] = &[];
+        for (proof, gaps, drift) in [
+            (well(), nothing, nothing),
+            (Proof { drift: 2, ..well() }, nothing, &["2 numbers differ from the event log"]),
+            (
+                Proof { proved_at: at("2026-10-31T00:00:00Z"), ..well() },
+                &["the last complete proof is of 2026-10-31"],
+                nothing,
+            ),
+            (Proof { last_proved_at: end, ..well() }, &["nothing was proved since 2026-11-01"], nothing),
+            (Proof { coverage: None, ..well() }, &["no proof says how what was counted compares"], nothing),
+            (
+                covered(json!({ "notYetAudited": { "ranges": 1, "records": 9 } })),
+                &["9 records are not compared"],
+                nothing,
+            ),
+            (covered(json!({ "goneUnaudited": { "ranges": 1, "records": 9 } })), &["9 records were gone"], nothing),
+            (covered(json!({ "gapCount": 1, "gaps": [stretch("retention")] })), &[lost], nothing),
+            (covered(json!({ "differenceCount": 1, "differences": [stretch("other records")] })), nothing, &[changed]),
+            (
+                covered(
+                    json!({ "gapCount": 3, "gaps": [stretch("retention")], "differenceCount": 2, "differences": [] }),
+                ),
+                &[lost, "and 2 more gaps"],
+                &["and 2 more differences"],
+            ),
+        ] {
+            let mut terms = Terms::default();
+            proof.judge(end, from, &mut terms);
+            assert_eq!(terms.proved_as_of, Some(7));
+            for (found, expected) in [(&terms.gaps, gaps), (&terms.drift, drift)] {
+                let as_expected = |(found, expected): (&String, &&str)| found.starts_with(*expected);
+                assert!(
+                    found.len() == expected.len() && found.iter().zip(expected).all(as_expected),
+                    "{:?} {} {:?}: {terms:?}",
+                    proof.coverage,
+                    proof.drift,
+                    expected
+                );
+            }
+        }
+    }
 }

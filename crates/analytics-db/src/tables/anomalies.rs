@@ -31,7 +31,7 @@ pub struct Found {
     pub to: DateTime<Utc>,
     /// The end of the last bucket that was judged.
     pub judged_until: DateTime<Utc>,
-    /// Whether it goes on: the last bucket that was judged is outside of the band.
+    /// Whether it goes on: no bucket since then was close to what was expected.
     pub is_open: bool,
     /// The value of the bucket that is the furthest outside.
     pub observed: f64,
@@ -98,15 +98,16 @@ pub fn store(
     }
     run(connection, "anomalies", |connection| {
         Lock::Anomalies.take(connection)?;
-        let ongoing = || found.iter().filter(|found| found.is_open);
         let mut resolved = statement(include_str!("resolve_anomalies.sql"))
             .column(judged.iter().map(|(subject, _)| subject.as_str()))
             .column(judged.iter().map(|(_, until)| *until))
-            .column(ongoing().map(|found| found.subject.as_str()))
-            .column(ongoing().map(|found| found.verdict))
-            .column(ongoing().map(|found| found.from))
-            .column(ongoing().map(|found| found.to))
-            .column(ongoing().map(|found| found.vendor.as_deref()))
+            .column(found.iter().map(|found| found.subject.as_str()))
+            .column(found.iter().map(|found| found.vendor.as_deref()))
+            .column(found.iter().map(granularity))
+            .column(found.iter().map(|found| found.verdict))
+            .column(found.iter().map(|found| found.from))
+            .column(found.iter().map(|found| found.to))
+            .column(found.iter().map(|found| found.is_open))
             .execute(connection)?;
         resolved += statement(format!(
             "UPDATE anomalies SET state = 'resolved', resolved_at = now(), updated_at = now() \
@@ -117,7 +118,7 @@ pub fn store(
         let Row { opened, changed } = statement(include_str!("store_anomalies.sql"))
             .column(found.iter().map(|found| found.subject.as_str()))
             .column(found.iter().map(|found| found.vendor.as_deref()))
-            .column(found.iter().map(|found| if found.is_daily { "d" } else { "h" }))
+            .column(found.iter().map(granularity))
             .column(found.iter().map(|found| found.verdict))
             .column(found.iter().map(|found| found.from))
             .column(found.iter().map(|found| found.to))
@@ -132,6 +133,10 @@ pub fn store(
         store_latest(connection, latest)?;
         Ok(Stored { opened, changed, resolved })
     })
+}
+
+const fn granularity(found: &Found) -> &'static str {
+    if found.is_daily { "d" } else { "h" }
 }
 
 /// Stores the last buckets that were judged. A run that saw less does not know better.

@@ -4,12 +4,18 @@ WITH found AS (
         type, vendor_id, granularity, verdict, from_time, to_time, judged_until, is_open,
         observed, expected, lower, upper, confidence, place)
 ), known AS (
-    -- The latest stored anomaly of the same subject, seller, direction and time.
+    -- The latest stored anomaly of the same subject, seller, direction and time. Days and hours can have one each at
+    -- the same time: one of the other kind is taken only if nothing of its own kind was found.
     SELECT DISTINCT ON (f.place) f.*, a.id
     FROM found f
     JOIN anomalies a ON a.type = f.type AND a.verdict = f.verdict AND a.vendor_id IS NOT DISTINCT FROM f.vendor_id
         AND f.from_time < a.to_time AND a.from_time < f.to_time
-    ORDER BY f.place, a.from_time DESC
+    WHERE f.granularity = a.granularity::text OR NOT EXISTS (
+        SELECT FROM found e
+        WHERE e.granularity = a.granularity::text AND e.type = a.type AND e.verdict = a.verdict
+            AND e.vendor_id IS NOT DISTINCT FROM a.vendor_id
+            AND e.from_time < a.to_time AND a.from_time < e.to_time)
+    ORDER BY f.place, f.granularity = a.granularity::text DESC, a.from_time DESC
 ), changed AS (
     UPDATE anomalies a
     SET granularity = k.granularity::"char", from_time = least(a.from_time, k.from_time), to_time = k.to_time, judged_until = k.judged_until,
@@ -29,6 +35,8 @@ WITH found AS (
         CASE WHEN NOT f.is_open THEN now() END
     FROM found f
     WHERE NOT EXISTS (SELECT FROM known k WHERE k.place = f.place)
+        -- After the changes: what they resolve makes room for one that is open.
+        AND (SELECT count(*) FROM changed) >= 0
     ON CONFLICT DO NOTHING
     RETURNING id
 )

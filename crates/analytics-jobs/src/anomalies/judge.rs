@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use analytics_core::calendar::Calendar;
 use analytics_db::tables::anomalies::{Found, Judgement as Latest};
-use anomaly_detector::{Anomalies, Anomaly, Band, Bucket, Interval, Judgement, Span};
+use anomaly_detector::{Anomalies, Anomaly, Band, Bucket, Interval, Judgement, Span, Verdict};
 use chrono::{DateTime, Utc};
 
 use super::quiet::Quiet;
@@ -57,6 +57,9 @@ pub(super) struct Series {
 
 /// From this part of the way to the edge of the band on, a change is worth explaining others by.
 const TELLING: f64 = 0.5;
+/// An anomaly goes on until a bucket is closer than this to what was expected, as a part of the way to the edge of the
+/// band. Otherwise a value that stays near the edge would end it and open it again, each time with a notification.
+const RETURNED: f64 = 0.5;
 
 struct Judged {
     /// The buckets that are not quite as expected, by their starts: observed / expected.
@@ -69,7 +72,7 @@ struct Judged {
 /// When there was an anomaly.
 struct Seen {
     span: Span<DateTime<Utc>>,
-    verdict: &'static str,
+    verdict: Verdict,
     is_open: bool,
 }
 
@@ -101,7 +104,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges the buckets of a series that are complete. Of a subject that is judged by hours and by days, the
-    /// hours come first: an anomaly of days is found only where none of hours shows the same.
+    /// hours come first: an anomaly of days is found only if one of its days is not shown by hours.
     pub(super) fn judge(&mut self, series: Series) {
         let Series { subject, vendor, edges, values, complete_until, explained_by, divided_by } = series;
         let interval = edges.interval;
@@ -113,7 +116,9 @@ impl<'a> Judge<'a> {
         let complete_until = known.fold(complete_until, Option::min);
         let mut anomalies = Anomalies::new(interval);
         let (mut found, mut ratios, mut last) = (Vec::new(), BTreeMap::new(), None);
-        let (mut until, mut open) = (None, false);
+        // The days or hours outside of their bands.
+        let mut outside = Vec::new();
+        let (mut until, mut goes_on) = (None, false);
         for (index, value) in values.into_iter().enumerate().take(edges.ended_by(complete_until)) {
             let Some(bucket) = edges.bucket(index) else { break };
             let value = value.filter(|_| !self.quiet.contains(bucket.start, bucket.end));
@@ -127,7 +132,10 @@ impl<'a> Judge<'a> {
             until = Some(bucket.end);
             match judgement {
                 Judgement::Judged(band) => {
-                    open = band.verdict().is_some();
+                    outside.extend(band.verdict().map(|verdict| (span, verdict)));
+                    goes_on = anomalies.open().is_some_and(|anomaly| {
+                        anomaly.span.end == bucket.end || (goes_on && !has_returned(&anomaly, &band))
+                    });
                     if let Some(ratio) = ratio(&band).filter(|_| band.score.abs() > TELLING) {
                         // What explains this one explains what this one explains.
                         ratios.insert(bucket.start, ratio * factor);
@@ -136,19 +144,19 @@ impl<'a> Judge<'a> {
                     }
                     last = Some((bucket.clone(), band));
                 }
-                Judgement::Missing | Judgement::Unknown => open = false,
+                Judgement::Missing | Judgement::Unknown => goes_on = false,
             }
         }
         let (Some(until), Some((bucket, band))) = (until, last) else { return };
-        let open = anomalies.open().map(|anomaly| (open && anomaly.span.end == until, anomaly));
+        let open = anomalies.open().map(|anomaly| (goes_on, anomaly));
         let ended = found.into_iter().map(|anomaly| (false, anomaly));
         let is_daily = interval >= Interval::DAY;
         self.latest.push(latest(&subject, is_daily, &bucket, &band));
         let by_hour = self.judged.get(&(subject.clone(), Interval::HOUR)).filter(|_| is_daily);
         let mut seen = Vec::new();
         for (is_open, anomaly) in ended.chain(open) {
-            let (span, verdict) = (anomaly.span, anomaly.verdict.name());
-            let is_new = by_hour.is_none_or(|hours| !hours.shows(&span, verdict));
+            let (span, verdict) = (anomaly.span, anomaly.verdict);
+            let is_new = by_hour.is_none_or(|hours| !hours.show(&outside, &anomaly));
             if is_new && span.end > self.since {
                 // A subject has one open anomaly: that of hours.
                 let is_open = is_open && by_hour.is_none_or(|hours| hours.anomalies.iter().all(|seen| !seen.is_open));
@@ -163,11 +171,21 @@ impl<'a> Judge<'a> {
 }
 
 impl Judged {
-    /// Whether one of the anomalies is of the same direction, at the same time.
-    fn shows(&self, span: &Span<DateTime<Utc>>, verdict: &str) -> bool {
-        let is_same = |seen: &Seen| seen.verdict == verdict && seen.span.start < span.end && span.start < seen.span.end;
-        self.anomalies.iter().any(is_same)
+    /// Whether each day that makes up an anomaly of days, one of those `outside` of their bands, has an anomaly of hours
+    /// in the same direction.
+    fn show(&self, outside: &[(Span<DateTime<Utc>>, Verdict)], anomaly: &Anomaly<DateTime<Utc>>) -> bool {
+        let overlap = |a: &Span<DateTime<Utc>>, b: &Span<DateTime<Utc>>| a.start < b.end && b.start < a.end;
+        let mut days =
+            outside.iter().filter(|(day, verdict)| *verdict == anomaly.verdict && overlap(day, &anomaly.span));
+        days.all(|(day, verdict)| {
+            self.anomalies.iter().any(|seen| seen.verdict == *verdict && overlap(&seen.span, day))
+        })
     }
+}
+
+/// Whether a bucket after an anomaly is so close to what was expected that the anomaly is over.
+fn has_returned(anomaly: &Anomaly<DateTime<Utc>>, band: &Band) -> bool {
+    band.score * anomaly.peak.score.signum() < RETURNED
 }
 
 /// How much of what was expected there is. What was expected may be close to nothing.

@@ -46,7 +46,7 @@ pub(super) struct Webhook {
 pub(super) enum Undelivered {
     /// The receiver does not want this one.
     Refused(String),
-    /// The receiver cannot be reached, or has failed.
+    /// The receiver cannot be reached, has failed, or takes nothing at this address or with this secret.
     Away(String),
     /// The process was asked to stop.
     Stopped,
@@ -92,6 +92,7 @@ impl Webhook {
             let (why, wanted) = match self.attempt(notification) {
                 Attempt::Delivered => return Ok(()),
                 Attempt::Refused(why) => return Err(Undelivered::Refused(why)),
+                Attempt::Away(why) => return Err(Undelivered::Away(why)),
                 Attempt::Failed(why, wanted) => (why, wanted),
             };
             let Some(pause) = pauses.next() else { return Err(Undelivered::Away(why)) };
@@ -123,7 +124,10 @@ impl Webhook {
                 let wanted = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
                 Attempt::Failed(format!("the receiver answered {}", answer.status()), wanted.map(Duration::from_secs))
             }
-            Ok(answer) => Attempt::Refused(format!("the receiver answered {}", answer.status())),
+            Ok(answer) if is_about_the_body(answer.status()) => {
+                Attempt::Refused(format!("the receiver answered {}", answer.status()))
+            }
+            Ok(answer) => Attempt::Away(format!("the receiver answered {}", answer.status())),
             Err(error) => Attempt::Failed(sentence(&error), None),
         }
     }
@@ -132,6 +136,8 @@ impl Webhook {
 enum Attempt {
     Delivered,
     Refused(String),
+    /// Every other notification would get the same answer, until somebody changes the receiver or the settings.
+    Away(String),
     /// It may succeed later, and when the receiver asks to be called again.
     Failed(String, Option<Duration>),
 }
@@ -139,6 +145,12 @@ enum Attempt {
 fn may_pass(status: StatusCode) -> bool {
     status.is_server_error()
         || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+}
+
+/// Whether another notification may be accepted, unlike after 401, 403, 404, 410 or a redirect.
+fn is_about_the_body(status: StatusCode) -> bool {
+    [StatusCode::BAD_REQUEST, StatusCode::CONFLICT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNPROCESSABLE_ENTITY]
+        .contains(&status)
 }
 
 fn signature(key: &PKey<Private>, signed: &str) -> Result<String, ErrorStack> {

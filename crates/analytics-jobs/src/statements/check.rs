@@ -15,20 +15,21 @@ pub struct Check {
     /// The statements, as CSV; several of a seller in the order in which they were closed
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The key that must have signed them: in base64, or a file with it in base64 or PEM form
-    #[arg(long, value_name = "KEY")]
-    public_key: Option<String>,
+    /// The key that must have signed them: in base64, or a file with it in base64 or PEM form. After a change of the
+    /// key, give this option once for each of them
+    #[arg(long = "public-key", value_name = "KEY")]
+    public_keys: Vec<String>,
 }
 
 pub(super) fn run(arguments: &Check) -> anyhow::Result<()> {
-    let key = arguments.public_key.as_deref().map(public_key).transpose()?;
+    let keys = arguments.public_keys.iter().map(|key| public_key(key)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut before: Option<Checked> = None;
     for path in &arguments.files {
         let name = path.display();
         let checked = check(&read(path)?).with_context(|| name.to_string())?;
         let signer = checked.signer().with_context(|| name.to_string())?;
-        if let Some(key) = key {
-            checked.signed_by(key).with_context(|| name.to_string())?;
+        if !keys.is_empty() {
+            checked.signed_by(&keys).with_context(|| name.to_string())?;
         }
         if let Some(before) = &before {
             checked.follows(before).with_context(|| name.to_string())?;

@@ -3,64 +3,119 @@
 use std::time::Instant;
 
 use analytics_core::business::Business;
+use analytics_core::events::Decoder;
 use analytics_core::ids::VendorId;
 use analytics_core::month::Month;
 use analytics_core::statement::SigningKey;
-use analytics_db::closing::{self, Closed, Order};
+use analytics_db::Connection;
+use analytics_db::closing::{self, CloseError, Closed, Order, Terms};
 use analytics_process::say;
 use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use anyhow::bail;
-use chrono::{Days, Duration, Utc};
+use chrono::{DateTime, Duration, Months, Utc};
 use clap::Args;
 
 use crate::database;
 
+/// How many months are closed, and restated where something arrived late, if none is named.
+const MONTHS: u32 = 3;
+
 #[derive(Debug, Args)]
 pub struct Close {
-    /// The month, such as 2026-10 [default: the last one that is over for STATEMENT_GRACE]
+    /// The month, such as 2026-10 [default: the last three that are over for STATEMENT_GRACE]
     #[arg(long, value_name = "YYYY-MM")]
     month: Option<Month>,
     /// Only this seller
     #[arg(long, value_name = "ID", value_parser = VendorId::parse)]
     vendor: Option<VendorId>,
-    /// Close the month although it is not proved. The statements say what is missing
+    /// Close the month although records are missing or not proved to be counted. The statements say so
     #[arg(long)]
     accept_gaps: bool,
+    /// Close the month although a proof found numbers that differ from the event log, or records that differ from
+    /// what Kafka held. The statements say so
+    #[arg(long)]
+    accept_drift: bool,
+}
+
+impl Close {
+    /// Returns why a month is not closed on these terms.
+    fn refusal(&self, month: Month, terms: &Terms) -> Option<String> {
+        let reasons =
+            [(&terms.gaps, self.accept_gaps, "--accept-gaps"), (&terms.drift, self.accept_drift, "--accept-drift")];
+        let refused = reasons.iter().filter(|(found, is_accepted, _)| !found.is_empty() && !is_accepted);
+        let (found, options): (Vec<String>, Vec<&str>) =
+            refused.map(|(found, _, option)| (found.join("; "), *option)).unzip();
+        let (found, options) = (found.join("; "), options.join(" and "));
+        let all_the_same = format!("With {options} it is closed all the same, and its statements say so");
+        (!options.is_empty()).then(|| format!("{month} is not proved: {found}. {all_the_same}"))
+    }
+}
+
+/// What all months of a run have in common.
+struct Run<'a> {
+    arguments: &'a Close,
+    decoder: Decoder,
+    grace: Duration,
+    key: SigningKey,
+    shutdown: &'a Shutdown,
 }
 
 pub(super) fn run(arguments: &Close, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let (began, key, grace) = (Instant::now(), key(settings)?, grace(settings)?);
-    let decoder = settings.decoder()?;
+    let (key, grace, decoder) = (key(settings)?, grace(settings)?, settings.decoder()?);
     let connection = &mut database::ready(settings, shutdown)?;
-    let month = match arguments.month {
-        Some(month) => month,
-        None => last(decoder.business, grace)?,
+    let months = match arguments.month {
+        Some(month) => vec![month],
+        None => last(decoder.business, grace, Utc::now()),
     };
-    let terms = closing::terms(connection, decoder.business, &decoder.topics, month, grace)??;
-    if !terms.gaps.is_empty() && !arguments.accept_gaps {
-        let gaps = terms.gaps.join("; ");
-        bail!("{month} is not proved: {gaps}. With --accept-gaps it is closed all the same, and its statements say so");
+    let run = Run { arguments, decoder, grace, key, shutdown };
+    let mut problems = Vec::new();
+    for month in months {
+        // What keeps one month from being closed does not keep the others.
+        problems.extend(run.close(connection, month)?);
     }
-    for gap in &terms.gaps {
-        say!("gap: {gap}");
+    say!("public key {}", run.key.public());
+    if !problems.is_empty() {
+        bail!(problems.join(". "));
     }
-    let open = terms.open_dead_letters;
-    let order = Order { business: decoder.business, month, vendor: arguments.vendor.clone(), terms, key: &key };
-    let Closed { closed, restated, unchanged } = closing::close(connection, &order, &|| !shutdown.requested())?;
-    say!(
-        "{month}: {closed} statements closed, {restated} restated, {unchanged} unchanged, {open} open dead letters, {:.1} s",
-        began.elapsed().as_secs_f64()
-    );
-    say!("public key {}", key.public());
     Ok(())
 }
 
-/// Returns the last month that is over for as long as `grace`.
-fn last(business: Business, grace: Duration) -> anyhow::Result<Month> {
-    let today = business.calendar.day((Utc::now() - grace).into());
-    let last = Month::of(today).and_then(|month| Month::of(month.first().checked_sub_days(Days::new(1))?));
-    last.ok_or_else(|| anyhow::anyhow!("--month: must be given"))
+impl Run<'_> {
+    /// Closes a month. Returns why it is not closed, or not for all sellers.
+    fn close(&self, connection: &mut Connection, month: Month) -> anyhow::Result<Option<String>> {
+        let (began, Decoder { business, topics, .. }) = (Instant::now(), &self.decoder);
+        let terms = match closing::terms(connection, *business, topics, month, self.grace)? {
+            Ok(terms) => terms,
+            Err(not_yet) => return Ok(Some(not_yet.to_string())),
+        };
+        if let Some(refusal) = self.arguments.refusal(month, &terms) {
+            return Ok(Some(refusal));
+        }
+        for gap in terms.gaps.iter().chain(&terms.drift) {
+            say!("gap: {gap}");
+        }
+        let (open, vendor) = (terms.open_dead_letters, self.arguments.vendor.clone());
+        let order = Order { business: *business, month, vendor, terms, key: &self.key };
+        let Closed { closed, restated, unchanged } =
+            match closing::close(connection, &order, &|| !self.shutdown.requested()) {
+                Ok(done) => done,
+                Err(differs @ CloseError::Differs { .. }) => return Ok(Some(format!("{month}: {differs}"))),
+                Err(error) => return Err(error.into()),
+            };
+        say!(
+            "{month}: {closed} statements closed, {restated} restated, {unchanged} unchanged, {open} open dead letters, {:.1} s",
+            began.elapsed().as_secs_f64()
+        );
+        Ok(None)
+    }
+}
+
+/// Returns the last months that are over for as long as `grace`, in order.
+fn last(business: Business, grace: Duration, now: DateTime<Utc>) -> Vec<Month> {
+    let first = Month::of(business.calendar.day((now - grace).into())).map(Month::first);
+    let ago = |months: u32| Month::of(first?.checked_sub_months(Months::new(months))?);
+    (1..=MONTHS).rev().filter_map(ago).collect()
 }
 
 /// Returns how long after its end a month can be closed.
@@ -92,6 +147,50 @@ pub(super) fn key(settings: &Settings) -> Result<SigningKey, SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_kind_of_reason_needs_its_own_option() {
+        for (gaps, drift, options, needed) in [
+            ("", "", "", ""),
+            ("", "", "--accept-gaps --accept-drift", ""),
+            ("lost", "", "", "--accept-gaps"),
+            ("lost", "", "--accept-gaps", ""),
+            ("lost", "", "--accept-drift", "--accept-gaps"),
+            ("", "drift", "", "--accept-drift"),
+            ("", "drift", "--accept-gaps", "--accept-drift"),
+            ("", "drift", "--accept-drift", ""),
+            ("lost", "drift", "", "--accept-gaps and --accept-drift"),
+            ("lost", "drift", "--accept-gaps", "--accept-drift"),
+            ("lost", "drift", "--accept-drift", "--accept-gaps"),
+            ("lost", "drift", "--accept-gaps --accept-drift", ""),
+        ] {
+            let reasons = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+            // Dead letters alone do not keep a month open.
+            let terms = Terms { gaps: reasons(gaps), drift: reasons(drift), open_dead_letters: 3, ..Terms::default() };
+            let (accept_gaps, accept_drift) = (options.contains("gaps"), options.contains("drift"));
+            let close = Close { month: None, vendor: None, accept_gaps, accept_drift };
+            let refusal = close.refusal("2026-10".parse().unwrap(), &terms);
+            let expected = (!needed.is_empty()).then(|| format!(". With {needed} it is closed all the same"));
+            match (&refusal, &expected) {
+                (Some(said), Some(expected)) => assert!(said.contains(expected), "{said}"),
+                (said, expected) => assert_eq!(said, expected, "{gaps} {drift} {options}"),
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_month_the_last_three_that_are_over_are_closed() {
+        let settings = Settings::from_environment([("BUSINESS_TIMEZONE".to_owned(), "Europe/Berlin".to_owned())]);
+        let business = settings.business().unwrap();
+        for (now, months) in [
+            ("2026-11-03T22:59:59Z", ["2026-07", "2026-08", "2026-09"]),
+            ("2026-11-03T23:00:00Z", ["2026-08", "2026-09", "2026-10"]),
+            ("2027-01-31T12:00:00Z", ["2026-10", "2026-11", "2026-12"]),
+        ] {
+            let found = last(business, Duration::days(3), now.parse().unwrap());
+            assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), months, "{now}");
+        }
+    }
 
     #[test]
     fn the_grace_is_a_duration_in_days_or_hours() {

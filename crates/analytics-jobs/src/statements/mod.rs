@@ -11,11 +11,14 @@ use clap::Subcommand;
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub enum Statements {
-    /// Make the statements of a month that is over
+    /// Make the statements of months that are over
     ///
     /// For each seller with orders, refunds or adjustments in the month. The month must be over for STATEMENT_GRACE,
     /// and proved: everything counted, no drift in the last complete proof and later ones, and the audit's comparison
-    /// with Kafka whole. Otherwise --accept-gaps closes it all the same, and every statement says what is missing.
+    /// with Kafka whole. If records are missing, or it is not known whether they are, --accept-gaps closes it all the
+    /// same; if a proof found something to be wrong, only --accept-drift does. Every statement says what was accepted.
+    ///
+    /// Without --month, the last three months are closed, or restated: run that every day.
     ///
     /// Statements are never changed. If something arrived for a month that is closed, another run makes a later
     /// version, which lists each late event and what it changes; sellers without a change get none. Safe to repeat, to
@@ -37,10 +40,10 @@ pub enum Statements {
     /// wrong.
     ///
     /// Without --public-key, the signature is checked with the key that the statement names: compare that with the
-    /// one that the marketplace publishes.
+    /// one that the marketplace publishes. Statements from before and after a change of the key need both.
     ///
     /// Example:
-    ///   analytics-jobs statements check 2026-10.csv 2026-11.csv --public-key statements.pub
+    ///   analytics-jobs statements check 2026-10.csv 2026-11.csv --public-key old.pub --public-key statements.pub
     #[command(verbatim_doc_comment)]
     Check(check::Check),
     /// List statements

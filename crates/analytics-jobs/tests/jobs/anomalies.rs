@@ -206,6 +206,42 @@ fn what_hours_show_is_not_found_again_in_their_day() {
 }
 
 #[test]
+fn a_drop_of_days_is_found_although_one_of_them_is_shown_by_hours() {
+    let watched = Watched::new();
+    let ago = |days: u32| {
+        format!("(date_trunc('day', now() AT TIME ZONE 'UTC') - interval '{days} days') AT TIME ZONE 'UTC'")
+    };
+    watched.0.execute(&format!(
+        "UPDATE rollups SET views = round(views * 0.3) WHERE granularity = 'd' AND scope = 't'
+         AND bucket_start >= {} AND bucket_start < {}",
+        ago(3),
+        ago(0)
+    ));
+    let change = |days: u32, factor: f64| {
+        watched.0.execute(&format!(
+            "UPDATE rollups SET views = round(views * {factor}) WHERE granularity = 'h' AND scope = 't'
+             AND bucket_start >= {} + interval '9 hours' AND bucket_start < {0} + interval '15 hours'",
+            ago(days)
+        ));
+    };
+    let stored =
+        "SELECT concat_ws(' ', type, verdict, granularity, state) FROM anomalies ORDER BY granularity, from_time";
+    change(2, 0.1);
+    // Again, for each of the two is found again as itself.
+    for _ in 0..3 {
+        watched.run(&[]);
+        assert_eq!(watched.0.lines(stored), ["total_views drop d open", "total_views drop h resolved"]);
+    }
+    // Late events: the hours of all days show it.
+    for days in [1, 3] {
+        change(days, 0.1);
+    }
+    watched.run(&[]);
+    let is_open = "SELECT count(*) FROM anomalies WHERE granularity = 'd' AND state = 'open'";
+    assert_eq!(watched.0.number(is_open), Some(0), "{:?}", watched.0.lines(stored));
+}
+
+#[test]
 fn products_follow_their_seller_also_where_its_hours_are_judged() {
     let watched = Watched::new();
     watched.0.execute(

@@ -67,6 +67,32 @@ fn an_anomaly_is_told_when_it_opens_and_when_it_ends_and_not_in_between() {
 }
 
 #[test]
+fn an_anomaly_at_the_edge_of_its_band_is_told_once() {
+    let watched = Watched::new();
+    let receiver = Receiver::start();
+    watched.change_hours("1, 2, 3", 0.2);
+    find(&watched, &receiver);
+    assert_eq!(types(&receiver.received()), ["anomalies.opened"]);
+    // The last hour is counted late. Its value is this far from what is expected: 1 is the edge of the band.
+    let becomes = |distance: f64| {
+        watched.0.execute(&format!(
+            "UPDATE rollups r SET views = round(j.expected - {distance} * (j.expected - j.lower)) FROM judgements j
+             WHERE j.type = 'total_views' AND j.granularity = 'h' AND r.granularity = 'h' AND r.scope = 't'
+             AND r.bucket_start = j.from_time"
+        ));
+        let (succeeded, said) = find(&watched, &receiver);
+        assert!(succeeded, "{said}");
+    };
+    for distance in [0.9, 1.1, 0.7, 1.3, 0.95] {
+        becomes(distance);
+        assert_eq!(watched.stored(), ["total_views drop open"], "{distance}");
+    }
+    assert_eq!(types(&receiver.received()), ["anomalies.opened"]);
+    becomes(0.2);
+    assert_eq!(types(&receiver.received()), ["anomalies.opened", "anomalies.resolved"]);
+}
+
+#[test]
 fn a_receiver_that_fails_is_asked_again_and_the_next_run_delivers_what_is_left() {
     let watched = Watched::new();
     let receiver = Receiver::start();
@@ -96,19 +122,48 @@ fn a_receiver_that_fails_is_asked_again_and_the_next_run_delivers_what_is_left()
     assert_eq!(left, Some(0));
 }
 
+/// Leaves two notifications that are not delivered.
+fn two_waiting(watched: &Watched, receiver: &Receiver) {
+    for factor in [0.2, 5.0] {
+        watched.change_hours("1, 2, 3", factor);
+        receiver.answers(&[Answer::Status(403, "")]);
+        assert!(!find(watched, receiver).0);
+    }
+    assert_eq!(watched.0.number("SELECT count(*) FROM notifications WHERE delivered_at IS NULL"), Some(2));
+}
+
 #[test]
-fn a_redirect_or_a_refusal_is_no_delivery_and_is_not_repeated_at_once() {
+fn a_receiver_that_takes_nothing_is_asked_once_in_a_run_and_gets_all_later() {
     let watched = Watched::new();
     let receiver = Receiver::start();
-    watched.change_hours("1, 2, 3", 0.2);
-    for answer in [Answer::Status(302, "Location: /elsewhere\r\n"), Answer::Status(404, "")] {
+    two_waiting(&watched, &receiver);
+    for (status, headers) in [(302, "Location: /elsewhere\r\n"), (401, ""), (403, ""), (404, ""), (410, "")] {
         let before = receiver.received().len();
-        receiver.answers(&[answer]);
+        receiver.answers(&[Answer::Status(status, headers)]);
         let (succeeded, said) = find(&watched, &receiver);
-        assert!(!succeeded && said.contains("could not be delivered"), "{said}");
-        assert_eq!(receiver.received().len(), before + 1);
+        let problem = format!(
+            "2 notifications could not be delivered, the next run tries them again: the receiver answered {status}"
+        );
+        assert!(!succeeded && said.contains(&problem) && !said.contains("was not delivered"), "{said}");
+        assert_eq!(receiver.received().len(), before + 1, "{status}");
     }
+    let before = receiver.received().len();
     assert!(find(&watched, &receiver).0);
+    assert_eq!(types(&receiver.received()[before..]), ["anomalies.opened", "anomalies.resolved"]);
+}
+
+#[test]
+fn a_notification_that_is_refused_does_not_keep_the_next_one() {
+    let watched = Watched::new();
+    let receiver = Receiver::start();
+    two_waiting(&watched, &receiver);
+    let before = receiver.received().len();
+    receiver.answers(&[Answer::Status(400, "")]);
+    let (succeeded, said) = find(&watched, &receiver);
+    assert!(!succeeded && said.contains("1 notifications could not be delivered"), "{said}");
+    assert_eq!(types(&receiver.received()[before..]), ["anomalies.opened", "anomalies.resolved"]);
+    assert!(find(&watched, &receiver).0);
+    assert_eq!(types(&receiver.received()[before + 2..]), ["anomalies.opened"]);
 }
 
 #[test]

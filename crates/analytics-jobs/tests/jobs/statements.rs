@@ -179,6 +179,11 @@ fn a_month_is_closed_once_and_a_late_refund_restates_it() {
     assert!(code == Some(1) && said.contains("1.csv: line 12: the statement before has the digest"), "{said}");
     let other = folder.file("other.pub", &KEY.replace("\\n", "\n"));
     assert_eq!(check(&[&one, "--public-key", &other]).0, Some(1));
+    // After a change of the key, both are given.
+    let old = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    let (code, said) = check(&[&one, "--public-key", old]);
+    assert!(code == Some(1) && said.contains(&format!("not by {old}")), "{said}");
+    assert_eq!(check(&[&one, &two, "--public-key", old, "--public-key", PUBLIC]).0, Some(0));
     for (from, to, line) in [
         ("2026-10-31,1,2,700", "2026-10-31,1,2,701", "line 19: the net is 700, but it must be 701"),
         ("sum,USD,,2,4,1700", "sum,USD,,2,4,1600", "line 20: the sum of gross is 1600, but it must be 1700"),
@@ -217,6 +222,52 @@ fn gaps_are_named_by_the_statements_if_they_are_accepted() {
     let refused = process::run("analytics-jobs", &arguments, &other);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("STATEMENT_SIGNING_KEY: must be set"), "{said}");
+}
+
+#[test]
+fn drift_is_not_accepted_as_a_gap() {
+    let (service, _ingest) = service();
+    send(&service, &[order("o-1", &[("v", "10.00", "USD")], 1)]);
+    prove(&service);
+    service.database.execute("UPDATE metrics SET value = value + 1 WHERE type = 'total_orders'");
+    assert!(!service.job(&["verify", "--full"]).0);
+    wait::until("the month to be complete", PATIENCE, || {
+        let (well, said) = service.job(&["statements", "close", "--month", "2026-10", "--accept-gaps"]);
+        assert!(!well && said.contains("numbers differ from the event log"), "{said}");
+        assert!(said.contains(". With --accept-drift it is closed all the same"), "{said}");
+        let (well, said) = service.job(&["statements", "close", "--month", "2026-10", "--accept-drift"]);
+        (!said.contains("not all topics are counted")).then(|| assert!(well, "{said}"))
+    });
+    assert!(csv(&service, "v", 1).contains(" numbers differ from the event log"));
+}
+
+#[test]
+fn without_a_month_the_last_three_are_closed_and_restated() {
+    let (service, _ingest) = service();
+    let over = chrono::Utc::now().date_naive() - chrono::Days::new(3);
+    // At noon UTC of the 15th, which is in the same month everywhere.
+    let month = |ago: u32| (over - chrono::Months::new(ago)).format("%Y-%m").to_string();
+    let ordered = |id: &str, ago: u32| {
+        let item =
+            json!({ "productId": "tea", "vendorId": "v", "totalPrice": "1.00", "currency": "USD", "quantity": 1 });
+        let at = format!("{}-15T12:00:00Z", month(ago));
+        Message::json("order.created", json!({ "orderId": id, "items": [item], "placedAt": at }))
+    };
+    let orders: Vec<Message> = (1..=4).map(|ago| ordered(&format!("o-{ago}"), ago)).collect();
+    send(&service, &orders);
+    let statements = || {
+        service.database.lines("SELECT to_char(month, 'YYYY-MM') || ' ' || version FROM statements ORDER BY position")
+    };
+    let arguments = ["statements", "close", "--accept-gaps"];
+    service.done(&arguments);
+    let first = [3, 2, 1].map(|ago| month(ago) + " 1");
+    assert_eq!(statements(), first);
+    send(&service, &[ordered("o-5", 3)]);
+    service.done(&arguments);
+    assert_eq!(statements(), [&first[..], &[month(3) + " 2"]].concat());
+    // What keeps each of them open is said of each.
+    let (well, said) = service.job(&["statements", "close"]);
+    assert!(!well && [1, 2, 3].iter().all(|ago| said.contains(&(month(*ago) + " is not proved"))), "{said}");
 }
 
 #[test]

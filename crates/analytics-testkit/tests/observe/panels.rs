@@ -119,7 +119,9 @@ fn every_panel_shows_something_and_every_metric_exists() {
     service.database.execute(
         "INSERT INTO anomalies (type, vendor_id, granularity, verdict, state, from_time, to_time, judged_until, observed,
              expected, lower, upper, confidence)
-         VALUES ('total_orders', NULL, 'h', 'drop', 'open', now(), now(), now(), 3, 100.5, 50, 150, 0.99)",
+         VALUES ('total_orders', NULL, 'h', 'drop', 'open', now(), now(), now(), 3, 100.5, 50, 150, 0.99);
+         INSERT INTO judgements (type, granularity, from_time, to_time, observed, expected, lower, upper)
+         VALUES ('total_orders', 'h', now() - interval '1 hour', now(), 3, 100.5, 50, 150)",
     );
     ingest.wait_ready();
     let api = service.api();

@@ -15,8 +15,8 @@ pub enum Statements {
     ///
     /// For each seller with orders, refunds or adjustments in the month. The month must be over for STATEMENT_GRACE,
     /// and proved: everything counted, no drift in the last complete proof and later ones, and the audit's comparison
-    /// with Kafka whole. If records are missing, or it is not known whether they are, --accept-gaps closes it all the
-    /// same; if a proof found something to be wrong, only --accept-drift does. Every statement says what was accepted.
+    /// with Kafka whole. --accept-gaps closes it all the same; --accept-missing only if records are missing, not if a
+    /// proof found something to be wrong. Every statement says what was accepted.
     ///
     /// Without --month, the last three months are closed, or restated: run that every day.
     ///

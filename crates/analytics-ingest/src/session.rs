@@ -25,10 +25,10 @@ use crate::writer::{Pace, Writer};
 const WRITERS: usize = 2;
 
 const LIMITS: Limits = Limits {
-    batch_records: 26_000,
-    batch_bytes: 26 << 20,
-    waiting_bytes: 30 << 20,
-    waiting_records: 32_000,
+    batch_records: 22_000,
+    batch_bytes: 24 << 20,
+    waiting_bytes: 28 << 20,
+    waiting_records: 27_000,
     linger: Duration::from_millis(100),
     heartbeat: Duration::from_secs(5),
     writers: WRITERS,

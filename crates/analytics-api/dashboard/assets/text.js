@@ -1,5 +1,5 @@
-// Every word of the dashboard, to be translated in this one file. `{name}` is replaced by a value; a
-// text with `one` and `other` depends on the number `n`.
+// Every word of the dashboard, to be translated in this one file and in `more-text.js`. `{name}` is
+// replaced by a value; a text with `one` and `other` depends on the number `n`.
 
 import { languages } from './session.js';
 
@@ -11,6 +11,8 @@ const TEXT = {
   events: 'Events',
   deadLetters: 'Dead letters',
   proofs: 'Proofs',
+  statements: 'Statements',
+  months: 'Months',
   marketplace: 'Marketplace',
   seller: 'Seller',
   allSellers: 'All sellers',
@@ -167,8 +169,6 @@ const TEXT = {
   acknowledgedBy: 'acknowledged by {who}',
   comment: 'Comment',
   newestOnly: { one: 'The newest only.', other: 'The newest {n} only.' },
-  statements: 'Statements',
-  noStatements: 'This version does not create statements yet.',
   popular: 'Popular products',
   buyerNote: 'Your role sees how popular products are, and how fresh the numbers are.',
 
@@ -329,6 +329,9 @@ const TEXT = {
   keyEnter: 'events of a point',
   keyEscape: 'close',
 };
+
+/** Adds the words of pages that are not the first one. */
+export const add = (more) => Object.assign(TEXT, more);
 
 const plurals = new Intl.PluralRules('en');
 

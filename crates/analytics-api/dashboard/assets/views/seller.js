@@ -17,7 +17,8 @@ function Head({ vendor, panel, plain }) {
     options=${vendors.map((id) => [id, id])} onChange=${(id) => navigate(sellerPath(id), kept(query))} />`;
   return html`<div class="head">
     <h1 tabindex="-1">${panel?.name ?? vendor}${panel?.name && html` <small>${vendor}</small>`}</h1>
-    ${role !== 'support' && !plain && html`<${Link} to=${`${sellerPath(vendor)}/reconcile`}>${t('reconcile')}<//>`}
+    ${role !== 'support' && !plain && html`<${Link} to=${`${sellerPath(vendor)}/statements`}>${t('statements')}<//>
+      <${Link} to=${`${sellerPath(vendor)}/reconcile`}>${t('reconcile')}<//>`}
     ${isStaff && !plain && html`<${Link} to="/" query=${kept(query)}>${t('allSellers')}<//>`}${others}</div>`;
 }
 

@@ -58,7 +58,7 @@ fn marketplace() -> Marketplace {
 /// Counts an order and a refund of October, and closes it again.
 fn restate(marketplace: &Marketplace) {
     let refund = json!({ "refundId": "r", "orderId": "o-1", "amount": "34.56", "currency": "USD", "refundedAt": "2026-10-09T12:00:00Z" });
-    count(&marketplace.service, &[order("o-4", 3), Message::json("order.refunded", refund)]);
+    count(&marketplace.service, &[order("o-4", 1), Message::json("order.refunded", refund)]);
     close(&marketplace.service);
 }
 
@@ -179,6 +179,12 @@ fn a_closed_month_is_shown_as_the_api_has_it_and_a_late_event_as_a_restatement()
     );
     assert_shown(&browser, &first);
     assert!(browser.text("p.replaced").contains("version 2 has replaced it"));
+    // Its numbers lead to the events that it includes, without those that came later.
+    browser.click("table[data-currency=USD] [data-day=\"2026-10-01\"] .num");
+    browser.until("document.querySelector('dialog .side[data-sum]') !== null");
+    let said = browser.text("dialog .outcome");
+    assert!(said.contains("2 events, which sum to $2,469.00."), "{said}");
+    browser.click("dialog .dialog-head button");
     browser.run(KEEP_FILES);
     browser.click(".toolbar .tools button");
     browser.until("window.saved.length === 1");

@@ -19,6 +19,13 @@ export const statementPath = (vendor, month) => `${statementsPath(vendor)}/${mon
 /** Writes a month such as `2026-10`. Its middle is in the month in every timezone. */
 export const writtenMonth = (month) => writtenBucket(`${month}-15T12:00:00Z`, 'month', { long: true });
 
+/** The first and the last day of a month. */
+export function daysOf(month) {
+  const [year, number] = month.split('-').map(Number);
+  const last = new Date(Date.UTC(year, number, 0)).getUTCDate();
+  return { from: `${month}-01`, to: `${month}-${last}` };
+}
+
 /** The latest statement of each month, the last month first. Of a month, the API lists the latest version first. */
 export function latestOf(items) {
   const months = new Map();

@@ -5,16 +5,9 @@ import { useResource } from '../data.js';
 import { count, moment } from '../metrics.js';
 import { t } from '../text.js';
 import { Card, choose, CsvButton, Empty, Link, Of, route } from '../parts/basics.js';
-import { MONEY, moneyCells, State, writtenMonth } from '../parts/statement.js';
+import { daysOf, MONEY, moneyCells, State, writtenMonth } from '../parts/statement.js';
 
 const COUNTS = ['orders', 'units', 'cancelledOrders', 'views', 'signups'];
-
-/** The first and the last day of a month. */
-function daysOf(month) {
-  const [year, number] = month.split('-').map(Number);
-  const last = new Date(Date.UTC(year, number, 0)).getUTCDate();
-  return { from: `${month}-01`, to: `${month}-${last}` };
-}
 
 function Row({ one }) {
   const { month, state, closedAt, calculatedAt, currencies } = one;

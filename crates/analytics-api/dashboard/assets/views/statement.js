@@ -2,13 +2,13 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource, withQuery } from '../data.js';
-import { count, date, moment, money, side, writtenBucket } from '../metrics.js';
+import { count, date, explanation, moment, money, side, writtenBucket } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
 import { Card, Choice, choose, CsvButton, Empty, Link, Of, route } from '../parts/basics.js';
 import { moment as startOf } from '../parts/filters.js';
-import { explained } from '../parts/numbers.js';
-import { Short, statementPath, statementsOf, statementsPath, writtenMonth } from '../parts/statement.js';
+import { explained, Num } from '../parts/numbers.js';
+import { daysOf, Short, statementPath, statementsOf, statementsPath, writtenMonth } from '../parts/statement.js';
 
 const COLUMNS = ['orders', 'units', 'gross', 'refunds', 'adjustments', 'net'];
 /** The most late events that are shown. The CSV has all. */
@@ -16,22 +16,29 @@ const MOST = 500;
 
 const Fact = ({ name, children }) => html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
 
-const cells = (figures, currency) => COLUMNS.map((name) => {
-  const raw = figures[name];
-  const text = name === 'orders' || name === 'units' ? count(raw) : money(raw, currency);
-  return html`<td class="right" key=${name} data-value=${raw}>${text}</td>`;
-});
-
-/** A currency, day by day. */
-function Days({ sums }) {
+/** A currency, day by day. Net leads to its events: to those that the statement includes. */
+function Days({ statement, sums }) {
   const { currency, lines } = sums;
-  const row = (line) => html`<tr key=${line.day} data-day=${line.day}>
-    <th scope="row">${writtenBucket(startOf(line.day), 'day', { long: true })}</th>${cells(line, currency)}</tr>`;
+  const subject = { kind: 'seller', id: statement.vendorId, currency };
+  const net = (raw, { from, to }, what) => {
+    const range = { from: startOf(from), to: startOf(to, 1), asOf: statement.asOf };
+    return html`<${Num} label=${`${t('statement.net')}, ${what}`} raw=${raw} unit="minor_units" currency=${currency} range=${range}
+      explanation=${explanation('netRevenue', subject, range)} />`;
+  };
+  const cells = (figures, days, what) => COLUMNS.map((name) => {
+    const raw = figures[name];
+    const shown = name === 'net' ? net(raw, days, what) : name === 'orders' || name === 'units' ? count(raw) : money(raw, currency);
+    return html`<td class="right" key=${name} data-value=${raw}>${shown}</td>`;
+  });
+  const row = (line) => {
+    const day = writtenBucket(startOf(line.day), 'day', { long: true });
+    return html`<tr key=${line.day} data-day=${line.day}><th scope="row">${day}</th>${cells(line, { from: line.day, to: line.day }, day)}</tr>`;
+  };
   return html`<${Card} title=${currency}>
     <p class="lead"><span class="big">${money(sums.net, currency)}</span> <span class="muted">${t('statement.net')}</span></p>
     <div class="scroll" tabindex="0" role="group" aria-label=${currency}><table data-currency=${currency}><thead><tr><th scope="col">${t('day')}</th>
       ${COLUMNS.map((name) => html`<th scope="col" class="right" key=${name}>${t(`statement.${name}`)}</th>`)}</tr></thead>
-      <tbody>${lines.map(row)}<tr class="total" data-day="sum"><th scope="row">${t('total')}</th>${cells(sums, currency)}</tr></tbody></table></div><//>`;
+      <tbody>${lines.map(row)}<tr class="total" data-day="sum"><th scope="row">${t('total')}</th>${cells(sums, daysOf(statement.month), writtenMonth(statement.month))}</tr></tbody></table></div><//>`;
 }
 
 /** Opens what the events of a day came to, with one of them marked: a seller reads no event apart from its numbers. */
@@ -101,7 +108,7 @@ function Whole({ statement, latest }) {
     <p data-version=${version}>${t('statementOf', { version, time: moment(closedAt), timezone })} <span class="muted">${t('notPayout')}</span></p>
     ${version < latest && html`<p class="replaced">${t('replaced', { version, latest })} <${Link} to=${statementPath(vendorId, month)}>${t('showVersion', { version: latest })}<//></p>`}
     ${restatement && html`<${Restatement} statement=${statement} />`}
-    ${currencies.length ? currencies.map((sums) => html`<${Days} key=${sums.currency} sums=${sums} />`) : html`<${Empty}>${t('nothingInMonth')}<//>`}
+    ${currencies.length ? currencies.map((sums) => html`<${Days} key=${sums.currency} statement=${statement} sums=${sums} />`) : html`<${Empty}>${t('nothingInMonth')}<//>`}
     <div class="grid"><${Certainty} statement=${statement} /><${Seals} statement=${statement} /></div>`;
 }
 

@@ -51,7 +51,7 @@ fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone(
     marketplace.service.send(&["{", "[]"].map(|broken| Message::json("rating.updated", broken)));
     marketplace.service.wait_all_consumed();
     reconciling::count_orders(&marketplace);
-    statements::count(&marketplace.service, &[statements::order("in-time", 1)]);
+    statements::count(&marketplace.service, &[statements::order("in-time", 1), statements::present_order("now")]);
     statements::close(&marketplace.service);
     statements::count(&marketplace.service, &[statements::order("late", 2)]);
     statements::close(&marketplace.service);
@@ -65,7 +65,7 @@ fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone(
         ("signing in", format!("{site}/"), "form"),
         ("the overview", marketplace.admin("/?period=all"), ".grid [data-metric]"),
         ("a panel", marketplace.seller("/?period=all", "v-1"), ".grid [data-metric]"),
-        ("statements", marketplace.seller(statements::PAGE, "v-s"), "[data-month]"),
+        ("statements", marketplace.seller(statements::PAGE, "v-s"), "[data-month] [data-metric]"),
         ("no statements", marketplace.seller("/sellers/v-none/statements", "v-none"), ".card .empty"),
         ("a statement", marketplace.seller(statements::OCTOBER, "v-s"), "[data-delta]"),
         ("an earlier version", marketplace.admin(&format!("{}?version=1", statements::OCTOBER)), "p.replaced"),

@@ -23,6 +23,11 @@ pub(crate) fn order(id: &str, day: u32) -> Message {
     placed(id, &format!("2026-10-{day:02}T12:00:00Z"))
 }
 
+/// The same of now, in a month that is not closed.
+pub(crate) fn present_order(id: &str) -> Message {
+    placed(id, &Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
 fn placed(id: &str, at: &str) -> Message {
     let item = |total: &str, currency: &str| json!({ "productId": "tea", "vendorId": "v-s", "totalPrice": total, "currency": currency });
     let items = [item("1234.50", "USD"), item("700", "JPY")];
@@ -48,8 +53,7 @@ fn marketplace() -> Marketplace {
     broker::create_topics(&service.broker, &broker::optional_topics(&service.prefix), 1);
     service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     let ingest = service.ingest();
-    let today = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    count(&service, &[order("o-1", 1), order("o-2", 1), order("o-3", 20), placed("o-today", &today)]);
+    count(&service, &[order("o-1", 1), order("o-2", 1), order("o-3", 20), present_order("o-4")]);
     close(&service);
     let api = service.api();
     Marketplace { service, ingest, api }
@@ -58,7 +62,7 @@ fn marketplace() -> Marketplace {
 /// Counts an order and a refund of October, and closes it again.
 fn restate(marketplace: &Marketplace) {
     let refund = json!({ "refundId": "r", "orderId": "o-1", "amount": "34.56", "currency": "USD", "refundedAt": "2026-10-09T12:00:00Z" });
-    count(&marketplace.service, &[order("o-4", 1), Message::json("order.refunded", refund)]);
+    count(&marketplace.service, &[order("o-5", 1), Message::json("order.refunded", refund)]);
     close(&marketplace.service);
 }
 

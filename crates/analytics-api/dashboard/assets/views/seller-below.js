@@ -1,4 +1,4 @@
-// A seller's panel below its numbers: today, ratings, products, currencies, orders over time, statements.
+// A seller's panel below its numbers: today, ratings, products, currencies, statements, orders over time.
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { session } from '../session.js';
@@ -18,7 +18,7 @@ export default function SellerBelow({ vendor, time, currency, range, panel, subj
       <${Of} resource=${{ data: panel }} kind="card">${() => html`<${Ratings} panel=${panel} subject=${shown} />`}<//>
       <${Ranking} what="products" title=${t('topProducts')} vendor=${vendor} />
       <${Of} resource=${{ data: panel }} kind="card">${() => html`<${ByCurrency} panel=${panel} subject=${shown} />`}<//>
-      <${OrderStats} vendor=${vendor} time=${time} currency=${currency} range=${range} subject=${shown} />
       ${isOwners && html`<${LastStatements} vendor=${vendor} />`}
+      <${OrderStats} vendor=${vendor} time=${time} currency=${currency} range=${range} subject=${shown} />
     </div>`;
 }

@@ -3,7 +3,6 @@
 //! One snapshot is kept and read again in the background, however many scrape. What has names, such as
 //! sellers, is limited in number.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -13,11 +12,13 @@ use analytics_core::freshness::State;
 use analytics_db::read::anomalies::{self, Anomaly, Judged};
 use analytics_db::read::business::{self, Events, Ratings, Total, Undecided, WaitingBatches};
 use analytics_db::read::rankings::{By, Ranked, Ranking};
+use analytics_db::read::statements::{self, Closed};
 use analytics_db::verify::proofs::Known;
 use analytics_process::probes::read;
 use analytics_process::settings::{Settings, SettingsError};
 
 use crate::database::{Database, Vitals};
+use crate::exposition::{Exposition, number};
 use crate::kept::{Answer, Cache, fresh};
 use crate::problem::Problem;
 use crate::range::Range;
@@ -106,6 +107,7 @@ pub(crate) struct Snapshot {
     anomalies: Vec<Anomaly>,
     judged: Vec<Judged>,
     undecided: Undecided,
+    closed: Option<Closed>,
     top: Vec<(&'static str, &'static str, Arc<Ranking>)>,
 }
 
@@ -127,8 +129,9 @@ async fn answer(
 }
 
 async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankings) -> Result<Snapshot, Problem> {
-    let (totals, events, waiting, ratings, anomalies, judged, undecided) = database
-        .read_expensive(|connection| {
+    let calendar = settings.business.calendar;
+    let (totals, events, waiting, ratings, anomalies, judged, undecided, closed) = database
+        .read_expensive(move |connection| {
             Ok((
                 business::totals(connection)?,
                 business::events(connection)?,
@@ -137,10 +140,11 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
                 anomalies::unresolved(connection, MOST_ANOMALIES)?,
                 anomalies::judged(connection, MOST_JUDGED)?,
                 business::undecided(connection)?,
+                statements::closed(connection, calendar)?,
             ))
         })
         .await?;
-    let (calendar, mut top) = (settings.business.calendar, Vec::new());
+    let mut top = Vec::new();
     let range = Range::named("30d", database.now(), calendar).ok_or_else(Problem::internal_error)?;
     for (ranked, what) in [(Ranked::Sellers, "seller"), (Ranked::Products, "product")] {
         for (by, measure) in [(By::Orders, "orders"), (By::Views, "views"), (By::Revenue, "revenue_minor_units")] {
@@ -148,26 +152,7 @@ async fn snapshot(database: &Database, settings: &ApiSettings, rankings: &Rankin
             top.push((what, measure, rankings.fresh(&question, database, calendar).await?));
         }
     }
-    Ok(Snapshot { totals, events, waiting, ratings, anomalies, judged, undecided, top })
-}
-
-/// Metrics in the text format.
-#[derive(Default)]
-struct Exposition(String);
-
-impl Exposition {
-    /// Begins a metric.
-    fn metric(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string does not fail.
-        let _written = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _written = writeln!(self.0, "{name}{labels} {value}");
-    }
+    Ok(Snapshot { totals, events, waiting, ratings, anomalies, judged, undecided, closed, top })
 }
 
 fn written(snapshot: &Snapshot, database: &Database, settings: &ApiSettings) -> String {
@@ -175,14 +160,10 @@ fn written(snapshot: &Snapshot, database: &Database, settings: &ApiSettings) -> 
     write_totals(&mut out, snapshot, settings);
     write_top(&mut out, snapshot, settings.business_metrics.top);
     write_state(&mut out, snapshot, database);
+    write_closed(&mut out, snapshot.closed, settings);
     write_judged(&mut out, &snapshot.judged);
     write_anomalies(&mut out, &snapshot.anomalies);
-    out.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "Prometheus has no more than 15 digits")]
-const fn number(value: i64) -> f64 {
-    value as f64
+    out.text()
 }
 
 fn write_totals(out: &mut Exposition, snapshot: &Snapshot, settings: &ApiSettings) {
@@ -340,6 +321,17 @@ fn write_state(out: &mut Exposition, snapshot: &Snapshot, database: &Database) {
         out.metric(name, "gauge", help);
         out.sample(name, &[], value);
     }
+}
+
+/// Writes how far the months are closed, where months are closed at all.
+fn write_closed(out: &mut Exposition, closed: Option<Closed>, settings: &ApiSettings) {
+    let Some(Closed { last, without_statement }) = closed else { return };
+    let name = "analytics_business_closed_until_timestamp_seconds";
+    out.metric(name, "gauge", "The end of the last month of which every seller has a statement.");
+    out.sample(name, &[], number(last.end(settings.business.calendar).timestamp()));
+    let name = "analytics_business_sellers_without_statement";
+    out.metric(name, "gauge", "Sellers without a statement of the month after it, once that month is complete.");
+    out.sample(name, &[], number(without_statement));
 }
 
 /// Reads a number of what was found.

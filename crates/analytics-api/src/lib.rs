@@ -42,6 +42,8 @@ mod reconciliation;
 
 mod telemetry;
 
+mod exposition;
+
 pub mod business_metrics;
 
 mod dashboard;

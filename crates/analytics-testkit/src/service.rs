@@ -17,6 +17,9 @@ use crate::wait;
 /// How long tests wait for an expected condition.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The key that signs statements in tests.
+pub const STATEMENT_KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\\n-----END PRIVATE KEY-----";
+
 /// A query for the number of records that were counted, ignored as duplicates or rejected: according
 /// to the stored offsets, without those that are logged and wait to be counted.
 pub const CONSUMED: &str = "SELECT (SELECT sum(events + duplicates + rejected) FROM ingest_offsets) \

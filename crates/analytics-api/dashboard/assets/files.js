@@ -1,4 +1,4 @@
-// Files that the page makes, and rows of lists that the API writes as CSV.
+// Files that the page makes, and what the API writes as CSV or as a page.
 
 import { send } from './data.js';
 
@@ -15,4 +15,9 @@ export function save(blob, name) {
 export async function saveCsv(address, name) {
   const answer = await send(address, { headers: { Accept: 'text/csv' } });
   save(await answer.blob(), `${name}.csv`);
+}
+
+/** Saves a page of the API. It is not opened here, where its style would be against the policy of our pages. */
+export async function savePage(address, name) {
+  save(await (await send(address)).blob(), `${name}.html`);
 }

@@ -58,6 +58,9 @@ const VIEWS = {
   overview: () => import('./views/overview.js'),
   seller: () => import('./views/seller.js'),
   reconcile: () => import('./views/reconcile.js'),
+  statements: () => import('./views/statements.js'),
+  statement: () => import('./views/statement.js'),
+  months: () => import('./views/months.js'),
   events: () => import('./views/events.js'),
   deadLetters: () => import('./views/dead-letters.js'),
   proofs: () => import('./views/proofs.js'),
@@ -69,7 +72,10 @@ const EXPLAIN = () => import('./parts/explain.js');
 const TOPICS = () => import('./parts/topics.js');
 const HELP = () => import('./parts/help.js');
 
-function viewOf({ page, id }, person) {
+/** The pages of a seller that are not for support. */
+const OF_OWNERS = ['reconcile', 'statements', 'statement'];
+
+function viewOf({ page, id, month }, person) {
   const [vendor] = person.vendors ?? [];
   switch (page) {
     case 'home':
@@ -80,7 +86,9 @@ function viewOf({ page, id }, person) {
       if (person.role === 'seller' && !person.vendors.includes(id)) return null;
       return ['seller', { vendor: id }];
     case 'reconcile':
-      return person.role === 'admin' || person.vendors?.includes(id) ? ['reconcile', { vendor: id }] : null;
+    case 'statements':
+    case 'statement':
+      return person.role === 'admin' || person.vendors?.includes(id) ? [page, { vendor: id, month }] : null;
     case 'embedSeller':
       return vendor ? ['seller', { vendor, plain: true }] : null;
     case 'embedWidget':
@@ -92,7 +100,9 @@ function viewOf({ page, id }, person) {
   }
 }
 
-const PAGES = [['/', 'overview', 'home'], ['/events', 'events', 'events'], ['/dead-letters', 'deadLetters', 'deadLetters'], ['/proofs', 'proofs', 'proofs']];
+const OF_ADMINS = [['/', 'overview', 'home'], ['/months', 'months', 'months'], ['/events', 'events', 'events'],
+  ['/dead-letters', 'deadLetters', 'deadLetters'], ['/proofs', 'proofs', 'proofs']];
+const PAGES = { admin: OF_ADMINS, support: OF_ADMINS.slice(0, 2) };
 
 function Bar({ person, page }) {
   const signedIn = person?.state && person.state !== 'out';
@@ -100,7 +110,7 @@ function Bar({ person, page }) {
   return html`<header class="top"><div class="top-inner">
     <${Link} to="/" class="brand"><i class="mark"></i>${t('title')}<//>
     ${signedIn && html`
-      ${person.role === 'admin' && html`<nav aria-label=${t('nav')}>${PAGES.map(link)}</nav>`}
+      ${PAGES[person.role] && html`<nav aria-label=${t('nav')}>${PAGES[person.role].map(link)}</nav>`}
       <div class="status"><${FreshnessChip} /><${PauseButton} />
         <button type="button" class="icon" aria-label=${t('keys')} onClick=${() => help.set(true)}>?</button>
         ${config.auth === 'token' && html`<button type="button" class="quiet" onClick=${() => end('out')}>${t('signOut')}</button>`}</div>`}
@@ -121,7 +131,7 @@ function Page({ current, person }) {
   useEffect(reset, [current.path]);
   if (error) return html`<${Empty} title=${t('failed')}>${error.message}<//>`;
   const view = viewOf(current, person);
-  if (!view) return html`<h1 class="visually-hidden">${t('title')}</h1><${Empty}>${t(['seller', 'reconcile'].includes(current.page) ? 'notFound' : 'noPage')}<//>`;
+  if (!view) return html`<h1 class="visually-hidden">${t('title')}</h1><${Empty}>${t(['seller', ...OF_OWNERS].includes(current.page) ? 'notFound' : 'noPage')}<//>`;
   const [name, props] = view;
   return html`<${Lazy} key=${`${name} ${JSON.stringify(props)}`} from=${VIEWS[name]} props=${props} />`;
 }
@@ -138,7 +148,8 @@ export function Shell() {
   const isIn = person?.state === 'in' || (ended && !signing);
   useEffect(() => setSigning(false), [person?.state]);
   useEffect(() => {
-    const page = { home: t('overview'), seller: current.id, reconcile: t('reconcile'), events: t('events'), deadLetters: t('deadLetters'), proofs: t('proofs') }[current.page];
+    const page = { home: t('overview'), seller: current.id, reconcile: t('reconcile'), statements: t('statements'), months: t('months'),
+      statement: `${t('statements')} ${current.month}`, events: t('events'), deadLetters: t('deadLetters'), proofs: t('proofs') }[current.page];
     document.title = [page, t('title')].filter(Boolean).join(' · ');
     if (shown.current && shown.current !== current.path) document.querySelector('main').focus({ preventScroll: true });
     shown.current = current.path;

@@ -1,5 +1,5 @@
-// Every word of the dashboard, to be translated in this one file. `{name}` is replaced by a value; a
-// text with `one` and `other` depends on the number `n`.
+// Every word of the dashboard, to be translated in this one file and in `more-text.js`. `{name}` is
+// replaced by a value; a text with `one` and `other` depends on the number `n`.
 
 import { languages } from './session.js';
 
@@ -11,6 +11,8 @@ const TEXT = {
   events: 'Events',
   deadLetters: 'Dead letters',
   proofs: 'Proofs',
+  statements: 'Statements',
+  months: 'Months',
   marketplace: 'Marketplace',
   seller: 'Seller',
   allSellers: 'All sellers',
@@ -167,8 +169,6 @@ const TEXT = {
   acknowledgedBy: 'acknowledged by {who}',
   comment: 'Comment',
   newestOnly: { one: 'The newest only.', other: 'The newest {n} only.' },
-  statements: 'Statements',
-  noStatements: 'This version does not create statements yet.',
   popular: 'Popular products',
   buyerNote: 'Your role sees how popular products are, and how fresh the numbers are.',
 
@@ -212,7 +212,6 @@ const TEXT = {
   find: 'Find',
   orderId: 'Order id',
   'order.counted': 'Counted.',
-  'order.awaiting_payment': 'Logged. It counts once it is paid, on the day on which it was placed.',
   'order.rejected': 'Not counted: its records were rejected.',
   'order.never_seen': 'No record of this order has been seen.',
   orderRepeats: { one: '{n} repeated record was ignored.', other: '{n} repeated records were ignored.' },
@@ -304,7 +303,6 @@ const TEXT = {
   'verdict.other_currency': 'counted in another currency',
   'verdict.other_seller': 'counted for another seller',
   'verdict.unattributed': 'counted without a seller',
-  'verdict.awaiting_payment': 'not paid yet',
   'verdict.dead_letter': 'rejected',
   'verdict.duplicate': 'twice in the list',
   'verdict.never_seen': 'never seen',
@@ -331,6 +329,9 @@ const TEXT = {
   keyEnter: 'events of a point',
   keyEscape: 'close',
 };
+
+/** Adds the words of pages that are not the first one. */
+export const add = (more) => Object.assign(TEXT, more);
 
 const plurals = new Intl.PluralRules('en');
 

@@ -27,8 +27,17 @@ use crate::settings::{ApiSettings, Mode};
 use files::Files;
 
 /// The paths of pages, below the base path.
-const PAGES: [&str; 6] =
-    ["/", "/sellers/{vendor}", "/sellers/{vendor}/reconcile", "/events", "/dead-letters", "/proofs"];
+const PAGES: [&str; 9] = [
+    "/",
+    "/sellers/{vendor}",
+    "/sellers/{vendor}/reconcile",
+    "/sellers/{vendor}/statements",
+    "/sellers/{vendor}/statements/{month}",
+    "/months",
+    "/events",
+    "/dead-letters",
+    "/proofs",
+];
 /// The paths of pages for other sites, below the base path.
 const EMBEDDED: [&str; 2] = ["/embed/seller", "/embed/widget/{name}"];
 

@@ -2,6 +2,7 @@
 //! and on a phone.
 
 use analytics_testkit::broker::Message;
+use analytics_testkit::service::STATEMENT_KEY;
 use serde_json::{Value, json};
 use shared_auth::EmbedKey;
 
@@ -9,6 +10,7 @@ use crate::browser::Browser;
 use crate::marketplace::{EMBED_KEY, Marketplace};
 use crate::reconciling;
 use crate::signing_in::COMPLETE;
+use crate::statements;
 
 /// Returns the source of axe, which finds what is hard to use for people with disabilities.
 pub(crate) fn axe() -> String {
@@ -45,10 +47,14 @@ pub(crate) fn check(browser: &Browser, what: &str, axe: &str) {
 #[test]
 fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone() {
     let axe = axe();
-    let marketplace = Marketplace::with(&[("API_MODE", "read-write")]);
+    let marketplace = Marketplace::with(&[("API_MODE", "read-write"), ("STATEMENT_SIGNING_KEY", STATEMENT_KEY)]);
     marketplace.service.send(&["{", "[]"].map(|broken| Message::json("rating.updated", broken)));
     marketplace.service.wait_all_consumed();
     reconciling::count_orders(&marketplace);
+    statements::count(&marketplace.service, &[statements::order("in-time", 1), statements::present_order("now")]);
+    statements::close(&marketplace.service);
+    statements::count(&marketplace.service, &[statements::order("late", 2)]);
+    statements::close(&marketplace.service);
     marketplace.service.done(&["verify", "--full"]);
     let (token, _) = EmbedKey::new(EMBED_KEY.as_bytes(), "analytics").unwrap().mint("v-1", 900);
     let site = format!("http://{}", marketplace.api.address);
@@ -59,6 +65,11 @@ fn every_page_is_without_errors_and_accessible_in_light_and_dark_and_on_a_phone(
         ("signing in", format!("{site}/"), "form"),
         ("the overview", marketplace.admin("/?period=all"), ".grid [data-metric]"),
         ("a panel", marketplace.seller("/?period=all", "v-1"), ".grid [data-metric]"),
+        ("statements", marketplace.seller(statements::PAGE, "v-s"), "[data-month] [data-metric]"),
+        ("no statements", marketplace.seller("/sellers/v-none/statements", "v-none"), ".card .empty"),
+        ("a statement", marketplace.seller(statements::OCTOBER, "v-s"), "[data-delta]"),
+        ("an earlier version", marketplace.admin(&format!("{}?version=1", statements::OCTOBER)), "p.replaced"),
+        ("months", marketplace.admin("/months"), "[data-month]"),
         ("comparing a list", marketplace.seller(reconciling::PAGE, "v-list"), "input[type=file]"),
         ("events", marketplace.admin("/events"), "tbody tr"),
         ("an event", marketplace.admin(&format!("/events?event={}", text(&event))), "dialog pre"),

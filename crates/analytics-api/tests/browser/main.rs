@@ -15,3 +15,4 @@ mod proxied;
 mod reconciling;
 mod screenshots;
 mod signing_in;
+mod statements;

@@ -53,6 +53,11 @@ impl Marketplace {
         format!("http://{}{path}#token={}", self.api.address, token("seller", Some(vendor)))
     }
 
+    /// Returns the address of a page, which signs somebody of another role in.
+    pub(crate) fn role(&self, role: &str, path: &str) -> String {
+        format!("http://{}{path}#token={}", self.api.address, token(role, None))
+    }
+
     /// Returns the API's answer to an admin.
     pub(crate) fn get(&self, path: &str) -> Value {
         let (status, answer) = Client::admin(&self.api.address).get(path);

@@ -93,7 +93,7 @@ fn a_seller_sees_its_own_panel_and_no_number_of_another_one() {
         browser.until(NOTHING);
         assert_eq!(browser.run(NUMBERS), json!([]), "{path}");
     }
-    for path in ["/events", "/dead-letters", "/proofs"] {
+    for path in ["/months", "/events", "/dead-letters", "/proofs"] {
         browser.open(&format!("http://{}{path}", marketplace.api.address));
         browser.until(NOTHING);
         assert_eq!(browser.run(NUMBERS), json!([]), "{path}");

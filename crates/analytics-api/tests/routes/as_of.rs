@@ -4,16 +4,14 @@
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
 use analytics_testkit::process::Process;
-use analytics_testkit::service::{PATIENCE, Service};
+use analytics_testkit::service::{PATIENCE, STATEMENT_KEY, Service};
 use analytics_testkit::wait;
 use serde_json::{Value, json};
-
-use crate::statements::KEY;
 
 fn counted() -> (Service, Process, Process) {
     let mut service = Service::new(1);
     service.set("API_MODE", "read-write");
-    service.set("STATEMENT_SIGNING_KEY", KEY);
+    service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     let ingest = service.ingest();
     let order =
         json!({ "orderId": "o-1", "userId": "u", "items": [{ "productId": "p", "vendorId": "v", "price": "2" }] });

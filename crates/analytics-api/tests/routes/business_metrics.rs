@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{PATIENCE, STATEMENT_KEY, Service};
+use analytics_testkit::wait;
 use serde_json::json;
 
 fn text(client: &Client, headers: &[(&str, &str)]) -> (u16, String) {
@@ -90,6 +91,41 @@ fn the_numbers_are_those_of_the_marketplace_and_prometheus_reads_them() {
     }
     assert_eq!(metrics.lines().filter(|line| line.starts_with("analytics_business_top_seller_views{")).count(), 2);
     check(&metrics);
+}
+
+#[test]
+fn the_last_closed_month_is_said_and_how_many_sellers_have_no_statement_of_the_next() {
+    let mut service = Service::new(1);
+    service.set("METRICS_BUSINESS", "open");
+    service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
+    let _ingest = service.ingest();
+    let order = |id: u32, vendor: &str, month: u32| {
+        let at = format!("2026-{month:02}-30T12:00:00Z");
+        Message::json("order.created", json!({"orderId": id, "vendorId": vendor, "total": "1.50", "placedAt": at}))
+    };
+    let said = |service: &Service| {
+        let api = service.api();
+        let (_, metrics) = text(&Client::nobody(&api.address), &[]);
+        check(&metrics);
+        let names =
+            ["analytics_business_closed_until_timestamp_seconds ", "analytics_business_sellers_without_statement "];
+        names.map(|name| metrics.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned))
+    };
+    service.send(&[order(1, "a", 9), order(2, "a", 10), order(3, "a", 10), order(4, "b", 10)]);
+    service.wait_all_consumed();
+    assert_eq!(said(&service), [None, None], "no month was closed");
+    let close = |month: &str| service.done(&["statements", "close", "--month", month, "--accept-gaps"]);
+    close("2026-09");
+    wait::until("October to be complete", PATIENCE, || {
+        service.done(&["months"]);
+        (service.database.lines("SELECT month::text FROM months WHERE complete ORDER BY month")
+            == ["2026-09-01", "2026-10-01"])
+        .then_some(())
+    });
+    let (october, november) = ("1790812800", "1793491200");
+    assert_eq!(said(&service), [Some(october.into()), Some("2".into())]);
+    close("2026-10");
+    assert_eq!(said(&service), [Some(november.into()), Some("0".into())]);
 }
 
 #[test]

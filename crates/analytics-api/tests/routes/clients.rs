@@ -10,9 +10,7 @@ use analytics_testkit::broker::Message;
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::database::unique_name;
 use analytics_testkit::process::Process;
-use analytics_testkit::service::Service;
-
-use crate::statements::KEY;
+use analytics_testkit::service::{STATEMENT_KEY, Service};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
@@ -72,7 +70,7 @@ fn linters_accept_the_document() {
 #[test]
 fn generated_clients_call_every_route_that_reads() {
     let mut service = Service::new(1);
-    service.set("STATEMENT_SIGNING_KEY", KEY);
+    service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     let _ingest = service.ingest();
     let sold = r#"{"orderId":"o-2","vendorId":"v","total":1,"placedAt":"2026-10-01T12:00:00Z"}"#;
     service.send(&[

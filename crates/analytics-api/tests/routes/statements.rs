@@ -2,18 +2,17 @@
 
 use analytics_testkit::broker::{self, Message};
 use analytics_testkit::client::Client;
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{STATEMENT_KEY, Service};
 use serde_json::{Value, json};
 
-/// The key that signs, and its public half.
-pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\\n-----END PRIVATE KEY-----";
+/// The public half of the key that signs.
 const PUBLIC: &str = "6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=";
 
 /// A month with two versions of the statement of the seller `<v>`.
 fn closed() -> Service {
     let mut service = Service::new(1);
     broker::create_topics(&service.broker, &broker::optional_topics(&service.prefix), 1);
-    service.set("STATEMENT_SIGNING_KEY", KEY);
+    service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     let mut ingest = service.ingest();
     let order = |id: &str, vendor: &str, day: u32| {
         let item = |total: &str, currency: &str| json!({ "productId": "tea", "vendorId": vendor, "totalPrice": total, "currency": currency });

@@ -1,5 +1,6 @@
 //! Lists statements and months.
 
+use analytics_core::calendar::Calendar;
 use analytics_core::month::Month;
 use analytics_core::statement::PublicKey;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -140,4 +141,60 @@ pub fn months(connection: &mut Connection, before: Option<NaiveDate>, limit: i64
     .value(before)
     .value(limit)
     .load(connection)?)
+}
+
+/// How far the months are closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Closed {
+    /// The last month of which every seller has a statement.
+    pub last: Month,
+    /// How many sellers have no statement of the month after it; 0 while that month is not complete.
+    pub without_statement: i64,
+}
+
+/// Returns how far the months are closed; `None` if none is.
+///
+/// # Errors
+/// [`DbError`].
+pub fn closed(connection: &mut Connection, calendar: Calendar) -> Result<Option<Closed>, DbError> {
+    row! {
+        struct Row {
+            last: NaiveDate,
+            next: Option<NaiveDate>,
+        }
+    }
+    let rows: Vec<Row> = statement(
+        "SELECT l.month AS last, (SELECT min(m.month) FROM months m WHERE m.complete AND m.month > l.month) AS next \
+         FROM (SELECT max(month) AS month FROM statement_closings WHERE finished_at IS NOT NULL) AS l \
+         WHERE l.month IS NOT NULL",
+    )
+    .load(connection)?;
+    let Some((last, next)) = rows.into_iter().next().and_then(|row| Some((Month::of(row.last)?, row.next))) else {
+        return Ok(None);
+    };
+    let without_statement = match next.and_then(Month::of) {
+        Some(month) => without_statement(connection, month, calendar)?,
+        None => 0,
+    };
+    Ok(Some(Closed { last, without_statement }))
+}
+
+/// Returns how many sellers have something to state of a month, and no statement.
+fn without_statement(connection: &mut Connection, month: Month, calendar: Calendar) -> Result<i64, DbError> {
+    row! {
+        struct Row {
+            sellers: i64,
+        }
+    }
+    // Each day is a part of the primary key; the month as one range would also have its hours and its products.
+    let row: Row = statement(
+        "SELECT count(DISTINCT r.subject) AS sellers FROM unnest($1) AS d (start) CROSS JOIN LATERAL ( \
+             SELECT r.subject FROM rollups r WHERE r.bucket_start = d.start AND r.granularity = 'd' AND r.scope = 's' \
+                 AND num_nonnulls(r.orders, r.revenue, r.refunds) > 0) AS r \
+         WHERE NOT EXISTS (SELECT 1 FROM statements s WHERE s.vendor_id = r.subject AND s.month = $2)",
+    )
+    .column(month.ranges(calendar).into_iter().map(|range| range.start))
+    .value(month.first())
+    .get_result(connection)?;
+    Ok(row.sellers)
 }

@@ -8,13 +8,12 @@ use std::thread;
 use analytics_testkit::broker::{self, Message};
 use analytics_testkit::database::unique_name;
 use analytics_testkit::process::{self, Job, Process};
-use analytics_testkit::service::{PATIENCE, Service};
+use analytics_testkit::service::{PATIENCE, STATEMENT_KEY as KEY, Service};
 use analytics_testkit::wait;
 use diesel::connection::SimpleConnection as _;
 use serde_json::{Value, json};
 
-/// The key that signs, and its public half.
-const KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\\n-----END PRIVATE KEY-----";
+/// The public half of the key that signs.
 const PUBLIC: &str = "6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=";
 
 fn service() -> (Service, Process) {

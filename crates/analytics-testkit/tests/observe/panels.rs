@@ -10,7 +10,7 @@ use analytics_testkit::client::Client;
 use analytics_testkit::database::Database;
 use analytics_testkit::prometheus::Prometheus;
 use analytics_testkit::roles::Roles;
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{STATEMENT_KEY, Service};
 use analytics_testkit::traffic::demo::Demo;
 use analytics_testkit::wait;
 use chrono::{Duration as ChronoDuration, Utc};
@@ -111,11 +111,14 @@ fn every_panel_shows_something_and_every_metric_exists() {
     let roles = Roles::new();
     let mut service = Service::new(2);
     service.set("METRICS_BUSINESS", "open");
+    service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     service.done(&["roles", "--apply", "--prefix", roles.prefix()]);
     let mut ingest = service.ingest();
     ten_days(&service);
     assert!(service.audit().0);
     service.done(&["verify"]);
+    let earlier = (Utc::now() - ChronoDuration::days(40)).format("%Y-%m").to_string();
+    service.done(&["statements", "close", "--month", &earlier, "--accept-gaps"]);
     service.database.execute(
         "INSERT INTO anomalies (type, vendor_id, granularity, verdict, state, from_time, to_time, judged_until, observed,
              expected, lower, upper, confidence)

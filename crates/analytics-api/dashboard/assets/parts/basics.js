@@ -9,6 +9,9 @@ const PAGES = [
   [/^\/$/, 'home'],
   [/^\/sellers\/([^/]+)$/, 'seller'],
   [/^\/sellers\/([^/]+)\/reconcile$/, 'reconcile'],
+  [/^\/sellers\/([^/]+)\/statements$/, 'statements'],
+  [/^\/sellers\/([^/]+)\/statements\/(\d{4}-\d\d)$/, 'statement'],
+  [/^\/months$/, 'months'],
   [/^\/events$/, 'events'],
   [/^\/dead-letters$/, 'deadLetters'],
   [/^\/proofs$/, 'proofs'],
@@ -29,12 +32,12 @@ function located() {
   const query = new URLSearchParams(location.search);
   for (const [pattern, page] of PAGES) {
     const match = pattern.exec(path);
-    if (match) return { page, path, query, id: match[1] && decoded(match[1]) };
+    if (match) return { page, path, query, id: match[1] && decoded(match[1]), month: match[2] };
   }
   return { page: 'nowhere', path, query };
 }
 
-/** The present page: `page`, `path`, `query` and, where the path names something, its `id`. */
+/** The present page: `page`, `path`, `query` and, where the path names them, an `id` and a `month`. */
 export const route = signal(located());
 addEventListener('popstate', () => route.set(located()));
 

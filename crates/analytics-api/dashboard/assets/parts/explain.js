@@ -119,6 +119,8 @@ function writtenSum(parts, side) {
   return `${count(parts[0])} / ${count(parts[1])} = ${written(numberOf(parts, side.unit), side.unit)}`;
 }
 
+const intoView = (row) => row?.scrollIntoView({ block: 'center' });
+
 /** A page of events. It is drawn once, however many pages follow. `total` is the sum up to its first. */
 class Page extends Component {
   shouldComponentUpdate({ rows, total }) {
@@ -131,7 +133,8 @@ class Page extends Component {
       const sum = left;
       left = left && minus(left, PARTS[side.fold](item.delta));
       const raw = typeof item.delta === 'number' ? item.delta : JSON.stringify(item.delta);
-      return html`<tr key=${item.eventId} data-delta=${raw} data-event=${item.eventId}>
+      const isAsked = item.eventId === side.event;
+      return html`<tr key=${item.eventId} data-delta=${raw} data-event=${item.eventId} class=${isAsked ? 'asked' : ''} ref=${isAsked ? intoView : undefined}>
         <td class="when">${moment(item.createdAt, { short: true })}</td>
         <td><${What} item=${item} /></td>
         <td class="right">${writtenDelta(item.delta, side)}</td>

@@ -4,6 +4,7 @@ import { html, useState } from '../vendor/htm-preact-3.1.1/standalone.module.js'
 import { useResource, withQuery } from '../data.js';
 import { count, moment as writtenMoment } from '../metrics.js';
 import { t } from '../text.js';
+import '../more-text.js';
 import { Card, choose, CsvButton, Empty, Failure, Link, navigate, Of, route } from '../parts/basics.js';
 import { Dialog } from '../parts/dialog.js';
 import { Filters, moment } from '../parts/filters.js';

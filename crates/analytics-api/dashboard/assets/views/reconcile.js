@@ -7,6 +7,7 @@ import { save } from '../files.js';
 import { count } from '../metrics.js';
 import { base } from '../session.js';
 import { t } from '../text.js';
+import '../more-text.js';
 import { Card, Empty, Link, sellerPath } from '../parts/basics.js';
 import '../parts/more-style.js';
 

@@ -17,8 +17,9 @@ function Head({ vendor, panel, plain }) {
     options=${vendors.map((id) => [id, id])} onChange=${(id) => navigate(sellerPath(id), kept(query))} />`;
   return html`<div class="head">
     <h1 tabindex="-1">${panel?.name ?? vendor}${panel?.name && html` <small>${vendor}</small>`}</h1>
-    ${role !== 'support' && !plain && html`<${Link} to=${`${sellerPath(vendor)}/reconcile`}>${t('reconcile')}<//>`}
-    ${isStaff && !plain && html`<${Link} to="/" query=${kept(query)}>${t('allSellers')}<//>`}${others}</div>`;
+    ${!plain && html`<div class="tools">${role !== 'support' && html`<${Link} to=${`${sellerPath(vendor)}/statements`}>${t('statements')}<//>
+      <${Link} to=${`${sellerPath(vendor)}/reconcile`}>${t('reconcile')}<//>`}
+      ${isStaff && html`<${Link} to="/" query=${kept(query)}>${t('allSellers')}<//>`}</div>`}${others}</div>`;
 }
 
 /** The panel of one seller. `plain` has no way out: it stands in another page. */

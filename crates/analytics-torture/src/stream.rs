@@ -223,7 +223,7 @@ impl Stream {
             payload["placedAt"] = written(time, n);
         }
         let is_paid = self.random.below(3) > 0;
-        if self.traits.unpaid_orders && (is_paid || n % 2 == 0) {
+        if self.traits.unpaid_orders && (is_paid || n.is_multiple_of(2)) {
             payload["paymentStatus"] = if is_paid { "paid" } else { "PENDING" }.into();
         }
         let counts = if self.traits.unpaid_orders && !is_paid { Counts::OncePaid } else { Counts::AtOnce };

@@ -3,16 +3,14 @@
 
 use analytics_testkit::broker::{self, Message};
 use analytics_testkit::client::Client;
-use analytics_testkit::service::Service;
+use analytics_testkit::service::{STATEMENT_KEY, Service};
 use serde_json::{Value, json};
-
-use crate::statements::KEY;
 
 /// Starts a service in which orders count when they are paid, with an order of two sellers that is not.
 fn unpaid() -> Service {
     let mut service = Service::new(1);
     service.set("ORDER_COUNTS_WHEN", "paid");
-    service.set("STATEMENT_SIGNING_KEY", KEY);
+    service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     broker::create_topics(&service.broker, &broker::optional_topics(&service.prefix), 1);
     service
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use analytics_testkit::service::STATEMENT_KEY;
 use analytics_testkit::wait;
 use diesel::connection::SimpleConnection;
 
@@ -46,13 +47,10 @@ pub(super) fn ddl(run: &mut Run<'_>) {
     run.feed_now(20);
 }
 
-/// A key that signs statements, for tests.
-const KEY: &str = "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\\n-----END PRIVATE KEY-----";
-
 /// Closes the month that has most orders of those that are over, while late events of it arrive. Runs are killed in the
 /// middle of storing statements and of the last step, two run at once, and the last one continues what they left.
 pub(super) fn closing_killed(run: &mut Run<'_>) {
-    run.set("STATEMENT_SIGNING_KEY", KEY);
+    run.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     run.start_workers();
     run.feed_now(40);
     run.settled();

@@ -37,6 +37,8 @@ BEGIN
             ('order_lines', 'DELETE', 'PREFIX_admin'),
             ('reversals', 'DELETE', 'PREFIX_ingest, PREFIX_admin'),
             ('reversal_entries', 'UPDATE, DELETE', 'PREFIX_ingest, PREFIX_admin'),
+            ('unpaid_orders', 'DELETE', 'PREFIX_ingest, PREFIX_admin'),
+            ('payments', 'UPDATE, DELETE', 'PREFIX_ingest, PREFIX_admin'),
             -- Who did what is only added to, and not by ingest.
             ('audit_log', 'INSERT, UPDATE, DELETE', 'PREFIX_ingest'),
             ('audit_log', 'UPDATE, DELETE', 'PREFIX_admin'),

@@ -16,7 +16,7 @@ freshness_v1: consumer_group character varying, topic character varying, partiti
 hours_v1: starts_at timestamp with time zone, scope text, subject text, currency text, views bigint, signups bigint, orders bigint, units bigint, revenue bigint, refunds bigint
 metrics_v1: type character varying, name text, subject text, currency text, value bigint, numerator bigint, denominator bigint, updated_at timestamp with time zone
 names_v1: scope text, subject character varying, name character varying, vendor_id character varying, named_at timestamp with time zone
-order_lines_v1: event_id uuid, ordered_at timestamp with time zone, user_id character varying, line integer, product_id character varying, vendor_id character varying, quantity integer, amount bigint, currency character varying
+order_lines_v1: event_id uuid, ordered_at timestamp with time zone, user_id character varying, line integer, product_id character varying, vendor_id character varying, quantity integer, amount bigint, currency character varying, is_counted boolean
 proofs_v1: id bigint, proved_at timestamp with time zone, complete boolean, drift bigint, keys_checked bigint, events_read bigint, took_ms bigint
 ratings_v1: scope text, subject text, user_id character varying, stars smallint, rated_at timestamp with time zone, event_id uuid
 reversals_v1: event_id uuid, happened_at timestamp with time zone, order_id uuid, line integer, product_id character varying, vendor_id character varying, currency text, units bigint, amount bigint, excess bigint, cancelled bigint

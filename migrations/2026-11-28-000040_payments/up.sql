@@ -11,6 +11,7 @@ COMMENT ON COLUMN unpaid_orders.order_key IS 'The hash of the order''s id, as in
 COMMENT ON COLUMN unpaid_orders.batch_id IS 'The batch that logged it: batches.id.';
 COMMENT ON COLUMN unpaid_orders.paid_batch IS 'The batch that counted it: batches.id. NULL: it waits for its payment.';
 CREATE INDEX unpaid_orders_waiting ON unpaid_orders (order_key) WHERE paid_batch IS NULL;
+CREATE INDEX unpaid_orders_paid ON unpaid_orders (paid_batch) WHERE paid_batch IS NOT NULL;
 
 CREATE TABLE payments (
     event_id uuid PRIMARY KEY,

@@ -81,5 +81,10 @@ fn families(known: Option<&MetricType>) -> Vec<Family> {
 }
 
 fn of_measures(measures: &[Measure]) -> Vec<Family> {
-    measures.iter().flat_map(|measure| rules::families_of(*measure)).collect()
+    let mut families: Vec<Family> = measures.iter().flat_map(|measure| rules::families_of(*measure)).collect();
+    // An order may count once a payment is read.
+    if families.contains(&Family::OrderCreated) {
+        families.extend([Family::OrderPaid, Family::OrderStatusUpdated]);
+    }
+    families
 }

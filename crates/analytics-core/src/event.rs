@@ -213,8 +213,12 @@ impl Content {
     /// Adds the content to a hash over the event: a digest or a seal, depending on `covering`.
     pub(crate) fn fingerprint(&self, common: Fingerprint, covering: Covering) -> Fingerprint {
         match self {
-            // The order is part of the natural identity, and so of the id.
-            Self::Nothing | Self::Payment(_) => common,
+            Self::Nothing => common,
+            // A payment is read back from the log as nothing; its id follows from its order.
+            Self::Payment(order) => match covering {
+                Covering::Content => common.text(&order.0.to_string()),
+                Covering::Decisions => common,
+            },
             Self::Part(part) => part.fingerprint(common, covering),
             // An order that is paid later is the same order.
             Self::Lines(lines) | Self::Unpaid(lines) => {

@@ -140,6 +140,9 @@ fn sources(known: Option<&MetricType>, of_product: bool, of_batches: bool) -> Ve
         }
     };
     sources.dedup();
+    if of_batches {
+        sources.extend(paid_later(known, of_product));
+    }
     if !of_product {
         sources.push(adjustments(of_batches));
     }
@@ -148,33 +151,17 @@ fn sources(known: Option<&MetricType>, of_product: bool, of_batches: bool) -> Ve
 
 /// Returns SQL for the events of a family in a scope; for money, only those in the currency.
 fn of_family(family: Family, scope: ScopeKind, money: bool, of_product: bool, of_batches: bool) -> String {
-    let of_scope = match scope {
-        ScopeKind::Total => "",
-        ScopeKind::Unattributed => "AND vendor_id IS NULL",
-        ScopeKind::Product => "AND product_id = $3",
-        ScopeKind::Seller if of_product => "AND vendor_id = $3 AND product_id = $12",
-        ScopeKind::Seller => "AND vendor_id = $3",
-    };
-    let is_order = family.shape() == Shape::Lines;
-    if is_order && (scope != ScopeKind::Total || money) {
+    let of_scope = of_scope(scope, of_product);
+    let in_lines = family.shape() == Shape::Lines && (scope != ScopeKind::Total || money);
+    if in_lines {
         format!(
             "SELECT DISTINCT event_id FROM order_lines WHERE ($4 IS NULL OR currency = $4) {of_scope} \
              AND event_id >= $5 AND event_id < $1 {} ORDER BY event_id DESC LIMIT $2",
             if of_batches {
-                "AND (EXISTS (SELECT FROM event_logs e WHERE e.id = event_id AND e.batch_id BETWEEN $10 AND $11) \
-                 OR EXISTS (SELECT FROM unpaid_orders u WHERE u.event_id = order_lines.event_id \
-                            AND u.paid_batch BETWEEN $10 AND $11))"
+                "AND EXISTS (SELECT FROM event_logs e WHERE e.id = event_id AND e.batch_id BETWEEN $10 AND $11)"
             } else {
                 ""
             }
-        )
-    } else if is_order && of_batches {
-        // One that was paid later belongs to the batch that counted it.
-        format!(
-            "SELECT id FROM event_logs l WHERE event_type = '{}' {of_scope} AND id >= $5 AND id < $1 \
-             AND (batch_id BETWEEN $10 AND $11 OR EXISTS (SELECT FROM unpaid_orders u WHERE u.event_id = l.id \
-                  AND u.paid_batch BETWEEN $10 AND $11)) ORDER BY id DESC LIMIT $2",
-            family.name(),
         )
     } else {
         format!(
@@ -184,6 +171,38 @@ fn of_family(family: Family, scope: ScopeKind, money: bool, of_product: bool, of
             batches(of_batches)
         )
     }
+}
+
+/// Returns the condition that a row is of a scope.
+const fn of_scope(scope: ScopeKind, of_product: bool) -> &'static str {
+    match scope {
+        ScopeKind::Total => "",
+        ScopeKind::Unattributed => "AND vendor_id IS NULL",
+        ScopeKind::Product => "AND product_id = $3",
+        ScopeKind::Seller if of_product => "AND vendor_id = $3 AND product_id = $12",
+        ScopeKind::Seller => "AND vendor_id = $3",
+    }
+}
+
+/// Returns SQL for the orders of a metric that were logged by other batches than those that counted them, which are
+/// among $10 to $11; `None` if no orders contribute to it.
+fn paid_later(known: &MetricType, of_product: bool) -> Option<String> {
+    let (measures, scope) = match known.metric.definition() {
+        Definition::Counter { measure, scope } => ([measure, measure], scope),
+        Definition::Ratio { numerator: one, denominator: other, scope, .. }
+        | Definition::Difference { minuend: one, subtrahend: other, scope } => ([one, other], scope),
+        Definition::Daily { .. } | Definition::AverageRating { .. } => return None,
+    };
+    let counts_orders = |measure: Measure| rules::families_of(measure).any(|family| family.shape() == Shape::Lines);
+    measures.into_iter().any(counts_orders).then(|| {
+        format!(
+            "SELECT u.event_id FROM unpaid_orders u WHERE u.paid_batch BETWEEN $10 AND $11 \
+             AND u.event_id >= $5 AND u.event_id < $1 AND EXISTS ( \
+                 SELECT FROM order_lines WHERE event_id = u.event_id AND ($4 IS NULL OR currency = $4) {}) \
+             ORDER BY u.event_id DESC LIMIT $2",
+            of_scope(scope, of_product)
+        )
+    })
 }
 
 /// Returns SQL for the reversals that a measure is counted from, in a scope; of money, only those in the currency.

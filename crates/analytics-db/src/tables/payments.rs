@@ -69,31 +69,47 @@ fn is_any_waiting(connection: &mut Connection) -> Result<bool, DbError> {
     Ok(rows.first().is_some_and(|row| row.found))
 }
 
-/// Returns the events of those of the orders that wait and are paid, at most `limit`. What is logged is seen if it was
-/// counted, or is of the batches `counting`.
-pub(crate) fn due(
-    connection: &mut Connection,
-    orders: &[Uuid],
-    counting: &[i64],
-    limit: i64,
-) -> Result<Vec<Uuid>, DbError> {
-    let query = format!("{DUE} AND u.order_key = ANY ($1) ORDER BY u.event_id LIMIT $3");
-    let query = statement(query).column(orders.iter().copied()).column(counting.iter().copied()).value(limit);
-    events(query, connection)
+/// Returns the events of those of the orders that wait and are paid. What is logged is seen if it was counted, or is of
+/// the batches `counting`.
+pub(crate) fn due(connection: &mut Connection, orders: &[Uuid], counting: &[i64]) -> Result<Vec<Uuid>, DbError> {
+    // Batches that were counted long ago are not kept.
+    let query = statement(
+        "SELECT u.event_id FROM unpaid_orders u \
+         WHERE u.paid_batch IS NULL AND u.order_key = ANY ($1) \
+         AND (u.batch_id = ANY ($2) OR NOT EXISTS (SELECT FROM batches b WHERE b.id = u.batch_id AND b.number IS NULL)) \
+         AND EXISTS (SELECT FROM payments p WHERE p.order_key = u.order_key AND (p.batch_id = ANY ($2) \
+             OR NOT EXISTS (SELECT FROM batches b WHERE b.id = p.batch_id AND b.number IS NULL))) \
+         ORDER BY u.event_id",
+    );
+    events(query.column(orders.iter().copied()).column(counting.iter().copied()), connection)
 }
 
-/// Returns the events of all orders that are paid and wait nevertheless, at most `limit`.
-pub(crate) fn overdue(connection: &mut Connection, limit: i64) -> Result<Vec<Uuid>, DbError> {
-    let query = statement(format!("{DUE} AND cardinality($1) = 0 ORDER BY u.event_id LIMIT $3"));
-    events(query.column(Vec::<Uuid>::new()).column(Vec::<i64>::new()).value(limit), connection)
-}
+/// Number of orders that are looked at at once.
+const PAGE: i64 = 20_000;
 
-/// Orders that wait and are paid. Batches that were counted long ago are not kept.
-const DUE: &str = "SELECT u.event_id FROM unpaid_orders u \
-     WHERE u.paid_batch IS NULL \
-     AND (u.batch_id = ANY ($2) OR NOT EXISTS (SELECT FROM batches b WHERE b.id = u.batch_id AND b.number IS NULL)) \
-     AND EXISTS (SELECT FROM payments p WHERE p.order_key = u.order_key \
-         AND (p.batch_id = ANY ($2) OR NOT EXISTS (SELECT FROM batches b WHERE b.id = p.batch_id AND b.number IS NULL)))";
+/// Looks at the next orders that wait, after the key `after`. Returns the keys of those of which a payment is logged,
+/// and after which key to go on; `None` at the end.
+pub(crate) fn overdue(connection: &mut Connection, after: Uuid) -> Result<(Vec<Uuid>, Option<Uuid>), DbError> {
+    row! {
+        struct Row {
+            order_key: Uuid,
+            is_paid: bool,
+        }
+    }
+    let rows: Vec<Row> = statement(
+        "SELECT w.order_key, EXISTS (SELECT FROM payments p WHERE p.order_key = w.order_key) AS is_paid FROM ( \
+             SELECT u.order_key FROM unpaid_orders u WHERE u.paid_batch IS NULL AND u.order_key > $1 \
+             ORDER BY u.order_key LIMIT $2) AS w ORDER BY 1",
+    )
+    .value(after)
+    .value(PAGE)
+    .load(connection)?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= PAGE);
+    let next = rows.last().filter(|_| is_full).map(|row| row.order_key);
+    let mut paid: Vec<Uuid> = rows.into_iter().filter(|row| row.is_paid).map(|row| row.order_key).collect();
+    paid.dedup();
+    Ok((paid, next))
+}
 
 fn events(query: crate::sql::Statement<'_>, connection: &mut Connection) -> Result<Vec<Uuid>, DbError> {
     row! {

@@ -40,6 +40,9 @@ const TO_DECIDE: i16 = 2;
 /// The newest format that this program reads.
 const FORMAT: i16 = TO_DECIDE;
 
+/// About how many sums a line of an order adds to.
+const LINE: usize = 10;
+
 /// The measures that a batch adds to. What reversals come to is decided when it is counted.
 const STORED: [Measure; 5] = [Measure::Views, Measure::Signups, Measure::Orders, Measure::Units, Measure::Revenue];
 
@@ -126,8 +129,8 @@ pub(crate) struct Taken<'a> {
     pub(crate) orders: &'a [Uuid],
     /// The keys of the orders that reversals and payments are about.
     pub(crate) reversed: &'a [Uuid],
-    /// Whether one of the orders counts once it is paid.
-    pub(crate) has_unpaid: bool,
+    /// How many lines the orders have that count once they are paid.
+    pub(crate) unpaid_lines: usize,
 }
 
 /// Stores a batch that is to be counted.
@@ -145,7 +148,8 @@ pub(crate) fn store(
     let stored = Stored::of(taken, deltas);
     let learned: Vec<StoredVendor<'_>> = vendors.learned().map(StoredVendor::of).collect();
     let reversed = 10 * taken.reversed.len();
-    let weight = stored.sums.len() + 2 * stored.ratings.len() + learned.len() + stored.events.len() + reversed;
+    let sums = stored.sums.len() + 2 * stored.ratings.len() + learned.len() + stored.events.len();
+    let weight = sums + reversed + LINE * taken.unpaid_lines;
     let counted = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let partitions: Vec<String> = taken.spans.iter().map(|span| key(taken.group, &span.partition)).collect();
     let rows = statement(
@@ -157,7 +161,7 @@ pub(crate) fn store(
     .value(Kind::Ingest.name())
     .value(counted(taken.records))
     .value(counted(weight))
-    .value(if taken.reversed.is_empty() && !taken.has_unpaid { DECIDED } else { TO_DECIDE })
+    .value(if taken.reversed.is_empty() && taken.unpaid_lines == 0 { DECIDED } else { TO_DECIDE })
     .value(encoded(&stored)?)
     .value(if learned.is_empty() { None } else { Some(encoded(&learned)?) })
     .column(&partitions)

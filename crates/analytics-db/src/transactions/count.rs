@@ -57,9 +57,9 @@ pub fn count(
         let mut written = judged.written;
         let logs = ingest_offsets::move_offsets(connection, &batch.consumer_group, &batch.spans, &judged.tallies)?;
         let (group, spans, tallies) = (&batch.consumer_group, &batch.spans, &judged.tallies);
-        let (orders, reversed, has_unpaid) =
-            (counting.orders.as_slice(), counting.reversed.as_slice(), counting.has_unpaid);
-        let taken = Taken { group, spans, tallies, logs: &logs, records, orders, reversed, has_unpaid };
+        let (orders, reversed, unpaid_lines) =
+            (counting.orders.as_slice(), counting.reversed.as_slice(), counting.unpaid_lines);
+        let taken = Taken { group, spans, tallies, logs: &logs, records, orders, reversed, unpaid_lines };
         waiting::store(connection, counting.batch, &taken, &counting.deltas, &counting.vendors)?;
         arrivals::add(connection, &judged.tallies, &judged.rejected)?;
         event_keys::note_repeats(connection, &judged.repeated)?;
@@ -114,8 +114,8 @@ pub(super) struct Counting {
     orders: Vec<Uuid>,
     /// The keys of the orders that reversals and payments are about.
     reversed: Vec<Uuid>,
-    /// Whether one of the orders counts once it is paid.
-    has_unpaid: bool,
+    /// How many lines the orders have that count once they are paid.
+    unpaid_lines: usize,
 }
 
 /// Attributes events, adds what they add to `deltas`, and logs them.
@@ -127,12 +127,12 @@ pub(super) fn log(
 ) -> Result<Counting, WriteError> {
     let mut vendors = product_vendors::load(connection, &events)?;
     let mut directory = Directory::default();
-    let (mut orders, mut reversed, mut has_unpaid) = (Vec::new(), Vec::new(), false);
+    let (mut orders, mut reversed, mut unpaid_lines) = (Vec::new(), Vec::new(), 0);
     for event in &mut events {
         orders.extend(event.order().map(|order| order.0));
         reversed.extend(event.content.reversal().map(|reversal| reversal.order.0));
         reversed.extend(event.content.payment().map(|order| order.0));
-        has_unpaid |= event.content.is_unpaid();
+        unpaid_lines += if event.content.is_unpaid() { event.content.lines().len() } else { 0 };
         vendors.attribute(event);
         directory.note(event);
         rules::count(event, business, &mut deltas);
@@ -141,7 +141,7 @@ pub(super) fn log(
     if has_events {
         event_log::copy(connection, batch, &events)?;
     }
-    Ok(Counting { batch, has_events, vendors, directory, deltas, orders, reversed, has_unpaid })
+    Ok(Counting { batch, has_events, vendors, directory, deltas, orders, reversed, unpaid_lines })
 }
 
 impl Counting {

@@ -6,19 +6,20 @@
 
 use analytics_core::business::Business;
 use analytics_core::deltas::Deltas;
+use analytics_core::event::{Content, Event};
 use analytics_core::rules;
 use uuid::Uuid;
 
 use super::runner::run;
+use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::tables::batches::{self, AsOf, BatchId, Kind};
 use crate::tables::logged_events::{self, Logged};
 use crate::tables::{metrics, payments, rollups};
-use crate::{Connection, DbError};
 
 /// Number of orders that are counted at once. Each may have thousands of lines.
-const PIECE: i64 = 100;
+const PIECE: usize = 100;
 /// Number of orders that are looked up at once.
 const LOOKUP: usize = 5_000;
 
@@ -34,18 +35,15 @@ pub(super) fn settle(
     deltas: &mut Deltas,
 ) -> Result<(), WriteError> {
     for orders in orders.chunks(LOOKUP) {
-        loop {
-            let due = payments::due(connection, orders, counting, PIECE)?;
-            if due.is_empty() {
-                break;
-            }
-            count(connection, lock, business, &due, batch, deltas)?;
+        for due in payments::due(connection, orders, counting)?.chunks(PIECE) {
+            count(connection, lock, business, due, batch, deltas)?;
         }
     }
     Ok(())
 }
 
-/// Counts orders, and notes which batch did.
+/// Counts orders, and notes which batch did. One that cannot be read, or was decided by rules that this program does not
+/// have, goes on waiting: it holds up nothing else, and `verify` reports it.
 fn count(
     connection: &mut Connection,
     lock: &CountingLock,
@@ -54,40 +52,46 @@ fn count(
     batch: BatchId,
     deltas: &mut Deltas,
 ) -> Result<(), WriteError> {
-    payments::settle(connection, lock, batch, orders)?;
-    for Logged { rules_version, event, .. } in logged_events::by_ids(connection, &AsOf::everything(), orders)? {
-        // Whoever counts the log again counts nothing of an order that cannot be read, and reports it.
-        let Ok(order) = event else { continue };
-        rules::count_paid(rules_version, &order, business, deltas).map_err(|why| DbError::Unusable(why.to_string()))?;
+    let mut counted = Vec::new();
+    for Logged { id, rules_version, event, .. } in logged_events::by_ids(connection, &AsOf::everything(), orders)? {
+        let Ok(Event { content: Content::Unpaid(lines), event_type, user, time, .. }) = event else { continue };
+        let order = Event::logged(id, event_type, user, time, Content::Lines(lines));
+        if rules::count_paid(rules_version, &order, business, deltas).is_ok() {
+            counted.push(id.0);
+        }
     }
-    Ok(())
+    payments::settle(connection, lock, batch, &counted)
 }
 
-/// Counts orders that are paid and wait nevertheless: those whose payment a program counted that does not know payments.
-/// Returns their number. Reversals that waited for them are decided by [`reverse::settle_overdue`](super::reverse).
+/// Counts orders that are paid and wait nevertheless: those whose payment a program counted that does not know payments,
+/// and those that could not be read then. Returns their number. Reversals that waited for them are decided by
+/// [`reverse::settle_overdue`](super::reverse::settle_overdue).
 ///
 /// # Errors
 /// [`WriteError`].
 pub fn settle_overdue(connection: &mut Connection, business: Business) -> Result<usize, WriteError> {
-    let mut settled = 0;
-    loop {
-        let counted = run(connection, "settle payments", |connection| {
-            let lock = CountingLock::take(connection)?;
-            let due = payments::overdue(connection, PIECE)?;
-            if due.is_empty() {
-                return Ok(0);
-            }
-            let (batch, mut deltas) = (batches::new_id(connection)?, Deltas::default());
-            count(connection, &lock, business, &due, batch, &mut deltas)?;
-            batches::number(connection, &lock, batch, Kind::Repair)?;
-            metrics::add(connection, &lock, &deltas)?;
-            rollups::add(connection, &lock, &deltas.rollups)?;
-            metrics::derive(connection, &lock)?;
-            Ok::<_, WriteError>(due.len())
-        })?;
-        if counted == 0 {
-            return Ok(settled);
+    let (mut settled, mut after) = (0, Some(Uuid::nil()));
+    while let Some(from) = after {
+        // Found without the lock: there may be millions that wait.
+        let (orders, next) = payments::overdue(connection, from)?;
+        after = next;
+        for orders in orders.chunks(PIECE) {
+            settled += run(connection, "settle payments", |connection| {
+                let lock = CountingLock::take(connection)?;
+                let (batch, mut deltas) = (batches::new_id(connection)?, Deltas::default());
+                let before = payments::due(connection, orders, &[])?.len();
+                settle(connection, &lock, business, orders, &[], batch, &mut deltas)?;
+                let counted = before - payments::due(connection, orders, &[])?.len();
+                if counted == 0 {
+                    return Ok(0);
+                }
+                batches::number(connection, &lock, batch, Kind::Repair)?;
+                metrics::add(connection, &lock, &deltas)?;
+                rollups::add(connection, &lock, &deltas.rollups)?;
+                metrics::derive(connection, &lock)?;
+                Ok::<_, WriteError>(counted)
+            })?;
         }
-        settled += counted;
     }
+    Ok(settled)
 }

@@ -85,6 +85,7 @@ fn an_order_is_paid_once_whoever_says_so_and_when() {
     }
     let other = decode("order.paid", &json!({ "orderId": "p" }));
     assert_ne!(other.natural, said[0].natural);
+    assert_ne!(other.digest, said[0].digest, "two orders in records with the same event id are a conflict");
     assert!(matches!(other.content, Content::Payment(_)));
 }
 

@@ -143,6 +143,12 @@ impl Audit<'_> {
 
     /// Audits one range.
     fn range(&mut self, connection: &mut Connection, range: &Range) -> anyhow::Result<Outcome> {
+        if range.from_offset >= range.to_offset {
+            // It has no place in Kafka, whatever Kafka holds.
+            let is_empty = range.records == 0;
+            let finding = if is_empty { Finding::Equal } else { different(range, Held::default()) };
+            return Ok(Outcome::Found(finding));
+        }
         if let Some(result) = self.obstacle(connection, range)? {
             return Ok(result);
         }
@@ -219,7 +225,7 @@ impl Audit<'_> {
             Ok(ends) => ends,
             Err(error) => return Ok(Some(Outcome::Left(format!("Kafka did not say what it holds: {error}")))),
         };
-        Ok(if first > *from_offset && from_offset < to_offset {
+        Ok(if first > *from_offset {
             Some(Outcome::Found(gone("retention has removed records of it")))
         } else if end < *to_offset {
             Some(Outcome::Left(format!("the partition ends at {end}")))

@@ -80,6 +80,8 @@ impl<'a> Reader<'a> {
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .set("check.crcs", "true")
+            // Questions share a connection with the fetch at the end of a partition, and are answered after it.
+            .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.queue.backoff.ms", "10");

@@ -52,7 +52,7 @@ table! {
         OrderCancelled = ("order.cancelled", Shape::Reversal, 2, Presence::Optional);
         /// Money was given back.
         OrderRefunded = ("order.refunded", Shape::Reversal, 2, Presence::Optional);
-        /// The status of an order changed. Only a cancellation is counted.
+        /// The status of an order changed. Only a cancellation or a payment is counted.
         OrderStatusUpdated = ("order.status.updated", Shape::Reversal, 2, Presence::Optional);
         /// An order was paid. Counts the order where orders count when they are paid.
         OrderPaid = ("order.paid", Shape::Nothing, 2, Presence::Optional);

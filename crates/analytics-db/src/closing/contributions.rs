@@ -111,8 +111,8 @@ fn sold(
              coalesce(u.paid_batch, e.batch_id) AS batch_id \
          FROM order_lines l JOIN event_logs e ON e.id = l.event_id \
          LEFT JOIN unpaid_orders u ON u.event_id = l.event_id AND u.event_id >= $1 AND u.event_id < $2 \
-         WHERE (u.event_id IS NULL OR u.paid_batch IS NOT NULL) AND l.event_id >= $1 AND l.event_id < $2 AND e.id >= $1 AND e.id < $2 AND (l.event_id, l.line) > ($1, $3) \
-         AND l.vendor_id IS NOT NULL {} ORDER BY l.event_id, l.line LIMIT $4",
+         WHERE l.event_id >= $1 AND l.event_id < $2 AND e.id >= $1 AND e.id < $2 AND (l.event_id, l.line) > ($1, $3) \
+         AND (u.event_id IS NULL OR u.paid_batch IS NOT NULL) AND l.vendor_id IS NOT NULL {} ORDER BY l.event_id, l.line LIMIT $4",
         if vendors.is_some() { "AND l.vendor_id = ANY ($5)" } else { "" }
     );
     let (mut from, mut line) = (from, -1);

@@ -23,7 +23,7 @@ const PIECE: usize = 100;
 /// Number of orders that are looked up at once.
 const LOOKUP: usize = 5_000;
 
-/// Counts those of the orders that wait and are paid: adds what they add to `deltas`. What is logged is seen if it was
+/// Counts those of the orders that wait and are paid: adds what they add to `deltas`. Returns their number. What is logged is seen if it was
 /// counted, or is of the batches `counting`, which are counted now; `batch` is one of them.
 pub(super) fn settle(
     connection: &mut Connection,
@@ -33,16 +33,17 @@ pub(super) fn settle(
     counting: &[i64],
     batch: BatchId,
     deltas: &mut Deltas,
-) -> Result<(), WriteError> {
+) -> Result<usize, WriteError> {
+    let mut counted = 0;
     for orders in orders.chunks(LOOKUP) {
         for due in payments::due(connection, orders, counting)?.chunks(PIECE) {
-            count(connection, lock, business, due, batch, deltas)?;
+            counted += count(connection, lock, business, due, batch, deltas)?;
         }
     }
-    Ok(())
+    Ok(counted)
 }
 
-/// Counts orders, and notes which batch did. One that cannot be read, or was decided by rules that this program does not
+/// Counts orders, and notes which batch did. Returns their number. One that cannot be read, or was decided by rules that this program does not
 /// have, goes on waiting: it holds up nothing else, and `verify` reports it.
 fn count(
     connection: &mut Connection,
@@ -51,7 +52,7 @@ fn count(
     orders: &[Uuid],
     batch: BatchId,
     deltas: &mut Deltas,
-) -> Result<(), WriteError> {
+) -> Result<usize, WriteError> {
     let mut counted = Vec::new();
     for Logged { id, rules_version, event, .. } in logged_events::by_ids(connection, &AsOf::everything(), orders)? {
         let Ok(Event { content: Content::Unpaid(lines), event_type, user, time, .. }) = event else { continue };
@@ -60,7 +61,8 @@ fn count(
             counted.push(id.0);
         }
     }
-    payments::settle(connection, lock, batch, &counted)
+    payments::settle(connection, lock, batch, &counted)?;
+    Ok(counted.len())
 }
 
 /// Counts orders that are paid and wait nevertheless: those whose payment a program counted that does not know payments,
@@ -79,9 +81,7 @@ pub fn settle_overdue(connection: &mut Connection, business: Business) -> Result
             settled += run(connection, "settle payments", |connection| {
                 let lock = CountingLock::take(connection)?;
                 let (batch, mut deltas) = (batches::new_id(connection)?, Deltas::default());
-                let before = payments::due(connection, orders, &[])?.len();
-                settle(connection, &lock, business, orders, &[], batch, &mut deltas)?;
-                let counted = before - payments::due(connection, orders, &[])?.len();
+                let counted = settle(connection, &lock, business, orders, &[], batch, &mut deltas)?;
                 if counted == 0 {
                     return Ok(0);
                 }

@@ -213,3 +213,22 @@ fn an_order_that_waits_is_attributed_as_any_other() {
     assert_eq!(service.database.number("SELECT value FROM metrics WHERE type = 'seller_revenue:w'"), Some(1_000));
     assert_proved(&service);
 }
+
+/// As after a program that does not know payments has counted one.
+#[test]
+fn an_order_that_waits_although_it_is_paid_is_counted_by_maintain() {
+    let service = service(1);
+    let _ingest = service.ingest();
+    send(&service, &[order("o-1", "10.00", None, 1), order("o-2", "20.00", None, 2), refund("r-1", "o-1", "4.00", 3)]);
+    service.database.execute(
+        "INSERT INTO payments SELECT gen_random_uuid(), order_key, batch_id FROM unpaid_orders \
+         WHERE event_id = (SELECT min(event_id::text)::uuid FROM unpaid_orders)",
+    );
+    let (holds, report) = service.job(&["verify", "--full"]);
+    assert!(!holds && report.contains("a payment, and is not counted"), "{report}");
+    let said = service.done(&["maintain"]);
+    assert!(said.contains("counted 1 paid orders; 1 orders wait for their payments"), "{said}");
+    assert!(said.contains("decided reversals of 1 orders; 0 reversals wait for their orders"), "{said}");
+    assert_eq!((days(&service), waiting(&service)), (vec!["01 1 1000".to_owned(), "03 400".into()], Some(1)));
+    assert_proved(&service);
+}

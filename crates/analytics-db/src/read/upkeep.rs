@@ -46,7 +46,7 @@ pub fn upkeep(connection: &mut Connection) -> Result<Upkeep, DbError> {
     // The partitions of lines of orders are created together with those of events.
     let last: Option<Last> = statement(concat!(
         "SELECT \"to\" FROM (",
-        include_str!("../tables/partitions.sql"),
+        include_str!("../tables/partitions/existing.sql"),
         ") AS p ORDER BY 1 DESC LIMIT 1"
     ))
     .value("event_logs")

@@ -107,3 +107,75 @@ fn the_newest_events_are_found_by_the_small_indexes_before_a_vacuum() {
     let left = database.number(&format!("SELECT brin_summarize_new_values('{}')", index.concat())).unwrap();
     assert!(left <= 5, "{left}");
 }
+
+/// Returns SQL that logs `events` large events of one second after another from `start` on, with four lines of an
+/// order each: 100,000 of them are large tables.
+fn logged(start: &str, events: u32) -> String {
+    // The first 48 bits of the id are the time of the event in milliseconds.
+    let id = format!(
+        "(lpad(to_hex((extract(epoch FROM '{start}'::timestamptz) * 1000)::bigint + n * 1000), 12, '0') \
+         || '7000' || '8000' || lpad(to_hex(n), 12, '0'))::uuid"
+    );
+    format!(
+        "INSERT INTO event_logs (id, event_type, user_id, metadata, created_at, rules_version, batch_id, seal) \
+         SELECT {id}, 'order.created', 'u-' || n % 100, jsonb_build_object('x', repeat('x', 700)), '{start}', 1, 1, n \
+             FROM generate_series(1, {events}) AS n; \
+         INSERT INTO order_lines (event_id, line, product_id, vendor_id, quantity, amount, currency) \
+         SELECT {id}, line, repeat('p', 64), repeat('v', 64), 1, 1, 'USD' \
+             FROM generate_series(1, {events}) AS n, generate_series(1, 4) AS line"
+    )
+}
+
+#[test]
+fn a_long_history_becomes_a_partition_without_moving_a_row() {
+    let database = Database::migrated();
+    let connection = &mut database.connect();
+    let now = Utc::now();
+    database.execute(&logged("2020-01-01", 100_000));
+    let [events, lines] = ["event_logs", "order_lines"].map(|table| {
+        let rows = format!("SELECT count(*) || ' ' || md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t");
+        move |database: &Database| database.lines(&rows).concat()
+    });
+    let before = (events(&database), lines(&database));
+    let partition = |day: &str| {
+        let id = format!("lpad(to_hex((extract(epoch FROM '{day}'::timestamptz) * 1000)::bigint), 12, '0') || '%'");
+        let of =
+            format!("SELECT DISTINCT tableoid::regclass FROM event_logs WHERE replace(id::text, '-', '') LIKE {id}");
+        database.lines(&of)
+    };
+    // A crash left the constraint behind.
+    database.execute("ALTER TABLE order_lines_default ADD CONSTRAINT before_all_partitions CHECK (false) NOT VALID");
+
+    assert_eq!(partitions::ensure(connection, now).unwrap(), Ensured { made: 2, postponed: 0 });
+    assert_eq!((events(&database), lines(&database)), before);
+    assert_eq!(database.number("SELECT count(*) FROM event_logs_default"), Some(0));
+    assert_eq!(database.number("SELECT count(*) FROM order_lines_default"), Some(0));
+    let history = database.lines("SELECT DISTINCT tableoid::regclass FROM event_logs");
+    assert!(matches!(&history[..], [name] if name.starts_with("event_logs_before_20")), "{history:?}");
+    assert_eq!(partitions::ensure(connection, now).unwrap(), Ensured::default());
+
+    // It takes older events, and the default partition those for which there is no other.
+    database.execute(&logged("2001-02-03", 1));
+    database.execute(&logged("2999-01-01", 1));
+    assert_eq!(partition("2001-02-03 00:00:01"), history);
+    assert_eq!(partition("2999-01-01 00:00:01"), ["event_logs_default"]);
+    assert_eq!(database.number("SELECT count(*) FROM pg_constraint WHERE conname = 'before_all_partitions'"), Some(0));
+
+    partitions::index_quiet(connection, &database.address(), now, |_| {}).unwrap();
+    for index in ["event_logs_before%_by_user", "order_lines_before%_by_vendor"] {
+        let valid = format!(
+            "SELECT count(*) FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indisvalid AND relname LIKE '{index}'"
+        );
+        assert_eq!(database.number(&valid), Some(1), "{index}");
+    }
+}
+
+#[test]
+fn a_default_partition_that_holds_more_than_history_stays_what_it_is() {
+    let database = Database::migrated();
+    let connection = &mut database.connect();
+    database.execute(&logged("2020-01-01", 100_000));
+    database.execute(&logged("2999-01-01", 1));
+    partitions::ensure(connection, Utc::now()).unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM event_logs_default"), Some(100_001));
+}

@@ -1,0 +1,112 @@
+//! A history of many months, when it is loaded, goes to the default partition, because partitions are only created for
+//! the last three months. Once that is large, it becomes the partition of everything before them, without moving a row,
+//! and an empty table takes its place. Then it is indexed like every other partition whose days are over.
+
+use diesel::connection::SimpleConnection;
+use diesel::result::{DatabaseErrorKind, Error};
+use uuid::Uuid;
+
+use super::{LARGE, Made, Partition, Partitioned, create, day, existing, name_of_default, with_short_locks};
+use crate::sql::{row, statement};
+use crate::{Connection, DbError};
+
+/// The constraint that saves reading the whole table while it is locked to be attached.
+const BEFORE: &str = "before_all_partitions";
+
+/// Attaches the default partition of a table as the one of everything before all others, if it is large and holds
+/// nothing else. `None` if there is nothing to do.
+///
+/// Partitions must reach at least a day into the future: meanwhile the default partition takes nothing that is newer.
+pub(super) fn separate(connection: &mut Connection, table: &Partitioned) -> Result<Option<Made>, DbError> {
+    let (table_name, default, key) = (table.name, name_of_default(table), table.key);
+    // A crash can have left it behind; it would refuse events for which there is no partition in time.
+    if has_constraint(connection, &default)? {
+        let dropped = format!("ALTER TABLE {default} DROP CONSTRAINT {BEFORE}");
+        if with_short_locks(connection, &default, &dropped)? != Made::Attached {
+            return Ok(Some(Made::Postponed));
+        }
+    }
+    let Some(end) = end(&existing(connection, table)?) else { return Ok(None) };
+    if !is_history(connection, &default, key, end)? {
+        return Ok(None);
+    }
+    let history = format!("{table_name}_before_{}", day(end));
+    let constraint = format!(
+        "ALTER TABLE {default} ADD CONSTRAINT {BEFORE} CHECK ({key} IS NOT NULL AND {key} < '{end}') NOT VALID"
+    );
+    if with_short_locks(connection, &history, &constraint)? != Made::Attached {
+        return Ok(Some(Made::Postponed));
+    }
+    // Reads the whole table, while it is read and written.
+    match connection.batch_execute(&format!("ALTER TABLE {default} VALIDATE CONSTRAINT {BEFORE}")) {
+        Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
+            let dropped = format!("ALTER TABLE {default} DROP CONSTRAINT {BEFORE}");
+            return Ok(Some(with_short_locks(connection, &history, &dropped)?).filter(|made| *made == Made::Postponed));
+        }
+        validated => validated?,
+    }
+    let empty = format!("{table_name}_empty");
+    create(connection, table, &empty)?;
+    let exchange = format!(
+        "ALTER TABLE {table_name} DETACH PARTITION {default}; \
+         ALTER TABLE {table_name} ATTACH PARTITION {default} FOR VALUES FROM (MINVALUE) TO ('{end}'); \
+         ALTER TABLE {default} DROP CONSTRAINT {BEFORE}; \
+         ALTER TABLE {default} RENAME TO {history}; \
+         ALTER TABLE {empty} RENAME TO {default}; \
+         ALTER TABLE {table_name} ATTACH PARTITION {default} DEFAULT; \
+         {}",
+        rename_indexes(&default, &history)
+    );
+    with_short_locks(connection, &history, &exchange).map(Some)
+}
+
+/// Returns the start of the first partition, if no range between the first and the last has none: events of such a
+/// range are in the default partition as well.
+fn end(partitions: &[Partition]) -> Option<Uuid> {
+    let has_gap = partitions.windows(2).any(|pair| matches!(pair, [one, next] if one.to != next.from));
+    partitions.first().map(|first| first.from).filter(|first| !first.is_nil() && !has_gap)
+}
+
+/// Returns whether a default partition is large and holds nothing from `end` on.
+fn is_history(connection: &mut Connection, default: &str, key: &str, end: Uuid) -> Result<bool, DbError> {
+    row! {
+        struct Row {
+            is_history: bool,
+        }
+    }
+    let row: Row = statement(format!(
+        "SELECT pg_relation_size($1::regclass) >= $2 AND NOT EXISTS (SELECT FROM {default} WHERE {key} >= $3) \
+             AS is_history"
+    ))
+    .value(default)
+    .value(LARGE)
+    .value(end)
+    .get_result(connection)?;
+    Ok(row.is_history)
+}
+
+fn has_constraint(connection: &mut Connection, default: &str) -> Result<bool, DbError> {
+    row! {
+        struct Row {
+            some: bool,
+        }
+    }
+    let row: Row =
+        statement("SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = $1::regclass AND conname = $2) AS some")
+            .value(default)
+            .value(BEFORE)
+            .get_result(connection)?;
+    Ok(row.some)
+}
+
+/// Returns SQL that renames the indexes that are found by the name of their partition: see
+/// [`index_quiet`](super::index_quiet).
+fn rename_indexes(from: &str, to: &str) -> String {
+    format!(
+        "DO $$ DECLARE own record; BEGIN \
+             FOR own IN SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+                 WHERE i.indrelid = '{to}'::regclass AND c.relname ~ '^{from}_(by|metadata)_[a-z0-9]+$' \
+             LOOP EXECUTE format('ALTER INDEX %I RENAME TO %I', own.relname, replace(own.relname, '{from}', '{to}')); \
+             END LOOP; END $$"
+    )
+}

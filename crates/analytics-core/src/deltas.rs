@@ -163,14 +163,6 @@ impl Deltas {
         self.rollups.iter().filter(|(bucket, _)| bucket.is_finest())
     }
 
-    /// Returns the same sums, sorted by what they are about, and leaves everything else.
-    pub fn take_finest(&mut self) -> Vec<(Bucket, Measures)> {
-        let rollups = std::mem::take(&mut self.rollups).into_iter();
-        let mut finest: Vec<_> = rollups.filter(|(bucket, _)| bucket.is_finest()).collect();
-        finest.sort_unstable_by(|(a, _), (b, _)| (&a.scope, a).cmp(&(&b.scope, b)));
-        finest
-    }
-
     /// Adds the sums of a bucket that [`Self::finest`] returned.
     pub fn add_finest(&mut self, bucket: &Bucket, measures: &Measures, calendar: Calendar) {
         let moment = self.moment(bucket.start.into(), calendar);

@@ -207,6 +207,15 @@ impl Measures {
         }
     }
 
+    /// Adds other sums.
+    pub fn merge(&mut self, other: &Self) {
+        for measure in Measure::ALL {
+            if let Some(amount) = other.get(measure) {
+                self.add(measure, amount);
+            }
+        }
+    }
+
     /// Subtracts other sums.
     pub(crate) fn subtract(&mut self, other: &Self) {
         for measure in Measure::ALL {

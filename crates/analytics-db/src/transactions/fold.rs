@@ -16,6 +16,7 @@ use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
 use crate::tables::batches::BatchId;
+use crate::tables::waiting::Waiting;
 use crate::tables::{
     batches, event_days, ingest_offsets, metrics, offset_ranges, payments, product_vendors, ratings, reversals,
     rollups, waiting,
@@ -79,7 +80,7 @@ pub fn fold(connection: &mut Connection, business: Business, turn: Turn, at_most
                 let orders = reversals::affected(connection, &batches)?;
                 reverse::settle(connection, &lock, business, &orders, &batches, batch, deltas)?;
             }
-            add(connection, &lock, business, &mut waiting.deltas)?;
+            add(connection, &lock, business, &waiting)?;
             let vendors = waiting::learned_by(connection, &lock, &batches)?;
             product_vendors::store(connection, &lock, &vendors)?;
             offset_ranges::add(connection, &lock, &batches)?;
@@ -95,19 +96,20 @@ pub fn fold(connection: &mut Connection, business: Business, turn: Turn, at_most
     }
 }
 
-/// Adds what batches add. Their sums are sorted by what they are about, and added in pieces: the rows of
+/// Adds what batches add. Their sums come sorted by what they are about, and are added in pieces: the rows of
 /// all of them would need several times the memory.
 fn add(
     connection: &mut Connection,
     lock: &CountingLock,
     business: Business,
-    deltas: &mut Deltas,
+    Waiting { sums, deltas, .. }: &Waiting,
 ) -> Result<(), WriteError> {
-    let finest = deltas.take_finest();
-    for piece in finest.chunks(PIECE) {
+    let mut sums = sums.merged(deltas)?.peekable();
+    while sums.peek().is_some() {
         let mut added = Deltas::default();
-        for (bucket, measures) in piece {
-            added.add_finest(bucket, measures, business.calendar);
+        for sums in sums.by_ref().take(PIECE) {
+            let (bucket, measures) = sums?;
+            added.add_finest(&bucket, &measures, business.calendar);
         }
         metrics::add(connection, lock, &added)?;
         rollups::add(connection, lock, &added.rollups)?;
@@ -116,7 +118,6 @@ fn add(
             metrics::add(connection, lock, &added)?;
         }
     }
-    drop(finest);
     ratings::settle(connection, lock, &deltas.ratings)?;
     event_days::add(connection, lock, &deltas.events)
 }

@@ -1,28 +1,24 @@
 //! Batches that are logged and wait to be counted: what they add to the numbers, as
 //! `batches.deltas` and `batches.learned` keep it.
 //!
-//! The values are written and read with postcard, which is compact. A change to the structures of
-//! this file is a new [`FORMAT`].
+//! [`format`](self::format) is how they are kept, and [`sums`] merges those of many batches.
 
 use std::collections::BTreeMap;
 
 use analytics_core::attribution::{ProductVendor, ProductVendors};
 use analytics_core::business::Business;
-use analytics_core::catalogue::{Measure, ScopeKind};
-use analytics_core::deltas::{Deltas, Rated};
-use analytics_core::event::Stars;
-use analytics_core::identity::EventId;
-use analytics_core::ids::{ProductId, UserId, VendorId};
-use analytics_core::metric_type::MetricType;
-use analytics_core::money::Currency;
+use analytics_core::deltas::Deltas;
+use analytics_core::ids::ProductId;
+use analytics_core::maps::HashMap;
 use analytics_core::record::TopicPartition;
-use analytics_core::rollup::{Bucket, Granularity, Measures, Scope};
-use analytics_core::time::EventTime;
-use analytics_core::topics::EventType;
-use analytics_core::{RULES_VERSION, maps::HashMap};
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+mod format;
+mod sums;
+
+use format::{Read, Stored, StoredVendor, decoded, encoded, unreadable};
+use sums::Sums;
 
 use super::all_taken;
 use super::batches::{BatchId, Kind};
@@ -42,80 +38,6 @@ const FORMAT: i16 = TO_DECIDE;
 
 /// About how many sums a line of an order adds to.
 const LINE: usize = 10;
-
-/// The measures that a batch adds to. What reversals come to is decided when it is counted.
-const STORED: [Measure; 5] = [Measure::Views, Measure::Signups, Measure::Orders, Measure::Units, Measure::Revenue];
-
-/// What a batch adds to the numbers.
-#[derive(Serialize, Deserialize)]
-struct Stored<'a> {
-    #[serde(borrow)]
-    group: &'a str,
-    spans: Vec<StoredSpan<'a>>,
-    sums: Vec<StoredSums<'a>>,
-    ratings: Vec<StoredRating<'a>>,
-    events: Vec<StoredEvents<'a>>,
-}
-
-/// The records of one partition.
-#[derive(Serialize, Deserialize)]
-struct StoredSpan<'a> {
-    topic: &'a str,
-    partition: i32,
-    /// The first offset after the records.
-    to: i64,
-    last_timestamp: Option<i64>,
-    /// How many milliseconds before the transaction the partition was completely consumed, or more.
-    caught_up_ago: Option<i64>,
-    /// The latest time of an event, in microseconds.
-    last_event: Option<i64>,
-}
-
-/// The sums of a bucket of the finest granularity.
-#[derive(Serialize, Deserialize)]
-struct StoredSums<'a> {
-    /// Start of the bucket, in seconds.
-    start: i64,
-    scope: StoredScope<'a>,
-    /// Empty: the base currency.
-    currency: &'a str,
-    sums: [Option<i128>; STORED.len()],
-}
-
-#[derive(Serialize, Deserialize)]
-enum StoredScope<'a> {
-    Total,
-    Unattributed,
-    Product(&'a str),
-    Seller(&'a str),
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredRating<'a> {
-    metric_type: std::borrow::Cow<'a, str>,
-    user: &'a str,
-    stars: u8,
-    /// In microseconds.
-    time: i64,
-    event: Uuid,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredEvents<'a> {
-    day: NaiveDate,
-    event_type: &'a str,
-    events: i64,
-}
-
-/// The vendor that an event names for a product.
-#[derive(Serialize, Deserialize)]
-struct StoredVendor<'a> {
-    product: &'a str,
-    vendor: &'a str,
-    /// In microseconds.
-    time: i64,
-    event: Uuid,
-}
 
 /// What a batch took from Kafka.
 pub(crate) struct Taken<'a> {
@@ -148,8 +70,7 @@ pub(crate) fn store(
     let stored = Stored::of(taken, deltas);
     let learned: Vec<StoredVendor<'_>> = vendors.learned().map(StoredVendor::of).collect();
     let reversed = 10 * taken.reversed.len();
-    let sums = stored.sums.len() + 2 * stored.ratings.len() + learned.len() + stored.events.len();
-    let weight = sums + reversed + LINE * taken.unpaid_lines;
+    let weight = stored.weight() + learned.len() + reversed + LINE * taken.unpaid_lines;
     let counted = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let partitions: Vec<String> = taken.spans.iter().map(|span| key(taken.group, &span.partition)).collect();
     let rows = statement(
@@ -185,17 +106,6 @@ impl Taken<'_> {
 /// Names a partition. No name of a topic contains a slash.
 fn key(group: &str, partition: &TopicPartition) -> String {
     format!("{group}/{}/{}", partition.topic, partition.partition)
-}
-
-fn encoded(value: &impl Serialize) -> Result<Vec<u8>, DbError> {
-    postcard::to_stdvec(value).map_err(|error| DbError::Unusable(format!("deltas cannot be encoded: {error}")))
-}
-
-fn decoded<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DbError> {
-    match postcard::take_from_bytes(bytes).map_err(unreadable)? {
-        (value, []) => Ok(value),
-        _ => Err(unreadable("it is too long")),
-    }
 }
 
 /// The vendors of products that waiting batches have learned, for the given products. To be read
@@ -242,21 +152,18 @@ fn vendors_in(
     Ok(())
 }
 
-fn unreadable(why: impl std::fmt::Display) -> DbError {
-    DbError::Unusable(format!("a batch that waits to be counted cannot be read: {why}"))
-}
-
 /// What several batches add together, but for the vendors that they learned.
 pub(crate) struct Waiting {
     pub(crate) records: i64,
-    /// The [finest](Deltas::only_finest) sums, the ratings and the numbers of events.
+    pub(crate) sums: Sums,
+    /// The ratings and the numbers of events, and sums that are [decided](super::reversals) when they are counted.
     pub(crate) deltas: Deltas,
     /// What is counted of each partition.
     pub(crate) counted: Vec<Counted>,
 }
 
 /// Maximum number of batches that are read at once, so that few of their values are in memory.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 2;
 
 /// Returns the ids of the batches that have waited longest, until their weights sum to `at_most`; at
 /// least one, if any waits.
@@ -292,7 +199,7 @@ pub(crate) fn load(
             deltas: Vec<u8>,
         }
     }
-    let (mut records, mut deltas) = (0, Deltas::only_finest());
+    let (mut records, mut sums, mut deltas) = (0, Sums::default(), Deltas::only_finest());
     let mut spans: HashMap<(String, TopicPartition), Counted> = HashMap::default();
     for part in batches.chunks(AT_ONCE) {
         let rows: Vec<Row> =
@@ -301,14 +208,15 @@ pub(crate) fn load(
                 .load(connection)?;
         for row in rows {
             records += i64::from(row.records);
-            let stored: Stored<'_> = decoded(&row.deltas)?;
-            for span in &stored.spans {
-                span.extend(stored.group, row.logged_at, &mut spans);
+            let read = Read::from(&row.deltas)?;
+            for span in &read.spans {
+                span.extend(read.group, row.logged_at, &mut spans);
             }
-            stored.add_to(&mut deltas, business).ok_or_else(|| unreadable("a value"))?;
+            read.add_to(&mut deltas, business).ok_or_else(|| unreadable("a value"))?;
+            sums.push(read.sums);
         }
     }
-    Ok(Waiting { records, deltas, counted: spans.into_values().collect() })
+    Ok(Waiting { records, sums, deltas, counted: spans.into_values().collect() })
 }
 
 /// Returns the vendors of products that the given batches have learned.
@@ -333,135 +241,4 @@ pub(crate) fn learned_by(
         }
     }
     Ok(vendors)
-}
-
-impl<'a> Stored<'a> {
-    fn of(taken: &'a Taken<'a>, deltas: &'a Deltas) -> Self {
-        let span = |span: &'a Span| StoredSpan {
-            topic: &span.partition.topic,
-            partition: span.partition.partition,
-            to: span.next.0,
-            last_timestamp: span.last_timestamp,
-            caught_up_ago: span.progress.caught_up.and_then(|at| i64::try_from(at.elapsed().as_millis()).ok()),
-            last_event: taken.tally(span).last_event.map(EventTime::micros),
-        };
-        let rating = |((target, user), rated): (&'a (MetricType, UserId), &Rated)| StoredRating {
-            metric_type: target.to_string().into(),
-            user: user.as_str(),
-            stars: rated.stars.get(),
-            time: rated.time.micros(),
-            event: rated.event.0,
-        };
-        let events = |((day, event_type), events): (&'a (NaiveDate, EventType), &i64)| StoredEvents {
-            day: *day,
-            event_type: event_type.name(),
-            events: *events,
-        };
-        Self {
-            group: taken.group,
-            spans: taken.spans.iter().map(span).collect(),
-            sums: deltas.finest().map(StoredSums::of).collect(),
-            ratings: deltas.ratings.iter().map(rating).collect(),
-            events: deltas.events.iter().map(events).collect(),
-        }
-    }
-
-    /// Adds it to deltas. Returns `None` if something in it is not valid.
-    fn add_to(&self, deltas: &mut Deltas, business: Business) -> Option<()> {
-        for sums in &self.sums {
-            let (bucket, measures) = sums.read()?;
-            deltas.add_finest(&bucket, &measures, business.calendar);
-        }
-        for rating in &self.ratings {
-            let target = MetricType::parse(&rating.metric_type, NaiveDate::default(), business.base_currency).ok()?;
-            let rated = Rated {
-                stars: Stars::new(rating.stars.into())?,
-                time: EventTime::from_micros(rating.time),
-                event: EventId(rating.event),
-            };
-            deltas.propose((target, UserId::parse(rating.user).ok()?), rated);
-        }
-        for StoredEvents { day, event_type, events } in &self.events {
-            deltas.add_events(*day, EventType::logged(event_type, RULES_VERSION), *events);
-        }
-        Some(())
-    }
-}
-
-impl StoredSpan<'_> {
-    /// Notes the span as counted. Spans of a partition come in the order in which they were logged.
-    fn extend(&self, group: &str, logged_at: DateTime<Utc>, spans: &mut HashMap<(String, TopicPartition), Counted>) {
-        let partition = TopicPartition { topic: self.topic.into(), partition: self.partition };
-        let ago = self.caught_up_ago.and_then(TimeDelta::try_milliseconds);
-        let caught_up_at = ago.and_then(|ago| logged_at.checked_sub_signed(ago));
-        let last_event = self.last_event.and_then(DateTime::from_timestamp_micros);
-        let counted = spans.entry((group.to_owned(), partition.clone())).or_insert_with(|| Counted {
-            consumer_group: group.to_owned(),
-            partition,
-            to: self.to,
-            last_timestamp: None,
-            caught_up_at: None,
-            last_event: None,
-        });
-        (counted.to, counted.last_timestamp) = (self.to, self.last_timestamp);
-        counted.caught_up_at = counted.caught_up_at.max(caught_up_at);
-        counted.last_event = counted.last_event.max(last_event);
-    }
-}
-
-impl<'a> StoredSums<'a> {
-    fn of((bucket, measures): (&'a Bucket, &Measures)) -> Self {
-        let scope = match &bucket.scope {
-            Scope::Total => StoredScope::Total,
-            Scope::Unattributed => StoredScope::Unattributed,
-            Scope::Product(product) => StoredScope::Product(product.as_str()),
-            Scope::Seller(vendor) => StoredScope::Seller(vendor.as_str()),
-        };
-        Self {
-            start: bucket.start.timestamp(),
-            scope,
-            currency: bucket.foreign_currency.map_or("", Currency::code),
-            sums: STORED.map(|measure| measures.get(measure)),
-        }
-    }
-
-    fn read(&self) -> Option<(Bucket, Measures)> {
-        let (kind, scope) = match self.scope {
-            StoredScope::Total => (ScopeKind::Total, Scope::Total),
-            StoredScope::Unattributed => (ScopeKind::Unattributed, Scope::Unattributed),
-            StoredScope::Product(product) => (ScopeKind::Product, Scope::Product(ProductId::parse(product).ok()?)),
-            StoredScope::Seller(vendor) => (ScopeKind::Seller, Scope::Seller(VendorId::parse(vendor).ok()?)),
-        };
-        let foreign_currency = match self.currency {
-            "" => None,
-            code => Some(Currency::parse(code)?),
-        };
-        let start = DateTime::from_timestamp(self.start, 0)?;
-        let bucket = Bucket { start, granularity: Granularity::finest(kind), scope, foreign_currency };
-        let mut measures = Measures::default();
-        for (measure, sum) in STORED.into_iter().zip(self.sums) {
-            sum.into_iter().for_each(|sum| measures.add(measure, sum));
-        }
-        Some((bucket, measures))
-    }
-}
-
-impl<'a> StoredVendor<'a> {
-    fn of((product, known): (&'a ProductId, &'a ProductVendor)) -> Self {
-        Self {
-            product: product.as_str(),
-            vendor: known.vendor.as_str(),
-            time: known.time.micros(),
-            event: known.event.0,
-        }
-    }
-
-    fn read(&self) -> Option<(ProductId, ProductVendor)> {
-        let vendor = ProductVendor {
-            vendor: VendorId::parse(self.vendor).ok()?,
-            time: EventTime::from_micros(self.time),
-            event: EventId(self.event),
-        };
-        Some((ProductId::parse(self.product).ok()?, vendor))
-    }
 }

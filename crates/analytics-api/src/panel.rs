@@ -4,7 +4,7 @@ use analytics_core::period::{Interval, Span};
 use analytics_core::ratios::Fraction;
 use analytics_db::DbError;
 use analytics_db::read::explain::Delta;
-use analytics_db::read::series::series;
+use analytics_db::read::series::several;
 use analytics_db::read::{AsOf, ReadableMetric};
 use chrono::{DateTime, FixedOffset, Utc};
 use serde::Serialize;
@@ -95,8 +95,8 @@ impl Panel {
             .read(move |connection| {
                 let as_of = AsOf::latest(connection)?;
                 let mut courses = Vec::with_capacity(metrics.len());
-                for metric in metrics {
-                    let mut amounts = series(connection, &metric, &as_of, calendar, &ranges)?;
+                let read = several(connection, &metrics, &as_of, calendar, &ranges)?;
+                for (metric, mut amounts) in metrics.into_iter().zip(read) {
                     let sums = amounts.split_off(count.min(amounts.len()));
                     let [whole, current, previous] = sums.as_slice() else {
                         return Err(DbError::Unusable("a series lacks ranges".into()));

@@ -11,6 +11,7 @@ use analytics_core::sums::difference;
 use super::explain::Delta;
 use super::{AsOf, ReadableMetric};
 use crate::tables::ratings::stars;
+use crate::tables::rollups::{RangeSums, Whose};
 use crate::tables::{received_ratings, rollups};
 use crate::{Connection, DbError};
 
@@ -27,33 +28,81 @@ pub fn series(
     calendar: Calendar,
     ranges: &[Span],
 ) -> Result<Vec<Delta>, DbError> {
-    let Some(known) = metric.known() else { return Ok(Vec::new()) };
+    Ok(several(connection, std::slice::from_ref(metric), as_of, calendar, ranges)?.pop().unwrap_or_default())
+}
+
+/// Returns the same for several metrics: one statement reads all sums.
+///
+/// # Errors
+/// [`DbError`].
+pub fn several(
+    connection: &mut Connection,
+    metrics: &[ReadableMetric],
+    as_of: &AsOf,
+    calendar: Calendar,
+    ranges: &[Span],
+) -> Result<Vec<Vec<Delta>>, DbError> {
+    let (mut whose, mut measures): (Vec<Whose>, Vec<Measure>) = (Vec::new(), Vec::new());
+    for parts in metrics.iter().filter_map(|metric| Parts::of(metric.known()?)) {
+        whose.push(parts.whose);
+        measures.extend(parts.measures);
+    }
+    whose.sort_unstable();
+    whose.dedup();
+    measures.sort_unstable_by_key(|measure| *measure as u8);
+    measures.dedup();
     let pieces: Vec<_> = (0..)
         .zip(ranges)
         .flat_map(|(index, span)| span.pieces(calendar).into_iter().map(move |(width, start)| (index, width, start)))
         .collect();
-    let mut sums = |measure: Measure, scope: &Scope| {
-        rollups::sums(connection, measure, scope, known.foreign_currency, &pieces, ranges.len())
-    };
-    match known.metric.definition() {
-        Definition::Counter { measure, scope } => {
-            let Some(scope) = known.scope(scope) else { return Ok(Vec::new()) };
-            Ok(sums(measure, &scope)?.into_iter().map(Delta::Counter).collect())
+    let sums = rollups::sums(connection, measures, &whose, &pieces, ranges.len())?;
+    let mut read = Vec::with_capacity(metrics.len());
+    for metric in metrics {
+        read.push(match (metric.known(), metric.known().and_then(Parts::of)) {
+            (Some(known), Some(parts)) => parts.deltas(known, &whose, &sums),
+            (Some(known), None) if matches!(known.metric.definition(), Definition::AverageRating { .. }) => {
+                received(connection, known, as_of, ranges)?
+            }
+            _ => Vec::new(),
+        });
+    }
+    Ok(read)
+}
+
+/// The measures that a metric is made of, and whose.
+struct Parts {
+    whose: Whose,
+    measures: Vec<Measure>,
+}
+
+impl Parts {
+    /// Returns `None` for an average, which is not made of measures.
+    fn of(known: &MetricType) -> Option<Self> {
+        let (scope, measures) = match known.metric.definition() {
+            Definition::Counter { measure, scope } => (known.scope(scope)?, vec![measure]),
+            Definition::Daily { measure } => (Scope::Total, vec![measure]),
+            Definition::Ratio { numerator, denominator, scope, .. } => {
+                (known.scope(scope)?, vec![numerator, denominator])
+            }
+            Definition::Difference { minuend, subtrahend, scope } => (known.scope(scope)?, vec![minuend, subtrahend]),
+            Definition::AverageRating { .. } => return None,
+        };
+        Some(Self { whose: (scope, known.foreign_currency), measures })
+    }
+
+    /// Returns what the metric gained in each range.
+    fn deltas(&self, known: &MetricType, whose: &[Whose], sums: &RangeSums) -> Vec<Delta> {
+        let index = whose.iter().position(|read| *read == self.whose).unwrap_or(whose.len());
+        let mut columns = self.measures.iter().map(|measure| sums.of(index, *measure));
+        let first = columns.next().unwrap_or_default().into_iter();
+        let Some(second) = columns.next() else { return first.map(Delta::Counter).collect() };
+        let both = first.zip(second);
+        match known.metric.definition() {
+            Definition::Difference { .. } => {
+                both.map(|(minuend, subtrahend)| Delta::Counter(difference(minuend, subtrahend))).collect()
+            }
+            _ => both.map(|(numerator, denominator)| Delta::Ratio(Fraction { numerator, denominator })).collect(),
         }
-        Definition::Daily { measure } => Ok(sums(measure, &Scope::Total)?.into_iter().map(Delta::Counter).collect()),
-        Definition::Ratio { numerator, denominator, scope, .. } => {
-            let Some(scope) = known.scope(scope) else { return Ok(Vec::new()) };
-            let (numerators, denominators) = (sums(numerator, &scope)?, sums(denominator, &scope)?);
-            let fraction = |(numerator, denominator)| Delta::Ratio(Fraction { numerator, denominator });
-            Ok(numerators.into_iter().zip(denominators).map(fraction).collect())
-        }
-        Definition::Difference { minuend, subtrahend, scope } => {
-            let Some(scope) = known.scope(scope) else { return Ok(Vec::new()) };
-            let (minuends, subtrahends) = (sums(minuend, &scope)?, sums(subtrahend, &scope)?);
-            let less = |(minuend, subtrahend): (i64, i64)| Delta::Counter(difference(minuend, subtrahend));
-            Ok(minuends.into_iter().zip(subtrahends).map(less).collect())
-        }
-        Definition::AverageRating { .. } => received(connection, known, as_of, ranges),
     }
 }
 

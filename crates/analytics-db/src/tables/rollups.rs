@@ -106,47 +106,76 @@ pub(crate) fn with_keys<'a>(statement: Statement<'a>, rows: &[(&Bucket, &Measure
         .column(rows.iter().map(|(bucket, _)| bucket.foreign_currency.map_or("", Currency::code)))
 }
 
-/// Returns the sums of a measure in one scope over several ranges of time. `pieces` are the rollups
+/// Whose rollups are summed: a scope, and the currency unless it is the base currency.
+pub(crate) type Whose = (Scope, Option<Currency>);
+
+/// The sums of measures over ranges of time.
+pub(crate) struct RangeSums {
+    measures: Vec<Measure>,
+    ranges: usize,
+    /// For each scope, range and measure.
+    sums: Vec<i64>,
+}
+
+impl RangeSums {
+    /// Returns the sums of a measure in the ranges, for the scope at this index. Empty if they were not read.
+    pub(crate) fn of(&self, whose: usize, measure: Measure) -> Vec<i64> {
+        let Some(column) = self.measures.iter().position(|read| *read == measure) else { return Vec::new() };
+        let rows = self.sums.chunks_exact(self.measures.len()).skip(whose * self.ranges).take(self.ranges);
+        rows.filter_map(|row| row.get(column).copied()).collect()
+    }
+}
+
+/// Returns the sums of measures in some scopes over several ranges of time, in one statement. `pieces` are the rollups
 /// of the ranges, each with the index of its range, and `ranges` is the number of ranges.
 pub(crate) fn sums(
     connection: &mut Connection,
-    measure: Measure,
-    of: &Scope,
-    foreign_currency: Option<Currency>,
+    measures: Vec<Measure>,
+    whose: &[Whose],
     pieces: &[(usize, Granularity, DateTime<Utc>)],
     ranges: usize,
-) -> Result<Vec<i64>, DbError> {
+) -> Result<RangeSums, DbError> {
     row! {
         struct Row {
+            whose: i32,
             range: i32,
-            sum: i64,
+            sums: Vec<i64>,
         }
     }
-    // Each row is looked up by its key, whatever the planner estimates for a join.
-    let sql = format!(
-        "SELECT k.range, stored_sum(sum(r.amount)) AS sum FROM unnest($1, $2, $3) AS k (start, granularity, range) \
-         CROSS JOIN LATERAL (\
-             SELECT r.{} AS amount FROM rollups r WHERE r.bucket_start = k.start \
-             AND r.granularity = k.granularity::\"char\" AND r.scope = $4::\"char\" AND r.subject = $5 \
-             AND r.currency = $6 LIMIT 1) AS r \
-         WHERE r.amount IS NOT NULL GROUP BY k.range",
-        measure.column()
-    );
-    let rows: Vec<Row> = statement(sql)
-        .column(pieces.iter().map(|(_, _, start)| *start))
-        .column(pieces.iter().map(|(_, width, _)| granularity(*width)))
-        .column(pieces.iter().map(|(range, ..)| i32::try_from(*range).unwrap_or(i32::MAX)))
-        .value(scope(of.kind()))
-        .value(subject(of))
-        .value(foreign_currency.map_or("", Currency::code))
-        .load(connection)?;
-    let mut sums = vec![0; ranges];
-    for row in rows {
-        if let Some(sum) = usize::try_from(row.range).ok().and_then(|range| sums.get_mut(range)) {
-            *sum = row.sum;
+    let mut sums = vec![0; whose.len() * ranges * measures.len()];
+    if !sums.is_empty() {
+        let each =
+            |of: fn(&str) -> String| measures.iter().map(|measure| of(measure.column())).collect::<Vec<_>>().join(", ");
+        // Each row is looked up by its key, whatever the planner estimates for a join.
+        let sql = format!(
+            "SELECT w.number AS whose, k.range, ARRAY[{sums}] AS sums \
+             FROM unnest($1, $2, $3) AS k (start, granularity, range) \
+             CROSS JOIN unnest($4, $5, $6, $7) AS w (number, scope, subject, currency) \
+             CROSS JOIN LATERAL (\
+                 SELECT {columns} FROM rollups r WHERE r.bucket_start = k.start \
+                 AND r.granularity = k.granularity::\"char\" AND r.scope = w.scope::\"char\" AND r.subject = w.subject \
+                 AND r.currency = w.currency LIMIT 1) AS r \
+             GROUP BY w.number, k.range",
+            sums = each(|column| format!("stored_sum(coalesce(sum(r.{column}), 0))")),
+            columns = each(|column| format!("r.{column}")),
+        );
+        let number = |index: usize| i32::try_from(index).unwrap_or(i32::MAX);
+        let rows: Vec<Row> = statement(sql)
+            .column(pieces.iter().map(|(_, _, start)| *start))
+            .column(pieces.iter().map(|(_, width, _)| granularity(*width)))
+            .column(pieces.iter().map(|(range, ..)| number(*range)))
+            .column((0..whose.len()).map(number))
+            .column(whose.iter().map(|(of, _)| scope(of.kind())))
+            .column(whose.iter().map(|(of, _)| subject(of)))
+            .column(whose.iter().map(|(_, foreign_currency)| foreign_currency.map_or("", Currency::code)))
+            .load(connection)?;
+        for row in rows {
+            let (Ok(whose), Ok(range)) = (usize::try_from(row.whose), usize::try_from(row.range)) else { continue };
+            let of_range = sums.chunks_exact_mut(measures.len()).nth(whose * ranges + range);
+            of_range.into_iter().for_each(|sums| sums.copy_from_slice(&row.sums));
         }
     }
-    Ok(sums)
+    Ok(RangeSums { measures, ranges, sums })
 }
 
 /// The sums of all measures of a subject.

@@ -2,7 +2,7 @@
 //!
 //! In a hot partition, a page about a rare product is found by filters over the whole partition,
 //! and a page about a frequent one at the newest end of the log. Searching one hour first, then
-//! three more, then twelve more and so on works for both without knowing which it is, and
+//! back to eight, to 64 and so on works for both without knowing which it is, and
 //! PostgreSQL only plans for the partitions of that time.
 
 use analytics_core::identity::EventId;
@@ -83,8 +83,8 @@ fn pages<T: Listed>(
     Ok(rows)
 }
 
-/// Returns the windows that make up a range, newest first: the last hour, then back to 4 hours, 16
-/// hours and so on.
+/// Returns the windows that make up a range, newest first: the last hour, then back to 8 hours, 64
+/// hours and so on. Each reads the filters of the hot partition from end to end.
 fn windows(range: Window, now: DateTime<Utc>) -> impl Iterator<Item = Window> {
     let newest = time(range.to).map_or(now, |end| end.min(now));
     let (mut to, mut hours) = (range.to, 1);
@@ -95,7 +95,7 @@ fn windows(range: Window, now: DateTime<Utc>) -> impl Iterator<Item = Window> {
         let start = newest - Duration::hours(hours);
         let reaches = hours <= MOST_HOURS && start > DateTime::UNIX_EPOCH;
         let from = if reaches { EventId::lowest_at(start.into()).0.max(range.from) } else { range.from };
-        hours *= 4;
+        hours *= 8;
         let window = Window { from: from.min(to), to };
         to = window.from;
         Some(window)
@@ -120,9 +120,9 @@ mod tests {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         let (day, noon) = (at("2026-11-22T00:00:00Z"), at("2026-11-22T12:00:00Z"));
         for (range, starts) in [
-            (Window { from: day, to: noon }, vec![at("2026-11-22T11:00:00Z"), at("2026-11-22T08:00:00Z"), day]),
+            (Window { from: day, to: noon }, vec![at("2026-11-22T11:00:00Z"), at("2026-11-22T04:00:00Z"), day]),
             // Everything in the future is in the first window.
-            (Window { from: day, to: Uuid::max() }, vec![at("2026-11-22T11:00:00Z"), at("2026-11-22T08:00:00Z"), day]),
+            (Window { from: day, to: Uuid::max() }, vec![at("2026-11-22T11:00:00Z"), at("2026-11-22T04:00:00Z"), day]),
             (Window { from: at("2026-11-22T11:30:00Z"), to: noon }, vec![at("2026-11-22T11:30:00Z")]),
             (Window { from: noon, to: noon }, vec![]),
             (Window { from: noon, to: day }, vec![]),

@@ -20,8 +20,8 @@ use analytics_testkit::database::{Database, unique_name};
 use analytics_testkit::process::Process;
 use analytics_testkit::traffic::Marketplace;
 
-/// Number of concurrent connections of wrk and of pgbench.
-const CONNECTIONS: &str = "16";
+/// Numbers of concurrent connections of wrk and of pgbench, each with the bar of its ratio.
+const CONNECTIONS: [(u16, f64); 2] = [(16, 0.6), (64, 1.0)];
 
 /// Parameters of the benchmark.
 #[derive(Debug, Clone)]
@@ -81,18 +81,20 @@ pub fn run(plan: &Plan, tell: impl Fn(&str) + Sync) -> (Value, Vec<Bar>) {
     let mut api = Process::start("analytics-api", "API_BIND", &settings);
     api.wait_ready();
     let load = Load::new(&database, &api, plan);
-    let (mut requests, mut selects) = (Vec::new(), Vec::new());
+    let mut single = CONNECTIONS.map(|(connections, bar)| Single { connections, bar, ..Single::default() });
     for round in 1..=plan.rounds {
-        let cpu_before = api.cpu_seconds();
-        let answered = load.wrk();
-        let cpu = (api.cpu_seconds() - cpu_before) / answered.requests * 1e6;
-        let selected = load.pgbench();
-        tell(&format!(
-            "round {round}: {:.0} requests/s (p99 {:.1} ms, {cpu:.0} µs of processor time each), {selected:.0} selects/s",
-            answered.per_second, answered.p99
-        ));
-        requests.push((answered, cpu));
-        selects.push(selected);
+        for Single { connections, requests, selects, .. } in &mut single {
+            let cpu_before = api.cpu_seconds();
+            let answered = load.wrk(*connections);
+            let cpu = (api.cpu_seconds() - cpu_before) / answered.requests * 1e6;
+            let selected = load.pgbench(*connections);
+            tell(&format!(
+                "round {round}, {connections} connections: {:.0} requests/s (p99 {:.1} ms, {cpu:.0} µs of processor time each), {selected:.0} selects/s",
+                answered.per_second, answered.p99
+            ));
+            requests.push((answered, cpu));
+            selects.push(selected);
+        }
     }
     tell(&format!("every other route, one request at a time, while {} events per second arrive", plan.arriving));
     let mut ingest = Process::start("analytics-ingest", "INGEST_BIND", &backlog.settings(&database.url));
@@ -106,22 +108,14 @@ pub fn run(plan: &Plan, tell: impl Fn(&str) + Sync) -> (Value, Vec<Bar>) {
     });
     drop(ingest);
     let idle = idle_percent(&api, plan.idle);
-    report(plan, &requests, &selects, &lists, idle, api.peak_memory())
+    report(plan, &single, &lists, idle, api.peak_memory())
 }
 
-#[allow(clippy::cast_precision_loss)]
-fn report(
-    plan: &Plan,
-    requests: &[(Answered, f64)],
-    selects: &[f64],
-    lists: &[requests::Latency],
-    idle: f64,
-    peak: u64,
-) -> (Value, Vec<Bar>) {
-    let answered = |of: fn(&Answered) -> f64| median(&requests.iter().map(|(a, _)| of(a)).collect::<Vec<_>>());
-    let (per_second, selected) = (answered(|a| a.per_second), median(selects));
-    let mut bars = vec![Bar::at_least(0.6, "one metric, compared with pgbench's SELECTs", per_second / selected)];
-    bars.extend(lists.iter().map(|list| Bar::at_most(list.bar, &format!("{}, p99 ms", list.name), list.p99)));
+fn report(plan: &Plan, single: &[Single], lists: &[requests::Latency], idle: f64, peak: u64) -> (Value, Vec<Bar>) {
+    let mut bars: Vec<Bar> = single.iter().map(Single::bar).collect();
+    bars.extend(
+        lists.iter().filter_map(|list| Some(Bar::at_most(list.bar?, &format!("{}, p99 ms", list.name), list.p99))),
+    );
     bars.push(Bar::at_most(1.0, "idle API, percent of a core", idle));
     let lists: Map<String, Value> = lists
         .iter()
@@ -134,20 +128,52 @@ fn report(
         "days": plan.days,
         "metrics": plan.metrics,
         "rounds": plan.rounds,
-        "oneMetric": {
-            "requestsPerSecond": requests.iter().map(|(a, _)| rounded(a.per_second)).collect::<Vec<_>>(),
-            "selectsPerSecond": selects.iter().copied().map(rounded).collect::<Vec<_>>(),
-            "ratio": rounded(per_second / selected),
-            "p50Milliseconds": rounded(answered(|a| a.p50)),
-            "p99Milliseconds": rounded(answered(|a| a.p99)),
-            "cpuMicrosecondsPerRequest": rounded(median(&requests.iter().map(|(_, cpu)| *cpu).collect::<Vec<_>>())),
-        },
+        "oneMetric": single.iter().map(Single::json).collect::<Vec<_>>(),
         "lists": lists,
         "idlePercentOfACore": rounded(idle),
-        "peakMiB": rounded(peak as f64 / f64::from(1 << 20)),
+        "peakMiB": rounded(ingest::mib(peak)),
     });
     let Value::Object(measured) = measured else { unreachable!("it is an object") };
     (object(measured, &bars), bars)
+}
+
+/// Requests for single metrics over a number of connections, and the same SELECTs by pgbench.
+#[derive(Debug, Default)]
+struct Single {
+    connections: u16,
+    /// What the ratio must be at least.
+    bar: f64,
+    /// Of each round, with the API's processor time for one request in microseconds.
+    requests: Vec<(Answered, f64)>,
+    /// SELECTs a second, of each round.
+    selects: Vec<f64>,
+}
+
+impl Single {
+    fn median(&self, of: fn(&Answered) -> f64) -> f64 {
+        median(&self.requests.iter().map(|(answered, _)| of(answered)).collect::<Vec<_>>())
+    }
+
+    fn ratio(&self) -> f64 {
+        self.median(|a| a.per_second) / median(&self.selects)
+    }
+
+    fn bar(&self) -> Bar {
+        let what = format!("one metric over {} connections, compared with pgbench's SELECTs", self.connections);
+        Bar::at_least(self.bar, &what, self.ratio())
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "connections": self.connections,
+            "requestsPerSecond": self.requests.iter().map(|(a, _)| rounded(a.per_second)).collect::<Vec<_>>(),
+            "selectsPerSecond": self.selects.iter().copied().map(rounded).collect::<Vec<_>>(),
+            "ratio": rounded(self.ratio()),
+            "p50Milliseconds": rounded(self.median(|a| a.p50)),
+            "p99Milliseconds": rounded(self.median(|a| a.p99)),
+            "cpuMicrosecondsPerRequest": rounded(median(&self.requests.iter().map(|(_, cpu)| *cpu).collect::<Vec<_>>())),
+        })
+    }
 }
 
 /// The results of one run of wrk: counts, and latencies in milliseconds.
@@ -196,10 +222,10 @@ impl Load {
         }
     }
 
-    fn wrk(&self) -> Answered {
+    fn wrk(&self, connections: u16) -> Answered {
         let said = said(
             Command::new("wrk")
-                .args(["-t1", "-c", CONNECTIONS, "-d", &self.seconds, "-s"])
+                .args(["-t1", "-c", &connections.to_string(), "-d", &self.seconds, "-s"])
                 .args([self.path("wrk.lua").as_os_str(), self.api.as_ref()]),
         );
         let result =
@@ -210,10 +236,10 @@ impl Load {
         Answered { requests, per_second: requests / microseconds * 1e6, p50: p50 / 1e3, p99: p99 / 1e3 }
     }
 
-    fn pgbench(&self) -> f64 {
+    fn pgbench(&self, connections: u16) -> f64 {
         let said = said(
             Command::new("pgbench")
-                .args(["-n", "-M", "prepared", "-j1", "-c", CONNECTIONS, "-T", &self.seconds, "-f"])
+                .args(["-n", "-M", "prepared", "-j2", "-c", &connections.to_string(), "-T", &self.seconds, "-f"])
                 .arg(self.path("selects.sql"))
                 .arg(&self.database_url),
         );

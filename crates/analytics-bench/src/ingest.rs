@@ -33,16 +33,26 @@ pub struct Plan {
     pub events: u64,
     /// Number of rounds; each measures everything once.
     pub rounds: usize,
+    /// How many processes share the backlog, in each of the runs; first one.
+    pub workers: &'static [usize],
     /// If given, one process is also measured on a database that already holds this many events.
     pub onto: Option<u64>,
     /// How long an idle process is measured; zero to skip it.
     pub idle: Duration,
 }
 
+impl Plan {
+    /// Returns the bar of one process, compared with COPY into the seed's table.
+    fn least(&self) -> f64 {
+        if self.marketplace.products >= Marketplace::LARGE.products { 0.8 } else { 1.0 }
+    }
+}
+
 /// The measurements of one run of workers.
 #[derive(Debug, Clone, Default)]
-struct Run {
-    seconds: f64,
+pub struct Run {
+    /// From the first fetch until everything was counted.
+    pub seconds: f64,
     cpu_seconds: f64,
     peak_mib: f64,
     wal_bytes: f64,
@@ -75,15 +85,16 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
     drop(source);
 
     let mut copied = (Vec::new(), Vec::new());
-    let mut runs: [Vec<Run>; 4] = Default::default();
+    let mut runs: Vec<(usize, Vec<Run>)> = plan.workers.iter().map(|workers| (*workers, Vec::new())).collect();
+    let mut onto = Vec::new();
     for round in 1..=plan.rounds {
         let a = seeds.into_the_seeds_table().as_secs_f64();
         let b = ours.into_our_table().as_secs_f64();
         copied.0.push(a);
         copied.1.push(b);
         tell(&format!("round {round}: COPY into the seed's table {a:.1} s, into ours {b:.1} s"));
-        for (of_workers, workers) in runs.iter_mut().zip([1, 2, 4]) {
-            let run = count(&backlog, &Database::migrated(), workers, plan.idle);
+        for (workers, of_workers) in &mut runs {
+            let run = count(&backlog, &Database::migrated(), *workers, plan.idle);
             assert_eq!(run.numbers, numbers, "{workers} processes counted other metrics than one did");
             tell(&format!("round {round}: {workers} processes of ingest {:.1} s", run.seconds));
             of_workers.push(run);
@@ -95,10 +106,10 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> (Value, Vec<Bar>) {
                 plan.onto.unwrap_or(0),
                 run.seconds
             ));
-            runs[3].push(run);
+            onto.push(run);
         }
     }
-    report(plan, &copied, &runs, held.map(|held| held.peak_mib))
+    report(plan, &copied, &runs, &onto, held.map(|held| held.peak_mib))
 }
 
 /// A database filled with events.
@@ -124,7 +135,9 @@ pub fn held(marketplace: Marketplace, events: u64, days: i64, end: DateTime<Utc>
     let run = count(&backlog, &database, 1, Duration::ZERO);
     tell(&format!("filled in {:.0} s with {:.0} MiB; indexing the quiet partitions", run.seconds, run.peak_mib));
     let began = Instant::now();
-    partitions::index_quiet(&mut database.connect(), &database.address(), end, |_| {}).expect("indexes");
+    let connection = &mut database.connect();
+    partitions::ensure(connection, Utc::now()).expect("partitions");
+    partitions::index_quiet(connection, &database.address(), end, |_| {}).expect("indexes");
     database.execute("VACUUM ANALYZE");
     tell(&format!("indexed in {:.0} s", began.elapsed().as_secs_f64()));
     Held { database, peak_mib: run.peak_mib, backlog }
@@ -132,7 +145,11 @@ pub fn held(marketplace: Marketplace, events: u64, days: i64, end: DateTime<Utc>
 
 /// Measures how `workers` processes count the backlog into a database. Measures an idle process for
 /// `idle` afterwards, unless that is zero.
-fn count(backlog: &Backlog, database: &Database, workers: usize, idle: Duration) -> Run {
+///
+/// # Panics
+/// If a process fails.
+#[must_use]
+pub fn count(backlog: &Backlog, database: &Database, workers: usize, idle: Duration) -> Run {
     let (held_before, others) = (counted(&mut database.connect()), assigned(&mut database.connect()));
     settle(database);
     let wal_before = wal_position(database);
@@ -184,17 +201,17 @@ fn counted(connection: &mut Connection) -> i64 {
 fn report(
     plan: &Plan,
     copied: &(Vec<f64>, Vec<f64>),
-    runs: &[Vec<Run>; 4],
+    runs: &[(usize, Vec<Run>)],
+    onto: &[Run],
     held_peak: Option<f64>,
 ) -> (Value, Vec<Bar>) {
     let figures = |runs: &[Run], of: fn(&Run) -> f64| runs.iter().map(of).collect::<Vec<_>>();
     let of_runs = |runs: &[Run], of: fn(&Run) -> f64| median(&figures(runs, of));
     let events = to_f64(i64::try_from(plan.events).unwrap_or(i64::MAX));
     let rate = |seconds: f64| events / seconds;
-    let [one, two, four, onto] = runs;
-    let (a, b) = (median(&copied.0), median(&copied.1));
-    let (c, d2, d4) = (of_runs(one, |r| r.seconds), of_runs(two, |r| r.seconds), of_runs(four, |r| r.seconds));
-    let all = || runs.iter().flatten();
+    let one = runs.first().map_or(&[][..], |(_, runs)| runs);
+    let (a, b, c) = (median(&copied.0), median(&copied.1), of_runs(one, |r| r.seconds));
+    let all = || runs.iter().flat_map(|(_, runs)| runs).chain(onto);
     let peak = all().map(|run| run.peak_mib).chain(held_peak).fold(0.0, f64::max);
     let (retries, deadlocks) = (all().map(|run| run.retries).sum::<f64>(), all().map(|run| run.deadlocks).sum::<i64>());
     let millions = events / 1e6;
@@ -209,38 +226,37 @@ fn report(
         "a_copyIntoTheSeedsTable": rounded(rate(a)),
         "b_copyIntoOurTable": rounded(rate(b)),
         "c_oneProcess": rounded(rate(c)),
-        "d_twoProcesses": rounded(rate(d2)),
-        "d_fourProcesses": rounded(rate(d4)),
     });
-    let mut ratios = json!({
-        "c/a": rounded(a / c), "c/b": rounded(b / c), "d2/c": rounded(c / d2), "d4/c": rounded(c / d4),
-    });
+    let mut ratios = json!({ "c/a": rounded(a / c), "c/b": rounded(b / c) });
+    let mut seconds = json!({ "a": copied.0, "b": copied.1, "c": figures(one, |r| r.seconds) });
     let mut bars = vec![
-        Bar::at_least(0.9, "c/a: one process, compared with COPY into the seed's table", a / c),
-        Bar::at_least(0.8, "d/c: four processes compared with one", c / d4),
+        Bar::at_least(plan.least(), "c/a: one process, compared with COPY into the seed's table", a / c),
         Bar::at_most(0.0, "deadlocks", to_f64(deadlocks)),
         Bar::at_most(0.0, "retries", retries),
         Bar::at_most(200.0, "peak memory of one process, MiB", peak),
     ];
+    for (workers, runs) in runs.iter().skip(1) {
+        let d = of_runs(runs, |r| r.seconds);
+        rates[format!("d_{workers}Processes")] = json!(rounded(rate(d)));
+        ratios[format!("d{workers}/c")] = json!(rounded(c / d));
+        seconds[format!("d{workers}")] = json!(figures(runs, |r| r.seconds));
+        let bar = if *workers == 2 { 1.1 } else { 0.8 };
+        bars.push(Bar::at_least(bar, &format!("d{workers}/c: {workers} processes compared with one"), c / d));
+    }
     if let Some(held) = plan.onto {
         let e = of_runs(onto, |r| r.seconds);
+        seconds["e"] = json!(figures(onto, |r| r.seconds));
         rates["e_ontoHeldEvents"] = json!(rounded(rate(e)));
         ratios["e/c"] = json!(rounded(c / e));
         bars.push(Bar::at_least(
-            0.8,
+            0.9,
             &format!("e/c: into a database with {held} events compared with an empty one"),
             c / e,
         ));
     }
     note("eventsPerSecond", rates);
     note("ratios", ratios);
-    note(
-        "seconds",
-        json!({
-            "a": copied.0, "b": copied.1, "c": figures(one, |r| r.seconds), "d2": figures(two, |r| r.seconds),
-            "d4": figures(four, |r| r.seconds), "e": figures(onto, |r| r.seconds),
-        }),
-    );
+    note("seconds", seconds);
     note("cpuSecondsPerMillionEvents", json!(rounded(of_runs(one, |r| r.cpu_seconds) / millions)));
     note("peakMiB", json!(rounded(peak)));
     if let Some(held_peak) = held_peak {
@@ -258,7 +274,9 @@ fn report(
     (object(measured, &bars), bars)
 }
 
-fn mib(bytes: u64) -> f64 {
+/// Returns a number of bytes in MiB.
+#[must_use]
+pub fn mib(bytes: u64) -> f64 {
     to_f64(i64::try_from(bytes).unwrap_or(i64::MAX)) / f64::from(1 << 20)
 }
 

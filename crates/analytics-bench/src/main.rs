@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use analytics_bench::{anomalies, api, ingest};
+use analytics_bench::{anomalies, api, ingest, jobs};
 use analytics_testkit::traffic::Marketplace;
 use clap::{Args, Parser, Subcommand};
 
@@ -18,6 +18,8 @@ use clap::{Args, Parser, Subcommand};
 ///   scripts/bench ingest --products 20000       of a marketplace of another size
 ///   scripts/bench ingest --onto 20000000        also into a database with 20 million other events
 ///   scripts/bench api                           10 million events of a year: 20 minutes
+///   scripts/bench jobs                          verify --full and closing a month at 10 million events, and
+///                                               ingest beside them: 20 minutes
 ///   scripts/bench anomalies                     how well anomalies are found, in generated years: seconds
 ///   scripts/bench micro                         decoding, rules, metric types, tokens, with Criterion
 ///   scripts/bench short                         a short form of both, which scripts/test runs
@@ -95,6 +97,17 @@ enum What {
         #[command(flatten)]
         size: Size,
     },
+    /// Measures `verify --full` and closing a month, and how much slower ingest is beside them
+    Jobs {
+        /// Number of events of the month
+        #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+        events: u64,
+        /// Number of events that are ingested alone and beside each job
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+        arriving: u64,
+        #[command(flatten)]
+        size: Size,
+    },
     /// Measures how well anomalies are found in generated years, and writes the figures as a page
     Anomalies {
         /// The page
@@ -114,7 +127,8 @@ fn main() -> ExitCode {
             .into_iter()
             .map(|marketplace| {
                 let idle = Duration::from_secs(20);
-                ingest::run(&ingest::Plan { marketplace, events, rounds: rounds.into(), onto, idle }, tell)
+                let (rounds, workers) = (rounds.into(), &[1, 2, 4, 16][..]);
+                ingest::run(&ingest::Plan { marketplace, events, rounds, workers, onto, idle }, tell)
             })
             .collect(),
         What::Api { events, metrics, rounds, filled, size } => {
@@ -124,6 +138,9 @@ fn main() -> ExitCode {
                 api::Plan { marketplace, events, days, arriving, metrics, rounds, seconds, requests, idle, filled };
             vec![api::run(&plan, tell)]
         }
+        What::Jobs { events, arriving, size } => {
+            vec![jobs::run(&jobs::Plan { marketplace: size.marketplace(), events, arriving }, tell)]
+        }
         What::Anomalies { page } => {
             std::fs::write(&page, anomalies::page()).expect("the page cannot be written");
             tell(&format!("wrote {}", page.display()));
@@ -131,8 +148,8 @@ fn main() -> ExitCode {
         }
         What::Short => {
             let (marketplace, rounds, filled) = (Marketplace::SMALL, 1, None);
-            let plan = ingest::Plan { marketplace, events: 200_000, rounds, onto: None, idle: Duration::ZERO };
-            let ingest = ingest::run(&plan, tell);
+            let (events, workers, idle) = (200_000, &[1, 2, 4][..], Duration::ZERO);
+            let ingest = ingest::run(&ingest::Plan { marketplace, events, rounds, workers, onto: None, idle }, tell);
             let (events, days, metrics, idle) = (100_000, 30, 10_000, Duration::from_secs(3));
             let (seconds, requests, arriving) = (3, 60, 100);
             let plan =

@@ -96,7 +96,21 @@ impl Job {
     /// # Panics
     /// If it has not ended within `at_most`.
     pub fn wait_ended(&mut self, at_most: Duration) -> ExitStatus {
-        wait::until("the job to end", at_most, || self.0.try_wait().expect("the process state"))
+        self.wait_measured(at_most).0
+    }
+
+    /// Waits until it ends. Returns how it ended, and its peak resident memory in bytes.
+    ///
+    /// # Panics
+    /// If it has not ended within `at_most`.
+    pub fn wait_measured(&mut self, at_most: Duration) -> (ExitStatus, u64) {
+        let mut peak = 0;
+        let ended = wait::until("the job to end", at_most, || {
+            // A process that has ended no longer has any.
+            peak = peak_memory(&self.0).unwrap_or(peak);
+            self.0.try_wait().expect("the process state")
+        });
+        (ended, peak)
     }
 }
 
@@ -226,9 +240,7 @@ impl Process {
     /// If it is not running.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
+        peak_memory(&self.child).expect("a running process")
     }
 
     /// Returns the processor time that it has used, in seconds.
@@ -257,6 +269,13 @@ impl Process {
         let text = text.unwrap_or_default();
         text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
+}
+
+/// Returns the peak resident memory of a running process, in bytes.
+fn peak_memory(process: &Child) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
 }
 
 impl Drop for Process {

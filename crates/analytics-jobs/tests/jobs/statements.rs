@@ -186,7 +186,7 @@ fn a_month_is_closed_once_and_a_late_refund_restates_it() {
     for (from, to, line) in [
         ("2026-10-31,1,2,700", "2026-10-31,1,2,701", "line 19: the net is 700, but it must be 701"),
         ("sum,USD,,2,4,1700", "sum,USD,,2,4,1600", "line 20: the sum of gross is 1600, but it must be 1700"),
-        ("openDeadLetters,", "openDeadLetters,1", "line 21: the digest"),
+        ("openDeadLetters,", "openDeadLetters,1", "line 25: the digest"),
     ] {
         let changed = first.replacen(from, to, 1);
         assert_ne!(changed, first, "{from}");

@@ -24,6 +24,7 @@ pub(crate) mod rankings;
 pub(crate) mod reconcile;
 pub(crate) mod sellers;
 pub(crate) mod series;
+mod statement_body;
 pub(crate) mod statement_page;
 pub(crate) mod statements;
 pub(crate) mod usage;

@@ -6,7 +6,7 @@ use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::money::Currency;
-use analytics_core::statement::{Checked, Figures, PastRange};
+use analytics_core::statement::{Checked, Figures, PastRange, Rates};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::SecondsFormat;
@@ -92,6 +92,13 @@ fn page(checked: &Checked) -> Result<String, PastRange> {
         }
         add("</table>".into());
     }
+    if let Some(rates) = &own.rates {
+        add("<h2>Conversion and ratings</h2><dl>".into());
+        for (name, value) in besides_money(rates) {
+            add(format!("<dt>{name}<dd>{value}"));
+        }
+        add("</dl>".into());
+    }
     add("<h2>How sure it is</h2><dl>".into());
     let proof = own.proved_as_of.map_or_else(|| "none".to_owned(), |number| format!("up to batch {number}"));
     let mut entries = vec![
@@ -112,6 +119,26 @@ fn page(checked: &Checked) -> Result<String, PastRange> {
     Ok(page)
 }
 
+/// Conversion and ratings: what each is called, and its HTML.
+fn besides_money(rates: &Rates) -> Vec<(String, String)> {
+    // Both values are hundredths, of a percent and of a star.
+    let hundredths = |value: Option<i64>| value.map_or_else(|| "none".to_owned(), |value| decimal(value, 2));
+    let (orders, views) = (rates.conversion.numerator, rates.conversion.denominator);
+    let (count, sum) = (rates.ratings.count(), rates.ratings.sum());
+    let number = |number: i64| format!("<data value=\"{number}\">{number}</data>");
+    let mut entries = vec![
+        ("Conversion, in percent".to_owned(), hundredths(rates.conversion_value())),
+        ("Orders".to_owned(), number(orders)),
+        ("Views".to_owned(), number(views)),
+        ("Average of the ratings received, in stars".to_owned(), hundredths(rates.rating_value())),
+        ("Ratings received".to_owned(), number(count)),
+        ("Sum of their stars".to_owned(), number(sum)),
+    ];
+    let of_stars = (1_u8..=5).zip(rates.ratings.0).rev();
+    entries.extend(of_stars.map(|(stars, ratings)| (format!("Ratings of {stars} stars"), number(ratings))));
+    entries
+}
+
 fn cells(currency: Currency, figures: Figures) -> Result<String, PastRange> {
     let net = figures.net()?;
     let Figures { orders, units, gross, refunds, adjustments } = figures;
@@ -125,12 +152,16 @@ fn cells(currency: Currency, figures: Figures) -> Result<String, PastRange> {
 
 /// Writes an amount in major units. Its `value` is in minor units.
 fn money(currency: Currency, amount: i64) -> String {
-    let digits = usize::try_from(currency.minor_digits()).unwrap_or(0);
+    decimal(amount, usize::try_from(currency.minor_digits()).unwrap_or(0))
+}
+
+/// Writes a whole number with its last digits after a point. Its `value` is the whole number.
+fn decimal(number: i64, digits: usize) -> String {
     let (sign, minor) =
-        (if amount < 0 { "-" } else { "" }, format!("{:0>width$}", amount.unsigned_abs(), width = digits + 1));
+        (if number < 0 { "-" } else { "" }, format!("{:0>width$}", number.unsigned_abs(), width = digits + 1));
     let (major, rest) = minor.split_at(minor.len() - digits);
     let point = if digits == 0 { "" } else { "." };
-    format!("<data value=\"{amount}\">{sign}{major}{point}{rest}</data>")
+    format!("<data value=\"{number}\">{sign}{major}{point}{rest}</data>")
 }
 
 #[cfg(test)]

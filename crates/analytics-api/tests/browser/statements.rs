@@ -54,6 +54,10 @@ fn marketplace() -> Marketplace {
     service.set("STATEMENT_SIGNING_KEY", STATEMENT_KEY);
     let ingest = service.ingest();
     count(&service, &[order("o-1", 1), order("o-2", 1), order("o-3", 20), present_order("o-4")]);
+    let at = "2026-10-02T12:00:00Z";
+    let view = json!({ "productId": "tea", "vendorId": "v-s", "viewedAt": at });
+    let rating = json!({ "ratingId": "s", "userId": "u", "vendorId": "v-s", "rating": 4, "updatedAt": at });
+    count(&service, &[Message::json("product.viewed", view), Message::json("rating.updated", rating)]);
     close(&service);
     let api = service.api();
     Marketplace { service, ingest, api }
@@ -86,6 +90,27 @@ fn assert_shown(browser: &Browser, statement: &Value) {
     for name in ["digest", "previousDigest", "signature", "key", "eventsDigest"] {
         let title = format!("return document.querySelector('[data-seal={name}] code')?.title ?? null");
         assert_eq!(browser.run(&title), statement[name], "{name}");
+    }
+}
+
+/// Asserts that the page shows conversion and ratings of the statement.
+fn assert_rates_shown(browser: &Browser, statement: &Value) {
+    let (conversion, ratings) = (&statement["conversion"], &statement["ratings"]);
+    let number = |selector: &str| {
+        browser.run(&format!("return Number(document.querySelector('[{selector}]')?.dataset.value ?? NaN)"))
+    };
+    for (name, value) in [
+        ("conversion", &conversion["value"]),
+        ("orders", &conversion["orders"]),
+        ("views", &conversion["views"]),
+        ("rating", &ratings["value"]),
+        ("count", &ratings["count"]),
+        ("sum", &ratings["sum"]),
+    ] {
+        assert_eq!(&number(&format!("data-rate={name}")), value, "{name}");
+    }
+    for stars in ["1", "2", "3", "4", "5"] {
+        assert_eq!(number(&format!("data-stars=\"{stars}\"")), ratings["histogram"][stars], "{stars}");
     }
 }
 
@@ -139,6 +164,9 @@ fn a_closed_month_is_shown_as_the_api_has_it_and_a_late_event_as_a_restatement()
     browser.click("[data-month=\"2026-10\"] a");
     let first = marketplace.get(STATEMENT);
     assert_shown(&browser, &first);
+    assert_rates_shown(&browser, &first);
+    assert_eq!((&first["conversion"]["value"], &first["ratings"]["value"]), (&json!(30_000), &json!(400)));
+    assert_eq!(browser.text("[data-rate=conversion]"), "300.00%");
     assert_eq!(first["currencies"][1]["net"], 370_350);
     assert_eq!(browser.run("return document.querySelector('.restatement')"), Value::Null);
 
@@ -147,6 +175,7 @@ fn a_closed_month_is_shown_as_the_api_has_it_and_a_late_event_as_a_restatement()
     let second = marketplace.get(STATEMENT);
     assert_eq!((&second["version"], second["restatement"]["events"].as_array().unwrap().len()), (&json!(2), 3));
     assert_shown(&browser, &second);
+    assert_rates_shown(&browser, &second);
     let said = browser.text(".restatement");
     assert!(said.contains("Version 2 restates version 1: these 2 events came later."), "{said}");
     let late = browser.run(

@@ -22,13 +22,19 @@ fn closed() -> Service {
             json!({ "orderId": id, "items": items, "placedAt": format!("2026-10-{day:02}T12:00:00Z") }),
         )
     };
-    service.send(&[order("o-1", "<v>", 1), order("o-2", "w", 2)]);
+    let viewed =
+        |day: u32| json!({ "productId": "tea", "vendorId": "<v>", "viewedAt": format!("2026-10-{day:02}T12:00:00Z") });
+    let views = [1, 2, 3].map(|day| Message::json("product.viewed", viewed(day)));
+    let rating =
+        json!({ "ratingId": "s", "userId": "u", "vendorId": "<v>", "rating": 4, "updatedAt": "2026-10-05T12:00:00Z" });
+    service.send(&[order("o-1", "<v>", 1), order("o-2", "w", 2), Message::json("rating.updated", rating)]);
+    service.send(&views);
     service.wait_all_consumed();
     let close = ["statements", "close", "--month", "2026-10", "--accept-gaps"];
     service.done(&close);
     let refund = json!({ "refundId": "r", "orderId": "o-1", "amount": "34.56", "currency": "USD", "refundedAt": "2026-10-09T12:00:00Z" });
     service.send(&[order("o-3", "<v>", 3), Message::json("order.refunded", refund)]);
-    service.wait_consumed(4);
+    service.wait_consumed(8);
     service.done(&close);
     service.done(&["months"]);
     assert!(ingest.stop().success());
@@ -36,6 +42,34 @@ fn closed() -> Service {
 }
 
 const OWN: &str = "/api/sellers/%3Cv%3E/statements";
+
+/// Returns the lines of conversion and ratings of a CSV, as their JSON says them.
+fn rates(body: &Value) -> [String; 2] {
+    let (conversion, ratings) = (&body["conversion"], &body["ratings"]);
+    let text = |value: &Value| if value.is_null() { String::new() } else { value.as_i64().unwrap().to_string() };
+    let stars = ["1", "2", "3", "4", "5"].map(|stars| text(&ratings["histogram"][stars])).join(",");
+    let of_conversion = ["orders", "views", "value"].map(|name| text(&conversion[name])).join(",");
+    let [count, sum, value] = ["count", "sum", "value"].map(|name| text(&ratings[name]));
+    [format!("conversion,{of_conversion}"), format!("ratings,{count},{sum},{stars},{value}")]
+}
+
+/// Returns the same, as the page says them.
+fn rates_on(page: &str) -> [String; 2] {
+    let (_, part) = page.split_once("<h2>Conversion and ratings</h2>").unwrap();
+    let (part, _) = part.split_once("</dl>").unwrap();
+    let values: Vec<&str> = part
+        .split("<dd>")
+        .skip(1)
+        .map(|cell| cell.split_once("value=\"").map_or("", |(_, rest)| rest.split('"').next().unwrap()))
+        .collect();
+    let [conversion, orders, views, rating, count, sum, five, four, three, two, one] = values[..] else {
+        panic!("{part}")
+    };
+    [
+        format!("conversion,{orders},{views},{conversion}"),
+        format!("ratings,{count},{sum},{one},{two},{three},{four},{five},{rating}"),
+    ]
+}
 
 /// Returns the rows of the tables of a page: the amounts in minor units.
 fn rows(page: &str) -> Vec<Vec<String>> {
@@ -88,6 +122,10 @@ fn json_csv_and_page_say_the_same() {
             .filter(|line| line.starts_with("line,") || line.starts_with("sum,") || line.starts_with("late,"))
             .collect();
         assert_eq!(of_csv, of_json);
+        let own: Vec<&str> =
+            csv.body().lines().filter(|line| line.starts_with("conversion,") || line.starts_with("ratings,")).collect();
+        assert_eq!(own, rates(&body));
+        assert_eq!(rates_on(page.body()), rates(&body));
         assert_eq!(rows(page.body()), on_page);
         for (name, line) in [
             ("digest", "digest"),
@@ -100,7 +138,14 @@ fn json_csv_and_page_say_the_same() {
             assert!(csv.body().lines().any(|own| own == format!("{line},{value}")), "{name} {value}");
         }
     }
+    assert_eq!(
+        rates(&client.get("/api/sellers/w/statements/2026-10").1),
+        ["conversion,1,0,", "ratings,0,0,0,0,0,0,0,"]
+    );
     let (_, body) = client.get(&format!("{OWN}/2026-10"));
+    assert_eq!(body["conversion"], json!({ "orders": 2, "views": 3, "value": 6_667 }));
+    let stars = json!({ "1": 0, "2": 0, "3": 0, "4": 1, "5": 0 });
+    assert_eq!(body["ratings"], json!({ "count": 1, "sum": 4, "histogram": stars, "value": 400 }));
     let usd = &body["currencies"][1];
     assert_eq!((&usd["gross"], &usd["refunds"], &usd["net"]), (&json!(246_900), &json!(3_456), &json!(243_444)));
     let deltas: i64 = body["restatement"]["events"]

@@ -144,6 +144,16 @@ impl Account {
         Digest(self.events.clone().finalize().into())
     }
 
+    /// Returns the number of orders: one with lines in two currencies is counted once.
+    ///
+    /// # Errors
+    /// [`PastRange`].
+    pub fn orders(&self) -> Result<i64, PastRange> {
+        let mut orders = 0;
+        self.orders.values().try_for_each(|number| add(&mut orders, *number))?;
+        Ok(orders)
+    }
+
     /// Returns the numbers as the metrics count them. What is 0 is left out.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod account;
 mod cell;
+mod rates;
 mod read;
 mod signature;
 mod written;
@@ -21,6 +22,7 @@ use crate::money::Currency;
 use crate::month::Month;
 
 pub use account::{Account, Column, Comparable};
+pub use rates::Rates;
 pub use read::{Checked, Wrong, check};
 pub use signature::{InvalidSigningKey, PublicKey, SigningKey};
 pub use written::{CannotSeal, Sealed};
@@ -72,6 +74,8 @@ pub struct Statement {
     pub events: Digest,
     /// The numbers, by currency.
     pub currencies: BTreeMap<Currency, Days>,
+    /// Conversion and ratings; `None` if it was made before statements had them, in the first form of the CSV.
+    pub rates: Option<Rates>,
     /// What it restates; `None` for version 1.
     pub restatement: Option<Restatement>,
 }

@@ -9,11 +9,12 @@ use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use uuid::Uuid;
 
 use super::cell::decoded;
-use super::written::{COLUMNS, FORM, LATE_COLUMNS, digest};
-use super::{Days, Digest, Figures, Late, PublicKey, Restatement, Statement};
+use super::written::{COLUMNS, CONVERSION_COLUMNS, FORM, FORM_WITHOUT_RATES, LATE_COLUMNS, RATINGS_COLUMNS, digest};
+use super::{Days, Digest, Figures, Late, PublicKey, Rates, Restatement, Statement};
 use crate::ids::VendorId;
 use crate::money::Currency;
 use crate::month::Month;
+use crate::ratios::{Fraction, Histogram};
 
 /// What is wrong with a statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +53,10 @@ struct Places {
 pub fn check(text: &str) -> Result<Checked, Wrong> {
     let mut lines = Lines::of(text);
     let form: String = lines.value("statement")?;
-    if form != FORM {
-        return Err(lines.wrong(format!("must be statement,{FORM}: this version reads no other form")));
+    if form != FORM && form != FORM_WITHOUT_RATES {
+        let why =
+            format!("must be statement,{FORM_WITHOUT_RATES} or statement,{FORM}: this version reads no other form");
+        return Err(lines.wrong(why));
     }
     let vendor =
         lines.parsed("vendor", |cell| VendorId::parse(&decoded(cell)?).ok().filter(|id| written_as(id, cell)))?;
@@ -76,6 +79,7 @@ pub fn check(text: &str) -> Result<Checked, Wrong> {
     let events = lines.parsed("eventsDigest", hexadecimal)?;
     lines.exactly("columns", COLUMNS)?;
     let currencies = currencies(&mut lines, month)?;
+    let rates = if form == FORM { Some(rates(&mut lines)?) } else { None };
     let restatement = restatement(&mut lines, version)?;
     let statement = Statement {
         vendor,
@@ -92,6 +96,7 @@ pub fn check(text: &str) -> Result<Checked, Wrong> {
         previous,
         events,
         currencies,
+        rates,
         restatement,
     };
     lines.written_as(&statement)?;
@@ -202,6 +207,33 @@ fn currencies(lines: &mut Lines<'_>, month: Month) -> Result<BTreeMap<Currency, 
         currencies.insert(currency, days);
     }
     Ok(currencies)
+}
+
+/// Conversion and ratings.
+fn rates(lines: &mut Lines<'_>) -> Result<Rates, Wrong> {
+    lines.exactly("columns", CONVERSION_COLUMNS)?;
+    let ([numerator, denominator], value) = lines.parsed("conversion", with_value)?;
+    let mut rates = Rates { conversion: Fraction { numerator, denominator }, ..Rates::default() };
+    lines.calculated(value, rates.conversion_value())?;
+    lines.exactly("columns", RATINGS_COLUMNS)?;
+    let ([count, sum, stars @ ..], value) = lines.parsed("ratings", |cells| {
+        with_value::<7>(cells).filter(|(numbers, _)| numbers.iter().all(|number| RATINGS.contains(number)))
+    })?;
+    rates.ratings = Histogram(stars);
+    lines.equal("the number of ratings", count, Some(rates.ratings.count()))?;
+    lines.equal("the sum of the stars", sum, Some(rates.ratings.sum()))?;
+    lines.calculated(value, rates.rating_value())?;
+    Ok(rates)
+}
+
+/// Numbers of ratings, and sums of their stars: within these bounds, no sum leaves its range.
+const RATINGS: std::ops::RangeInclusive<i64> = 0..=1 << 56;
+
+/// Some numbers, and the value that is calculated from them, which may be empty.
+fn with_value<const N: usize>(cells: &str) -> Option<([i64; N], Option<i64>)> {
+    let (numbers, value) = cells.rsplit_once(',')?;
+    let numbers: Vec<i64> = numbers.split(',').map(number).collect::<Option<_>>()?;
+    Some((numbers.try_into().ok()?, optional(value, number)?))
 }
 
 /// What the statement restates.
@@ -327,6 +359,15 @@ impl<'a> Lines<'a> {
             Some(expected) => Err(self.wrong(format!("{what} is {told}, but it must be {expected}"))),
             None => Err(self.wrong(format!("{what} is past the range of 64 bits"))),
         }
+    }
+
+    /// Checks the value of the line that was read last.
+    fn calculated(&self, told: Option<i64>, expected: Option<i64>) -> Result<(), Wrong> {
+        if told == expected {
+            return Ok(());
+        }
+        let shown = |value: Option<i64>| value.map_or_else(|| "empty".to_owned(), |value| value.to_string());
+        Err(self.wrong(format!("the value is {}, but it must be {}", shown(told), shown(expected))))
     }
 
     /// Checks that the lines that were read are those that the statement is written as.

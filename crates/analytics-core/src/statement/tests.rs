@@ -3,6 +3,7 @@ use openssl::pkey::PKey;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ratios::{Fraction, Histogram};
 
 fn key() -> SigningKey {
     let key = PKey::private_key_from_raw_bytes(&[7; 32], openssl::pkey::Id::ED25519).unwrap();
@@ -49,6 +50,10 @@ fn statement() -> Statement {
         previous: None,
         events: account.digest(),
         currencies: account.currencies().clone(),
+        rates: Some(Rates {
+            conversion: Fraction { numerator: account.orders().unwrap(), denominator: 30 },
+            ratings: Histogram([1, 0, 0, 2, 4]),
+        }),
         restatement: None,
     }
 }
@@ -73,15 +78,29 @@ fn restated() -> Statement {
 
 #[test]
 fn a_statement_is_written_with_stable_columns() {
-    let sealed = statement().seal(None).unwrap();
-    let expected = "statement,1\nvendor,%3Dv%2C1\nmonth,2026-10\nversion,1\ntimezone,Europe/Berlin\n\
+    let rates = "columns,orders,views,value\nconversion,3,30,1000\n\
+        columns,count,sum,1,2,3,4,5,value\nratings,7,29,1,0,0,2,4,414\n";
+    assert_written(&statement(), "2", rates);
+    let none = Rates::default();
+    let rates =
+        "columns,orders,views,value\nconversion,0,0,\ncolumns,count,sum,1,2,3,4,5,value\nratings,0,0,0,0,0,0,0,\n";
+    assert_written(&Statement { rates: Some(none), ..statement() }, "2", rates);
+    // As before statements had conversion and ratings.
+    assert_written(&Statement { rates: None, ..statement() }, "1", "");
+}
+
+fn assert_written(statement: &Statement, form: &str, rates: &str) {
+    let sealed = statement.clone().seal(None).unwrap();
+    let expected = "statement,FORM\nvendor,%3Dv%2C1\nmonth,2026-10\nversion,1\ntimezone,Europe/Berlin\n\
         closedAt,2026-11-04T01:02:03Z\nasOf,77\nrulesVersion,2\nprovedAsOf,70\nopenDeadLetters,0\nkey,\npreviousDigest,\n\
         eventsDigest,EVENTS\ncolumns,currency,day,orders,units,gross,refunds,adjustments,net\n\
         line,EUR,2026-10-01,2,4,1750,0,0,1750\nline,EUR,2026-10-04,0,0,0,400,0,-400\n\
         line,EUR,2026-10-09,1,0,0,0,-70,-70\nsum,EUR,,3,4,1750,400,-70,1280\n\
-        line,USD,2026-10-01,1,3,300,0,0,300\nsum,USD,,1,3,300,0,0,300\ndigest,DIGEST\nsignature,\n";
+        line,USD,2026-10-01,1,3,300,0,0,300\nsum,USD,,1,3,300,0,0,300\nRATESdigest,DIGEST\nsignature,\n";
     let events = account().digest().to_string();
+    let expected = expected.replace("FORM", form).replace("RATES", rates);
     assert_eq!(sealed.csv, expected.replace("EVENTS", &events).replace("DIGEST", &sealed.digest.to_string()));
+    assert_eq!(check(&sealed.csv).unwrap().statement, *statement);
     // The digest is what any other tool makes of the lines.
     let before = sealed.csv.split("digest,").collect::<Vec<_>>();
     assert_eq!(before.len(), 2);
@@ -92,7 +111,8 @@ fn a_statement_is_written_with_stable_columns() {
 #[test]
 fn what_is_written_is_read_and_the_signature_holds() {
     let key = key();
-    for statement in [statement(), restated()] {
+    let first_form = Statement { rates: None, ..restated() };
+    for statement in [statement(), restated(), first_form] {
         for key in [None, Some(&key)] {
             let sealed = statement.clone().seal(key).unwrap();
             let checked = check(&sealed.csv).unwrap();
@@ -140,7 +160,22 @@ fn a_changed_line_is_named() {
         ("asOf,77", "asOf,077", line_of("asOf"), "cannot be read"),
         ("closedAt,2026-11-04T01:02:03Z", "closedAt,2026-11-04T01:02:03.0Z", line_of("closedAt"), "must be closedAt"),
         ("2026-10-05T01:02:03.000Z,EUR,-5", "2026-10-05T01:02:03.000Z,EUR,-6", digest, "was changed"),
-        ("statement,1", "statement,2", 1, "no other form"),
+        ("statement,2", "statement,3", 1, "no other form"),
+        ("statement,2", "statement,1", line_of("columns,orders"), "must begin with restates"),
+        (
+            "conversion,3,30,1000",
+            "conversion,3,31,1000",
+            line_of("conversion"),
+            "the value is 1000, but it must be 968",
+        ),
+        ("conversion,3,30,1000", "conversion,3,0,1000", line_of("conversion"), "but it must be empty"),
+        ("conversion,3,30,1000", "conversion,6,60,1000", digest, "was changed"),
+        ("conversion,3,30,1000", "conversion,3,30", line_of("conversion"), "cannot be read"),
+        ("ratings,7,", "ratings,8,", line_of("ratings"), "the number of ratings is 8, but it must be 7"),
+        ("ratings,7,29,", "ratings,7,30,", line_of("ratings"), "the sum of the stars is 30, but it must be 29"),
+        (",2,4,414", ",2,4,415", line_of("ratings"), "the value is 415, but it must be 414"),
+        ("29,1,0,0,2,4,", "29,-1,0,0,2,4,", line_of("ratings"), "cannot be read"),
+        ("29,1,", "29,9223372036854775807,", line_of("ratings"), "cannot be read"),
         ("vendor,%3Dv", "vendor,=v", 2, "cannot be read"),
         ("signature,", "signature,A", digest + 1, "cannot be read"),
         ("\nsignature,", "\nmore,", digest + 1, "must begin with signature"),
@@ -192,6 +227,7 @@ fn an_account_compares_with_the_metrics() {
     let (eur, usd) = (currency("EUR"), currency("USD"));
     let comparable = account().comparable().unwrap();
     assert_eq!(comparable.orders, [(day(1), 2), (day(9), 1)].into(), "an order in two currencies is one");
+    assert_eq!(account().orders(), Ok(3));
     assert_eq!(comparable.units, [(day(1), 7)].into());
     assert_eq!(comparable.revenue, [((eur, day(1)), 1_750), ((usd, day(1)), 300), ((eur, day(9)), -50)].into());
     assert_eq!(comparable.refunds, [((eur, day(4)), 400), ((eur, day(9)), 20)].into());
@@ -232,12 +268,15 @@ proptest! {
     fn any_figures_are_read_back(
         figures in prop::collection::btree_map(1..32_u32, prop::array::uniform5(-1_000_000_000_000..1_000_000_000_000_i64), 1..31),
         vendor in "[\\PC]{1,20}",
+        (numerator, denominator) in any::<(i64, i64)>(),
+        stars in prop::array::uniform5(0..1_000_000_000_000_i64),
     ) {
         let Ok(vendor) = VendorId::parse(&vendor) else { return Ok(()) };
         let days = figures.into_iter().map(|(at, [orders, units, gross, refunds, adjustments])| {
             (day(at), Figures { orders, units, gross, refunds, adjustments })
         });
-        let statement = Statement { currencies: [(currency("KWD"), days.collect())].into(), vendor, ..statement() };
+        let rates = Some(Rates { conversion: Fraction { numerator, denominator }, ratings: Histogram(stars) });
+        let statement = Statement { currencies: [(currency("KWD"), days.collect())].into(), vendor, rates, ..statement() };
         let sealed = statement.clone().seal(None).unwrap();
         prop_assert_eq!(check(&sealed.csv).unwrap().statement, statement);
     }

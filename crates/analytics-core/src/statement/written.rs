@@ -9,13 +9,22 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use sha2::{Digest as _, Sha256};
 
 use super::cell::encoded;
-use super::{Digest, Figures, InvalidSigningKey, PastRange, SigningKey, Statement};
+use super::{Digest, Figures, InvalidSigningKey, PastRange, Rates, SigningKey, Statement};
 
 /// The version of the form of the CSV.
-pub(super) const FORM: &str = "1";
+pub(super) const FORM: &str = "2";
+
+/// The form before, which lacks conversion and ratings. Such statements are still read, and written as they were.
+pub(super) const FORM_WITHOUT_RATES: &str = "1";
 
 /// The columns of the lines of days and sums, after the first cell.
 pub(super) const COLUMNS: &str = "currency,day,orders,units,gross,refunds,adjustments,net";
+
+/// The columns of the line of the conversion, after the first cell.
+pub(super) const CONVERSION_COLUMNS: &str = "orders,views,value";
+
+/// The columns of the line of the ratings, after the first cell.
+pub(super) const RATINGS_COLUMNS: &str = "count,sum,1,2,3,4,5,value";
 
 /// The columns of the lines of late events, after the first cell.
 pub(super) const LATE_COLUMNS: &str = "id,type,occurredAt,currency,delta";
@@ -60,7 +69,7 @@ impl Statement {
     pub(super) fn lines(&self) -> Result<Vec<String>, PastRange> {
         let optional = |value: Option<String>| value.unwrap_or_default();
         let mut lines = vec![
-            format!("statement,{FORM}"),
+            format!("statement,{}", if self.rates.is_some() { FORM } else { FORM_WITHOUT_RATES }),
             format!("vendor,{}", encoded(self.vendor.as_str())),
             format!("month,{}", self.month),
             format!("version,{}", self.version),
@@ -82,6 +91,7 @@ impl Statement {
             }
             lines.push(format!("sum,{currency},,{}", numbers(Figures::sum(days.values())?)?));
         }
+        lines.extend(self.rates.iter().flat_map(rates));
         if let Some(restatement) = &self.restatement {
             lines.push(format!("restates,{}", restatement.of));
             lines.push(format!("columns,{LATE_COLUMNS}"));
@@ -93,6 +103,19 @@ impl Statement {
         }
         Ok(lines)
     }
+}
+
+fn rates(rates: &Rates) -> [String; 4] {
+    let (conversion, ratings) = (rates.conversion, rates.ratings);
+    let value = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let stars = ratings.0.map(|count| count.to_string()).join(",");
+    let (orders, views) = (conversion.numerator, conversion.denominator);
+    [
+        format!("columns,{CONVERSION_COLUMNS}"),
+        format!("conversion,{orders},{views},{}", value(rates.conversion_value())),
+        format!("columns,{RATINGS_COLUMNS}"),
+        format!("ratings,{},{},{stars},{}", ratings.count(), ratings.sum(), value(rates.rating_value())),
+    ]
 }
 
 fn millis(time: DateTime<Utc>) -> String {

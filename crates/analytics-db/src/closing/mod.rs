@@ -1,13 +1,15 @@
 //! Closes months: makes the statements of sellers from the event log, and seals them.
 //!
 //! `terms` says whether a month can be closed. `contributions` reads from the log what events add to sellers' months;
-//! `numbers` reads what the metrics say. `sealing` compares the two and stores the statements. A run of all sellers
-//! reads the log once, as of the batch at which it began: each day in a snapshot of its own, so that none lasts long.
+//! `numbers` reads what the metrics say. `sealing` compares the two and stores the statements, with the conversion and
+//! the ratings that `rates` reads. A run of all sellers reads the log once, as of the batch at which it began: each day
+//! in a snapshot of its own, so that none lasts long.
 //! Sellers whose numbers have changed since, and those that have a statement of the month already that is not what the
 //! log says now, are read again, some at a time, each time in one snapshot.
 
 mod contributions;
 mod numbers;
+mod rates;
 mod sealing;
 mod seen;
 mod terms;
@@ -26,6 +28,7 @@ use crate::{Connection, DbError};
 
 pub use terms::{NotYet, Terms, terms};
 
+use rates::Received;
 use sealing::Sealing;
 use seen::Closing;
 
@@ -133,7 +136,10 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
     match &order.vendor {
         Some(vendor) => again.push(vendor.as_str().to_owned()),
         None => {
-            let closing = Closing::begin(connection, order.month)?;
+            let (closing, received) = long_snapshot(connection, |connection| {
+                let closing = Closing::begin_in(connection, order.month)?;
+                Ok::<_, CloseError>((closing, Received::load(connection, order.business, order.month, None)?))
+            })?;
             let mut accounts = read(connection, order, &closing, &check)?;
             for vendor in statements::vendors(connection, order.month)? {
                 accounts.entry(vendor).or_default();
@@ -142,7 +148,8 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
             accounts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             for piece in accounts.chunks(PIECE) {
                 check()?;
-                let (closed, moved) = Sealing { order, closing: &closing }.seal(connection, piece)?;
+                let (closed, moved) =
+                    Sealing { order, closing: &closing, received: &received }.seal(connection, piece)?;
                 done = done.plus(closed);
                 again.extend(moved);
             }

@@ -14,6 +14,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use uuid::Uuid;
 
 use super::contributions::{self, Contribution};
+use super::rates::Received;
 use super::seen::{Closing, Seen};
 use super::{Accounts, CloseError, Closed, Order, numbers};
 use crate::connection::long_snapshot;
@@ -30,6 +31,7 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Sealing<'a> {
     pub(super) order: &'a Order<'a>,
     pub(super) closing: &'a Closing,
+    pub(super) received: &'a Received,
 }
 
 /// What the log says of sellers, and what is stored.
@@ -76,6 +78,7 @@ impl Due {
         };
         let unreadable = |why| DbError::Unusable(format!("the statement of {vendor:?} that was closed last: {why}"));
         let before = check(&latest.csv).map_err(unreadable)?.statement;
+        // Views and ratings that came later are no reason for a version: see docs/decisions/32-statements.md.
         if before.events == account.digest() && before.currencies == *account.currencies() {
             return Ok(Self::Nothing { is_closed: true });
         }
@@ -139,6 +142,7 @@ impl Sealing<'_> {
             previous: head.map(|head| head.digest),
             events: account.digest(),
             currencies: account.currencies().clone(),
+            rates: Some(self.received.rates(vendor, account)?),
             restatement,
         };
         let position = head.map_or(0, |head| head.position).saturating_add(1);
@@ -196,7 +200,8 @@ fn again_in(
         })?;
     }
     let closing = Closing::begin_in(connection, order.month)?;
-    let sealing = Sealing { order, closing: &closing };
+    let received = Received::load(connection, order.business, order.month, Some(vendors))?;
+    let sealing = Sealing { order, closing: &closing, received: &received };
     let (mut done, mut differ, mut new) = (Closed::default(), Vec::new(), Vec::new());
     for vendor in vendors {
         let Some(account) = accounts.get(vendor) else { continue };

@@ -8,9 +8,6 @@ use crate::sql::{row, statement};
 use crate::tables::batches::watermark;
 use crate::{Connection, DbError};
 
-use super::CloseError;
-use crate::connection::long_snapshot;
-
 /// A run that closes statements as of one batch.
 #[derive(Debug)]
 pub(super) struct Closing {
@@ -40,12 +37,7 @@ const BEGIN: &str = "INSERT INTO statement_closings (month, as_of, last_batch, u
     RETURNING id";
 
 impl Closing {
-    /// Begins a closing as of the last counted batch.
-    pub(super) fn begin(connection: &mut Connection, month: Month) -> Result<Self, CloseError> {
-        long_snapshot(connection, |connection| Ok(Self::begin_in(connection, month)?))
-    }
-
-    /// The same, in the snapshot of the caller's transaction.
+    /// Begins a closing as of the last counted batch, in the snapshot of the caller's transaction.
     pub(super) fn begin_in(connection: &mut Connection, month: Month) -> Result<Self, DbError> {
         row! {
             struct Row {

@@ -3,6 +3,7 @@
 use analytics_core::business::Business;
 use analytics_core::catalogue::Measure;
 use analytics_core::completeness::Completeness;
+use analytics_core::family::Family;
 use analytics_core::month::Month;
 use analytics_core::topics::Topics;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
@@ -56,8 +57,10 @@ pub fn terms(
         return Ok(Err(NotYet { month, from, grace }));
     }
     let mut terms = Terms { open_dead_letters: open_dead_letters(connection, month, business)?, ..Terms::default() };
-    let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
-    if !Completeness::of_measures(&measures, topics, &reports).is_complete(from, now) {
+    let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds, Measure::Views];
+    let counted = Completeness::of_measures(&measures, topics, &reports);
+    let rated = Completeness::of_events(Family::RatingUpdated.name(), topics, &reports);
+    if !counted.is_complete(from, now) || !rated.is_complete(from, now) {
         terms.gaps.push(format!(
             "not all topics are counted up to {}: see GET /api/freshness, and run this again when ingest has caught up",
             written(from)

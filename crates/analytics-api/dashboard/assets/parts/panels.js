@@ -21,20 +21,24 @@ export function ByCurrency({ panel, subject }) {
     <p class="foot">${t('grossNote')}</p><//>`;
 }
 
+/** How many ratings have each number of stars. */
+export function Stars({ histogram }) {
+  const most = Math.max(1, ...Object.values(histogram));
+  const row = (stars) => html`<div class="stars" key=${stars}><dt>${t('stars', { n: stars })}</dt>
+    <dd><span class="track" aria-hidden="true"><i style=${{ width: `${((histogram[stars] ?? 0) / most) * 100}%` }}></i></span
+      ><span class="number" data-stars=${stars} data-value=${histogram[stars] ?? 0}>${count(histogram[stars] ?? 0)}</span></dd></div>`;
+  return html`<dl class="histogram">${[5, 4, 3, 2, 1].map(row)}</dl>`;
+}
+
 /** The ratings that a range received, by stars. */
 export function Ratings({ panel, subject }) {
   const { rating, ratings } = panel.metrics;
-  const histogram = ratings?.histogram ?? {};
-  const most = Math.max(1, ...Object.values(histogram));
   const range = { from: panel.from, to: panel.to, asOf: panel.asOf };
-  const row = (stars) => html`<div class="stars" key=${stars}><dt>${t('stars', { n: stars })}</dt>
-    <dd><span class="track" aria-hidden="true"><i style=${{ width: `${((histogram[stars] ?? 0) / most) * 100}%` }}></i></span
-      ><span class="number">${count(histogram[stars] ?? 0)}</span></dd></div>`;
   return html`<${Card} title=${t('ratings')}>
     <p class="lead"><${Num} kind="big" label=${t('rating')} raw=${rating.value} unit="stars_x100" range=${range}
       explanation=${explanation('rating', subject, range, rating.events)} />
       <span class="muted">${t('ratingNote', { n: ratings?.count ?? 0 })}</span></p>
-    <dl class="histogram">${[5, 4, 3, 2, 1].map(row)}</dl><//>`;
+    <${Stars} histogram=${ratings?.histogram ?? {}} /><//>`;
 }
 
 const TODAY = ['revenue', 'orders', 'units', 'views'];

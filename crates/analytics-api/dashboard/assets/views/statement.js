@@ -2,12 +2,13 @@
 
 import { html } from '../vendor/htm-preact-3.1.1/standalone.module.js';
 import { useResource, withQuery } from '../data.js';
-import { count, date, explanation, moment, money, side, writtenBucket } from '../metrics.js';
+import { count, date, explanation, moment, money, side, writtenBucket, written } from '../metrics.js';
 import { session } from '../session.js';
 import { t } from '../text.js';
 import { Card, Choice, choose, CsvButton, Empty, Link, Of, route } from '../parts/basics.js';
 import { moment as startOf } from '../parts/filters.js';
 import { explained, Num } from '../parts/numbers.js';
+import { Stars } from '../parts/panels.js';
 import { daysOf, Short, statementPath, statementsOf, statementsPath, writtenMonth } from '../parts/statement.js';
 
 const COLUMNS = ['orders', 'units', 'gross', 'refunds', 'adjustments', 'net'];
@@ -76,6 +77,21 @@ function Restatement({ statement }) {
     ${events.length > MOST && html`<p class="foot">${t('notAllLate', { n: MOST })}</p>`}<//>`;
 }
 
+/** Conversion and the ratings that were received. Older statements have neither. */
+function Rates({ statement: { conversion, ratings } }) {
+  if (!conversion || !ratings) return null;
+  const number = (name, raw, unit) => html`<span data-rate=${name} data-value=${raw}>${written(raw, unit)}</span>`;
+  return html`<${Card} title=${t('rates')}>
+    <dl class="facts"><${Fact} name=${t('conversion')}>${number('conversion', conversion.value, 'basis_points')}<//>
+      <${Fact} name=${t('orders')}>${number('orders', conversion.orders)}<//>
+      <${Fact} name=${t('views')}>${number('views', conversion.views)}<//>
+      <${Fact} name=${t('rating')}>${number('rating', ratings.value, 'stars_x100')}<//>
+      <${Fact} name=${t('ratingsReceived')}>${number('count', ratings.count)}<//>
+      <${Fact} name=${t('sumOfStars')}>${number('sum', ratings.sum)}<//></dl>
+    <${Stars} histogram=${ratings.histogram} />
+    <p class="foot">${t('ratesNote')}</p><//>`;
+}
+
 /** What the numbers rely on. */
 function Certainty({ statement }) {
   const { asOf, provedAsOf, openDeadLetters, rulesVersion, gaps } = statement;
@@ -109,6 +125,7 @@ function Whole({ statement, latest }) {
     ${version < latest && html`<p class="replaced">${t('replaced', { version, latest })} <${Link} to=${statementPath(vendorId, month)}>${t('showVersion', { version: latest })}<//></p>`}
     ${restatement && html`<${Restatement} statement=${statement} />`}
     ${currencies.length ? currencies.map((sums) => html`<${Days} key=${sums.currency} statement=${statement} sums=${sums} />`) : html`<${Empty}>${t('nothingInMonth')}<//>`}
+    <${Rates} statement=${statement} />
     <div class="grid"><${Certainty} statement=${statement} /><${Seals} statement=${statement} /></div>`;
 }
 

@@ -9,7 +9,8 @@ use crate::database::unique_name;
 use crate::process::{self, free_port};
 use crate::wait;
 
-const AUDIENCE: &str = "kafka";
+/// The audience that the broker expects.
+pub const AUDIENCE: &str = "kafka";
 /// The id of its only client.
 pub const CLIENT: &str = "analytics:ingest";
 /// The secret of its only client, with characters that have to be escaped.
@@ -23,6 +24,8 @@ pub struct Oidc {
     program: PathBuf,
     child: Option<Child>,
     seconds: u32,
+    /// The audience of its tokens. The broker expects [`AUDIENCE`].
+    pub audience: &'static str,
     http_port: u16,
     https_port: u16,
 }
@@ -40,7 +43,15 @@ impl Oidc {
         std::fs::create_dir_all(&directory).expect("a directory");
         make_certificates(&directory);
         let program = Path::new(&program).join("provider.mjs");
-        Self { directory, program, child: None, seconds, http_port: free_port(), https_port: free_port() }
+        Self {
+            directory,
+            program,
+            child: None,
+            seconds,
+            audience: AUDIENCE,
+            http_port: free_port(),
+            https_port: free_port(),
+        }
     }
 
     /// Starts it and waits until it answers.
@@ -58,7 +69,7 @@ impl Oidc {
             .env("OIDC_CLIENT", CLIENT)
             .env("OIDC_SECRET", SECRET)
             .env("OIDC_SCOPE", SCOPE)
-            .env("OIDC_AUDIENCE", AUDIENCE)
+            .env("OIDC_AUDIENCE", self.audience)
             .env("OIDC_SECONDS", self.seconds.to_string())
             .stdin(Stdio::null())
             .stdout(output("tokens"))
@@ -66,6 +77,14 @@ impl Oidc {
             .spawn();
         self.child = Some(child.expect("node"));
         wait::until("the OpenID provider to answer", Duration::from_secs(60), || ureq::get(self.jwks()).call().ok());
+    }
+
+    /// Kills it, if it runs.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ended = child.kill();
+            let _ended = child.wait();
+        }
     }
 
     /// The address of its keys.
@@ -99,11 +118,13 @@ impl Oidc {
     #[must_use]
     pub fn broker_settings(&self, listener: &str) -> String {
         let oauth = format!("listener.name.{}.oauthbearer", listener.to_ascii_lowercase());
+        // The default validator of Kafka 4.1.0 verifies neither the signature nor the audience.
         let package = "org.apache.kafka.common.security.oauthbearer";
         format!(
             "sasl.enabled.mechanisms=OAUTHBEARER\n{oauth}.sasl.jaas.config={package}.OAuthBearerLoginModule required;\n\
              {oauth}.sasl.server.callback.handler.class={package}.OAuthBearerValidatorCallbackHandler\n\
              {oauth}.connections.max.reauth.ms=3600000\n\
+             sasl.oauthbearer.jwt.validator.class={package}.BrokerJwtValidator\n\
              sasl.oauthbearer.jwks.endpoint.url={jwks}\nsasl.oauthbearer.expected.audience={AUDIENCE}\n\
              sasl.oauthbearer.expected.issuer=http://localhost:{port}\n\
              ssl.keystore.type=PEM\nssl.keystore.location={server}\n",
@@ -116,10 +137,7 @@ impl Oidc {
 
 impl Drop for Oidc {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ended = child.kill();
-            let _ended = child.wait();
-        }
+        self.kill();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
             eprintln!("--- log of the OpenID provider:\n{log}");

@@ -1,6 +1,6 @@
 //! Tokens for SASL OAUTHBEARER: `provider` requests one, `token` reads the answer. A thread keeps a
 //! valid one for all clients of the process, so that no client waits for the identity provider while
-//! it has a token.
+//! it has a token. librdkafka's own way of requesting tokens would need libcurl.
 
 mod provider;
 mod token;
@@ -22,8 +22,11 @@ use token::Token;
 /// The pause after a request that failed, which doubles with each further one.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Minimum time between a token and the next one, however often brokers refuse it.
-const AT_MOST_EVERY: Duration = Duration::from_secs(30);
+/// How long a token that brokers refuse is kept, which doubles with each further one that they refuse.
+const REFUSED: Duration = Duration::from_secs(10);
+const LONGEST_REFUSED: Duration = Duration::from_secs(300);
+/// How often the clock is compared with the time at which a token has to be replaced.
+const CLOCK: Duration = Duration::from_secs(30);
 /// How long a client that has no token waits for one.
 const WAIT: Duration = Duration::from_secs(3);
 
@@ -111,13 +114,13 @@ impl Tokens {
 
     /// Requests tokens, for as long as the process runs.
     fn renew(&self) {
-        let mut pause = PAUSE;
+        let (mut pause, mut refused) = (PAUSE, REFUSED);
         loop {
             match self.provider.request() {
                 Ok(token) => {
                     pause = PAUSE;
                     self.store(token);
-                    self.rest();
+                    refused = if self.is_refused_after(refused) { (refused * 2).min(LONGEST_REFUSED) } else { REFUSED };
                 }
                 Err(no_token) => {
                     self.failed(no_token);
@@ -163,21 +166,23 @@ impl Tokens {
         self.changed.notify_all();
     }
 
-    /// Waits until the latest token has to be replaced.
-    fn rest(&self) {
+    /// Waits until the latest token has to be replaced: three quarters of its lifetime are over, or it is refused, and
+    /// has been kept for at least this long. Returns whether it is refused.
+    fn is_refused_after(&self, at_least: Duration) -> bool {
         let received = Instant::now();
         let mut state = self.state();
         while let Some(token) = &state.latest {
-            // The clock is asked again and again: it may be set, and the machine may sleep.
+            // The clock may be set meanwhile, and the machine may sleep.
             let until_due = (token.renew_at - Utc::now()).to_std().unwrap_or_default();
-            let until_refused = AT_MOST_EVERY.saturating_sub(received.elapsed());
+            let until_refused = at_least.saturating_sub(received.elapsed());
             let left = if state.is_refused { until_due.min(until_refused) } else { until_due };
             if left.is_zero() {
-                return;
+                break;
             }
-            let waited = self.changed.wait_timeout(state, left.min(AT_MOST_EVERY));
+            let waited = self.changed.wait_timeout(state, left.min(CLOCK));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.is_refused
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

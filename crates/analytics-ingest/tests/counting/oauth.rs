@@ -2,7 +2,7 @@
 
 use analytics_testkit::broker::{self, Message, Sender};
 use analytics_testkit::kafka::Kafka;
-use analytics_testkit::oidc::{CLIENT, Oidc, SCOPE, SECRET};
+use analytics_testkit::oidc::{AUDIENCE, CLIENT, Oidc, SCOPE, SECRET};
 use analytics_testkit::process::Process;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::wait;
@@ -64,7 +64,10 @@ fn events_are_counted_with_tokens_that_are_renewed() {
 #[test]
 fn a_provider_that_is_away_is_waited_for_and_a_wrong_secret_is_an_error_until_it_is_replaced() {
     let mut oidc = Oidc::new(600);
+    // The broker fetches the keys when it starts.
+    oidc.run();
     let kafka = Kafka::start_for_tokens(&oidc);
+    oidc.kill();
     let mut service = service(&oidc, &kafka);
     let secret = oidc.path("secret");
     std::fs::write(&secret, "another-secret").expect("a file");
@@ -80,6 +83,27 @@ fn a_provider_that_is_away_is_waited_for_and_a_wrong_secret_is_an_error_until_it
     assert!(!ingest.is_ready() && service.consumed() == 0);
     assert!(!ingest.log().contains("another-secret"), "{}", ingest.log());
     std::fs::write(&secret, SECRET).expect("a file");
+    service.wait_consumed(100);
+    ingest.wait_ready();
+    assert_no_secret(&oidc, &ingest.log());
+    assert!(ingest.stop().success());
+}
+
+#[test]
+fn a_token_that_the_broker_refuses_is_replaced_before_it_expires() {
+    let mut oidc = Oidc::new(600);
+    oidc.audience = "another-service";
+    oidc.run();
+    let kafka = Kafka::start_for_tokens(&oidc);
+    let mut service = service(&oidc, &kafka);
+    service.set("KAFKA_OAUTH_CLIENT_SECRET", SECRET);
+    send_views(&service, &kafka, 100);
+    let mut ingest = service.ingest();
+    wait_said(&ingest, r#"SASL authentication error: {"status":"invalid_token"}"#);
+    assert!(!ingest.is_ready() && service.consumed() == 0);
+    oidc.kill();
+    oidc.audience = AUDIENCE;
+    oidc.run();
     service.wait_consumed(100);
     ingest.wait_ready();
     assert_no_secret(&oidc, &ingest.log());

@@ -150,6 +150,20 @@ install_browser() {
     fi
 }
 
+# An OpenID provider, which issues the tokens of OAUTHBEARER in tests.
+install_oidc_provider() {
+    local tools=$ROOT/.local/oidc lists=$ROOT/crates/analytics-ingest/tests/oidc
+    if ! cmp -s "$lists/package-lock.json" "$tools/complete"; then
+        command -v npm >/dev/null || install_debian nodejs npm
+        rm -rf "$tools"
+        mkdir -p "$tools"
+        cp "$lists"/package.json "$lists"/package-lock.json "$tools"
+        step "installing an OpenID provider" npm --prefix "$tools" ci --silent --no-audit --no-fund
+        cp "$lists/package-lock.json" "$tools/complete"
+    fi
+    cp "$lists/provider.mjs" "$tools"
+}
+
 # libfaketime, which gives a single process a wrong clock.
 install_faketime() {
     dpkg-query -W -f '${Status}' libfaketime 2>/dev/null | grep -q 'ok installed' || install_debian libfaketime

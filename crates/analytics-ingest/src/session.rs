@@ -107,6 +107,8 @@ struct Poll<'a> {
     told: BTreeMap<TopicPartition, Offset>,
     /// When offsets were last committed to Kafka.
     told_at: Instant,
+    /// The number of the token that the consumer has, if it authenticates itself with tokens.
+    token: u64,
 }
 
 impl<'a> Poll<'a> {
@@ -125,6 +127,7 @@ impl<'a> Poll<'a> {
             topics: Vec::new(),
             told: BTreeMap::new(),
             told_at: Instant::now(),
+            token: 0,
         })
     }
 
@@ -136,6 +139,9 @@ impl<'a> Poll<'a> {
             }
             if self.buffer.ended().is_some() {
                 return Ok(());
+            }
+            if let Some(tokens) = &self.settings.tokens {
+                tokens.refresh(self.consumer.client(), &mut self.token);
             }
             if let Some(event) = self.events.poll(POLL) {
                 self.heard(event, shutdown)?;
@@ -214,6 +220,9 @@ impl<'a> Poll<'a> {
         let Failure { code, text, fatal, place } = failure;
         if fatal {
             anyhow::bail!("the Kafka client failed permanently: {text}");
+        }
+        if code == RDKafkaErrorCode::Authentication {
+            self.settings.tokens.iter().for_each(|tokens| tokens.refused());
         }
         // An error about a topic that is subscribed to, but absent, names it only in its text.
         let topics = &self.settings.decoder.topics;

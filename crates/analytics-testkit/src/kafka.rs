@@ -12,15 +12,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::broker;
 use crate::database::unique_name;
+use crate::oidc::Oidc;
 use crate::process::{self, free_port};
 use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A broker with two listeners: a direct one, and one that advertises a proxy's port.
+/// A broker with two listeners: a direct one, and one that advertises a proxy's port, or is for clients with tokens.
 pub struct Kafka {
     directory: PathBuf,
     classpath: String,
+    /// An option of Java.
+    option: Option<String>,
     logging: String,
     child: Option<Child>,
     /// Address of the direct listener.
@@ -41,7 +44,22 @@ impl Kafka {
     /// If it does not start.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_as(1, free_port())
+        Self::start_as(1, free_port(), None)
+    }
+
+    /// The same, but clients of the second listener need TLS and a token of this provider.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_for_tokens(oidc: &Oidc) -> Self {
+        Self::start_as(1, free_port(), Some(oidc))
+    }
+
+    /// Returns the address of the listener for clients with tokens, by the name in its certificate.
+    #[must_use]
+    pub fn for_tokens(&self) -> String {
+        self.behind_proxy.replace("127.0.0.1", "localhost")
     }
 
     /// Starts a second broker in the cluster of this one, which remains the controller.
@@ -50,10 +68,10 @@ impl Kafka {
     /// If it does not start.
     #[must_use]
     pub fn second(&self) -> Self {
-        Self::start_as(2, self.controller)
+        Self::start_as(2, self.controller, None)
     }
 
-    fn start_as(node: u8, controller: u16) -> Self {
+    fn start_as(node: u8, controller: u16, oidc: Option<&Oidc>) -> Self {
         let directory = std::env::temp_dir().join(format!("analytics-test-kafka-{}", unique_name()));
         std::fs::create_dir_all(&directory).expect("a directory");
         let (port, other, proxy_port) = (free_port(), free_port(), free_port());
@@ -63,6 +81,8 @@ impl Kafka {
         let mut kafka = Self {
             directory,
             classpath: variable("KAFKA_CLASSPATH"),
+            // Kafka fetches nothing from addresses that are not listed.
+            option: oidc.map(|oidc| format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", oidc.jwks())),
             logging: variable("KAFKA_LOGGING"),
             child: None,
             address: format!("127.0.0.1:{port}"),
@@ -74,17 +94,21 @@ impl Kafka {
             1 => ("broker,controller", format!(",CONTROLLER://127.0.0.1:{controller}")),
             _ => ("broker", String::new()),
         };
+        let (security, advertised, tokens) = match oidc {
+            Some(oidc) => ("SASL_SSL", format!("localhost:{other}"), oidc.broker_settings("OTHER")),
+            None => ("PLAINTEXT", format!("127.0.0.1:{proxy_port}"), String::new()),
+        };
         let properties = format!(
             "process.roles={roles}\nnode.id={node}\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
-             listeners=PLAIN://127.0.0.1:{port},PROXIED://127.0.0.1:{other}{listener}\n\
-             advertised.listeners=PLAIN://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy_port}\n\
-             listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             listeners=PLAIN://127.0.0.1:{port},OTHER://127.0.0.1:{other}{listener}\n\
+             advertised.listeners=PLAIN://127.0.0.1:{port},OTHER://{advertised}\n\
+             listener.security.protocol.map=PLAIN:PLAINTEXT,OTHER:{security},CONTROLLER:PLAINTEXT\n\
              log.dirs={data}\nauto.create.topics.enable=false\nlog.retention.ms=-1\nmessage.max.bytes=4194304\n\
              group.initial.rebalance.delay.ms=0\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
              transaction.state.log.num.partitions=4\nshare.coordinator.state.topic.replication.factor=1\n\
-             share.coordinator.state.topic.min.isr=1\n",
+             share.coordinator.state.topic.min.isr=1\n{tokens}",
             data = kafka.directory.join("data").display(),
         );
         std::fs::write(kafka.directory.join("server.properties"), properties).expect("the settings");
@@ -101,6 +125,7 @@ impl Kafka {
         command
             .args(["-Xms128m", "-Xmx768m", "-XX:+UseG1GC"])
             .arg(format!("-Dlog4j2.configurationFile={}", self.logging))
+            .args(&self.option)
             .args(["-cp", &self.classpath])
             .args(arguments)
             .stdin(Stdio::null())

@@ -9,6 +9,7 @@ pub mod client;
 pub mod database;
 pub mod kafka;
 pub mod names;
+pub mod oidc;
 pub mod pooler;
 pub mod process;
 pub mod prometheus;

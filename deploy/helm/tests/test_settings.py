@@ -16,6 +16,7 @@ SECRETS = {
     "NOTIFY_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "KAFKA_USERNAME": "analytics",
     "KAFKA_PASSWORD": "a=b,c",
+    "KAFKA_OAUTH_CLIENT_ID": "analytics",
     "KAFKA_PROPERTIES": "security.protocol=SASL_SSL\nsasl.mechanisms=PLAIN\nsasl.username=u\nsasl.password=p\n",
     "DATABASE_URL": "postgresql://analytics:secret@127.0.0.1:1/analytics",
 }
@@ -25,12 +26,13 @@ MISSING = re.findall(r"^(\w+): \{command: \[([^\]]*)\].* missing: true", (CHART 
 
 @functools.cache
 def certificates() -> pathlib.Path:
-    """Returns a folder with an authority, a certificate and a key."""
+    """Returns a folder with an authority, a certificate, a key, and the secret of an OAuth client."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="analytics-chart-"))
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "1",
          "-keyout", folder / "tls.key", "-out", folder / "tls.crt"], check=True, capture_output=True)
     (folder / "ca.crt").write_bytes((folder / "tls.crt").read_bytes())
+    (folder / "client-secret").write_text("a secret")
     return folder
 
 
@@ -46,7 +48,7 @@ def environment(container: dict) -> dict[str, str]:
                 continue
             value = SECRETS[name]
         value = re.sub(r"\$\((\w+)\)", lambda match: made[match[1]], value)
-        made[name] = value.replace("/etc/analytics/kafka-tls", str(certificates()))
+        made[name] = re.sub("/etc/analytics/kafka-(tls|oauth)", str(certificates()), value)
     if "JWT_JWKS" in made:
         made["JWT_JWKS"] = str(ROOT / "crates/shared-auth/tests/keys/jwks.json")
     return made

@@ -194,6 +194,24 @@ class Workloads(unittest.TestCase):
         self.assertEqual(
             properties(kafka__tls__enabled=True), "security.protocol=SSL\nssl.ca.location=/etc/ssl/certs/ca-certificates.crt")
 
+    def test_tokens_for_kafka_are_requested_with_a_secret_in_a_file(self):
+        values = {"kafka__existingSecret": "k", "kafka__sasl": {"mechanism": "OAUTHBEARER", "oauth": {"tokenUrl": "https://a.example/t"}}}
+        items = objects(**values)
+        for kind, name in (("Deployment", "-ingest"), ("CronJob", "-audit")):
+            spec = find(items, kind, name)["spec"]
+            pod = spec["jobTemplate"]["spec"]["template"]["spec"] if kind == "CronJob" else spec["template"]["spec"]
+            made = env(pod["containers"][0])
+            self.assertEqual(made["KAFKA_PROPERTIES"], "sasl.mechanisms=OAUTHBEARER\nsecurity.protocol=SASL_PLAINTEXT")
+            self.assertEqual(made["KAFKA_OAUTH_TOKEN_URL"], "https://a.example/t")
+            self.assertEqual(made["KAFKA_OAUTH_CLIENT_ID"], {"secretKeyRef": {"name": "k", "key": "username"}})
+            self.assertEqual(made["KAFKA_OAUTH_CLIENT_SECRET_FILE"], "/etc/analytics/kafka-oauth/client-secret")
+            self.assertFalse({"KAFKA_OAUTH_SCOPE", "KAFKA_OAUTH_CA_FILE", "KAFKA_PASSWORD"} & set(made))
+            secret = next(volume["secret"] for volume in pod["volumes"] if volume["name"] == "kafka-oauth")
+            self.assertEqual((secret["secretName"], secret["items"]), ("k", [{"key": "password", "path": "client-secret"}]))
+            mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+            self.assertEqual(mounts["kafka-oauth"], "/etc/analytics/kafka-oauth")
+        self.assertNotIn("kafka-oauth", str(find(items, "Deployment", "-api")))
+
     def test_large_numbers_are_written_out(self):
         items = objects(settings={"DEAD_LETTER_MAX_TOTAL_BYTES": 5368709120, "REDACT_DEAD_LETTERS": False})
         settings = env(find(items, "Deployment", "-ingest")["spec"]["template"]["spec"]["containers"][0])
@@ -290,6 +308,12 @@ class Networks(unittest.TestCase):
             policies = self.policies(auth__jwksUrl=url)
             self.assertEqual(self.ports(policies["api"])[-1], port)
             self.assertNotIn(port, self.ports(policies["ingest"]))
+
+    def test_only_ingest_and_its_audit_reach_the_token_endpoint(self):
+        sasl = {"mechanism": "OAUTHBEARER", "oauth": {"tokenUrl": "https://a.example:8443/t"}}
+        policies = self.policies(kafka__sasl=sasl, kafka__existingSecret="k")
+        for name, policy in policies.items():
+            self.assertEqual(8443 in self.ports(policy), name in ("ingest", "audit"), name)
 
     def test_prometheus_reaches_every_api_that_it_reads(self):
         prometheus = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]

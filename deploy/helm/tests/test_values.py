@@ -10,6 +10,8 @@ from support import CHART, ROOT, attempt
 # Settings that have a value of their own in the chart, or that are secret.
 ELSEWHERE = set(
     "DATABASE_URL KAFKA_BROKER KAFKA_GROUP_ID KAFKA_TOPICS KAFKA_EXTRA_TOPICS KAFKA_START KAFKA_PROPERTIES BASE_CURRENCY "
+    "KAFKA_OAUTH_TOKEN_URL KAFKA_OAUTH_CLIENT_ID KAFKA_OAUTH_CLIENT_SECRET KAFKA_OAUTH_CLIENT_SECRET_FILE KAFKA_OAUTH_SCOPE "
+    "KAFKA_OAUTH_CA_FILE "
     "BUSINESS_TIMEZONE INGEST_BIND API_BIND API_MODE EMBED_SIGNING_KEY JWT_SECRET JWT_PUBLIC_KEY JWT_JWKS JWT_ISSUER "
     "JWT_AUDIENCE METRICS_BUSINESS_TOKEN NOTIFY_WEBHOOK_URL NOTIFY_WEBHOOK_SECRET STATEMENT_SIGNING_KEY".split()
 )
@@ -95,6 +97,11 @@ class Values(unittest.TestCase):
     def test_values_that_do_not_fit_together_are_refused(self):
         for values, says in [
             ({"kafka__sasl__mechanism": "PLAIN"}, "kafka.existingSecret must be set"),
+            ({"kafka__existingSecret": "k", "kafka__sasl__mechanism": "OAUTHBEARER"}, "kafka.sasl.oauth.tokenUrl must be set"),
+            ({"kafka__sasl__oauth__tokenUrl": "https://a.example/t"}, "kafka.sasl.oauth has no effect"),
+            ({"kafka__sasl__oauth__tokenUrl": "https://u:p@a.example/t"}, "does not match pattern"),
+            ({"kafka__existingSecret": "k", "kafka__sasl": {"mechanism": "OAUTHBEARER", "oauth": {
+                "tokenUrl": "https://a.example/t", "caKey": "ca.crt"}}}, "kafka.tls.existingSecret must be set"),
             ({"kafka__existingSecret": "k", "kafka__properties": {"client.rack": "a"}}, "kafka.properties have no effect"),
             ({"kafka__tls": {"enabled": True, "clientCertificate": True}}, "kafka.tls.existingSecret must be set"),
             ({"kafka__properties": {"sasl.password": "x"}}, "is a secret"),

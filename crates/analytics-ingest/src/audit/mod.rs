@@ -15,6 +15,7 @@ use analytics_process::shutdown::Shutdown;
 use analytics_process::waiting::{Failed, until_available};
 use anyhow::{Context as _, bail};
 
+use crate::oauth::Tokens;
 use crate::settings::IngestSettings;
 use digest::Held;
 use reader::{Reader, Unread};
@@ -62,6 +63,9 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
         println!("another audit is running, and this one has nothing to do");
         return Ok(());
     };
+    if until_available(shutdown, || has_token(settings), said_once("the identity provider"))?.is_none() {
+        bail!("stopped before there was a token for Kafka")
+    }
     let mut audit = Audit { settings, shutdown, reader: Reader::new(settings, shutdown)?, done: Done::default() };
     offset_ranges::close(&mut connection, &settings.group_id)?;
     let partitions = offset_ranges::to_audit(&mut connection, &settings.group_id)?;
@@ -91,6 +95,11 @@ fn connect(settings: &IngestSettings) -> Result<Connection, Failed<DbError>> {
         DbError::Unreachable(why) => Failed::Away(why),
         error => Failed::Unusable(error),
     })
+}
+
+/// Checks that the clients of Kafka can authenticate themselves, if they need a token for it.
+fn has_token(settings: &IngestSettings) -> Result<(), Failed<DbError>> {
+    settings.tokens.as_ref().map_or(Ok(()), Tokens::wait).map_err(Failed::Away)
 }
 
 /// Returns a function that logs each reason to wait once.

@@ -1,6 +1,7 @@
 //! Reads ranges of offsets from Kafka, with a consumer that joins no group. It shares no code with the one that
 //! ingest fetches records with.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,12 @@ use analytics_db::tables::offset_ranges::Range;
 use analytics_process::shutdown::Shutdown;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::digest::{Held, hash};
+use crate::kafka;
 use crate::settings::IngestSettings;
 
 const ANSWER: Duration = Duration::from_secs(10);
@@ -55,6 +57,8 @@ pub(super) struct Reader<'a> {
     settings: &'a IngestSettings,
     shutdown: &'a Shutdown,
     consumer: Option<BaseConsumer>,
+    /// The number of the token that it has, if it authenticates itself with tokens.
+    token: Cell<u64>,
     /// The partition that is read.
     partition: Option<(String, i32)>,
     /// The offset from which the next record is delivered.
@@ -85,12 +89,19 @@ impl<'a> Reader<'a> {
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.queue.backoff.ms", "10");
-        let consumer = Some(config.create()?);
-        Ok(Self { settings, shutdown, consumer, partition: None, next: 0, ahead: None, pace: (Instant::now(), 0) })
+        let consumer = Some(kafka::client(settings, &config, DefaultConsumerContext)?);
+        let (token, pace) = (Cell::default(), (Instant::now(), 0));
+        Ok(Self { settings, shutdown, consumer, token, partition: None, next: 0, ahead: None, pace })
     }
 
     fn consumer(&self) -> Result<&BaseConsumer, KafkaError> {
-        self.consumer.as_ref().ok_or(KafkaError::Canceled)
+        let consumer = self.consumer.as_ref().ok_or(KafkaError::Canceled)?;
+        if let Some(tokens) = &self.settings.tokens {
+            let mut token = self.token.get();
+            tokens.refresh(consumer.client(), &mut token);
+            self.token.set(token);
+        }
+        Ok(consumer)
     }
 
     /// Returns the ids of the topics that exist, as far as topics have ids.
@@ -110,6 +121,7 @@ impl<'a> Reader<'a> {
     /// The broker does not say so, or the user may not ask.
     pub(super) fn is_compacted(&self, topic: &str) -> Result<bool, KafkaError> {
         let admin: AdminClient<DefaultClientContext> = self.settings.kafka_queries.create()?;
+        self.settings.tokens.as_ref().map_or(Ok(()), |tokens| tokens.give(admin.inner()))?;
         let options = AdminOptions::new().request_timeout(Some(ANSWER));
         let configs = futures_executor::block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))?;
         let mut is_compacted = false;

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_db::tables::ingest_offsets::Gap;
 use kafka_events::{Event, Events};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::settings::IngestSettings;
 use crate::telemetry::Telemetry;
 
-use super::ends::{asking, ends};
+use super::ends::{asking, client, ends};
 use super::start::{StartError, record_gap};
 
 /// How long the broker may take to send the batch at an offset.
@@ -92,7 +92,7 @@ fn batch_at(settings: &IngestSettings, partition: &TopicPartition, at: Offset) -
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("check.crcs", "true");
-    let consumer: BaseConsumer = config.create()?;
+    let consumer = client(settings, &config, DefaultConsumerContext)?;
     let read = read_at(&consumer, partition, at);
     // Closing a consumer takes a moment, and has been observed to hang: do not wait for it.
     let closing = thread::Builder::new().name("closing".into()).spawn(move || drop(consumer));

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_core::topics::Topics as Mapping;
 use analytics_db::tables::ingest_topics::Topic;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::buffer::{Buffer, End, Topics};
+use crate::oauth::Tokens;
 use crate::settings::IngestSettings;
 
 use super::reasons::Reasons;
@@ -29,7 +31,21 @@ pub(crate) type Leaders = Vec<bool>;
 
 /// Creates a client that only queries the broker and joins no group.
 pub(super) fn asking(settings: &IngestSettings) -> Result<BaseConsumer, KafkaError> {
-    settings.kafka_queries.create()
+    client(settings, &settings.kafka_queries, DefaultConsumerContext)
+}
+
+/// Creates a client that can authenticate itself.
+///
+/// # Errors
+/// librdkafka refuses the configuration, or there is no token.
+pub(crate) fn client<C: ConsumerContext>(
+    settings: &IngestSettings,
+    config: &ClientConfig,
+    context: C,
+) -> Result<BaseConsumer<C>, KafkaError> {
+    let client = config.create_with_context::<_, BaseConsumer<C>>(context)?;
+    settings.tokens.as_ref().map_or(Ok(()), |tokens| tokens.give(client.client()))?;
+    Ok(client)
 }
 
 /// Returns each topic of the mapping, as the broker reports it.
@@ -37,8 +53,10 @@ pub(super) fn asking(settings: &IngestSettings) -> Result<BaseConsumer, KafkaErr
 /// # Errors
 /// Why the broker does not answer.
 pub(crate) fn topics(settings: &IngestSettings, at_most: Duration) -> Result<Topics, String> {
-    let client: BaseConsumer<Reasons> =
-        settings.kafka_queries.create_with_context(Reasons::default()).map_err(|error| error.to_string())?;
+    // Said first, since without a token the client would only not answer.
+    settings.tokens.as_ref().map_or(Ok(()), Tokens::wait)?;
+    let reasons = Reasons::new(settings.tokens.clone());
+    let client = client(settings, &settings.kafka_queries, reasons).map_err(|error| error.to_string())?;
     let mapping = &settings.decoder.topics;
     let known = mapping.names().map(|name| Ok(described(mapping, name, &leaders(&client, mapping, name, at_most)?)));
     known.collect::<Result<_, KafkaError>>().map_err(|error| Reasons::of(&client, &error))
@@ -101,9 +119,13 @@ pub(super) fn is_silence(error: &KafkaError) -> bool {
 /// Queries the broker at regular intervals for as long as the session lasts.
 pub(crate) fn follow(settings: &IngestSettings, buffer: &Buffer, regressions: &Regressions) {
     let mut client: Option<BaseConsumer> = None;
+    let mut token = 0;
     while buffer.goes_on(EVERY) {
         let asked = match client.take().map_or_else(|| asking(settings), Ok) {
-            Ok(open) => ask(&open, settings, buffer, regressions).map(|()| open),
+            Ok(open) => {
+                settings.tokens.iter().for_each(|tokens| tokens.refresh(open.client(), &mut token));
+                ask(&open, settings, buffer, regressions).map(|()| open)
+            }
             Err(error) => Err(error),
         };
         match asked {

@@ -44,7 +44,7 @@ pub(crate) struct Membership {
 /// If librdkafka refuses a property that it accepted when the settings were read.
 pub(crate) fn consumer(membership: Membership) -> anyhow::Result<Consumer> {
     let config = membership.settings.kafka.clone();
-    let made = config.create_with_context(membership);
+    let made: Result<Consumer, _> = config.create_with_context(membership);
     // The settings were tested when they were read; librdkafka's error text may contain a secret.
     made.map_err(|_| anyhow::anyhow!("KAFKA_PROPERTIES: the Kafka client can no longer be created with them"))
 }

@@ -9,7 +9,7 @@ mod regressions;
 mod start;
 
 pub(crate) use damage::{is_damage, record_damage};
-pub(crate) use ends::{follow, topics};
+pub(crate) use ends::{client, follow, topics};
 pub(crate) use membership::{Consumer, Membership, consumer};
 pub(crate) use regressions::Regressions;
 pub(crate) use start::{Begin, record_remade};

@@ -3,7 +3,7 @@
 //! wrong or a certificate cannot be verified.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -11,22 +11,30 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::oauth::Tokens;
+
 /// At most so many events of the client are read.
 const EVENTS: usize = 50;
 
 /// Collects the reasons of one client.
-#[derive(Default)]
-pub(super) struct Reasons(Mutex<BTreeSet<String>>);
+pub(super) struct Reasons {
+    known: Mutex<BTreeSet<String>>,
+    tokens: Option<Arc<Tokens>>,
+}
 
 impl Reasons {
+    /// Returns none for a client that authenticates itself with tokens, or without.
+    pub(super) fn new(tokens: Option<Arc<Tokens>>) -> Self {
+        Self { known: Mutex::default(), tokens }
+    }
+
     /// Returns why a query failed: what the client reported, or else the error of the query. Of
     /// several reasons the same one each time, so that it is not logged at each attempt.
     pub(super) fn of(client: &BaseConsumer<Self>, error: &KafkaError) -> String {
         for _ in 0..EVENTS {
             drop(client.poll(Duration::ZERO));
         }
-        let Self(known) = &**client.context();
-        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = client.context().known.lock().unwrap_or_else(PoisonError::into_inner);
         known.first().cloned().unwrap_or_else(|| error.to_string())
     }
 }
@@ -39,9 +47,12 @@ impl ClientContext for Reasons {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            self.tokens.iter().for_each(|tokens| tokens.refused());
+        }
         // That all brokers are down is no reason, and follows each reason.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            let known = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = &mut self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.insert(lasting(reason).to_owned());
         }
     }

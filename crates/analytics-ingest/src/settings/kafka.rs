@@ -10,6 +10,8 @@ use rdkafka::config::{NativeClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
+use crate::oauth;
+
 /// Properties that exact counting depends on, or that have a setting of their own.
 const OURS: [&str; 11] = [
     "auto.offset.reset",
@@ -88,7 +90,9 @@ pub(super) fn configurations(
         .set("fetch.message.max.bytes", "262144")
         .set("fetch.max.bytes", "2097152")
         .set("message.max.bytes", "1048576");
-    let properties = properties(settings.get("KAFKA_PROPERTIES").unwrap_or_default())?;
+    let mut properties = properties(settings.get("KAFKA_PROPERTIES").unwrap_or_default())?;
+    let has_tokens = settings.get(oauth::URL).is_some_and(|url| !url.is_empty());
+    properties.extend(of_tokens(&properties, has_tokens)?);
     for config in [&mut queries, &mut consumer] {
         for (key, value) in &properties {
             config.set(key, value);
@@ -101,6 +105,32 @@ pub(super) fn configurations(
     let debug = consumer.get("debug").map_or("metadata".to_owned(), |theirs| format!("{theirs},metadata"));
     consumer.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
     Ok((consumer, queries))
+}
+
+/// Returns the properties that tokens need, in addition to these of the operator.
+fn of_tokens(properties: &[(String, String)], has_tokens: bool) -> Result<Vec<(String, String)>, SettingsError> {
+    let set = |names: &[&str]| properties.iter().rev().find(|(key, _)| names.contains(&key.as_str()));
+    let mechanism = set(&["sasl.mechanisms", "sasl.mechanism"]).map(|(_, value)| value.as_str());
+    let protocol = set(&["security.protocol"]).map(|(_, value)| value.to_ascii_lowercase());
+    match (has_tokens, mechanism) {
+        (false, Some("OAUTHBEARER")) => {
+            Err(invalid(format!("sasl.mechanisms=OAUTHBEARER needs tokens: {} must be set", oauth::URL)))
+        }
+        (false, _) => Ok(Vec::new()),
+        (true, Some(other)) if other != "OAUTHBEARER" => {
+            Err(invalid(format!("sasl.mechanisms must be OAUTHBEARER or absent, because {} is set", oauth::URL)))
+        }
+        (true, _) => match protocol.as_deref() {
+            Some("sasl_ssl" | "sasl_plaintext") => Ok(vec![("sasl.mechanisms".into(), "OAUTHBEARER".into())]),
+            None => Ok([("security.protocol", "SASL_SSL"), ("sasl.mechanisms", "OAUTHBEARER")]
+                .map(|(key, value)| (key.into(), value.into()))
+                .into()),
+            Some(_) => Err(invalid(format!(
+                "security.protocol must be SASL_SSL (the default) or SASL_PLAINTEXT, because {} is set",
+                oauth::URL
+            ))),
+        },
+    }
 }
 
 /// Validates a comma-separated list of `host`, `host:port` or `protocol://host:port`.
@@ -262,6 +292,34 @@ mod tests {
             let sentence = settings(text).unwrap_err();
             assert!(sentence.contains(says), "{text}: {sentence}");
             assert!(!sentence.contains("SECRET") && !sentence.contains("secret"), "{text}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn tokens_decide_the_mechanism() {
+        let configured = |properties: &str, url: &str| {
+            let all = [("KAFKA_BROKER", "k:9092"), ("KAFKA_PROPERTIES", properties), (oauth::URL, url)];
+            let settings = Settings::from_environment(all.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            configurations(&settings, "g").map_err(|error| error.to_string())
+        };
+        let url = "https://id.example.com/token";
+        for (properties, protocol) in [
+            ("client.rack=r1", "SASL_SSL"),
+            ("security.protocol=SASL_PLAINTEXT,sasl.mechanism=OAUTHBEARER", "SASL_PLAINTEXT"),
+        ] {
+            let (consumer, queries) = configured(properties, url).unwrap();
+            for config in [consumer, queries] {
+                assert_eq!(config.get("sasl.mechanisms"), Some("OAUTHBEARER"), "{properties}");
+                assert_eq!(config.get("security.protocol"), Some(protocol), "{properties}");
+            }
+        }
+        for (properties, url, says) in [
+            ("security.protocol=SASL_SSL,sasl.mechanisms=OAUTHBEARER", "", "KAFKA_OAUTH_TOKEN_URL must be set"),
+            ("security.protocol=SASL_SSL,sasl.mechanisms=PLAIN", url, "sasl.mechanisms must be OAUTHBEARER or absent"),
+            ("security.protocol=SSL", url, "security.protocol must be SASL_SSL (the default) or SASL_PLAINTEXT"),
+        ] {
+            let sentence = configured(properties, url).unwrap_err();
+            assert!(sentence.starts_with("KAFKA_PROPERTIES: ") && sentence.contains(says), "{properties}: {sentence}");
         }
     }
 

@@ -4,6 +4,7 @@ mod kafka;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use analytics_core::events::{Decoder, Redaction};
@@ -14,6 +15,7 @@ use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
 
 use crate::fold::MostWaiting;
+use crate::oauth::Tokens;
 
 /// The settings of ingest.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct IngestSettings {
     pub kafka: ClientConfig,
     /// The configuration of clients that only query the broker and join no group.
     pub kafka_queries: ClientConfig,
+    /// The tokens with which these clients authenticate themselves, if the brokers want tokens.
+    pub(crate) tokens: Option<Arc<Tokens>>,
     /// The settings from which these two are made, if their properties are in a file.
     from_file: Option<Settings>,
     /// Decodes records into events.
@@ -65,6 +69,7 @@ impl IngestSettings {
             _ => Err("must have 1 to 249 characters"),
         })?;
         let decoder = settings.decoder()?;
+        let tokens = Tokens::from_settings(settings)?;
         let (kafka, kafka_queries) = kafka::configurations(settings, &group_id)?;
         Ok(Self {
             database_url: settings
@@ -73,6 +78,7 @@ impl IngestSettings {
             start: settings.parse("KAFKA_START", start)?,
             kafka,
             kafka_queries,
+            tokens,
             from_file: settings.get("KAFKA_PROPERTIES").is_some_and(kafka::is_file).then(|| settings.clone()),
             group_id,
             keeping: Keeping {
@@ -155,6 +161,7 @@ mod tests {
             ("REDACT_DEAD_LETTERS", "maybe", "must be true or false"),
             ("DEAD_LETTER_MAX_TOTAL_BYTES", "5 GB", "number of bytes"),
             ("KAFKA_PROPERTIES", "group.id=x", "group.id"),
+            ("KAFKA_OAUTH_CLIENT_ID", "c", "KAFKA_OAUTH_TOKEN_URL: must be set"),
         ] {
             let sentence = with(name, value).unwrap_err();
             assert!(sentence.contains(says) && !sentence.contains('\n'), "{name}={value}: {sentence}");

@@ -17,6 +17,7 @@ mod faults;
 mod lost_records;
 mod names;
 mod namespaces;
+mod oauth;
 mod operators;
 mod payments;
 mod recorded;

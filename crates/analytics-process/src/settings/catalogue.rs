@@ -48,6 +48,29 @@ pub const SETTINGS: &[Setting] = &[
         "KAFKA_PROPERTIES",
         "librdkafka properties, key=value separated by commas or lines, or @file; for TLS and SASL",
     ),
+    setting(
+        "KAFKA_OAUTH_TOKEN_URL",
+        None,
+        "the token endpoint of an identity provider, to authenticate to Kafka by SASL OAUTHBEARER with the grant \
+         client_credentials",
+    ),
+    setting("KAFKA_OAUTH_CLIENT_ID", None, "the id of this client at that provider"),
+    secret("KAFKA_OAUTH_CLIENT_SECRET", "the secret of this client"),
+    setting(
+        "KAFKA_OAUTH_CLIENT_SECRET_FILE",
+        None,
+        "a file with that secret, instead of KAFKA_OAUTH_CLIENT_SECRET; read again for each token",
+    ),
+    setting(
+        "KAFKA_OAUTH_SCOPE",
+        None,
+        "the scope to request, if the provider needs one; several are separated by spaces",
+    ),
+    setting(
+        "KAFKA_OAUTH_CA_FILE",
+        None,
+        "the certificates that are trusted for the token endpoint, in PEM form, instead of those of the system",
+    ),
     setting("BASE_CURRENCY", Some("USD"), "the currency of amounts without a currency; fixed at the first migration"),
     setting(
         "BUSINESS_TIMEZONE",

@@ -169,6 +169,13 @@ volumeMounts:
 - name: kafka-tls
   secret: {secretName: {{ $values.kafka.tls.existingSecret }}, defaultMode: 0440}
 {{- end }}
+{{- if and .kafka (eq $values.kafka.sasl.mechanism "OAUTHBEARER") }}
+- name: kafka-oauth
+  secret:
+    secretName: {{ $values.kafka.existingSecret }}
+    defaultMode: 0440
+    items: [{key: {{ $values.kafka.sasl.passwordKey }}, path: client-secret}]
+{{- end }}
 {{- end -}}
 
 {{- define "analytics.volumeMounts" -}}
@@ -178,5 +185,8 @@ volumeMounts:
 {{- end }}
 {{- if and .kafka (not .isInit) $values.kafka.tls.enabled $values.kafka.tls.existingSecret }}
 - {name: kafka-tls, mountPath: /etc/analytics/kafka-tls, readOnly: true}
+{{- end }}
+{{- if and .kafka (not .isInit) (eq $values.kafka.sasl.mechanism "OAUTHBEARER") }}
+- {name: kafka-oauth, mountPath: /etc/analytics/kafka-oauth, readOnly: true}
 {{- end }}
 {{- end -}}

@@ -79,8 +79,10 @@
 {{- if $kafka.sasl.mechanism -}}
 {{- $_ := set $properties "security.protocol" (ternary "SASL_SSL" "SASL_PLAINTEXT" $kafka.tls.enabled) -}}
 {{- $_ := set $properties "sasl.mechanisms" $kafka.sasl.mechanism -}}
+{{- if ne $kafka.sasl.mechanism "OAUTHBEARER" -}}
 {{- $_ := set $properties "sasl.username" "$(KAFKA_USERNAME)" -}}
 {{- $_ := set $properties "sasl.password" "$(KAFKA_PASSWORD)" -}}
+{{- end -}}
 {{- else if $kafka.tls.enabled -}}
 {{- $_ := set $properties "security.protocol" "SSL" -}}
 {{- end -}}
@@ -111,7 +113,25 @@
       name: {{ $kafka.existingSecret }}
       key: {{ $kafka.propertiesKey }}
 {{- else }}
-{{- if $kafka.sasl.mechanism }}
+{{- if eq $kafka.sasl.mechanism "OAUTHBEARER" }}
+- name: KAFKA_OAUTH_TOKEN_URL
+  value: {{ $kafka.sasl.oauth.tokenUrl | quote }}
+- name: KAFKA_OAUTH_CLIENT_ID
+  valueFrom:
+    secretKeyRef:
+      name: {{ $kafka.existingSecret }}
+      key: {{ $kafka.sasl.usernameKey }}
+- name: KAFKA_OAUTH_CLIENT_SECRET_FILE
+  value: /etc/analytics/kafka-oauth/client-secret
+{{- with $kafka.sasl.oauth.scope }}
+- name: KAFKA_OAUTH_SCOPE
+  value: {{ . | quote }}
+{{- end }}
+{{- with $kafka.sasl.oauth.caKey }}
+- name: KAFKA_OAUTH_CA_FILE
+  value: /etc/analytics/kafka-tls/{{ . }}
+{{- end }}
+{{- else if $kafka.sasl.mechanism }}
 {{- range $name, $key := dict "KAFKA_USERNAME" $kafka.sasl.usernameKey "KAFKA_PASSWORD" $kafka.sasl.passwordKey }}
 - name: {{ $name }}
   valueFrom:

@@ -45,10 +45,7 @@ struct Sorted<'a>(Vec<(StoredBucket<'a>, &'a Measures)>);
 
 impl Serialize for Sorted<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(bucket, measures)| StoredSums {
-            bucket: *bucket,
-            sums: STORED.map(|measure| measures.get(measure)),
-        }))
+        serializer.collect_seq(self.0.iter().map(|(bucket, measures)| StoredSums::of(*bucket, measures)))
     }
 }
 
@@ -237,7 +234,7 @@ impl<'a> Read<'a> {
 }
 
 /// Reads a list of sums. Returns them as they are kept, in the order of their buckets, and what follows.
-fn sums_in(bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), DbError> {
+pub(super) fn sums_in(bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), DbError> {
     let (number, list): (u64, _) = first(bytes)?;
     let (mut rest, mut last, mut is_sorted) = (list, None, true);
     for _ in 0..number {
@@ -283,7 +280,11 @@ impl StoredSpan<'_> {
     }
 }
 
-impl StoredSums<'_> {
+impl<'a> StoredSums<'a> {
+    pub(super) fn of(bucket: StoredBucket<'a>, measures: &Measures) -> Self {
+        Self { bucket, sums: STORED.map(|measure| measures.get(measure)) }
+    }
+
     pub(super) fn measures(&self) -> Measures {
         let mut measures = Measures::default();
         for (measure, sum) in STORED.into_iter().zip(self.sums) {

@@ -112,3 +112,73 @@ impl PartialEq for Next<'_> {
 }
 
 impl Eq for Next<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use analytics_core::catalogue::Measure;
+    use analytics_core::ids::{ProductId, VendorId};
+    use analytics_core::money::Currency;
+    use analytics_core::rollup::{Granularity, Scope};
+    use chrono::DateTime;
+    use fastrand::Rng;
+
+    use super::super::format::{encoded, sums_in};
+    use super::*;
+
+    /// Sums of buckets of which there are few, so that they repeat.
+    fn random_deltas(random: &mut Rng) -> Deltas {
+        let mut deltas = Deltas::only_finest();
+        for _ in 0..random.usize(..40) {
+            let id = format!("{}", random.u8(..12));
+            let scope = match random.u8(..4) {
+                0 => Scope::Total,
+                1 => Scope::Unattributed,
+                2 => Scope::Product(ProductId::parse(&id).unwrap()),
+                _ => Scope::Seller(VendorId::parse(&id).unwrap()),
+            };
+            let bucket = Bucket {
+                start: DateTime::from_timestamp(86_400 * random.i64(-2..2), 0).unwrap(),
+                granularity: Granularity::finest(scope.kind()),
+                scope,
+                foreign_currency: *random.choice(&[None, Currency::parse("EUR"), Currency::parse("CHF")]).unwrap(),
+            };
+            let measure = *random.choice(&[Measure::Views, Measure::Orders, Measure::Revenue]).unwrap();
+            deltas.rollups.entry(bucket).or_default().add(measure, random.i64(..).into());
+        }
+        deltas
+    }
+
+    #[test]
+    fn each_bucket_is_merged_once_in_order_whether_or_not_a_batch_was_kept_sorted() {
+        for seed in 0..200 {
+            let mut random = Rng::with_seed(seed);
+            let (mut sums, mut expected) = (Sums::default(), HashMap::<Bucket, Measures>::new());
+            let mut expect = |deltas: &Deltas| {
+                for (bucket, measures) in &deltas.rollups {
+                    expected.entry(bucket.clone()).or_default().merge(measures);
+                }
+            };
+            for _ in 0..random.usize(..6) {
+                let deltas = random_deltas(&mut random);
+                expect(&deltas);
+                let mut list: Vec<_> = sorted(&deltas).into_iter().map(|(b, m)| StoredSums::of(b, m)).collect();
+                if random.bool() {
+                    random.shuffle(&mut list);
+                }
+                let mut bytes = encoded(&list).unwrap();
+                bytes.extend([7, 8]);
+                let (kept, rest) = sums_in(&bytes).unwrap();
+                assert_eq!(rest, [7, 8], "what follows the list");
+                sums.push(kept);
+            }
+            let decided = random_deltas(&mut random);
+            expect(&decided);
+
+            let merged: Vec<_> = sums.merged(&decided).unwrap().map(Result::unwrap).collect();
+            assert!(merged.is_sorted_by(|(a, _), (b, _)| (&a.scope, a) < (&b.scope, b)), "seed {seed}: {merged:?}");
+            assert_eq!(merged.into_iter().collect::<HashMap<_, _>>(), expected, "seed {seed}");
+        }
+    }
+}

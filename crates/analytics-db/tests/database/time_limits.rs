@@ -11,10 +11,10 @@ use diesel::connection::SimpleConnection;
 #[test]
 fn statements_share_the_time_of_their_transaction() {
     let database = Database::migrated();
-    // Every read of the log takes 0.2 seconds, and a search without a result reads it eleven times.
+    // Every read of the log takes 0.3 seconds, and a search without a result reads it eight times.
     let slow = "ALTER TABLE event_logs RENAME TO all_logs; \
                 CREATE FUNCTION slow_logs() RETURNS SETOF all_logs LANGUAGE plpgsql AS \
-                'BEGIN PERFORM pg_sleep(0.2); RETURN QUERY SELECT * FROM all_logs; END'; \
+                'BEGIN PERFORM pg_sleep(0.3); RETURN QUERY SELECT * FROM all_logs; END'; \
                 CREATE VIEW event_logs AS SELECT * FROM slow_logs()";
     database.connect().batch_execute(slow).unwrap();
     let filter = EventFilter { user: Some("nobody".into()), ..EventFilter::default() };

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use chrono::{SecondsFormat, Utc};
+use log::Level;
 use serde_json::json;
 
 use crate::settings::{Settings, SettingsError, masked};
@@ -24,6 +25,11 @@ pub fn start(settings: &Settings) -> Result<(), SettingsError> {
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(settings.get("RUST_LOG").unwrap_or("info"));
     builder.format(move |out, record| {
+        // At this level the HTTP client shows what it sends and receives byte by byte, with passwords and tokens, in pieces
+        // that cannot be recognised.
+        if record.level() == Level::Trace && record.target().starts_with("ureq_proto") {
+            return Ok(());
+        }
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let (level, target) = (record.level(), record.target());
         let message = masked(&record.args().to_string());

@@ -61,6 +61,12 @@ impl Completeness {
             && self.0.iter().all(|report| report.as_ref().is_some_and(|report| report.is_counted_past(end, now)))
     }
 
+    /// Whether ingest has reported on every topic that none of them exists.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|report| report.as_ref().is_some_and(|report| report.partitions == 0))
+    }
+
     /// Whether every topic exists and ingest has reported on it, so that it is known how late it is.
     #[must_use]
     pub fn is_known(&self) -> bool {

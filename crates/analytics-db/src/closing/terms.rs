@@ -57,10 +57,13 @@ pub fn terms(
         return Ok(Err(NotYet { month, from, grace }));
     }
     let mut terms = Terms { open_dead_letters: open_dead_letters(connection, month, business)?, ..Terms::default() };
-    let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds, Measure::Views];
-    let counted = Completeness::of_measures(&measures, topics, &reports);
+    let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
+    let money = Completeness::of_measures(&measures, topics, &reports);
+    let viewed = Completeness::of_measures(&[Measure::Views], topics, &reports);
     let rated = Completeness::of_events(Family::RatingUpdated.name(), topics, &reports);
-    if !counted.is_complete(from, now) || !rated.is_complete(from, now) {
+    // A marketplace need not have views or ratings.
+    let is_waited_for = |counted: &Completeness| !counted.is_complete(from, now) && !counted.is_absent();
+    if !money.is_complete(from, now) || [viewed, rated].iter().any(is_waited_for) {
         terms.gaps.push(format!(
             "not all topics are counted up to {}: see GET /api/freshness, and run this again when ingest has caught up",
             written(from)

@@ -246,8 +246,10 @@ impl<'a> Poll<'a> {
                 let partition = TopicPartition { topic: self.shared_name(&topic), partition };
                 self.damaged(&partition, Offset(offset), &text);
             }
-            // The client would try the same password for ever.
-            (RDKafkaErrorCode::Authentication, _) if self.settings.can_reread_kafka() => {
+            // The client would try the same password for ever. A token that was refused is replaced.
+            (RDKafkaErrorCode::Authentication, _)
+                if self.settings.can_reread_kafka() && self.settings.tokens.is_none() =>
+            {
                 self.buffer.end(End::Kafka(text));
             }
             (

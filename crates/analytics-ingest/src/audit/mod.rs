@@ -59,13 +59,13 @@ pub fn run(settings: &IngestSettings, shutdown: &Shutdown) -> anyhow::Result<()>
     let Some(mut connection) = until_available(shutdown, || connect(settings), &mut warn)? else {
         bail!("stopped before the database could be reached")
     };
+    if until_available(shutdown, || has_token(settings), said_once("the identity provider"))?.is_none() {
+        bail!("stopped before there was a token for Kafka")
+    }
     let Some(_guard) = Guard::at_once(&settings.database_url, Lock::Audit)? else {
         println!("another audit is running, and this one has nothing to do");
         return Ok(());
     };
-    if until_available(shutdown, || has_token(settings), said_once("the identity provider"))?.is_none() {
-        bail!("stopped before there was a token for Kafka")
-    }
     let mut audit = Audit { settings, shutdown, reader: Reader::new(settings, shutdown)?, done: Done::default() };
     offset_ranges::close(&mut connection, &settings.group_id)?;
     let partitions = offset_ranges::to_audit(&mut connection, &settings.group_id)?;

@@ -94,3 +94,29 @@ fn of_measures(measures: &[Measure]) -> Vec<Family> {
     }
     families
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_absent_if_ingest_says_so_and_not_if_it_says_nothing() {
+        let topics = Topics::parse("rating.updated=old,rating.updated=new", "").unwrap();
+        let report = |topic: &str, partitions| TopicReport {
+            topic: topic.to_owned(),
+            partitions,
+            is_optional: false,
+            last_event_time: None,
+            reports: Vec::new(),
+        };
+        for (reports, is_absent) in [
+            (vec![report("old", 0), report("new", 0)], true),
+            (vec![report("old", 0), report("new", 1)], false),
+            (vec![report("old", 0)], false),
+            (vec![], false),
+        ] {
+            let completeness = Completeness::of_events(Family::RatingUpdated.name(), &topics, &reports);
+            assert_eq!(completeness.is_absent(), is_absent, "{reports:?}");
+        }
+    }
+}

@@ -179,3 +179,19 @@ fn a_default_partition_that_holds_more_than_history_stays_what_it_is() {
     partitions::ensure(connection, Utc::now()).unwrap();
     assert_eq!(database.number("SELECT count(*) FROM event_logs_default"), Some(100_001));
 }
+
+#[test]
+fn a_run_that_fails_leaves_a_default_partition_that_takes_every_event() {
+    let database = Database::migrated();
+    let connection = &mut database.connect();
+    database.execute(&logged("2020-01-01", 100_000));
+    // A view where the empty table would be created.
+    database.execute("CREATE VIEW event_logs_empty AS SELECT 1 AS one");
+    partitions::ensure(connection, Utc::now()).unwrap_err();
+    database.execute(&logged("2999-01-01", 1));
+    assert_eq!(database.number("SELECT count(*) FROM event_logs_default"), Some(100_001));
+
+    database.execute("DELETE FROM event_logs WHERE created_at > '2900-01-01'; DROP VIEW event_logs_empty");
+    database.execute("DELETE FROM order_lines WHERE event_id NOT IN (SELECT id FROM event_logs)");
+    assert_eq!(partitions::ensure(connection, Utc::now()).unwrap(), Ensured { made: 2, postponed: 0 });
+}

@@ -18,31 +18,42 @@ const BEFORE: &str = "before_all_partitions";
 ///
 /// Partitions must reach at least a day into the future: meanwhile the default partition takes nothing that is newer.
 pub(super) fn separate(connection: &mut Connection, table: &Partitioned) -> Result<Option<Made>, DbError> {
-    let (table_name, default, key) = (table.name, name_of_default(table), table.key);
-    // A crash can have left it behind; it would refuse events for which there is no partition in time.
-    if has_constraint(connection, &default)? {
-        let dropped = format!("ALTER TABLE {default} DROP CONSTRAINT {BEFORE}");
-        if with_short_locks(connection, &default, &dropped)? != Made::Attached {
-            return Ok(Some(Made::Postponed));
-        }
-    }
     let Some(end) = end(&existing(connection, table)?) else { return Ok(None) };
-    if !is_history(connection, &default, key, end)? {
+    if !is_history(connection, &name_of_default(table), table.key, end)? {
         return Ok(None);
     }
+    let made = exchange(connection, table, end);
+    if !matches!(made, Ok(Made::Attached)) {
+        let released = release(connection, table);
+        return made.and_then(|made| released.map(|_| Some(made)));
+    }
+    made.map(Some)
+}
+
+/// Drops the constraint that an interrupted run left behind, if there is one: it would refuse events for which there is no
+/// partition in time. Returns whether it is gone.
+pub(super) fn release(connection: &mut Connection, table: &Partitioned) -> Result<bool, DbError> {
+    let default = name_of_default(table);
+    if !has_constraint(connection, &default)? {
+        return Ok(true);
+    }
+    let dropped = format!("ALTER TABLE {default} DROP CONSTRAINT {BEFORE}");
+    Ok(with_short_locks(connection, &default, &dropped)? == Made::Attached)
+}
+
+/// Puts an empty table in the place of the default partition, which is attached as the one of everything before `end`.
+fn exchange(connection: &mut Connection, table: &Partitioned, end: Uuid) -> Result<Made, DbError> {
+    let (table_name, default, key) = (table.name, name_of_default(table), table.key);
     let history = format!("{table_name}_before_{}", day(end));
     let constraint = format!(
         "ALTER TABLE {default} ADD CONSTRAINT {BEFORE} CHECK ({key} IS NOT NULL AND {key} < '{end}') NOT VALID"
     );
     if with_short_locks(connection, &history, &constraint)? != Made::Attached {
-        return Ok(Some(Made::Postponed));
+        return Ok(Made::Postponed);
     }
     // Reads the whole table, while it is read and written.
     match connection.batch_execute(&format!("ALTER TABLE {default} VALIDATE CONSTRAINT {BEFORE}")) {
-        Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
-            let dropped = format!("ALTER TABLE {default} DROP CONSTRAINT {BEFORE}");
-            return Ok(Some(with_short_locks(connection, &history, &dropped)?).filter(|made| *made == Made::Postponed));
-        }
+        Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => return Ok(Made::LeftInDefault),
         validated => validated?,
     }
     let empty = format!("{table_name}_empty");
@@ -57,7 +68,7 @@ pub(super) fn separate(connection: &mut Connection, table: &Partitioned) -> Resu
          {}",
         rename_indexes(&default, &history)
     );
-    with_short_locks(connection, &history, &exchange).map(Some)
+    with_short_locks(connection, &history, &exchange)
 }
 
 /// Returns the start of the first partition, if no range between the first and the last has none: events of such a

@@ -99,6 +99,9 @@ pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<Ensured
     let present = today - today.rem_euclid(DAYS);
     let mut ensured = Ensured::default();
     for table in &TABLES {
+        if !history::release(connection, table)? {
+            ensured.postponed += 1;
+        }
         let taken: Vec<Range> = existing(connection, table)?.into_iter().map(|partition| partition.range()).collect();
         for number in -BEHIND..=AHEAD {
             let first = present + number * DAYS;

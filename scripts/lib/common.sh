@@ -131,6 +131,19 @@ install_openapi_tools() {
     fi
 }
 
+# install_npm_packages WHAT TOOLS LISTS installs the packages of LISTS/package-lock.json into TOOLS, once for each
+# version of that file.
+install_npm_packages() {
+    local what=$1 tools=$2 lists=$3
+    if cmp -s "$lists/package-lock.json" "$tools/complete"; then return; fi
+    command -v npm >/dev/null || install_debian nodejs npm
+    rm -rf "$tools"
+    mkdir -p "$tools"
+    cp "$lists"/package.json "$lists"/package-lock.json "$tools"
+    step "installing $what" npm --prefix "$tools" ci --silent --no-audit --no-fund
+    cp "$lists/package-lock.json" "$tools/complete"
+}
+
 # Chromium and its driver, and a web server in front of the API, for the tests of the dashboard; and axe,
 # which finds what is hard to use for people with disabilities.
 install_browser() {
@@ -140,27 +153,13 @@ install_browser() {
     # A user's PATH may be without /usr/sbin.
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
     if [ ${#missing[@]} -gt 0 ]; then install_debian "${missing[@]}"; fi
-    if ! cmp -s "$lists/package-lock.json" "$tools/complete"; then
-        command -v npm >/dev/null || install_debian nodejs npm
-        rm -rf "$tools"
-        mkdir -p "$tools"
-        cp "$lists"/package.json "$lists"/package-lock.json "$tools"
-        step "installing axe" npm --prefix "$tools" ci --silent --no-audit --no-fund
-        cp "$lists/package-lock.json" "$tools/complete"
-    fi
+    install_npm_packages axe "$tools" "$lists"
 }
 
 # An OpenID provider, which issues the tokens of OAUTHBEARER in tests.
 install_oidc_provider() {
     local tools=$ROOT/.local/oidc lists=$ROOT/crates/analytics-ingest/tests/oidc
-    if ! cmp -s "$lists/package-lock.json" "$tools/complete"; then
-        command -v npm >/dev/null || install_debian nodejs npm
-        rm -rf "$tools"
-        mkdir -p "$tools"
-        cp "$lists"/package.json "$lists"/package-lock.json "$tools"
-        step "installing an OpenID provider" npm --prefix "$tools" ci --silent --no-audit --no-fund
-        cp "$lists/package-lock.json" "$tools/complete"
-    fi
+    install_npm_packages "an OpenID provider" "$tools" "$lists"
     cp "$lists/provider.mjs" "$tools"
 }
 

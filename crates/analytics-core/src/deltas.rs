@@ -58,8 +58,18 @@ pub struct Deltas {
     /// A cache of moments by the minute of the event, which saves a timezone lookup for each event.
     /// All are of one calendar, as the business has only one.
     moments: HashMap<i64, Moment>,
-    /// Whether only the sums by the finest granularity are kept, from which all others follow.
-    only_finest: bool,
+    kept: Kept,
+}
+
+/// Which of counters, rollups and ratios are kept.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    #[default]
+    All,
+    /// Only rollups.
+    Rollups,
+    /// Only the rollups of the finest granularity, from which everything else follows.
+    Finest,
 }
 
 /// The sum of the adjustments of one metric.
@@ -77,7 +87,13 @@ impl Deltas {
     /// Creates deltas that keep of counters, rollups and ratios only what [`Self::finest`] returns.
     #[must_use]
     pub fn only_finest() -> Self {
-        Self { only_finest: true, ..Self::default() }
+        Self { kept: Kept::Finest, ..Self::default() }
+    }
+
+    /// Creates deltas that keep no counters and no ratios, which take most of the memory and time.
+    #[must_use]
+    pub fn only_rollups() -> Self {
+        Self { kept: Kept::Rollups, ..Self::default() }
     }
 
     /// Adds an adjustment.
@@ -118,7 +134,7 @@ impl Deltas {
                 self.roll_up(measure, scope, foreign_currency, granularity, start, amount);
             }
         }
-        if self.only_finest {
+        if self.kept != Kept::All {
             return;
         }
         for metric in Metric::ALL {
@@ -190,9 +206,9 @@ impl Deltas {
         start: DateTime<Utc>,
         amount: i128,
     ) {
-        let is_kept = match self.only_finest {
-            true => granularity == Granularity::finest(scope.kind()),
-            false => granularity.is_kept_for(scope.kind()),
+        let is_kept = match self.kept {
+            Kept::All | Kept::Rollups => granularity.is_kept_for(scope.kind()),
+            Kept::Finest => granularity == Granularity::finest(scope.kind()),
         };
         if is_kept {
             let bucket = Bucket { start, granularity, scope: scope.clone(), foreign_currency };

@@ -184,27 +184,44 @@ impl Bucket {
 }
 
 /// The sums of one rollup row: each measure has its own column; `None` if it was not counted there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+///
+/// There are many of these structures, so nearly all sums take 64 bits each, and none an `Option`.
+#[derive(Debug, Clone, Default)]
 pub struct Measures {
-    sums: [i128; Measure::ALL.len()],
-    /// A bit for each measure that was counted. There are many of these structures: `Option`s would take
-    /// twice the memory.
+    sums: [i64; MEASURES],
+    /// A bit for each measure that was counted.
     counted: u16,
+    /// All sums, once one of them does not fit into 64 bits.
+    large: Option<Box<[i128; MEASURES]>>,
 }
+
+const MEASURES: usize = Measure::ALL.len();
 
 impl Measures {
     /// Returns the sum of a measure.
     #[must_use]
     pub fn get(&self, measure: Measure) -> Option<i128> {
-        self.sums.get(measure as usize).copied().filter(|_| self.counted & 1 << measure as u8 != 0)
+        if self.counted & 1 << measure as u8 == 0 {
+            return None;
+        }
+        match &self.large {
+            Some(large) => large.get(measure as usize).copied(),
+            None => self.sums.get(measure as usize).copied().map(i128::from),
+        }
     }
 
     /// Adds to the sum of a measure. Adding 0 to a measure that was not counted makes it 0.
     pub fn add(&mut self, measure: Measure, amount: i128) {
-        if let Some(sum) = self.sums.get_mut(measure as usize) {
-            *sum += amount;
-            self.counted |= 1 << measure as u8;
+        self.counted |= 1 << measure as u8;
+        if self.large.is_none() {
+            let Some(sum) = self.sums.get_mut(measure as usize) else { return };
+            if let Ok(added) = i64::try_from(i128::from(*sum) + amount) {
+                *sum = added;
+                return;
+            }
         }
+        let large = self.large.get_or_insert_with(|| Box::new(self.sums.map(i128::from)));
+        large.get_mut(measure as usize).into_iter().for_each(|sum| *sum += amount);
     }
 
     /// Adds other sums.
@@ -226,6 +243,14 @@ impl Measures {
     }
 }
 
+impl PartialEq for Measures {
+    fn eq(&self, other: &Self) -> bool {
+        Measure::ALL.into_iter().all(|measure| self.get(measure) == other.get(measure))
+    }
+}
+
+impl Eq for Measures {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +271,7 @@ mod tests {
             for scope in
                 [Scope::Total, Scope::Unattributed, Scope::Product(product.clone()), Scope::Seller(vendor.clone())]
             {
-                for (counter, sum) in bucket(scope).counters(NaiveDate::default(), measures) {
+                for (counter, sum) in bucket(scope).counters(NaiveDate::default(), measures.clone()) {
                     let of_measure = match counter.metric.definition() {
                         Definition::Counter { measure, .. } | Definition::Daily { measure } => measure,
                         other => panic!("{other:?}"),
@@ -255,5 +280,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn sums_may_be_larger_than_64_bits_and_small_again() {
+        let (mut sums, most) = (Measures::default(), i128::from(i64::MAX));
+        sums.add(Measure::Views, 3);
+        for (amount, sum) in
+            [(most, most), (1, most + 1), (most * 5, most * 6 + 1), (-most * 6, 1), (-most - 3, -most - 2)]
+        {
+            sums.add(Measure::Revenue, amount);
+            assert_eq!((sums.get(Measure::Revenue), sums.get(Measure::Views)), (Some(sum), Some(3)));
+            assert_eq!(sums.get(Measure::Orders), None);
+        }
+        sums.add(Measure::Revenue, most + 9);
+        let mut same = Measures::default();
+        same.add(Measure::Views, 3);
+        assert_ne!(sums, same);
+        same.add(Measure::Revenue, 7);
+        assert_eq!(sums, same, "however the sums came about");
+        sums.subtract(&same);
+        assert_eq!(
+            (sums.get(Measure::Revenue), sums.get(Measure::Views), sums.get(Measure::Units)),
+            (Some(0), Some(0), None)
+        );
     }
 }

@@ -214,6 +214,32 @@ fn rollups_are_cut_in_the_business_timezone_and_sum_to_the_counters() {
 }
 
 #[test]
+fn rollups_are_the_same_without_counters() {
+    let records = [
+        ("order.created", r#"{"id":1,"items":[{"productId":"p","vendorId":"v","price":1}]}"#),
+        ("product.viewed", r#"{"productId":"p","vendorId":"v"}"#),
+        ("rating.updated", r#"{"id":1,"userId":"u","productId":"p","rating":4}"#),
+    ];
+    let (events, business) = events(&records, "Asia/Kolkata");
+    let (mut all, mut rollups, mut finest) = (Deltas::default(), Deltas::only_rollups(), Deltas::only_finest());
+    for event in &events {
+        for deltas in [&mut all, &mut rollups, &mut finest] {
+            count(event, business, deltas);
+        }
+    }
+    assert_eq!((&rollups.rollups, &rollups.ratings, &rollups.events), (&all.rollups, &all.ratings, &all.events));
+    assert!(rollups.counters.is_empty() && rollups.ratios.is_empty());
+    assert!(finest.rollups.len() < all.rollups.len());
+    let (mut derived, sums) = (Deltas::default(), finest.finest());
+    sums.for_each(|(bucket, measures)| derived.add_finest(bucket, measures, business.calendar));
+    assert_eq!(
+        (&derived.rollups, &derived.counters, &derived.ratios),
+        (&all.rollups, &all.counters, &all.ratios),
+        "everything follows from the finest sums"
+    );
+}
+
+#[test]
 fn the_latest_rating_of_a_user_counts() {
     use crate::rules::ratings::settle;
     let rating =

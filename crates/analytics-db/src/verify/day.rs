@@ -2,7 +2,7 @@
 //! event count.
 
 use std::collections::BTreeMap;
-use std::mem::take;
+use std::mem::replace;
 use std::ops::Range;
 
 use analytics_core::deltas::Deltas;
@@ -22,7 +22,7 @@ use crate::tables::rollups::each;
 use crate::{Connection, DbError};
 
 /// Number of recounted rollups, and of ratings, that are in memory at once. A chunk of events may add as many again.
-const PIECE: usize = 100_000;
+const PIECE: usize = 60_000;
 
 /// Verifies a day. A day that was proved is not read again if its event count and its rollups have
 /// not changed since.
@@ -63,7 +63,7 @@ fn recount(
     watcher: &Watcher<'_>,
     findings: &mut Findings,
 ) -> Result<BTreeMap<String, i64>, VerifyError> {
-    let mut deltas = Deltas::default();
+    let mut deltas = Deltas::only_rollups();
     let mut events = BTreeMap::new();
     recount::pieces(connection, log, day, |connection, piece| {
         watcher.check()?;
@@ -75,7 +75,7 @@ fn recount(
         findings.keys_checked += piece.len() as u64;
         reversals::check(connection, log, &piece, findings)?;
         if deltas.rollups.len().max(deltas.ratings.len()) > PIECE {
-            keep(connection, take(&mut deltas), &mut events)?;
+            keep(connection, replace(&mut deltas, Deltas::only_rollups()), &mut events)?;
         }
         ratings::check_logged(connection, log.business, &piece, &mut findings.suspects)
     })?;

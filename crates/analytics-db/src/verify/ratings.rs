@@ -49,8 +49,9 @@ pub(super) fn check_logged(
 
 /// Returns the latest rating of each user and target in these events, by the rules.
 fn latest(events: &[Logged], business: Business) -> Result<HashMap<(String, String), Rated>, VerifyError> {
-    let mut deltas = Deltas::default();
-    for logged in events {
+    let mut deltas = Deltas::only_rollups();
+    let is_rating = |logged: &&Logged| logged.event.as_ref().is_ok_and(|event| event.content.rating().is_some());
+    for logged in events.iter().filter(is_rating) {
         recount::count(logged, business, &mut deltas)?;
     }
     let named = |((target, user), rated): ((analytics_core::metric_type::MetricType, _), _)| {

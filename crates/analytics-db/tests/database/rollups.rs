@@ -35,7 +35,7 @@ fn the_view_shows_every_counter_of_the_catalogue() {
             database.connect().batch_execute(&insert).unwrap();
             let scope = scope.clone();
             let bucket = Bucket { start, granularity, scope, foreign_currency: None };
-            let counters = bucket.counters(start.date_naive(), measures);
+            let counters = bucket.counters(start.date_naive(), measures.clone());
             expected.extend(counters.map(|(counter, sum)| format!("{counter} {} {sum}", granularity.name())));
         }
     }

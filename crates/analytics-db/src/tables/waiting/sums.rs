@@ -85,9 +85,11 @@ impl<'a> Rest<'a> {
                 let (sums, rest): (StoredSums<'a>, _) = first(kept)?;
                 Ok(Some(Next { bucket: sums.bucket, measures: sums.measures(), rest: Self::Kept(rest) }))
             }
-            Self::Deltas(mut rest) => {
-                Ok(rest.next().map(|(bucket, measures)| Next { bucket, measures: *measures, rest: Self::Deltas(rest) }))
-            }
+            Self::Deltas(mut rest) => Ok(rest.next().map(|(bucket, measures)| Next {
+                bucket,
+                measures: measures.clone(),
+                rest: Self::Deltas(rest),
+            })),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use analytics_core::calendar::Calendar;
 use analytics_core::ids::{MAX_ENCODED_CHARS, MAX_PLAIN_CHARS};
 use analytics_db::read::events::{self, EventFilter, EventPage as Found, LoggedEvent};
 use analytics_db::read::{AsOf, EventLogAccess};
@@ -22,6 +23,7 @@ use crate::lines::{self, Lines, Source, Start, Streams, not_as_of};
 use crate::page::Page;
 use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
+use crate::settings::ApiSettings;
 
 /// A logged event.
 #[derive(Serialize, ToSchema)]
@@ -89,10 +91,12 @@ type NumberedEvent = Numbered<EventBody>;
 pub(crate) async fn list(
     principal: Principal,
     request: HttpRequest,
+    settings: Data<ApiSettings>,
     database: Data<Database>,
     streams: Data<Streams>,
 ) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
+    let calendar = settings.business.calendar;
     let names = ["type", "userId", "productId", "vendorId", "from", "to", "asOf", "limit", "cursor"];
     let query = Query::of(&request, &names, &["where"])?;
     let now = database.now();
@@ -108,12 +112,12 @@ pub(crate) async fn list(
     };
     if lines::asked(&request) {
         let start = Start::of(&query)?;
-        return streams.answer(&request, start, Log { database, access, filter, now }).await;
+        return streams.answer(&request, start, Log { database, access, calendar, filter, now }).await;
     }
     filter.before = query.cursor_key()?;
     let (limit, as_of) = (query.limit()?, query.optional("asOf", lines::number)?);
     let (as_of, found) = database
-        .read_expensive(move |connection| page(connection, access, &filter, now, as_of, limit.into()))
+        .read_expensive(move |connection| page(connection, access, calendar, &filter, now, as_of, limit.into()))
         .await??;
     let next = found.next.map(|id| id.to_string());
     Ok(Page::with_next(found.events.into_iter().map(body).collect(), next).answer(&request, as_of))
@@ -123,6 +127,7 @@ pub(crate) async fn list(
 fn page(
     connection: &mut Connection,
     access: EventLogAccess,
+    calendar: Calendar,
     filter: &EventFilter,
     now: DateTime<Utc>,
     as_of: Option<i64>,
@@ -139,13 +144,14 @@ fn page(
         Ok(as_of) => as_of,
         Err(why) => return Ok(Err(not_as_of(why))),
     };
-    Ok(Ok((as_of.number, events::newest(connection, access, &as_of, filter, limit)?)))
+    Ok(Ok((as_of.number, events::newest(connection, access, &as_of, calendar, filter, limit)?)))
 }
 
 /// The event log as a list to stream.
 struct Log {
     database: Data<Database>,
     access: EventLogAccess,
+    calendar: Calendar,
     filter: EventFilter,
     /// When the stream began: the end of the range that has none.
     now: DateTime<Utc>,
@@ -153,9 +159,10 @@ struct Log {
 
 impl Source for Log {
     async fn page(&self, start: Start, limit: usize) -> Result<(i64, Lines), Problem> {
-        let (access, now) = (self.access, self.now);
+        let (access, calendar, now) = (self.access, self.calendar, self.now);
         let filter = EventFilter { before: start.after, ..self.filter.clone() };
-        let read = move |connection: &mut Connection| page(connection, access, &filter, now, start.as_of, limit);
+        let read =
+            move |connection: &mut Connection| page(connection, access, calendar, &filter, now, start.as_of, limit);
         let (as_of, found) = self.database.read_expensive(read).await??;
         Ok((as_of, Lines::of(found.events.into_iter().map(body), found.next)?))
     }

@@ -1,13 +1,15 @@
 //! Reads the event log, newest events first.
 
+use analytics_core::calendar::Calendar;
 use analytics_core::family::{Family, Shape};
-use analytics_core::identity::EventId;
+use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::metadata::Condition;
+use analytics_core::rollup::Scope;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::windows::{Listed, Window, newest_first};
+use super::windows::{Expected, Listed, MOST_AT_ONCE, Window, first_hours, lowest_id, newest_first};
 use super::{AsOf, EventLogAccess, metadata};
 use crate::raw_json::RawJson;
 use crate::schema::event_logs;
@@ -82,13 +84,15 @@ pub fn newest(
     connection: &mut Connection,
     _: EventLogAccess,
     as_of: &AsOf,
+    calendar: Calendar,
     filter: &EventFilter,
     limit: usize,
 ) -> Result<EventPage, DbError> {
     let Some(sql) = filter.sql() else { return Ok(EventPage { events: Vec::new(), next: None }) };
-    let more = limit.saturating_add(1);
+    let (range, more) = (filter.range(), limit.saturating_add(1));
+    let hours = first_hours(connection, filter.expected(more), calendar, as_of, range)?;
     let mut events: Vec<LoggedEvent> =
-        newest_first(connection, as_of, filter.range(), more, |connection, window, limit| {
+        newest_first(connection, as_of, range, hours, more, |connection, window, limit| {
             let query = statement(&sql)
                 .value(&filter.event_type)
                 .value(&filter.user)
@@ -197,6 +201,25 @@ impl EventFilter {
         }
     }
 
+    /// Returns the product or the seller that the events are about.
+    fn scope(&self) -> Option<Scope> {
+        match (&self.product, &self.vendor) {
+            (Some(product), _) => ProductId::parse(product).ok().map(Scope::Product),
+            (None, Some(vendor)) => VendorId::parse(vendor).ok().map(Scope::Seller),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns what the first window should find.
+    fn expected(&self, limit: usize) -> Option<Expected> {
+        let is_of = |family: Family| self.event_type.as_ref().is_none_or(|wanted| *wanted == family.name());
+        let conditions =
+            [self.product.is_some(), self.vendor.is_some(), self.user.is_some(), !self.conditions.is_empty()];
+        let is_only = conditions.into_iter().filter(|given| *given).count() == 1;
+        // Several conditions leave few of the events that meet one of them.
+        Expected::of(self.scope(), is_of, if is_only { limit } else { limit.max(MOST_AT_ONCE) })
+    }
+
     /// Returns the range of ids that contains the filter's range of time: ids begin with the time.
     fn range(&self) -> Window {
         // The millisecond of `to` itself may contain events before `to`.
@@ -211,10 +234,6 @@ impl EventFilter {
 fn given<const N: usize>(conditions: [(bool, &str); N]) -> String {
     let given: Vec<&str> = conditions.into_iter().filter(|(given, _)| *given).map(|(_, sql)| sql).collect();
     given.join(" AND ")
-}
-
-fn lowest_id(time: DateTime<Utc>) -> Uuid {
-    EventId::lowest_at(time.into()).0
 }
 
 /// Returns the event with an id, if it was counted.

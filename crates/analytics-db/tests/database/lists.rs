@@ -1,5 +1,6 @@
 //! Lists of events: every filter and every page gives the same as filtering the whole log.
 
+use analytics_core::calendar::Calendar;
 use analytics_db::batch::Reread;
 use analytics_db::read::events::{self, EventFilter, LoggedEvent};
 use analytics_db::read::{AsOf, Tenant};
@@ -64,7 +65,7 @@ fn pages(database: &Database, filter: &EventFilter, size: usize) -> Vec<LoggedEv
     loop {
         let access = Tenant::Marketplace.event_log().unwrap();
         let as_of = AsOf::latest(connection).unwrap();
-        let page = events::newest(connection, access, &as_of, &filter, size).unwrap();
+        let page = events::newest(connection, access, &as_of, Calendar::utc(), &filter, size).unwrap();
         assert!(page.events.len() <= size);
         all.extend(page.events);
         let Some(next) = page.next else { return all };

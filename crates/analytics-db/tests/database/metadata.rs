@@ -1,5 +1,6 @@
 //! Conditions on payloads, and the indexes that operators add for them.
 
+use analytics_core::calendar::Calendar;
 use analytics_core::metadata::{Condition, MetadataPath};
 use analytics_core::period::Span;
 use analytics_db::batch::Reread;
@@ -97,7 +98,7 @@ fn an_index_is_used_and_changes_no_answer() {
             ..EventFilter::default()
         };
         let access = Tenant::Marketplace.event_log().unwrap();
-        events::newest(connection, access, &as_of, &filter, 1000).unwrap().events.len()
+        events::newest(connection, access, &as_of, Calendar::utc(), &filter, 1000).unwrap().events.len()
     };
     assert_eq!(list(), 100);
     // An index of one type serves only requests for that type.

@@ -78,7 +78,8 @@ pub(crate) struct RankBody {
 /// as it has come, and compared with a whole one. A rating is the Bayesian mean of all current
 /// ratings, whatever the range: as if each product had ten more ratings of the average number of
 /// stars. Products of which nothing was counted have no rank. Sellers see money only of their own
-/// products: they give their `vendorId`.
+/// sales: they give their `vendorId`. With one, orders, units and revenue are what this vendor sold of each
+/// product.
 #[utoipa::path(
     get, path = "/api/rankings/products", operation_id = "rankProducts", tag = "rankings", security(("bearer" = [])),
     params(
@@ -87,7 +88,7 @@ pub(crate) struct RankBody {
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
         ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
-        ("vendorId" = Option<String>, Query, description = "Only products that are known to belong to this vendor"),
+        ("vendorId" = Option<String>, Query, description = "Only what this vendor sold; by views, conversion and rating: only products that are known to belong to it"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -227,7 +228,7 @@ fn is_own(principal: &Principal, vendor: Option<&VendorId>) -> bool {
 pub(crate) enum Events {
     /// Those of every product and seller.
     All(Span),
-    /// Those of its own sales: of a product that other vendors sold too, they are not all.
+    /// Those of its own sales.
     Own(Span),
     None,
 }
@@ -293,25 +294,24 @@ impl RankingQuestion {
 
     /// Where the events are that a value is made of.
     fn events(&self, rank: &Rank, as_of: i64, events: Events, settings: &ApiSettings) -> Option<String> {
-        match events {
-            Events::All(span) => {
+        match (events, self.vendor.as_ref().filter(|_| self.by.is_sold())) {
+            (Events::All(span) | Events::Own(span), Some(vendor)) => {
+                let metric = Ranked::Sellers.metric(self.by).filter(|metric| metric.is_counter())?;
+                let subject = Subject::Vendor(vendor.clone());
+                let own = MetricType { metric, subject, foreign_currency: self.of.foreign_currency };
+                Some(product_events_link(settings, &own.to_string(), &rank.id, span, as_of))
+            }
+            (Events::All(span), None) => {
                 // The events of a rating are all of them.
                 let span = Some(span).filter(|_| self.by != By::Rating);
                 Some(events_link(settings, &self.metric_type(&rank.id)?.to_string(), span, as_of))
             }
-            Events::Own(span) => {
-                let vendor = self.vendor.clone().filter(|_| rank.is_own)?;
-                let metric = Ranked::Sellers.metric(self.by)?;
-                let foreign_currency = self.of.foreign_currency;
-                let own = MetricType { metric, subject: Subject::Vendor(vendor), foreign_currency };
-                Some(product_events_link(settings, &own.to_string(), &rank.id, span, as_of))
-            }
-            Events::None => None,
+            (Events::Own(_), None) | (Events::None, _) => None,
         }
     }
 
     /// The metric of a product or a seller whose value is ranked.
-    pub(crate) fn metric_type(&self, id: &str) -> Option<MetricType> {
+    fn metric_type(&self, id: &str) -> Option<MetricType> {
         let metric = self.of.ranked.metric(self.by)?;
         let subject = match self.of.ranked {
             Ranked::Products => Subject::Product(ProductId::parse(id).ok()?),

@@ -10,11 +10,13 @@ use analytics_core::ids::VendorId;
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::money::Currency;
 use analytics_core::name::MAX_NAME_CHARS;
+use analytics_core::sums;
 use analytics_db::read::directory::{self, ItemKind};
-use analytics_db::read::rankings::{By, Ranked};
+use analytics_db::read::rankings::{self, By, Ranked};
 use analytics_db::read::sellers::{self, Seller};
 use analytics_db::read::{ReadableMetric, Tenant};
 use chrono::{DateTime, FixedOffset};
+use futures_util::future::try_join;
 use serde::Serialize;
 use shared_auth::Principal;
 use utoipa::ToSchema;
@@ -123,8 +125,8 @@ pub(crate) struct SummaryBody {
 pub(crate) struct TopProduct {
     #[serde(flatten)]
     rank: RankBody,
-    /// The values of its days, or of longer intervals if the range is long; empty for a range that
-    /// does not consist of whole days. They are those of now, and `value` is at most a minute older.
+    /// The revenue of this seller with it in each day, in longer intervals if the range is long, and in the buckets
+    /// of the panel if it does not consist of whole days. They are those of now, and `value` is at most a minute older.
     series: Vec<Option<i64>>,
 }
 
@@ -211,7 +213,13 @@ pub(crate) async fn summary(
     for currency in &others {
         metrics.push(of(Metric::SellerRevenue, *currency)?);
     }
-    let (courses, as_of) = panel.read(&database, &settings, metrics).await?;
+    let of = range.question(Ranked::Products, foreign_currency, calendar);
+    let question = RankingQuestion::new(of, By::Revenue, Some(vendor.clone()));
+    let is_of_days = range.span.is_of_days(calendar);
+    let events = Events::of(&principal, Some(&vendor), range.span);
+    let numbers = panel.read(&database, &settings, metrics);
+    let products = question.top(&rankings, &database, &settings, events, TOP);
+    let ((courses, as_of), (ranks, top_products_as_of)) = try_join(numbers, products).await?;
     let [revenue, orders, units, views, conversion, rating, refunds, net, rest @ ..] = courses.as_slice() else {
         return Err(Problem::internal_error());
     };
@@ -234,20 +242,19 @@ pub(crate) async fn summary(
         rating: number(rating),
         ratings: Components::of(rating.whole()),
     };
-    let of = range.question(Ranked::Products, foreign_currency, calendar);
-    let question = RankingQuestion::new(of, By::Revenue, Some(vendor.clone()));
-    let is_of_days = range.span.is_of_days(calendar);
-    let events = if is_of_days { Events::of(&principal, Some(&vendor), range.span) } else { Events::None };
-    let (ranks, top_products_as_of) = question.top(&rankings, &database, &settings, events, TOP).await?;
-    let mut courses = Vec::new();
-    if is_of_days {
-        let metric = |rank: &RankBody| tenant.metric_of_product(&question.metric_type(&rank.id)?, &vendor);
-        let by_day = Panel::of(range, Some(fitting(range.span, Finest::Day)), now, &settings)?;
-        courses = by_day.read(&database, &settings, ranks.iter().filter_map(metric).collect()).await?.0;
-    }
-    let mut series = courses.iter().map(|course| course.values().1);
-    let top_product = |rank| TopProduct { rank, series: series.next().unwrap_or_default() };
-    let top_products = ranks.into_iter().map(top_product).collect();
+    let by_day = if is_of_days {
+        Panel::of(range, Some(fitting(range.span, Finest::Day)), now, &settings)?.buckets
+    } else {
+        panel.buckets.clone()
+    };
+    let ids: Vec<String> = ranks.iter().map(|rank| rank.id.clone()).collect();
+    let seller = vendor.clone();
+    let read =
+        move |connection: &mut _| rankings::revenue_of_products(connection, &seller, foreign_currency, &ids, &by_day);
+    let series = database.read(read).await?;
+    let known = |values: Vec<i64>| values.into_iter().map(sums::known).collect();
+    let top_products = ranks.into_iter().zip(series).map(|(rank, series)| TopProduct { rank, series: known(series) });
+    let top_products = top_products.collect();
     let (from, to) = panel.ends(&settings);
     let body = SummaryBody {
         vendor_id: vendor.as_str().to_owned(),

@@ -1,9 +1,10 @@
 //! Tests that the events behind the links of rankings and panels sum to their numbers.
 
-use analytics_testkit::broker::Message;
+use analytics_testkit::broker::{self, Message};
 use analytics_testkit::client::Client;
 use analytics_testkit::service::Service;
 use analytics_testkit::tally::Tally;
+use chrono::{Duration, Utc};
 use serde_json::{Value, json};
 
 /// Adds up what the events behind a link added, page by page: the value, or the numerator and the
@@ -88,45 +89,73 @@ fn the_events_behind_every_number_sum_to_it() {
 }
 
 #[test]
-fn a_seller_gets_no_link_to_a_product_that_others_sold_too() {
+fn a_sellers_products_are_what_it_sold_of_them_whoever_else_did() {
     let service = Service::new(1);
+    broker::create_topics(&service.broker, &broker::optional_topics(&service.prefix), 1);
     let _ingest = service.ingest();
     let order = |id: &str, lines: Value| Message::json("order.created", json!({ "orderId": id, "items": lines }));
-    let line =
-        |product: &str, vendor: &str, price: u32| json!({ "productId": product, "vendorId": vendor, "price": price });
+    let line = |product: &str, vendor: &str, price: u32| json!({ "productId": product, "vendorId": vendor, "price": price, "quantity": 2 });
     service.send(&[
         order("1", json!([line("own", "v-1", 5), line("shared", "v-1", 3), line("other", "v-2", 9)])),
         order("2", json!([line("own", "v-1", 7), line("own", "v-1", 1)])),
         order("3", json!([line("shared", "v-2", 20)])),
+        Message::json(
+            "order.refunded",
+            json!({ "refundId": "r", "orderId": "1", "items": [
+            { "productId": "shared", "vendorId": "v-1", "quantity": 1, "amount": "2.00" },
+            { "productId": "other", "vendorId": "v-2", "quantity": 1, "amount": "4.00" },
+        ] }),
+        ),
     ]);
-    service.wait_all_consumed();
+    service.wait_consumed(4);
     // The last one that was seen with it is known as the product's vendor.
     let view = json!({ "productId": "shared", "vendorId": "v-1" });
     service.send(&[Message::json("product.viewed", view)]);
-    service.wait_all_consumed();
+    service.wait_consumed(5);
     let api = service.api();
-    let seller = Client::seller(&api.address, "v-1");
-    let links = |path: &str| -> Vec<(String, Option<String>)> {
-        let answer = seller.get(path).1;
+    let (seller, admin) = (Client::seller(&api.address, "v-1"), Client::admin(&api.address));
+    let values = |client: &Client, path: &str| -> Vec<(String, i64)> {
+        let answer = client.get(path).1;
         let items = answer["topProducts"].as_array().or(answer["items"].as_array()).unwrap().clone();
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        items.iter().map(|item| (text(&item["id"]).unwrap(), text(&item["events"]))).collect()
+        let of = |item: &Value| (item["id"].as_str().unwrap().to_owned(), item["value"].as_i64().unwrap());
+        for item in items.iter().filter(|item| item["events"].is_string()) {
+            assert_eq!(sums(client, item["events"].as_str().unwrap())[0], of(item).1, "{item}");
+        }
+        if let Some(products) = answer["topProducts"].as_array() {
+            for product in products {
+                let series = product["series"].as_array().unwrap().iter().map(|value| value.as_i64().unwrap());
+                assert_eq!(series.sum::<i64>(), of(product).1, "{product}");
+            }
+            assert!(products.iter().all(|product| product["events"].is_string()), "{answer}");
+        }
+        items.iter().map(of).collect()
     };
-    let summary = links("/api/sellers/v-1/summary");
-    let [(shared, no_link), (own, Some(link))] = summary.as_slice() else { panic!("{summary:?}") };
-    assert_eq!((shared.as_str(), no_link, own.as_str()), ("shared", &None, "own"));
-    assert_eq!(sums(&seller, link), [1_300, 0]);
-    let (_, events) = seller.get(link);
+    let [from, to] = [-1, 1].map(|hours| (Utc::now() + Duration::hours(hours)).format("%Y-%m-%dT%H:00:00Z"));
+    let of_hours = format!("/api/sellers/v-1/summary?from={from}&to={to}");
+    for (path, expected) in [
+        ("/api/sellers/v-1/summary", &[("own", 2_600), ("shared", 600)][..]),
+        (&of_hours, &[("own", 2_600), ("shared", 600)]),
+        ("/api/sellers/v-1/summary?currency=EUR", &[]),
+        ("/api/rankings/products?by=revenue&vendorId=v-1", &[("own", 2_600), ("shared", 600)]),
+        ("/api/rankings/products?by=net_revenue&vendorId=v-1", &[("own", 2_600), ("shared", 400)]),
+        ("/api/rankings/products?by=units&vendorId=v-1", &[("own", 6), ("shared", 2)]),
+        ("/api/rankings/products?by=orders&vendorId=v-1", &[("own", 2), ("shared", 1)]),
+    ] {
+        let expected: Vec<(String, i64)> = expected.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect();
+        assert_eq!(values(&seller, path), expected, "{path}");
+        assert_eq!(values(&admin, path), expected, "{path}");
+    }
+    // How often others look at a product is no secret, and no sum of its own events.
+    let views = seller.get("/api/rankings/products?by=views&vendorId=v-1").1;
+    assert_eq!((&views["items"][0]["id"], &views["items"][0]["events"]), (&json!("shared"), &Value::Null), "{views}");
+    assert_eq!(seller.get("/api/rankings/products?by=orders&vendorId=v-2").1["items"][0]["events"], Value::Null);
+    let summary = seller.get("/api/sellers/v-1/summary").1;
+    let (_, events) = seller.get(summary["topProducts"][0]["events"].as_str().unwrap());
     assert_eq!((&events["value"], &events["items"][0]["lines"].as_array().unwrap().len()), (&Value::Null, &2));
-    let mine = links("/api/rankings/products?by=orders&vendorId=v-1");
-    assert_eq!(sums(&seller, mine[0].1.as_ref().unwrap()), [2, 0], "{mine:?}");
-    let others = links("/api/rankings/products?by=orders&vendorId=v-2");
-    assert!(!others.is_empty() && others.iter().all(|(_, link)| link.is_none()), "{others:?}");
     // Another seller's metric stays what it is, whatever product is named.
     let path = |metric: &str| format!("/api/metrics/{metric}/events?productId=own");
     assert_eq!(seller.get(&path("seller_revenue%3Av-2")).0, 404);
     assert_eq!(seller.get(&path("product_revenue%3Aown")).0, 404);
-    let admin = Client::admin(&api.address);
     for metric in ["total_revenue", "conversion_rate%3Av-1", "product_revenue%3Aown"] {
         let (status, answer) = admin.get(&path(metric));
         assert_eq!((status, &answer["parameter"]), (400, &json!("productId")), "{metric}: {answer}");

@@ -11,6 +11,7 @@ pub mod freshness;
 mod metadata;
 pub mod metrics;
 pub mod orders;
+mod own_sales;
 pub mod rankings;
 pub mod reconciliation;
 pub mod sellers;

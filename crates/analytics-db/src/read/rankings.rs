@@ -2,7 +2,6 @@
 
 use analytics_core::calendar::Calendar;
 use analytics_core::catalogue::{Definition, Measure, Metric, ScopeKind};
-use analytics_core::identity::EventId;
 use analytics_core::ids::{ProductId, VendorId, decode_encoded};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
@@ -10,13 +9,12 @@ use analytics_core::period::{Interval, Span};
 use analytics_core::ratios::Fraction;
 use analytics_core::sums::difference;
 use chrono::{DateTime, Utc, Weekday};
-use diesel::Connection as _;
-use diesel::connection::SimpleConnection;
 
 use super::AsOf;
+use super::own_sales::Lines;
 use crate::sql::{row, statement};
+use crate::tables::product_vendors;
 use crate::tables::rollups::{self, Sums};
-use crate::tables::{payments, product_vendors};
 use crate::{Connection, DbError};
 
 /// What is ranked.
@@ -64,6 +62,12 @@ impl By {
     #[must_use]
     pub const fn is_money(self) -> bool {
         matches!(self, Self::Revenue | Self::NetRevenue)
+    }
+
+    /// Whether it is counted from the lines of orders, each of which one seller sold.
+    #[must_use]
+    pub const fn is_sold(self) -> bool {
+        matches!(self, Self::Orders | Self::Units | Self::Revenue | Self::NetRevenue)
     }
 
     /// The measures that it is made of.
@@ -136,8 +140,6 @@ pub struct Rank {
     pub value: i64,
     /// Its rank in the earlier range, from 1, and its value there.
     pub previous: Option<(usize, i64)>,
-    /// For one of the first products of a vendor: all of its value is the vendor's own.
-    pub is_own: bool,
 }
 
 /// A ranking.
@@ -167,6 +169,15 @@ impl Question {
     #[must_use]
     pub const fn of_all_time(ranked: Ranked) -> Self {
         Self { ranked, foreign_currency: None, days: (0, 0), previous: (0, 0) }
+    }
+
+    /// The range, and the part of the earlier one that is over when it begins.
+    fn spans(&self) -> [Span; 2] {
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        let [current, mut earlier] =
+            [self.days, self.previous].map(|(from, to)| Span { from: time(from), to: time(to) });
+        earlier.to = earlier.to.min(current.from).max(earlier.from);
+        [current, earlier]
     }
 
     /// The starts of the days, and of the earlier ones.
@@ -222,7 +233,8 @@ impl Counted {
     }
 }
 
-/// Ranks the products of one vendor, of which only its own have to be read.
+/// Ranks the products of one vendor. Orders, units and revenue are what this vendor sold of each product; views, conversion
+/// and ratings are those of the products that are known to belong to it.
 ///
 /// # Errors
 /// [`DbError`].
@@ -240,6 +252,14 @@ pub fn of_vendor(
         return Ok(ranking);
     };
     let as_of = AsOf::latest(connection)?;
+    let lines = Lines { vendor, foreign_currency: question.foreign_currency, products: &[] };
+    if let Some(sold) = lines.sold(connection, &as_of, by, &question.spans())? {
+        let values = |range: usize| {
+            let value = |(id, values): (&String, &Vec<i64>)| Some((id.clone(), *values.get(range)?));
+            sold.iter().filter_map(value).filter(|(_, value)| *value != 0).collect::<Vec<_>>()
+        };
+        return Ok(compared(as_of.number, values(0), values(1)));
+    }
     let mut values = |starts: &[DateTime<Utc>]| {
         let sums = rollups::sums_by_product_of(connection, measures, vendor, question.foreign_currency, starts)?;
         let value = |(subject, sums): (String, [i64; 2])| Some((id(question.ranked, &subject)?, by.value(sums)?));
@@ -247,72 +267,27 @@ pub fn of_vendor(
     };
     let [days, earlier] = question.starts(calendar);
     let (current, earlier) = (values(&days)?, values(&earlier)?);
-    let mut ranking = compared(as_of.number, current, earlier);
-    let first = ranking.ranks.iter_mut().take(LOOKED_AT).collect::<Vec<_>>();
-    if !first.is_empty() {
-        // In a savepoint: a panel does not wait for the lines of orders, and has no links then.
-        let marked = connection.transaction(|connection| {
-            connection.batch_execute(&format!(
-                "SET LOCAL statement_timeout = '{LOOK_TIMEOUT}'; LOCK TABLE order_lines IN ACCESS SHARE MODE NOWAIT"
-            ))?;
-            mark_own(connection, &as_of, question, by, vendor, first)
-        });
-        match marked {
-            Ok(()) | Err(DbError::Statement(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(ranking)
+    Ok(compared(as_of.number, current, earlier))
 }
 
-/// How long that may take.
-const LOOK_TIMEOUT: &str = "300ms";
-/// How many products of a vendor are looked at for lines of other vendors.
-const LOOKED_AT: usize = 5;
-
-/// Marks the products whose values are the sums of the vendor's own lines, whose events it may read.
-fn mark_own(
+/// Returns the revenue that a vendor made with some products in each of some ranges of time.
+///
+/// # Errors
+/// [`DbError`].
+pub fn revenue_of_products(
     connection: &mut Connection,
-    as_of: &AsOf,
-    question: &Question,
-    by: By,
     vendor: &VendorId,
-    ranks: Vec<&mut Rank>,
-) -> Result<(), DbError> {
-    row! {
-        struct Own {
-            product_id: String,
-            value: i64,
-        }
+    foreign_currency: Option<Currency>,
+    products: &[String],
+    ranges: &[Span],
+) -> Result<Vec<Vec<i64>>, DbError> {
+    if products.is_empty() {
+        return Ok(Vec::new());
     }
-    let value = match by {
-        By::Orders => "count(DISTINCT l.event_id)",
-        By::Units => "sum(l.quantity)",
-        By::Revenue => {
-            "sum(l.amount) FILTER (WHERE l.currency = coalesce($5, (SELECT s.base_currency FROM service_settings s)))"
-        }
-        By::Views | By::NetRevenue | By::Rating | By::Conversion => return Ok(()),
-    };
-    let lowest = |seconds| EventId::lowest_at(DateTime::from_timestamp(seconds, 0).unwrap_or_default().into()).0;
-    let rows: Vec<Own> = statement(format!(
-        "SELECT l.product_id, stored_sum(coalesce({value}, 0)) AS value FROM order_lines l \
-         WHERE l.product_id = ANY($1) AND l.vendor_id = $2 AND l.event_id >= $3 AND l.event_id < $4 \
-         AND (cardinality($6) = 0 OR NOT EXISTS (SELECT FROM event_logs e WHERE e.id = l.event_id AND e.batch_id = ANY($6))) \
-         AND {} GROUP BY 1",
-        payments::counts("l.event_id", "$6")
-    ))
-    .column(ranks.iter().map(|rank| rank.id.clone()))
-    .value(vendor.as_str())
-    .value(lowest(question.days.0))
-    .value(lowest(question.days.1))
-    .value(question.foreign_currency.map(Currency::code))
-    // An event that is logged and not counted yet has no part in the value.
-    .column(as_of.unseen())
-    .load(connection)?;
-    for rank in ranks {
-        rank.is_own = rows.iter().any(|own| own.product_id == rank.id && own.value == rank.value);
-    }
-    Ok(())
+    let as_of = AsOf::latest(connection)?;
+    let lines = Lines { vendor, foreign_currency, products };
+    let mut sold = lines.sold(connection, &as_of, By::Revenue, ranges)?.unwrap_or_default();
+    Ok(products.iter().map(|id| sold.remove(id).unwrap_or_else(|| vec![0; ranges.len()])).collect())
 }
 
 /// Ranks by the Bayesian means of all current ratings.
@@ -321,14 +296,14 @@ fn mark_own(
 /// [`DbError`].
 pub fn by_ratings(connection: &mut Connection, of: Ranked) -> Result<Ranking, DbError> {
     let as_of = AsOf::latest(connection)?.number;
-    let rank = |(id, value)| Rank { id, value, previous: None, is_own: false };
+    let rank = |(id, value)| Rank { id, value, previous: None };
     Ok(Ranking { as_of, ranks: ranked(ratings(connection, of)?).into_iter().map(rank).collect() })
 }
 
 fn compared(as_of: i64, current: Vec<(String, i64)>, earlier: Vec<(String, i64)>) -> Ranking {
     let earlier: HashMap<String, (usize, i64)> =
         (1..).zip(ranked(earlier)).map(|(rank, (id, value))| (id, (rank, value))).collect();
-    let rank = |(id, value): (String, i64)| Rank { previous: earlier.get(&id).copied(), id, value, is_own: false };
+    let rank = |(id, value): (String, i64)| Rank { previous: earlier.get(&id).copied(), id, value };
     Ranking { as_of, ranks: ranked(current).into_iter().map(rank).collect() }
 }
 

@@ -66,21 +66,9 @@ impl Tenant {
     /// Returns the metric with this type, if the tenant may read it.
     #[must_use]
     pub fn metric(&self, metric_type: &MetricType) -> Option<ReadableMetric> {
-        self.metric_of(metric_type, metric_type.vendor())
-    }
-
-    /// Returns the metric of a product that is known to belong to `owner`, if the tenant may read
-    /// the metrics of that vendor.
-    #[must_use]
-    pub fn metric_of_product(&self, metric_type: &MetricType, owner: &VendorId) -> Option<ReadableMetric> {
-        self.metric_of(metric_type, Some(owner))
-    }
-
-    /// Returns a metric of what belongs to `owner`, if the tenant may read it.
-    fn metric_of(&self, metric_type: &MetricType, owner: Option<&VendorId>) -> Option<ReadableMetric> {
         let may = match self {
             Self::Marketplace | Self::Support => true,
-            Self::Seller(vendors) => owner.is_some_and(|owner| vendors.contains(owner)),
+            Self::Seller(vendors) => metric_type.vendor().is_some_and(|owner| vendors.contains(owner)),
         };
         may.then(|| ReadableMetric { text: metric_type.to_string(), known: Some(metric_type.clone()) })
     }

@@ -72,6 +72,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let Arguments { command, common } = Arguments::parse();
+    kafka_events::memory::return_large_buffers();
     entry::run(
         "analytics-ingest",
         common,

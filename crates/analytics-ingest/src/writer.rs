@@ -145,7 +145,7 @@ impl Writer {
     /// left.
     fn part(&self, left: &mut Left) -> Option<Batch> {
         let (now, decoder) = (Utc::now(), &self.settings.decoder);
-        let (mut items, mut bytes) = (Vec::new(), 0);
+        let (mut items, mut bytes) = (Vec::with_capacity(left.records.len().min(self.pace.most())), 0);
         while bytes < PART_BYTES && items.len() < self.pace.most() {
             let Some(record) = left.records.pop_front() else { break };
             let item = Item { decoded: decoder.decode(&record, now), record };

@@ -5,6 +5,7 @@
 //! the same queue as the wrapper's `BaseConsumer::poll` and reports all of this. Everything else
 //! (settings, group membership, assignments, commits, queries) is left to the wrapper.
 
+pub mod memory;
 pub mod oauth;
 #[cfg(feature = "producing")]
 pub mod producing;

@@ -7,6 +7,7 @@ use chrono::Utc;
 
 use super::Outcome;
 use super::arena::{Options, PARTITIONS, WORKERS};
+use super::stream::marketplace;
 
 /// Returns the header line of the table.
 #[must_use]
@@ -45,12 +46,13 @@ pub fn line(outcome: &Outcome) -> String {
 #[must_use]
 pub fn page(outcomes: &[Outcome], options: &Options, at_once: usize) -> String {
     let (seed, records) = (options.seed, options.records);
+    let (products, vendors) = marketplace(i64::try_from(records).unwrap_or(i64::MAX));
     let mut page = format!(
         "# Exact under any fault\n\n\
          Written by `scripts/torture --fault all --seed {seed} --records {records} --at-once {at_once}`; the same command \
          repeats the run.\n\n\
          - {date}, {machine}\n\
-         - {records} records for each fault, {WORKERS} workers at first, {PARTITIONS} partitions in each of 4 topics\n\
+         - {records} records for each fault, of {products} products and {vendors} vendors, {WORKERS} workers at first, {PARTITIONS} partitions in each of 4 topics\n\
          - every fault gets a new database and new topics; the expected result is computed from what Kafka holds in \
            the end, read back with Kafka's own console consumer, and without any of the service's code\n\n\
          The columns:\n\n\

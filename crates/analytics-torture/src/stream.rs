@@ -17,8 +17,12 @@ use super::answers::{Answers, Counts, Effect, Line};
 use super::traits::Traits;
 use super::written::{decimal, keyed, written};
 
-const PRODUCTS: u64 = 150;
-const VENDORS: u64 = 12;
+/// Products and vendors of a short stream.
+const FEW: (u64, u64) = (150, 12);
+/// Products and vendors of a stream with at least [`LONG`] records: those of a large marketplace.
+const MANY: (u64, u64) = (100_000, 5_000);
+/// From this many records on, a stream is long.
+const LONG: i64 = 50_000;
 /// Maximum number of earlier records that are kept to be repeated, contradicted or edited.
 const REMEMBERED: usize = 4_000;
 const HOUR: i64 = 3_600_000;
@@ -55,9 +59,16 @@ pub struct Stream {
     step: i64,
     made: u64,
     first: u64,
+    /// How many products there are, and how many vendors.
+    marketplace: (u64, u64),
     remembered: Vec<Remembered>,
     /// Orders that can be reversed.
     orders: Vec<Reversible>,
+}
+
+/// Returns how many products and how many vendors a stream of so many records has.
+pub(crate) const fn marketplace(records: i64) -> (u64, u64) {
+    if records < LONG { FEW } else { MANY }
 }
 
 impl Stream {
@@ -76,6 +87,7 @@ impl Stream {
             step: (SPAN / records).max(1),
             made: 0,
             first: if phantom { 1_000_000_000 } else { 1 },
+            marketplace: marketplace(records),
             remembered: Vec::new(),
             orders: Vec::new(),
         }
@@ -160,9 +172,11 @@ impl Stream {
     }
 
     fn product(&mut self) -> (String, String) {
-        // Lower numbers are more frequent.
-        let number = self.random.below(PRODUCTS).min(self.random.below(PRODUCTS));
-        (format!("p-{number}"), format!("v-{}", number % VENDORS))
+        let (products, vendors) = self.marketplace;
+        // Half of the records are about few products, so that workers want the same rows. Lower numbers are more frequent.
+        let among = if self.random.below(2) == 0 { FEW.0 } else { products };
+        let number = self.random.below(among).min(self.random.below(among));
+        (format!("p-{number}"), format!("v-{}", number % vendors))
     }
 
     fn remember(&mut self, what: Remembered) {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::contributions::{self, Contribution};
 use super::rates::Received;
 use super::seen::{Closing, Seen};
-use super::{Accounts, CloseError, Closed, Order, numbers};
+use super::{Accounts, Check, CloseError, Closed, Order, numbers};
 use crate::connection::long_snapshot;
 use crate::sql::{row, statement};
 use crate::tables::batches::AsOf;
@@ -158,11 +158,12 @@ pub(super) fn again(
     connection: &mut Connection,
     order: &Order<'_>,
     vendors: &[String],
+    check: Check<'_>,
 ) -> Result<(Closed, Vec<String>), CloseError> {
     let mut attempt = 1;
     loop {
         // Another run may store the same statements.
-        match long_snapshot(connection, |connection| again_in(connection, order, vendors)) {
+        match long_snapshot(connection, |connection| again_in(connection, order, vendors, check)) {
             Err(CloseError::Database(error)) if attempt < ATTEMPTS && error.is_temporary() => attempt += 1,
             done => return done,
         }
@@ -173,6 +174,7 @@ fn again_in(
     connection: &mut Connection,
     order: &Order<'_>,
     vendors: &[String],
+    check: Check<'_>,
 ) -> Result<(Closed, Vec<String>), CloseError> {
     let as_of = AsOf::latest(connection)?;
     let names: Vec<&str> = vendors.iter().map(String::as_str).collect();
@@ -188,6 +190,7 @@ fn again_in(
         accounts.entry(vendor.clone()).or_default();
     }
     for day in order.month.days() {
+        check()?;
         contributions::of_day(connection, order.business, day, Some(vendors), &mut |contribution| {
             if as_of.sees(contribution.batch) {
                 let before = compared.latest.get(&contribution.vendor).and_then(|latest| seen.get(&latest.closing_id));
@@ -200,7 +203,7 @@ fn again_in(
         })?;
     }
     let closing = Closing::begin_in(connection, order.month)?;
-    let received = Received::load(connection, order.business, order.month, Some(vendors))?;
+    let received = Received::load(connection, order, Some(vendors), check)?;
     let sealing = Sealing { order, closing: &closing, received: &received };
     let (mut done, mut differ, mut new) = (Closed::default(), Vec::new(), Vec::new());
     for vendor in vendors {

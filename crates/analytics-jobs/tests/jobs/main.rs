@@ -24,6 +24,7 @@ mod parts;
 mod proofs;
 mod receiver;
 mod roles;
+mod statement_closing;
 mod statement_rates;
 mod statements;
 mod weekly;

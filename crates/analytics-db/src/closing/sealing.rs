@@ -8,7 +8,7 @@ use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::statement::{
-    Account, CORRECTION, Comparable, Days, Figures, Late, PastRange, Restatement, Statement, check,
+    Account, CORRECTION, Comparable, Days, Figures, Late, PastRange, Restatement, Statement,
 };
 use chrono::{DateTime, SubsecRound as _, Utc};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use super::{Accounts, Check, CloseError, Closed, Order, numbers};
 use crate::connection::long_snapshot;
 use crate::sql::{row, statement};
 use crate::tables::batches::AsOf;
-use crate::tables::statements::{self, Head, Latest, New};
+use crate::tables::statements::{self, Head, New, Stored};
 use crate::transactions::run;
 use crate::{Connection, DbError};
 
@@ -38,7 +38,7 @@ pub(super) struct Sealing<'a> {
 struct Compared {
     numbers: HashMap<String, Comparable>,
     heads: HashMap<String, Head>,
-    latest: HashMap<String, Latest>,
+    latest: HashMap<String, Stored>,
     now: DateTime<Utc>,
 }
 
@@ -77,7 +77,7 @@ impl Due {
             return Ok(if is_empty { Self::Nothing { is_closed: false } } else { Self::First });
         };
         let unreadable = |why| DbError::Unusable(format!("the statement of {vendor:?} that was closed last: {why}"));
-        let before = check(&latest.csv).map_err(unreadable)?.statement;
+        let before = latest.checked().map_err(unreadable)?.statement;
         // Views and ratings that came later are no reason for a version: see docs/decisions/32-statements.md.
         if before.events == account.digest() && before.currencies == *account.currencies() {
             return Ok(Self::Nothing { is_closed: true });

@@ -25,6 +25,7 @@ mod proofs;
 mod receiver;
 mod roles;
 mod statement_closing;
+mod statement_proofs;
 mod statement_rates;
 mod statements;
 mod weekly;

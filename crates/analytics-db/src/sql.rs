@@ -96,6 +96,16 @@ impl<'a> Statement<'a> {
         self.0.load(connection)
     }
 
+    /// Executes the statement and returns the column `id` of all rows.
+    pub(crate) fn ids(self, connection: &mut Connection) -> QueryResult<Vec<Uuid>> {
+        row! {
+            struct Row {
+                id: Uuid,
+            }
+        }
+        Ok(self.load(connection)?.into_iter().map(|Row { id }| id).collect())
+    }
+
     /// Executes the statement and returns the first row; [`diesel::result::Error::NotFound`] if
     /// there is none.
     pub(crate) fn get_result<R: QueryableByName<Pg> + 'static>(self, connection: &mut Connection) -> QueryResult<R> {

@@ -48,7 +48,7 @@ pub enum Command {
     /// Reads one snapshot while ingest continues, changes no number, and stores the result as a
     /// proof. Days that were proved before and have not changed since are not read again, unless
     /// --full or --since requests it. Lists the numbers that differ, and exits with 1 if there are
-    /// any.
+    /// any. --full also checks every stored statement of a seller: what it is, its signature, and which one it follows.
     ///
     /// Also reports the coverage: how what was counted compares with what Kafka held, as far as
     /// `analytics-ingest audit` has compared it. A difference is listed, and exits with 1, too. What

@@ -55,7 +55,7 @@ pub(super) fn run(rebuild: &Rebuild, settings: &Settings, shutdown: &Shutdown) -
         give_vendors(connection, rebuild, settings, shutdown)?;
     }
     let mut watcher = Watcher { progress: &mut verify::progress(), wanted: &|| !shutdown.requested() };
-    let verification = verify(std::slice::from_mut(connection), business, Extent::Everything, &mut watcher)?;
+    let verification = verify(std::slice::from_mut(connection), business, Extent::Everything, &[], &mut watcher)?;
     let (repairable, beyond): (Vec<_>, Vec<_>) = verification
         .differences
         .into_iter()

@@ -13,12 +13,17 @@ use clap::Args;
 
 use crate::database;
 use crate::notify::{ALERTS, Notifier};
+use crate::statements::public_key;
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Recount every day, and check every identity and every rating
+    /// Recount every day, and check every identity, every rating and every statement
     #[arg(long)]
     full: bool,
+    /// A key that may have signed statements: in base64, or a file with it in base64 or PEM form. Once for each of them
+    /// [default: any key]
+    #[arg(long = "public-key", value_name = "KEY", requires = "full")]
+    public_keys: Vec<String>,
     /// Recount every day from this one on, and earlier ones that changed since they were proved
     #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "full")]
     since: Option<NaiveDate>,
@@ -36,11 +41,13 @@ pub(super) fn run(verify: &Verify, settings: &Settings, shutdown: &Shutdown) -> 
         (false, Some(day)) => Extent::Since(day),
         (false, None) => Extent::Unproved,
     };
+    let signers = verify.public_keys.iter().map(|key| public_key(key)).collect::<anyhow::Result<Vec<_>>>()?;
     let notifier = Notifier::from_settings(settings)?;
     let mut connections: Vec<_> =
         (0..verify.parallel).map(|_| database::ready(settings, shutdown)).collect::<Result<_, _>>()?;
     let mut watcher = Watcher { progress: &mut progress(), wanted: &|| !shutdown.requested() };
-    let verification = analytics_db::verify::verify(&mut connections, settings.business()?, extent, &mut watcher)?;
+    let business = settings.business()?;
+    let verification = analytics_db::verify::verify(&mut connections, business, extent, &signers, &mut watcher)?;
     drop(connections);
     let connection = &mut database::ready(settings, shutdown)?;
     let proof = proofs::store(connection, &verification)?;

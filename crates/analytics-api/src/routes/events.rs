@@ -68,7 +68,8 @@ type NumberedEvent = Numbered<EventBody>;
          description = "Only events about this product, including orders with a line for it",
          min_length = 1, max_length = 64),
         ("vendorId" = Option<String>, Query,
-         description = "Only events about this vendor, including orders with a line for it",
+         description = "Only events about this vendor, including orders with a line for it; cancellations and refunds \
+                        of it are the events of `seller_refunds:<vendor>`",
          min_length = 1, max_length = 64),
         ("from" = Option<DateTime<Utc>>, Query, description = "Only events that happened at this time or later"),
         ("to" = Option<DateTime<Utc>>, Query, description = "Only events that happened before this time"),

@@ -2,13 +2,13 @@
 //! came to for sellers.
 
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Path, block};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use analytics_core::catalogue::Metric;
 use analytics_core::ids::VendorId;
 use analytics_core::metric_type::{MetricType, Subject};
 use analytics_core::month::Month;
-use analytics_core::statement::{Checked, check};
+use analytics_core::statement::Checked;
 use analytics_db::read::statements::{self, UsedKey};
 use analytics_db::tables::statements::Stored;
 use chrono::{DateTime, Utc};
@@ -62,9 +62,10 @@ pub(crate) async fn list(
     let more = i64::from(limit) + 1;
     let (found, as_of) =
         database.read_as_of(move |connection| statements::of_vendor(connection, vendor.as_str(), before, more)).await?;
-    let read: Result<Vec<_>, Problem> =
-        found.into_iter().map(|stored| Ok((stored.position, head(&checked(&stored)?)?))).collect();
-    Ok(Page::of(read?, limit, |(position, _)| position.to_string(), |(_, head)| head).answer(&request, as_of))
+    let heads =
+        read(move || found.into_iter().map(|stored| Ok((stored.position, head(&checked(&stored)?)?))).collect());
+    let heads: Vec<(i32, HeadBody)> = heads.await?;
+    Ok(Page::of(heads, limit, |(position, _)| position.to_string(), |(_, head)| head).answer(&request, as_of))
 }
 
 /// Get the statement of a seller's month
@@ -153,8 +154,12 @@ pub(super) async fn find(
     })?;
     let found = database.read(move |connection| statements::one(connection, vendor.as_str(), month, version)).await?;
     let stored = found.ok_or_else(Problem::statement_not_found)?;
-    let checked = checked(&stored)?;
-    Ok((stored, checked))
+    read(move || checked(&stored).map(|checked| (stored, checked))).await
+}
+
+/// Reads statements on a thread that may block: signatures of many are checked, and one may list many late events.
+async fn read<T: Send + 'static>(read: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    block(read).await.map_err(|_| Problem::internal_error())?
 }
 
 /// Returns the seller, if the caller may read its numbers; another seller is the same 404 as none.
@@ -168,9 +173,9 @@ fn vendor_of(principal: &Principal, path: &str) -> Result<VendorId, Problem> {
 
 /// Reads what is stored, and checks it: a statement that was damaged is not shown.
 fn checked(stored: &Stored) -> Result<Checked, Problem> {
-    check(&stored.csv).map_err(|wrong| {
+    stored.checked().map_err(|damaged| {
         log::error!(
-            "the statement of {:?} of {}, version {}, is damaged: {wrong}",
+            "the statement of {:?} of {}, version {}, is damaged: {damaged}; see verify --full",
             stored.vendor_id,
             stored.month,
             stored.version

@@ -32,7 +32,7 @@ fn the_panels_of_the_sample_marketplace_are_pictured() {
     let named: Vec<Message> = names::events(Marketplace::SMALL, Utc::now()).collect();
     service.send(&named);
     let business = Business::parse("USD", "UTC").unwrap();
-    let mut demo = Demo::new(SEED, business.base_currency);
+    let mut demo = Demo::new(SEED, business.base_currency).with_reversals();
     let times = Rhythm::new(SEED, business.calendar, last_days(business.calendar, DAYS, Utc::now()), events_per_day);
     let history: Vec<Message> = times.map(|time| demo.event(time)).collect();
     service.send(&history);
@@ -40,6 +40,9 @@ fn the_panels_of_the_sample_marketplace_are_pictured() {
     let api = service.api();
     service.wait_consumed(i64::try_from(named.len() + history.len()).unwrap());
     service.done(&["verify", "--full"]);
+    let number = |query: &str| service.database.number(query).unwrap();
+    assert!(number("SELECT value FROM metrics WHERE type = 'total_refunds'") > 0);
+    assert_eq!(number("SELECT count(*) FROM reversals WHERE order_id IS NULL"), 0);
     let browser = Browser::start();
     for (name, token, path) in
         [("admin", token("admin", None), "/"), ("seller", token("seller", Some("v-1")), "/?period=30d")]

@@ -195,6 +195,13 @@ fn statements_are_listed_and_their_keys_published() {
         "ALTER TABLE statements DISABLE TRIGGER ALL; UPDATE statements SET csv = replace(csv, ',123450,', ',123451,') WHERE vendor_id = 'w'",
     );
     assert_eq!(client.get("/api/sellers/w/statements/2026-10").0, 500);
+    // Neither is a statement of another seller, whatever the row says.
+    service.database.execute(
+        "UPDATE statements SET csv = (SELECT csv FROM statements WHERE vendor_id = '<v>' AND version = 1) WHERE vendor_id = 'w'",
+    );
+    for path in ["/api/sellers/w/statements", "/api/sellers/w/statements/2026-10"] {
+        assert_eq!(client.get(path).0, 500, "{path}");
+    }
 }
 
 #[test]

@@ -34,8 +34,8 @@ use seen::Closing;
 
 /// Number of sellers whose statements are stored in one transaction.
 const PIECE: usize = 100;
-/// Number of sellers that are read again at once.
-const AGAIN: usize = 500;
+/// Number of sellers that are read again at once. Each time reads the month once, so it is all of a large marketplace.
+const AGAIN: usize = 5_000;
 
 /// What is to be closed.
 #[derive(Debug)]
@@ -122,6 +122,9 @@ impl Failure for CloseError {
     }
 }
 
+/// Fails once the process was asked to stop. Called between statements, so that what was begun is rolled back.
+type Check<'a> = &'a dyn Fn() -> Result<(), CloseError>;
+
 /// What sellers' events add up to, by their ids.
 type Accounts = HashMap<String, Account>;
 
@@ -138,10 +141,14 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
         None => {
             let (closing, received) = long_snapshot(connection, |connection| {
                 let closing = Closing::begin_in(connection, order.month)?;
-                Ok::<_, CloseError>((closing, Received::load(connection, order.business, order.month, None)?))
+                Ok::<_, CloseError>((closing, Received::load(connection, order, None, &check)?))
             })?;
             let mut accounts = read(connection, order, &closing, &check)?;
+            // Also those without events: what is stated or counted of them must be nothing.
             for vendor in statements::vendors(connection, order.month)? {
+                accounts.entry(vendor).or_default();
+            }
+            for vendor in numbers::vendors(connection, order.business, order.month)? {
                 accounts.entry(vendor).or_default();
             }
             let mut accounts: Vec<(String, Account)> = accounts.into_iter().collect();
@@ -158,7 +165,7 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
     }
     for vendors in again.chunks(AGAIN) {
         check()?;
-        let (closed, differing) = sealing::again(connection, order, vendors)?;
+        let (closed, differing) = sealing::again(connection, order, vendors, &check)?;
         done = done.plus(closed);
         differ.extend(differing);
     }
@@ -176,7 +183,7 @@ fn read(
     connection: &mut Connection,
     order: &Order<'_>,
     closing: &Closing,
-    check: &dyn Fn() -> Result<(), CloseError>,
+    check: Check<'_>,
 ) -> Result<Accounts, CloseError> {
     let mut accounts = Accounts::default();
     for day in order.month.days() {

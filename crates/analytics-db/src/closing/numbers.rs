@@ -1,7 +1,7 @@
 //! What the metrics say of sellers' months: the rollups of their days.
 
 use analytics_core::business::Business;
-use analytics_core::ids::Encoded;
+use analytics_core::ids::{Encoded, decode_encoded};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::month::Month;
@@ -10,6 +10,28 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
+
+/// Returns the sellers of which something is counted in a month that a statement tells, also if it is 0.
+pub(super) fn vendors(connection: &mut Connection, business: Business, month: Month) -> Result<Vec<String>, DbError> {
+    row! {
+        struct Row {
+            subject: String,
+        }
+    }
+    // Each day is a part of the primary key; the month as one range would also have its hours and its products.
+    let rows: Vec<Row> = statement(
+        "SELECT DISTINCT r.subject FROM unnest($1) AS d (start) CROSS JOIN LATERAL ( \
+             SELECT r.subject FROM rollups r WHERE r.bucket_start = d.start AND r.granularity = 'd' AND r.scope = 's' \
+                 AND num_nonnulls(r.orders, r.units, r.revenue, r.refunds) > 0) AS r",
+    )
+    .column(month.days().map(|day| business.calendar.day_start(day)))
+    .load(connection)?;
+    let vendor = |row: Row| {
+        let unusable = || DbError::Unusable(format!("a rollup has the seller {:?}", row.subject));
+        decode_encoded(&row.subject).ok_or_else(unusable)
+    };
+    rows.into_iter().map(vendor).collect()
+}
 
 /// Returns the numbers of sellers' months, by the sellers' encoded ids. Zeros are left out, and sellers without numbers.
 pub(super) fn of_vendors<'a>(

@@ -11,6 +11,7 @@ use analytics_core::statement::{Account, PastRange, Rates};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::{Check, CloseError, Order};
 use crate::sql::{row, statement};
 use crate::tables::batches::AsOf;
 use crate::tables::ratings::stars;
@@ -29,13 +30,15 @@ impl Received {
     /// be in the snapshot whose batch the statements name.
     pub(super) fn load(
         connection: &mut Connection,
-        business: Business,
-        month: Month,
+        Order { business, month, .. }: &Order<'_>,
         vendors: Option<&[String]>,
-    ) -> Result<Self, DbError> {
+        check: Check<'_>,
+    ) -> Result<Self, CloseError> {
         let as_of = AsOf::latest(connection)?;
-        let mut received = Self { views: views(connection, business, month, vendors)?, ..Self::default() };
+        check()?;
+        let mut received = Self { views: views(connection, *business, *month, vendors)?, ..Self::default() };
         for day in month.ranges(business.calendar) {
+            check()?;
             let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
             received.add_ratings(connection, &as_of, (lowest(day.start), lowest(day.end)), vendors)?;
         }

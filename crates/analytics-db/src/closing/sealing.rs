@@ -8,7 +8,7 @@ use analytics_core::ids::{Encoded, VendorId};
 use analytics_core::maps::HashMap;
 use analytics_core::money::Currency;
 use analytics_core::statement::{
-    Account, CORRECTION, Comparable, Days, Figures, Late, PastRange, Restatement, Statement, check,
+    Account, CORRECTION, Comparable, Days, Figures, Late, PastRange, Restatement, Statement,
 };
 use chrono::{DateTime, SubsecRound as _, Utc};
 use uuid::Uuid;
@@ -16,11 +16,11 @@ use uuid::Uuid;
 use super::contributions::{self, Contribution};
 use super::rates::Received;
 use super::seen::{Closing, Seen};
-use super::{Accounts, CloseError, Closed, Order, numbers};
+use super::{Accounts, Check, CloseError, Closed, Order, numbers};
 use crate::connection::long_snapshot;
 use crate::sql::{row, statement};
 use crate::tables::batches::AsOf;
-use crate::tables::statements::{self, Head, Latest, New};
+use crate::tables::statements::{self, Head, New, Stored};
 use crate::transactions::run;
 use crate::{Connection, DbError};
 
@@ -38,7 +38,7 @@ pub(super) struct Sealing<'a> {
 struct Compared {
     numbers: HashMap<String, Comparable>,
     heads: HashMap<String, Head>,
-    latest: HashMap<String, Latest>,
+    latest: HashMap<String, Stored>,
     now: DateTime<Utc>,
 }
 
@@ -77,7 +77,7 @@ impl Due {
             return Ok(if is_empty { Self::Nothing { is_closed: false } } else { Self::First });
         };
         let unreadable = |why| DbError::Unusable(format!("the statement of {vendor:?} that was closed last: {why}"));
-        let before = check(&latest.csv).map_err(unreadable)?.statement;
+        let before = latest.checked().map_err(unreadable)?.statement;
         // Views and ratings that came later are no reason for a version: see docs/decisions/32-statements.md.
         if before.events == account.digest() && before.currencies == *account.currencies() {
             return Ok(Self::Nothing { is_closed: true });
@@ -158,11 +158,12 @@ pub(super) fn again(
     connection: &mut Connection,
     order: &Order<'_>,
     vendors: &[String],
+    check: Check<'_>,
 ) -> Result<(Closed, Vec<String>), CloseError> {
     let mut attempt = 1;
     loop {
         // Another run may store the same statements.
-        match long_snapshot(connection, |connection| again_in(connection, order, vendors)) {
+        match long_snapshot(connection, |connection| again_in(connection, order, vendors, check)) {
             Err(CloseError::Database(error)) if attempt < ATTEMPTS && error.is_temporary() => attempt += 1,
             done => return done,
         }
@@ -173,6 +174,7 @@ fn again_in(
     connection: &mut Connection,
     order: &Order<'_>,
     vendors: &[String],
+    check: Check<'_>,
 ) -> Result<(Closed, Vec<String>), CloseError> {
     let as_of = AsOf::latest(connection)?;
     let names: Vec<&str> = vendors.iter().map(String::as_str).collect();
@@ -188,6 +190,7 @@ fn again_in(
         accounts.entry(vendor.clone()).or_default();
     }
     for day in order.month.days() {
+        check()?;
         contributions::of_day(connection, order.business, day, Some(vendors), &mut |contribution| {
             if as_of.sees(contribution.batch) {
                 let before = compared.latest.get(&contribution.vendor).and_then(|latest| seen.get(&latest.closing_id));
@@ -200,7 +203,7 @@ fn again_in(
         })?;
     }
     let closing = Closing::begin_in(connection, order.month)?;
-    let received = Received::load(connection, order.business, order.month, Some(vendors))?;
+    let received = Received::load(connection, order, Some(vendors), check)?;
     let sealing = Sealing { order, closing: &closing, received: &received };
     let (mut done, mut differ, mut new) = (Closed::default(), Vec::new(), Vec::new());
     for vendor in vendors {

@@ -7,10 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 use crate::sql::{row, statement};
-use crate::tables::statements::Stored;
+use crate::tables::statements::{CLOSING, COLUMNS, Stored};
 use crate::{Connection, DbError};
-
-const COLUMNS: &str = "s.vendor_id, s.month, s.version, s.position, s.closed_at, s.csv";
 
 /// Returns at most `limit` statements of a seller, those that were closed last first, before the one at a position.
 ///
@@ -24,7 +22,8 @@ pub fn of_vendor(
 ) -> Result<Vec<Stored>, DbError> {
     let before = before.unwrap_or(i32::MAX);
     Ok(statement(format!(
-        "SELECT {COLUMNS} FROM statements s WHERE s.vendor_id = $1 AND s.position < $2 ORDER BY s.position DESC LIMIT $3"
+        "SELECT {COLUMNS} FROM statements s {CLOSING} WHERE s.vendor_id = $1 AND s.position < $2 \
+         ORDER BY s.position DESC LIMIT $3"
     ))
     .value(vendor)
     .value(before)
@@ -43,7 +42,8 @@ pub fn one(
     version: Option<i32>,
 ) -> Result<Option<Stored>, DbError> {
     let rows: Vec<Stored> = statement(format!(
-        "SELECT {COLUMNS} FROM statements s WHERE s.vendor_id = $1 AND s.month = $2 AND ($3 IS NULL OR s.version = $3) \
+        "SELECT {COLUMNS} FROM statements s {CLOSING} \
+         WHERE s.vendor_id = $1 AND s.month = $2 AND ($3 IS NULL OR s.version = $3) \
          ORDER BY s.version DESC LIMIT 1"
     ))
     .value(vendor)
@@ -59,7 +59,7 @@ pub fn one(
 /// [`DbError`].
 pub fn newest(connection: &mut Connection, month: Option<Month>, limit: i64) -> Result<Vec<Stored>, DbError> {
     Ok(statement(format!(
-        "SELECT {COLUMNS} FROM statements s WHERE $1 IS NULL OR s.month = $1 \
+        "SELECT {COLUMNS} FROM statements s {CLOSING} WHERE $1 IS NULL OR s.month = $1 \
          ORDER BY s.month DESC, s.vendor_id, s.version LIMIT $2"
     ))
     .value(month.map(Month::first))

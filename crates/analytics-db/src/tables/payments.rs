@@ -38,22 +38,16 @@ pub(crate) fn store(connection: &mut Connection, batch: BatchId, events: &[&Even
 /// Returns the keys of the orders of logged batches that may count now: those of their own orders that are paid already,
 /// and those that their payments are about.
 pub(crate) fn affected(connection: &mut Connection, batches: &[i64]) -> Result<Vec<Uuid>, DbError> {
-    row! {
-        struct Row {
-            order_key: Uuid,
-        }
-    }
     if !is_any_waiting(connection)? {
         return Ok(Vec::new());
     }
-    let rows: Vec<Row> = statement(
-        "SELECT DISTINCT o.order_key FROM batches b \
+    Ok(statement(
+        "SELECT DISTINCT o.order_key AS id FROM batches b \
          CROSS JOIN LATERAL (SELECT unnest(b.orders) UNION ALL SELECT unnest(b.reversed)) AS o (order_key) \
          WHERE b.id = ANY ($1) AND EXISTS (SELECT FROM payments p WHERE p.order_key = o.order_key)",
     )
     .column(batches)
-    .load(connection)?;
-    Ok(rows.into_iter().map(|row| row.order_key).collect())
+    .ids(connection)?)
 }
 
 fn is_any_waiting(connection: &mut Connection) -> Result<bool, DbError> {
@@ -73,15 +67,17 @@ fn is_any_waiting(connection: &mut Connection) -> Result<bool, DbError> {
 /// the batches `counting`.
 pub(crate) fn due(connection: &mut Connection, orders: &[Uuid], counting: &[i64]) -> Result<Vec<Uuid>, DbError> {
     // Batches that were counted long ago are not kept.
-    let query = statement(
-        "SELECT u.event_id FROM unpaid_orders u \
+    Ok(statement(
+        "SELECT u.event_id AS id FROM unpaid_orders u \
          WHERE u.paid_batch IS NULL AND u.order_key = ANY ($1) \
          AND (u.batch_id = ANY ($2) OR NOT EXISTS (SELECT FROM batches b WHERE b.id = u.batch_id AND b.number IS NULL)) \
          AND EXISTS (SELECT FROM payments p WHERE p.order_key = u.order_key AND (p.batch_id = ANY ($2) \
              OR NOT EXISTS (SELECT FROM batches b WHERE b.id = p.batch_id AND b.number IS NULL))) \
          ORDER BY u.event_id",
-    );
-    events(query.column(orders.iter().copied()).column(counting.iter().copied()), connection)
+    )
+    .column(orders.iter().copied())
+    .column(counting.iter().copied())
+    .ids(connection)?)
 }
 
 /// Number of orders that are looked at at once.
@@ -109,16 +105,6 @@ pub(crate) fn overdue(connection: &mut Connection, after: Uuid) -> Result<(Vec<U
     let mut paid: Vec<Uuid> = rows.into_iter().filter(|row| row.is_paid).map(|row| row.order_key).collect();
     paid.dedup();
     Ok((paid, next))
-}
-
-fn events(query: crate::sql::Statement<'_>, connection: &mut Connection) -> Result<Vec<Uuid>, DbError> {
-    row! {
-        struct Row {
-            event_id: Uuid,
-        }
-    }
-    let rows: Vec<Row> = query.load(connection)?;
-    Ok(rows.into_iter().map(|row| row.event_id).collect())
 }
 
 /// Notes that a batch counts orders that waited.
@@ -151,10 +137,13 @@ pub(crate) fn of_orders(connection: &mut Connection, orders: &[Uuid]) -> Result<
 
 /// Returns the event that says that an order is paid, if one is seen.
 pub(crate) fn of_order(connection: &mut Connection, order: IdentityKey, as_of: &AsOf) -> Result<Option<Uuid>, DbError> {
-    let query = statement(
-        "SELECT event_id FROM payments WHERE order_key = $1 AND batch_id <> ALL ($2) ORDER BY event_id LIMIT 1",
-    );
-    Ok(events(query.value(order.0).column(as_of.unseen()), connection)?.pop())
+    let events = statement(
+        "SELECT event_id AS id FROM payments WHERE order_key = $1 AND batch_id <> ALL ($2) ORDER BY event_id LIMIT 1",
+    )
+    .value(order.0)
+    .column(as_of.unseen())
+    .ids(connection)?;
+    Ok(events.first().copied())
 }
 
 /// Returns the SQL condition that the order with the event `event` counts, as of what does not see the batches `unseen`.

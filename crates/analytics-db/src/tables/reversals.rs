@@ -16,7 +16,7 @@ use super::batches::{AsOf, BatchId};
 use super::logged_events::{self, LineRow};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
-use crate::sql::{Statement, row, statement};
+use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// Writes what the reversals among the events of a batch say.
@@ -38,35 +38,24 @@ pub(crate) fn store(connection: &mut Connection, batch: BatchId, events: &[&Even
     all_taken("reversals", rows, reversals.len())
 }
 
-row! {
-    struct OrderRow {
-        order_key: Uuid,
-    }
-}
-
-/// Returns the keys of orders that a statement gives.
-fn keys(query: Statement<'_>, connection: &mut Connection) -> Result<Vec<Uuid>, DbError> {
-    let rows: Vec<OrderRow> = query.load(connection)?;
-    Ok(rows.into_iter().map(|row| row.order_key).collect())
-}
-
 /// Returns the orders for which logged batches decide something: those that their reversals are about, and those of
 /// their own that reversals wait for.
 pub(crate) fn affected(connection: &mut Connection, batches: &[i64]) -> Result<Vec<Uuid>, DbError> {
-    let reversed = statement(
-        "SELECT DISTINCT r.order_key FROM batches b CROSS JOIN LATERAL unnest(b.reversed) AS r (order_key) \
+    let mut affected = statement(
+        "SELECT DISTINCT r.order_key AS id FROM batches b CROSS JOIN LATERAL unnest(b.reversed) AS r (order_key) \
          WHERE b.id = ANY ($1) AND b.reversed IS NOT NULL",
     )
-    .column(batches);
-    let mut affected = keys(reversed, connection)?;
+    .column(batches)
+    .ids(connection)?;
     if is_any_waiting(connection)? {
         let of_orders = statement(
-            "SELECT DISTINCT o.order_key FROM batches b CROSS JOIN LATERAL unnest(b.orders) AS o (order_key) \
+            "SELECT DISTINCT o.order_key AS id FROM batches b CROSS JOIN LATERAL unnest(b.orders) AS o (order_key) \
              WHERE b.id = ANY ($1) AND b.orders IS NOT NULL \
              AND EXISTS (SELECT FROM reversals r WHERE r.order_key = o.order_key AND r.order_id IS NULL)",
         )
-        .column(batches);
-        affected.extend(keys(of_orders, connection)?);
+        .column(batches)
+        .ids(connection)?;
+        affected.extend(of_orders);
     }
     Ok(affected)
 }
@@ -76,25 +65,26 @@ pub(crate) fn awaited(connection: &mut Connection, orders: &[Uuid]) -> Result<Ve
     if orders.is_empty() || !is_any_waiting(connection)? {
         return Ok(Vec::new());
     }
-    let query =
-        statement("SELECT DISTINCT r.order_key FROM reversals r WHERE r.order_key = ANY ($1) AND r.order_id IS NULL")
-            .column(orders.iter().copied());
-    keys(query, connection)
+    Ok(statement(
+        "SELECT DISTINCT r.order_key AS id FROM reversals r WHERE r.order_key = ANY ($1) AND r.order_id IS NULL",
+    )
+    .column(orders.iter().copied())
+    .ids(connection)?)
 }
 
 /// Returns orders that are known although reversals still wait for them, at most `limit`, after the order `after`:
 /// those that a program counted that knows no reversals.
 pub(crate) fn overdue(connection: &mut Connection, after: Uuid, limit: i64) -> Result<Vec<Uuid>, DbError> {
-    let query = statement(
-        "SELECT DISTINCT r.order_key FROM reversals r \
+    Ok(statement(
+        "SELECT DISTINCT r.order_key AS id FROM reversals r \
          CROSS JOIN LATERAL (SELECT FROM order_keys k WHERE k.key = r.order_key LIMIT 1) AS k \
          WHERE r.order_id IS NULL AND r.order_key > $1 \
          AND NOT EXISTS (SELECT FROM unpaid_orders u WHERE u.order_key = r.order_key AND u.paid_batch IS NULL) \
          ORDER BY 1 LIMIT $2",
     )
     .value(after)
-    .value(limit);
-    keys(query, connection)
+    .value(limit)
+    .ids(connection)?)
 }
 
 fn is_any_waiting(connection: &mut Connection) -> Result<bool, DbError> {

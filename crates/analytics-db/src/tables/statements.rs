@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use analytics_core::maps::HashMap;
 use analytics_core::month::Month;
-use analytics_core::statement::{Digest, PublicKey, Sealed};
+use analytics_core::statement::{Checked, Digest, PublicKey, Sealed, Wrong, check};
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::sql::{row, statement};
@@ -15,16 +15,6 @@ use crate::{Connection, DbError};
 pub(crate) struct Head {
     pub(crate) position: i32,
     pub(crate) digest: Digest,
-}
-
-row! {
-    /// The latest version of a seller's statement of a month.
-    #[derive(Debug)]
-    pub(crate) struct Latest {
-        vendor_id: String,
-        pub(crate) closing_id: i64,
-        pub(crate) csv: String,
-    }
 }
 
 /// A statement to be stored.
@@ -79,12 +69,12 @@ pub(crate) fn latest(
     connection: &mut Connection,
     month: Month,
     vendors: &[&str],
-) -> Result<HashMap<String, Latest>, DbError> {
-    let rows: Vec<Latest> = statement(
-        "SELECT s.vendor_id, s.closing_id, s.csv FROM unnest($1) AS v (id) \
+) -> Result<HashMap<String, Stored>, DbError> {
+    let rows: Vec<Stored> = statement(format!(
+        "SELECT {COLUMNS} FROM unnest($1) AS v (id) \
          CROSS JOIN LATERAL (SELECT * FROM statements s WHERE s.vendor_id = v.id AND s.month = $2 \
-             ORDER BY s.version DESC LIMIT 1) AS s",
-    )
+             ORDER BY s.version DESC LIMIT 1) AS s {CLOSING}"
+    ))
     .column(vendors.iter().copied())
     .value(month.first())
     .load(connection)?;
@@ -123,6 +113,29 @@ pub(crate) fn store(connection: &mut Connection, closing: i64, new: &[New]) -> R
     Ok(rows.into_iter().map(|row| row.vendor_id).collect())
 }
 
+/// Returns at most `limit` statements after the one of a seller at a position, by seller and in the order in which they
+/// were closed.
+pub(crate) fn after(
+    connection: &mut Connection,
+    (vendor, position): (&str, i32),
+    limit: i64,
+) -> Result<Vec<Stored>, DbError> {
+    Ok(statement(format!(
+        "SELECT {COLUMNS} FROM statements s {CLOSING} WHERE (s.vendor_id, s.position) > ($1, $2) \
+         ORDER BY s.vendor_id, s.position LIMIT $3"
+    ))
+    .value(vendor)
+    .value(position)
+    .value(limit)
+    .load(connection)?)
+}
+
+/// The columns of [`Stored`], of `statements s` and [`CLOSING`].
+pub(crate) const COLUMNS: &str =
+    "s.vendor_id, s.month, s.version, s.position, s.closing_id, s.closed_at, c.as_of, s.digest, s.key, s.csv";
+/// The closing of a statement.
+pub(crate) const CLOSING: &str = "JOIN statement_closings c ON c.id = s.closing_id";
+
 row! {
     /// A stored statement.
     #[derive(Debug)]
@@ -135,9 +148,53 @@ row! {
         pub version: i32,
         /// From 1, in the order in which the seller's statements were closed.
         pub position: i32,
+        /// The run that closed it.
+        pub(crate) closing_id: i64,
         /// When it was closed.
         pub closed_at: DateTime<Utc>,
+        /// The number of the last batch that its closing includes.
+        pub(crate) as_of: i64,
+        /// Its digest.
+        pub(crate) digest: Vec<u8>,
+        /// The public key that signs it.
+        pub(crate) key: Vec<u8>,
         /// The statement as CSV.
         pub csv: String,
+    }
+}
+
+/// Why a stored statement does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damaged {
+    /// The CSV is not what was sealed.
+    #[error("its CSV is wrong in {0}")]
+    Csv(#[from] Wrong),
+    /// The CSV is right by itself, but it is not the one of this row.
+    #[error("its CSV has another {0} than its row")]
+    Row(&'static str),
+}
+
+impl Stored {
+    /// Reads the CSV, and checks it, its signature, and that it says the same as the row.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn checked(&self) -> Result<Checked, Damaged> {
+        let checked = check(&self.csv)?;
+        let (own, key) = (&checked.statement, checked.signer()?);
+        for (what, is_equal) in [
+            ("seller", own.vendor.as_str() == self.vendor_id),
+            ("month", own.month.first() == self.month),
+            ("version", i64::from(own.version) == i64::from(self.version)),
+            ("time of closing", own.closed_at == self.closed_at),
+            ("batch", own.as_of == self.as_of),
+            ("digest", checked.digest.0[..] == self.digest),
+            ("key", key.0[..] == self.key),
+        ] {
+            if !is_equal {
+                return Err(Damaged::Row(what));
+            }
+        }
+        Ok(checked)
     }
 }

@@ -21,6 +21,7 @@ use analytics_core::rules;
 use uuid::Uuid;
 
 use super::runner::run_once;
+use super::settling::Settling;
 use super::{pay, reverse};
 use crate::Connection;
 use crate::batch::{Batch, Item, Outcome, Reread, Tally, Written};
@@ -162,8 +163,9 @@ impl Counting {
         affected.sort_unstable();
         affected.dedup();
         let concerned: Vec<Uuid> = self.orders.iter().chain(&affected).copied().collect();
-        pay::settle(connection, lock, business, &concerned, &[], self.batch, &mut self.deltas)?;
-        reverse::settle(connection, lock, business, &affected, &[], self.batch, &mut self.deltas)?;
+        let settling = Settling { lock, business, counting: &[], batch: self.batch };
+        pay::settle(connection, &settling, &concerned, &mut self.deltas)?;
+        reverse::settle(connection, &settling, &affected, &mut self.deltas)?;
         directory::store(connection, &self.directory)?;
         product_vendors::store(connection, lock, &self.vendors)?;
         ratings::settle(connection, lock, &self.deltas.ratings)?;

@@ -11,6 +11,7 @@ use analytics_core::deltas::Deltas;
 use diesel::connection::SimpleConnection;
 
 use super::runner::run_once;
+use super::settling::Settling;
 use super::{pay, reverse};
 use crate::error::WriteError;
 use crate::locks::CountingLock;
@@ -73,12 +74,13 @@ pub fn fold(connection: &mut Connection, business: Business, turn: Turn, at_most
         let mut waiting = waiting::load(connection, &lock, business, &batches)?;
         if !batches.is_empty() {
             if let Some(last) = batches.last() {
-                let (batch, deltas) = (BatchId(*last), &mut waiting.deltas);
+                let deltas = &mut waiting.deltas;
+                let settling = Settling { lock: &lock, business, counting: &batches, batch: BatchId(*last) };
                 let orders = payments::affected(connection, &batches)?;
-                pay::settle(connection, &lock, business, &orders, &batches, batch, deltas)?;
+                pay::settle(connection, &settling, &orders, deltas)?;
                 // After payments: a reversal waits until its order counts.
                 let orders = reversals::affected(connection, &batches)?;
-                reverse::settle(connection, &lock, business, &orders, &batches, batch, deltas)?;
+                reverse::settle(connection, &settling, &orders, deltas)?;
             }
             add(connection, &lock, business, &waiting)?;
             let vendors = waiting::learned_by(connection, &lock, &batches)?;

@@ -11,10 +11,11 @@ use analytics_core::rules;
 use uuid::Uuid;
 
 use super::runner::run;
+use super::settling::Settling;
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
-use crate::tables::batches::{self, AsOf, BatchId, Kind};
+use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::logged_events::{self, Logged};
 use crate::tables::{metrics, payments, rollups};
 
@@ -23,21 +24,17 @@ const PIECE: usize = 100;
 /// Number of orders that are looked up at once.
 const LOOKUP: usize = 5_000;
 
-/// Counts those of the orders that wait and are paid: adds what they add to `deltas`. Returns their number. What is logged is seen if it was
-/// counted, or is of the batches `counting`, which are counted now; `batch` is one of them.
+/// Counts those of the orders that wait and are paid: adds what they add to `deltas`. Returns their number.
 pub(super) fn settle(
     connection: &mut Connection,
-    lock: &CountingLock,
-    business: Business,
+    settling: &Settling<'_>,
     orders: &[Uuid],
-    counting: &[i64],
-    batch: BatchId,
     deltas: &mut Deltas,
 ) -> Result<usize, WriteError> {
     let mut counted = 0;
     for orders in orders.chunks(LOOKUP) {
-        for due in payments::due(connection, orders, counting)?.chunks(PIECE) {
-            counted += count(connection, lock, business, due, batch, deltas)?;
+        for due in payments::due(connection, orders, settling.counting)?.chunks(PIECE) {
+            counted += count(connection, settling, due, deltas)?;
         }
     }
     Ok(counted)
@@ -47,21 +44,19 @@ pub(super) fn settle(
 /// have, goes on waiting: it holds up nothing else, and `verify` reports it.
 fn count(
     connection: &mut Connection,
-    lock: &CountingLock,
-    business: Business,
+    Settling { lock, business, batch, .. }: &Settling<'_>,
     orders: &[Uuid],
-    batch: BatchId,
     deltas: &mut Deltas,
 ) -> Result<usize, WriteError> {
     let mut counted = Vec::new();
     for Logged { id, rules_version, event, .. } in logged_events::by_ids(connection, &AsOf::everything(), orders)? {
         let Ok(Event { content: Content::Unpaid(lines), event_type, user, time, .. }) = event else { continue };
         let order = Event::logged(id, event_type, user, time, Content::Lines(lines));
-        if rules::count_paid(rules_version, &order, business, deltas).is_ok() {
+        if rules::count_paid(rules_version, &order, *business, deltas).is_ok() {
             counted.push(id.0);
         }
     }
-    payments::settle(connection, lock, batch, &counted)?;
+    payments::settle(connection, lock, *batch, &counted)?;
     Ok(counted.len())
 }
 
@@ -81,7 +76,8 @@ pub fn settle_overdue(connection: &mut Connection, business: Business) -> Result
             settled += run(connection, "settle payments", |connection| {
                 let lock = CountingLock::take(connection)?;
                 let (batch, mut deltas) = (batches::new_id(connection)?, Deltas::default());
-                let counted = settle(connection, &lock, business, orders, &[], batch, &mut deltas)?;
+                let settling = Settling { lock: &lock, business, counting: &[], batch };
+                let counted = settle(connection, &settling, orders, &mut deltas)?;
                 if counted == 0 {
                     return Ok(0);
                 }

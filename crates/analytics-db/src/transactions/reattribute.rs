@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::reverse;
 use super::runner::run;
+use super::settling::Settling;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
 use crate::sql::{row, statement};
@@ -124,7 +125,8 @@ fn change(
         store(connection, &changed)?;
         // A reversal may name the vendor that the line has now.
         let reversed: Vec<Uuid> = reversed.into_iter().collect();
-        reverse::settle(connection, lock, business, &reversed, &[], batch, &mut after)?;
+        let settling = Settling { lock, business, counting: &[], batch };
+        reverse::settle(connection, &settling, &reversed, &mut after)?;
         metrics::add(connection, lock, &after)?;
         rollups::add(connection, lock, &after.rollups)?;
         metrics::derive(connection, lock)?;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::reverse;
 use super::runner::{Failure, run};
+use super::settling::Settling;
 use crate::Connection;
 use crate::error::WriteError;
 use crate::locks::{CountingLock, Guard};
@@ -66,7 +67,8 @@ pub(crate) fn repair<E: Failure + From<WriteError>>(
         rollups::forget_zeros(connection, &lock, &made_up.rollups)?;
         event_days::add(connection, &lock, &deltas.events)?;
         let (orders, mut reversed) = (orders.iter().copied().collect::<Vec<_>>(), Deltas::default());
-        reverse::settle(connection, &lock, business, &orders, &[], batch, &mut reversed)?;
+        let settling = Settling { lock: &lock, business, counting: &[], batch };
+        reverse::settle(connection, &settling, &orders, &mut reversed)?;
         metrics::add(connection, &lock, &reversed)?;
         rollups::add(connection, &lock, &reversed.rollups)?;
         metrics::derive(connection, &lock)?;

@@ -17,9 +17,10 @@ use diesel::connection::SimpleConnection;
 use uuid::Uuid;
 
 use super::runner::run;
+use super::settling::Settling;
 use crate::error::WriteError;
 use crate::locks::CountingLock;
-use crate::tables::batches::{self, BatchId, Kind};
+use crate::tables::batches::{self, Kind};
 use crate::tables::reversals::{self, Batch, Logged};
 use crate::tables::{metrics, rollups};
 use crate::{Connection, DbError};
@@ -30,15 +31,11 @@ const PIECE: usize = 100;
 /// How long deciding may go on without a statement.
 const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
-/// Decides the reversals of orders, and adds what changes to `deltas`. What is logged is seen if it was counted, or is
-/// of the batches `counting`, which are counted now; what changes is booked by `batch`, which is one of them.
+/// Decides the reversals of orders, books what changes, and adds it to `deltas`.
 pub(super) fn settle(
     connection: &mut Connection,
-    lock: &CountingLock,
-    business: Business,
+    Settling { lock, business, counting, batch }: &Settling<'_>,
     orders: &[Uuid],
-    counting: &[i64],
-    batch: BatchId,
     deltas: &mut Deltas,
 ) -> Result<(), WriteError> {
     let counting: HashSet<i64> = counting.iter().copied().collect();
@@ -61,8 +58,8 @@ pub(super) fn settle(
                 }
             }
         }
-        changes.iter().for_each(|event| rules::book(event, business, deltas));
-        reversals::book(connection, lock, batch, &changes, &decided.found)?;
+        changes.iter().for_each(|event| rules::book(event, *business, deltas));
+        reversals::book(connection, lock, *batch, &changes, &decided.found)?;
     }
     Ok(())
 }
@@ -81,7 +78,7 @@ pub fn settle_overdue(connection: &mut Connection, business: Business) -> Result
         settled += run(connection, "settle reversals", |connection| {
             let lock = CountingLock::take(connection)?;
             let (batch, mut deltas) = (batches::new_id(connection)?, Deltas::default());
-            settle(connection, &lock, business, &orders, &[], batch, &mut deltas)?;
+            settle(connection, &Settling { lock: &lock, business, counting: &[], batch }, &orders, &mut deltas)?;
             if deltas.rollups.is_empty() {
                 return Ok(0);
             }

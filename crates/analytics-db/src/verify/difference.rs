@@ -86,6 +86,17 @@ pub enum Difference {
         /// Number of events in the log.
         logged: i64,
     },
+    /// A stored statement of a seller that is not the one that was sealed, or does not follow the one before it.
+    Statement {
+        /// The seller.
+        vendor: String,
+        /// The first day of its month.
+        month: NaiveDate,
+        /// Its version.
+        version: i32,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Recounted numbers that do not add up: a defect of the rules, whatever was stored.
     Sum {
         /// The two numbers that should be equal.
@@ -162,6 +173,7 @@ impl Difference {
             Self::Event { .. } => "event",
             Self::Reversal { .. } => "reversal",
             Self::EventDay { .. } => "events",
+            Self::Statement { .. } => "statement",
             Self::Sum { .. } => "sum",
         }
     }
@@ -173,15 +185,19 @@ impl Difference {
             Self::Metric { metric_type, .. } | Self::Rollup { metric_type, .. } | Self::Rating { metric_type, .. } => {
                 Some(metric_type)
             }
-            Self::Event { .. } | Self::Reversal { .. } | Self::EventDay { .. } | Self::Sum { .. } => None,
+            Self::Event { .. }
+            | Self::Reversal { .. }
+            | Self::EventDay { .. }
+            | Self::Statement { .. }
+            | Self::Sum { .. } => None,
         }
     }
 
-    /// Returns whether it can be repaired from the log. A changed event has to be restored, and
+    /// Returns whether it can be repaired from the log. A changed event or statement has to be restored, and
     /// sums that do not add up are a defect.
     #[must_use]
     pub const fn is_repairable(&self) -> bool {
-        !matches!(self, Self::Event { .. } | Self::Sum { .. })
+        !matches!(self, Self::Event { .. } | Self::Statement { .. } | Self::Sum { .. })
     }
 
     /// Returns whether it shows that the log itself is not what was counted: an event was changed
@@ -196,11 +212,12 @@ impl Difference {
             | Self::Rollup { .. }
             | Self::Rating { .. }
             | Self::Reversal { .. }
+            | Self::Statement { .. }
             | Self::Sum { .. } => false,
         }
     }
 
-    /// Returns what differs: a metric type, an event id, a day.
+    /// Returns what differs: a metric type, an event id, a day, a statement.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
@@ -215,6 +232,9 @@ impl Difference {
             Self::Rating { metric_type, user, .. } => format!("{metric_type} by {user}"),
             Self::Event { id, .. } | Self::Reversal { id, .. } => id.to_string(),
             Self::EventDay { day, event_type, .. } => format!("{event_type} {day}"),
+            Self::Statement { vendor, month, version, .. } => {
+                format!("{vendor} {} version {version}", month.format("%Y-%m"))
+            }
             Self::Sum { what, .. } => what.clone(),
         }
     }
@@ -226,7 +246,7 @@ impl Difference {
             Self::Metric { found, expected, .. } => found.beside(expected),
             Self::Rollup { found, .. } => shown(*found),
             Self::Rating { found, .. } => rated(found.as_ref()),
-            Self::Event { problem, .. } => problem.clone(),
+            Self::Event { problem, .. } | Self::Statement { problem, .. } => problem.clone(),
             Self::Reversal { .. } => "other amounts".into(),
             Self::EventDay { logged, .. } => format!("{logged} in the log"),
             Self::Sum { total, .. } => total.to_string(),
@@ -243,6 +263,7 @@ impl Difference {
             Self::Event { .. } => "the event that was counted".into(),
             Self::Reversal { .. } => "what the reversals of its order come to".into(),
             Self::EventDay { counted, .. } => format!("{counted} as counted"),
+            Self::Statement { .. } => "the statement that was closed".into(),
             Self::Sum { parts, .. } => parts.to_string(),
         }
     }

@@ -3,7 +3,7 @@
 //! It compares in parts, each in a snapshot of its own, so that no snapshot lasts as long as the whole. The
 //! events of a day are counted by the rules by which they were first counted, and compared with the day's
 //! rollups (`day`, `recounted`). In the last part, the sums of the days, the adjustments and the current
-//! ratings are compared with the metrics (`totals`, `ratings`). `coverage` is what the audit knows of how the
+//! ratings are compared with the metrics (`totals`, `ratings`). `statements` checks what was closed. `coverage` is what the audit knows of how the
 //! counted records compare with Kafka. `proofs` stores the result. `repair` turns the differences into deltas and
 //! adds them like any batch.
 
@@ -18,6 +18,7 @@ mod recount;
 mod recounted;
 pub mod repair;
 mod reversals;
+mod statements;
 mod totals;
 
 pub use coverage::{Coverage, Part, Stretch};
@@ -34,6 +35,7 @@ use analytics_core::identity::Fingerprint;
 use analytics_core::maps::{HashMap, HashSet};
 use analytics_core::ratios::Histogram;
 use analytics_core::rules::UnknownRules;
+use analytics_core::statement::PublicKey;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
@@ -51,7 +53,7 @@ pub enum Extent {
     Unproved,
     /// These, and every day from this one on.
     Since(NaiveDate),
-    /// Every day, and also every identity and every rating.
+    /// Every day, and also every identity, every rating and every statement.
     Everything,
 }
 
@@ -184,6 +186,7 @@ impl Watcher<'_> {
 }
 
 /// Recounts everything and compares it with the stored numbers. Each connection recounts days, several at a time.
+/// Statements may be signed by `signers`; by any key, if there are none.
 ///
 /// # Errors
 /// [`VerifyError`].
@@ -191,6 +194,7 @@ pub fn verify(
     connections: &mut [Connection],
     business: Business,
     extent: Extent,
+    signers: &[PublicKey],
     watcher: &mut Watcher<'_>,
 ) -> Result<Verification, VerifyError> {
     let began = std::time::Instant::now();
@@ -204,6 +208,7 @@ pub fn verify(
     if extent == Extent::Everything {
         snapshot(connection, |connection, _| Ok(day::check_identities(connection, &mut findings)?))?;
         snapshot(connection, |connection, _| Ok(payments::check(connection, &mut findings)?))?;
+        statements::check(connection, signers, watcher, &mut findings)?;
     }
     watcher.check()?;
     let read: Vec<NaiveDate> = days.iter().filter(|day| day.read).map(|day| day.day).collect();

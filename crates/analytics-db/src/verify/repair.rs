@@ -107,8 +107,8 @@ fn plan(corrections: &mut Corrections, difference: &Difference, business: Busine
         Difference::Reversal { order, .. } => {
             corrections.orders.insert(order.0);
         }
-        // A changed event has to be restored; sums that do not add up are a defect.
-        Difference::Event { .. } | Difference::Sum { .. } => {}
+        // A changed event or statement has to be restored; sums that do not add up are a defect.
+        Difference::Event { .. } | Difference::Statement { .. } | Difference::Sum { .. } => {}
     }
 }
 

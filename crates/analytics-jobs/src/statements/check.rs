@@ -51,7 +51,8 @@ pub(super) fn run(arguments: &Check) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn public_key(text: &str) -> anyhow::Result<PublicKey> {
+/// Reads a key that is given in base64, or as the path of a file with it in base64 or PEM form.
+pub(crate) fn public_key(text: &str) -> anyhow::Result<PublicKey> {
     if let Ok(key) = PublicKey::parse(text) {
         return Ok(key);
     }

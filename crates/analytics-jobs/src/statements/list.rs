@@ -2,7 +2,7 @@
 
 use analytics_core::ids::VendorId;
 use analytics_core::month::Month;
-use analytics_core::statement::{Figures, check};
+use analytics_core::statement::Figures;
 use analytics_db::read::statements;
 use analytics_process::say;
 use analytics_process::settings::Settings;
@@ -34,7 +34,7 @@ pub(super) fn run(list: &List, settings: &Settings, shutdown: &Shutdown) -> anyh
     };
     say!("{:<24}  {:<7}  {:>7}  {:<20}  {:<64}  NET", "SELLER", "MONTH", "VERSION", "CLOSED", "DIGEST");
     for stored in found {
-        let checked = check(&stored.csv).with_context(|| format!("the statement of {:?}", stored.vendor_id))?;
+        let checked = stored.checked().with_context(|| format!("the statement of {:?}", stored.vendor_id))?;
         let mut net = Vec::new();
         for (currency, days) in &checked.statement.currencies {
             net.push(format!("{} {currency}", Figures::sum(days.values())?.net()?));

@@ -8,6 +8,8 @@ use analytics_process::settings::{Settings, SettingsError};
 use analytics_process::shutdown::Shutdown;
 use clap::Subcommand;
 
+pub(crate) use check::public_key;
+
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub enum Statements {

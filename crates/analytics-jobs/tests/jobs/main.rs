@@ -24,6 +24,8 @@ mod parts;
 mod proofs;
 mod receiver;
 mod roles;
+mod statement_closing;
+mod statement_proofs;
 mod statement_rates;
 mod statements;
 mod weekly;

@@ -58,7 +58,7 @@ fn what_a_rebuild_corrects_meanwhile_is_not_reported_as_drift() {
     };
     let mut watcher = Watcher { progress: &mut rebuild, wanted: &|| true };
     let business = Business::parse("USD", "UTC").unwrap();
-    let verified = verify(&mut [service.database.connect()], business, Extent::Everything, &mut watcher);
+    let verified = verify(&mut [service.database.connect()], business, Extent::Everything, &[], &mut watcher);
     assert!(matches!(verified, Err(VerifyError::Repaired)), "{verified:?}");
     service.done(&["verify", "--full"]);
 }

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use analytics_core::business::Business;
+use analytics_core::family::Family;
 use analytics_testkit::broker::{Message, Sender, create_topics, family_topics, optional_topics};
 use analytics_testkit::names;
 use analytics_testkit::traffic::demo::Demo;
@@ -17,7 +18,7 @@ const HISTORY_PER_DAY: f64 = 6_000.0;
 
 /// Produces the events of a marketplace to Kafka: 85 % views, 8 % orders, 4 % ratings, 3 % signups.
 ///
-/// Creates the four topics if they do not exist. Runs until it is stopped unless --events is given.
+/// Creates the topics that it writes to if they do not exist. Runs until it is stopped unless --events is given.
 #[derive(Parser)]
 struct Arguments {
     /// Addresses of Kafka brokers, separated by commas
@@ -39,7 +40,7 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     past_minutes: u32,
     /// Events of a sample marketplace that looks real: 95 % views, 3 % orders, in three currencies;
-    /// one event of 10,000 cannot be counted
+    /// 2 % of the orders are cancelled and 5 % refunded later, and one event of 10,000 cannot be counted
     #[arg(long, conflicts_with = "past_minutes")]
     demo: bool,
     /// Begins with a history of so many days, today included, which is busier in the evening and at
@@ -61,6 +62,10 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     create_topics(&arguments.broker, &family_topics(""), arguments.partitions);
+    if arguments.demo {
+        let reversals = [Family::OrderCancelled, Family::OrderRefunded].map(|family| family.name().to_owned());
+        create_topics(&arguments.broker, &reversals, arguments.partitions);
+    }
     let sender = Sender::new(&arguments.broker, "");
     if arguments.names {
         create_topics(&arguments.broker, &optional_topics(""), 1);
@@ -99,7 +104,7 @@ fn demo(arguments: &Arguments, sender: &Sender, seed: u64, events: u64) {
             std::process::exit(2);
         }
     };
-    let mut demo = Demo::new(seed, business.base_currency);
+    let mut demo = Demo::new(seed, business.base_currency).with_reversals();
     if arguments.history_days > 0 {
         let past = rhythm::last_days(business.calendar, arguments.history_days, Utc::now());
         let mut times = Rhythm::new(seed, business.calendar, past, HISTORY_PER_DAY);

@@ -3,7 +3,8 @@
 //!
 //! Of 100 views about 3 become orders. Products are drawn by Zipf's law from a small catalogue with
 //! fixed prices; their sellers are those of [`Marketplace::SMALL`]. Three of four people pay in the base
-//! currency. Every [`BROKEN_EVERY`]th event is one that cannot be counted.
+//! currency. Every [`BROKEN_EVERY`]th event is one that cannot be counted. On request, a few percent of the orders come
+//! back: see [`Demo::with_reversals`].
 
 use std::collections::VecDeque;
 
@@ -14,9 +15,11 @@ use serde_json::json;
 use super::{Marketplace, Random, keyed};
 use crate::broker::Message;
 use catalogue::Catalogue;
+use reversals::Reversals;
 
 mod broken;
 mod catalogue;
+mod reversals;
 
 pub use catalogue::DEMO_PRODUCTS;
 
@@ -49,6 +52,7 @@ pub struct Demo {
     views: VecDeque<Visit>,
     purchases: VecDeque<Visit>,
     last_order: Option<serde_json::Value>,
+    reversals: Option<Reversals>,
 }
 
 /// Somebody who viewed or bought a product.
@@ -72,21 +76,33 @@ impl Demo {
             views: VecDeque::new(),
             purchases: VecDeque::new(),
             last_order: None,
+            reversals: None,
         }
+    }
+
+    /// Has some orders cancelled, and some refunded days later, in `order.cancelled` and `order.refunded`. These topics
+    /// have to exist.
+    #[must_use]
+    pub fn with_reversals(mut self) -> Self {
+        self.reversals = Some(Reversals::new(self.run));
+        self
     }
 
     /// Returns the next event, which happens at `time`. Its record has the time at which it is
     /// produced, since brokers delete old records.
     pub fn event(&mut self, time: DateTime<Utc>) -> Message {
-        let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let (now, time) = (time, time.to_rfc3339_opts(SecondsFormat::Millis, true));
         self.made += 1;
         if self.made.is_multiple_of(BROKEN_EVERY) {
             return self.broken(&time);
         }
+        if let Some(reversal) = self.reversals.as_mut().and_then(|reversals| reversals.due(now, &time)) {
+            return reversal;
+        }
         let chance = self.random.below(CHANCES);
         let (order, rating) = (ORDERS, ORDERS + RATINGS);
         match chance {
-            _ if chance < order => self.order(&time),
+            _ if chance < order => self.order(now, &time),
             _ if chance < rating => self.rating(&time),
             _ if chance < rating + SIGNUPS => Some(self.signup(&time)),
             _ => None,
@@ -133,7 +149,7 @@ impl Demo {
     }
 
     /// An order by somebody who viewed the product a moment ago; none if nobody did.
-    fn order(&mut self, time: &str) -> Option<Message> {
+    fn order(&mut self, now: DateTime<Utc>, time: &str) -> Option<Message> {
         let (one, other) = (recall(&self.views, &mut self.random)?, recall(&self.views, &mut self.random)?);
         let appeal = |visit: &Visit| self.catalogue.appeal(visit.product);
         let visit = if appeal(&one) >= appeal(&other) { one } else { other };
@@ -150,6 +166,9 @@ impl Demo {
             "currency": visit.currency.code(),
             "placedAt": time,
         });
+        if let Some(reversals) = &mut self.reversals {
+            reversals.plan(now, &payload);
+        }
         self.last_order = Some(payload.clone());
         remember(&mut self.purchases, visit);
         Some(keyed("order.created", order, &payload))

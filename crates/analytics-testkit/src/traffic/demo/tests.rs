@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
+use analytics_core::event::{Content, Event};
 use analytics_core::events::{Decoder, OrderCounts, Redaction};
 use analytics_core::record::{Offset, Place, Record, TopicPartition};
+use analytics_core::rejection::Rejection;
+use analytics_core::reversal::{Claim, Placed, Took, decide};
 use analytics_core::topics::Topics;
 use serde_json::Value;
 
@@ -16,6 +19,30 @@ fn events(seed: u64, base: &str, count: u64) -> Vec<Message> {
     (0..count)
         .map(|number| demo.event(start + chrono::Duration::seconds(i64::try_from(number).expect("small"))))
         .collect()
+}
+
+/// Sixty days with an event a minute, in which orders come back.
+fn with_reversals(seed: u64, base: &str) -> Vec<(DateTime<Utc>, Message)> {
+    let mut demo = Demo::new(seed, Currency::parse(base).expect("a currency")).with_reversals();
+    let start: DateTime<Utc> = "2026-09-01T00:00:00Z".parse().expect("a time");
+    (0..60 * 24 * 60).map(|minute| start + chrono::Duration::minutes(minute)).map(|at| (at, demo.event(at))).collect()
+}
+
+fn decoder(base: &str) -> Decoder {
+    Decoder {
+        topics: Topics::default(),
+        business: Business::parse(base, "Europe/Berlin").expect("a business"),
+        redaction: Redaction::default(),
+        max_record_bytes: 1 << 20,
+        order_counts: OrderCounts::Created,
+    }
+}
+
+fn decoded(decoder: &Decoder, message: &Message) -> Result<Event, Rejection> {
+    let now = "2026-11-27T00:00:00Z".parse().expect("a time");
+    let partition = TopicPartition { topic: message.topic.as_str().into(), partition: 0 };
+    let place = Place { partition, offset: Offset(0), timestamp: None };
+    decoder.decode(&Record { place, key: None, headers: vec![], payload: message.payload.clone() }, now)
 }
 
 fn payload(message: &Message) -> Value {
@@ -109,21 +136,10 @@ fn buyers_have_viewed_what_they_buy() {
 
 #[test]
 fn only_every_ten_thousandth_event_cannot_be_counted() {
-    let business = Business::parse("EUR", "Europe/Berlin").expect("a business");
-    let decoder = Decoder {
-        topics: Topics::default(),
-        business,
-        redaction: Redaction::default(),
-        max_record_bytes: 1 << 20,
-        order_counts: OrderCounts::Created,
-    };
-    let now = "2026-11-27T00:00:00Z".parse().expect("a time");
+    let decoder = decoder("EUR");
     let mut reasons = Vec::new();
     for (number, message) in (1..).zip(events(1, "EUR", 6 * BROKEN_EVERY)) {
-        let partition = TopicPartition { topic: message.topic.as_str().into(), partition: 0 };
-        let place = Place { partition, offset: Offset(0), timestamp: None };
-        let decoded = decoder.decode(&Record { place, key: None, headers: vec![], payload: message.payload }, now);
-        if let Err(rejection) = decoded {
+        if let Err(rejection) = decoded(&decoder, &message) {
             reasons.push((number, rejection.reason.code()));
         }
     }
@@ -141,4 +157,55 @@ fn one_order_of_all_is_sent_again_with_other_content() {
     let [(id, 2)] = repeated[..] else { panic!("{repeated:?}") };
     let sent: Vec<Value> = orders.iter().map(payload).filter(|order| order["orderId"] == **id).collect();
     assert_ne!(sent[0], sent[1]);
+}
+
+#[test]
+fn nothing_comes_back_unless_it_is_requested() {
+    let topics = counts(&events(1, "USD", 50_000), |message| message.topic.clone());
+    assert_eq!(topics.len(), 4, "{topics:?}");
+    let text = |seed| format!("{:?}", with_reversals(seed, "EUR"));
+    assert_eq!(text(1), text(1));
+}
+
+#[test]
+fn a_few_percent_of_the_orders_come_back_within_what_was_paid() {
+    for base in ["USD", "JPY", "KWD"] {
+        let decoder = decoder(base);
+        let (mut orders, mut kinds) = (BTreeMap::new(), BTreeMap::<_, usize>::new());
+        for (at, message) in with_reversals(7, base) {
+            let Ok(event) = decoded(&decoder, &message) else { continue };
+            let order = payload(&message)["orderId"].as_str().map(str::to_owned);
+            let placed = order.as_ref().and_then(|order| orders.get(order));
+            match (&event.content, placed) {
+                (Content::Lines(lines), None) => {
+                    orders.insert(order.expect("an order"), (at, lines.clone()));
+                }
+                (Content::Reversal(reversal), Some((placed, lines))) => {
+                    let (kind, days) = match &reversal.claim {
+                        Claim::Cancelled => ("cancelled", 0..=1),
+                        Claim::CancelledItems(_) => ("items cancelled", 0..=1),
+                        Claim::RefundedItems(items) if items.iter().any(|item| item.amount.is_some()) => {
+                            ("a line refunded", 1..=21)
+                        }
+                        Claim::RefundedItems(_) => ("refunded", 1..=21),
+                        Claim::Refunded(_) => ("an amount refunded", 1..=21),
+                    };
+                    *kinds.entry(kind).or_default() += 1;
+                    assert!(days.contains(&(at - *placed).num_days()), "{kind}: {at} {placed}");
+                    let placed = [Placed { time: event.time, event: event.id, claim: &reversal.claim }];
+                    let took: Vec<Took> = decide(lines, &placed)
+                        .into_iter()
+                        .flat_map(|(_, entries)| entries)
+                        .map(|entry| entry.took)
+                        .collect();
+                    let is_within = took.iter().all(|took| took.excess == 0);
+                    assert!(is_within && took.iter().any(|took| took.amount > 0), "{base} {message:?}: {took:?}");
+                }
+                (Content::Reversal(_), None) => panic!("no order: {message:?}"),
+                _ => {}
+            }
+        }
+        let share = kinds.values().sum::<usize>() * 100 / orders.len();
+        assert!((3..=8).contains(&share) && kinds.len() == 5, "{share} % of {}: {kinds:?}", orders.len());
+    }
 }

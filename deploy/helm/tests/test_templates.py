@@ -273,10 +273,15 @@ class Migrations(unittest.TestCase):
             for name, pod in pods(items).items():
                 with self.subTest(f"{mode}: {name}"):
                     # Deployments wait by themselves.
-                    self.assertEqual("initContainers" in pod["spec"], waits and name.startswith("CronJob"))
+                    self.assertEqual("initContainers" in pod["spec"], waits and name.startswith(("CronJob", "Pod")))
                     for wait in pod["spec"].get("initContainers", []):
                         self.assertEqual(wait["command"], ["analytics-jobs", "migrate", "--wait"])
                         self.assertEqual(secret_of(wait), secret_of(pod["spec"]["containers"][0]))
+
+    def test_the_test_of_the_release_is_kept_for_its_logs(self):
+        annotations = find(objects(), "Pod", "-test-database")["metadata"]["annotations"]
+        self.assertEqual(annotations["helm.sh/hook"], "test")
+        self.assertEqual(annotations["helm.sh/hook-delete-policy"], "before-hook-creation")
 
     def test_old_pods_go_on_until_new_ones_are_ready(self):
         for item in objects(adminApi__enabled=True):

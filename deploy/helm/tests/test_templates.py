@@ -13,6 +13,15 @@ def secret_of(container: dict) -> str:
     return env(container)["DATABASE_URL"]["secretKeyRef"]["name"]
 
 
+def pages() -> list[str]:
+    """Returns the paths of the dashboard's pages, and of those for other sites."""
+    source = (ROOT / "crates/analytics-api/src/dashboard/mod.rs").read_text()
+    lists = re.findall(r"^const (PAGES|EMBEDDED): \[&str; (\d+)\] = \[(.*?)\];", source, re.M | re.S)
+    found = [path for _, _, text in lists for path in re.findall(r'"([^"]*)"', text)]
+    assert [name for name, _, _ in lists] == ["PAGES", "EMBEDDED"] and len(found) == sum(int(count) for _, count, _ in lists)
+    return [re.sub(r"\{\w+\}", "v-1", path) for path in found]
+
+
 class EveryShape(unittest.TestCase):
     def each(self):
         for path in CI:
@@ -105,19 +114,21 @@ class Workloads(unittest.TestCase):
         backends |= {backend["name"] for rule in find(items, "HTTPRoute")["spec"]["rules"] for backend in rule["backendRefs"]}
         self.assertEqual(backends, {"shop-analytics-service-api"})
 
-    def test_gateways_lead_neither_to_metrics_nor_to_probes(self):
-        def reached(path: str, **values: object) -> bool:
-            items = objects(ingress__enabled=True, ingress__host="a.example", **values)
-            for rule in find(items, "Ingress")["spec"]["rules"][0]["http"]["paths"]:
-                prefix = rule["path"].rstrip("/")
-                if path == rule["path"] or (rule["pathType"] == "Prefix" and f"{path}/".startswith(f"{prefix}/")):
-                    return True
-            return False
+    def test_gateways_lead_to_every_page_and_neither_to_metrics_nor_to_probes(self):
+        def reached(path: str, **values: object) -> set[str]:
+            items = objects(ingress__enabled=True, ingress__host="a.example", httpRoute__enabled=True,
+                            httpRoute__parentRefs=[{"name": "public"}], **values)
+            rules = [("Ingress", rule["path"], rule["pathType"])
+                     for rule in find(items, "Ingress")["spec"]["rules"][0]["http"]["paths"]]
+            rules += [("HTTPRoute", match["path"]["value"], match["path"]["type"].removeprefix("Path"))
+                      for rule in find(items, "HTTPRoute")["spec"]["rules"] for match in rule["matches"]]
+            return {kind for kind, value, how in rules
+                    if path == value or (how == "Prefix" and f"{path}/".startswith(f"{value.rstrip('/')}/"))}
 
         based = {"api__settings": {"API_BASE_PATH": "/analytics"}}
-        for path in ("/", "/api/metrics/total_views", "/sellers/v-1", "/assets/1/main.js", "/embed/seller", "/proofs"):
-            self.assertTrue(reached(path), path)
-            self.assertTrue(reached("/analytics" + path.rstrip("/"), **based), path)
+        for path in (*pages(), "/api/metrics/total_views", "/api/live", "/assets/1/main.js"):
+            self.assertEqual(reached(path), {"Ingress", "HTTPRoute"}, path)
+            self.assertEqual(reached("/analytics" + path.rstrip("/"), **based), {"Ingress", "HTTPRoute"}, path)
         for path in ("/metrics", "/metrics/business", "/health/live", "/health/ready"):
             self.assertFalse(reached(path), path)
             self.assertFalse(reached(path, **based), path)

@@ -81,7 +81,7 @@ annotations:
 - {path: {{ $base }}, type: Prefix}
 {{- else -}}
 - {path: /, type: Exact}
-{{- range list "/api" "/assets" "/sellers" "/events" "/dead-letters" "/proofs" "/embed" }}
+{{- range list "/api" "/assets" "/sellers" "/months" "/events" "/dead-letters" "/proofs" "/embed" }}
 - {path: {{ . }}, type: Prefix}
 {{- end }}
 {{- end -}}

@@ -39,6 +39,19 @@ class Documents(unittest.TestCase):
                 found += 1
         self.assertGreater(found, 1)
 
+    def test_objects_of_the_release_in_commands_of_documents_exist(self):
+        rendered = subprocess.run(
+            [HELM, "template", "analytics", CHART, "--set", "database.existingSecret=a,kafka.brokers=k:9092,auth.existingSecret=a"],
+            capture_output=True, text=True, check=True)
+        items = [item for item in yaml.safe_load_all(rendered.stdout) if item]
+        existing = {f"{item['kind'].lower()}/{item['metadata']['name']}" for item in items}
+        found = 0
+        for path in (CHART / "README.md", *OPERATIONS.rglob("*.md")):
+            for name in re.findall(r"\b(?:cronjob|deployment|job|service)/[a-z][a-z0-9-]*", path.read_text()):
+                self.assertIn(name, existing, path.name)
+                found += 1
+        self.assertGreater(found, 0)
+
     def test_links_lead_somewhere(self):
         documents = [CHART / "README.md", ROOT / "deploy/README.md", *OPERATIONS.rglob("*.md"), ROOT / "SECURITY.md"]
         for path in documents + [ROOT / "docs/RELEASING.md"]:

@@ -93,6 +93,14 @@ class Documents(unittest.TestCase):
                 if source.startswith("."):
                     self.assertTrue(pathlib.Path(ROOT / "docker" / source).exists(), f"{name}: {source}")
 
+    def test_each_image_of_compose_is_built_by_one_service_and_never_pulled_by_others(self):
+        services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+        built = [service["image"] for service in services.values() if "build" in service]
+        self.assertEqual(sorted(built), ["analytics-service:local", "analytics-traffic:local"])
+        for name, service in services.items():
+            if service["image"] in built and "build" not in service:
+                self.assertEqual(service["pull_policy"], "never", name)
+
     def test_jobs_of_compose_that_notify_are_given_the_webhook(self):
         services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
         for name in ("anomalies", "verify"):

@@ -339,6 +339,15 @@ class Networks(unittest.TestCase):
             self.assertEqual(policies[name]["ingress"][-1]["from"], prometheus, name)
         self.assertNotIn("from", self.policies(networkPolicy__metricsFrom=prometheus)["api"]["ingress"][0])
 
+    def test_prometheus_must_be_named_where_an_api_is_closed_to_it(self):
+        closed = [{"adminApi__enabled": True}, {"networkPolicy__apiFrom": [{"podSelector": {}}]}]
+        for values in closed:
+            refused = attempt(networkPolicy__enabled=True, metrics__serviceMonitor__enabled=True, **values)
+            self.assertIn("networkPolicy.metricsFrom must name Prometheus", refused.stderr)
+            self.assertEqual(attempt(networkPolicy__enabled=True, **values).returncode, 0)
+            self.assertEqual(attempt(metrics__serviceMonitor__enabled=True, **values).returncode, 0)
+        self.assertEqual(attempt(networkPolicy__enabled=True, metrics__serviceMonitor__enabled=True).returncode, 0)
+
     def test_the_admin_api_is_open_to_its_namespace_only(self):
         policies = self.policies(adminApi__enabled=True)
         self.assertEqual(policies["admin-api"]["ingress"][0]["from"], [{"podSelector": {}}])

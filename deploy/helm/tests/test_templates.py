@@ -133,6 +133,17 @@ class Workloads(unittest.TestCase):
             self.assertFalse(reached(path), path)
             self.assertFalse(reached(path, **based), path)
 
+    def test_the_route_sets_no_limit_to_the_duration_of_streams(self):
+        def timeouts(**values: object) -> dict[str, object]:
+            route = find(objects(httpRoute__enabled=True, httpRoute__parentRefs=[{"name": "public"}], **values), "HTTPRoute")
+            return {match["path"]["value"]: rule.get("timeouts") for rule in route["spec"]["rules"] for match in rule["matches"]}
+
+        none = {"request": "0s"}
+        self.assertEqual([timeouts()[path] for path in ("/api/live", "/api")], [none, none])
+        limited = timeouts(httpRoute__requestTimeout="90s", api__settings={"API_BASE_PATH": "/analytics"})
+        self.assertEqual(limited, {"/analytics/api/live": none, "/analytics": {"request": "90s"}})
+        self.assertEqual(set(map(str, timeouts(httpRoute__requestTimeout="").values())), {"None"})
+
     def test_autoscalers_set_the_replicas(self):
         self.assertEqual(find(objects(), "Deployment", "-ingest")["spec"]["replicas"], 2)
         for kind, name in (("hpa", "HorizontalPodAutoscaler"), ("keda", "ScaledObject")):

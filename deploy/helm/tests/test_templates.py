@@ -252,10 +252,20 @@ class Workloads(unittest.TestCase):
         self.assertEqual(env(find(items, "Deployment", "-api")["spec"]["template"]["spec"]["containers"][0])["TZ"], "UTC")
 
 
-    def test_the_numbers_of_the_business_are_read_where_they_are_open(self):
-        for settings, paths in (({}, ["/metrics"]), ({"METRICS_BUSINESS": "open"}, ["/metrics", "/metrics/business"])):
-            monitor = find(objects(metrics__serviceMonitor__enabled=True, settings=settings), "ServiceMonitor")
-            self.assertEqual([endpoint["path"] for endpoint in monitor["spec"]["endpoints"]], paths)
+    def test_the_numbers_of_the_business_are_read_unless_they_are_off(self):
+        def endpoints(**values: object) -> dict[str, dict]:
+            monitor = find(objects(metrics__serviceMonitor__enabled=True, **values), "ServiceMonitor")
+            return {endpoint["path"]: endpoint.get("authorization") for endpoint in monitor["spec"]["endpoints"]}
+
+        self.assertEqual(endpoints(), {"/metrics": None})
+        self.assertEqual(endpoints(settings={"METRICS_BUSINESS": "open"}), {"/metrics": None, "/metrics/business": None})
+        secret = {"name": "numbers", "key": "METRICS_BUSINESS_TOKEN"}
+        token = {"settings": {"METRICS_BUSINESS": "token"}, "metrics__business__existingSecret": "numbers"}
+        authorization = {"type": "Bearer", "credentials": secret}
+        self.assertEqual(endpoints(**token), {"/metrics": None, "/metrics/business": authorization})
+        knows = {name.rpartition("service-")[2] for name, pod in pods(objects(adminApi__enabled=True, **token)).items()
+                 if env(pod["spec"]["containers"][0]).get("METRICS_BUSINESS_TOKEN") == {"secretKeyRef": secret}}
+        self.assertEqual(knows, {"api", "admin-api"})
 
     def test_dashboards_are_those_of_grafana_with_its_label(self):
         shown = {}

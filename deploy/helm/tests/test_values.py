@@ -105,6 +105,8 @@ class Values(unittest.TestCase):
             ({"kafka__existingSecret": "k", "kafka__properties": {"client.rack": "a"}}, "kafka.properties have no effect"),
             ({"kafka__tls": {"enabled": True, "clientCertificate": True}}, "kafka.tls.existingSecret must be set"),
             ({"kafka__properties": {"sasl.password": "x"}}, "is a secret"),
+            ({"settings": {"METRICS_BUSINESS": "token"}}, "metrics.business.existingSecret must be set"),
+            ({"metrics__business__existingSecret": "a"}, "metrics.business.existingSecret has no effect"),
             ({"ingress__enabled": True}, "ingress.host must be set"),
             ({"httpRoute__enabled": True}, "httpRoute.parentRefs must name a Gateway"),
             ({"ingest__autoscaling": {"type": "hpa", "minReplicas": 9}}, "must not be above maxReplicas"),

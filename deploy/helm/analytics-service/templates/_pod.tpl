@@ -6,7 +6,7 @@ A pod. The parameters, in one dict:
   command     the program and its arguments
   role        the role in the database: ingest, read, owner or admin
   settings    settings of this workload only
-  kafka, auth, notify  whether the process reads the settings of Kafka, of tokens, of the webhook
+  kafka, auth, notify  whether the process reads the settings of Kafka, of the API's tokens, of the webhook
   port        the name and the number of its port, if it has one, where it answers probes
   waits       whether an init container waits until the schema fits; ingest and the API wait by themselves
   restartPolicy, grace, preStop, hook
@@ -152,6 +152,7 @@ volumeMounts:
 {{- end }}
 {{- if and .auth (not .isInit) }}
 {{ include "analytics.env.auth" . | trim }}
+{{ include "analytics.env.metricsBusiness" . }}
 {{- end }}
 {{- if and .notify (not .isInit) $.root.Values.notify.existingSecret }}
 {{ include "analytics.env.notify" . | trim }}

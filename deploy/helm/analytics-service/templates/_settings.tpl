@@ -58,6 +58,22 @@
 {{- end }}
 {{- end -}}
 
+{{- /* Who may read /metrics/business: off, open or token. */ -}}
+{{- define "analytics.metricsBusiness" -}}
+{{- $settings := merge (deepCopy .Values.api.settings) .Values.settings -}}
+{{ get $settings "METRICS_BUSINESS" | default "off" | toString }}
+{{- end -}}
+
+{{- define "analytics.env.metricsBusiness" -}}
+{{- with .root.Values.metrics.business.existingSecret -}}
+- name: METRICS_BUSINESS_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: METRICS_BUSINESS_TOKEN
+{{- end }}
+{{- end -}}
+
 {{- /* Where jobs send what they find, and the secret that signs it. */ -}}
 {{- define "analytics.env.notify" -}}
 {{- range $name, $optional := dict "NOTIFY_WEBHOOK_URL" false "NOTIFY_WEBHOOK_SECRET" true }}

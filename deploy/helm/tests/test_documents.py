@@ -47,9 +47,10 @@ class Documents(unittest.TestCase):
         existing = {f"{item['kind'].lower()}/{item['metadata']['name']}" for item in items}
         found = 0
         for path in (CHART / "README.md", *OPERATIONS.rglob("*.md")):
-            for name in re.findall(r"\b(?:cronjob|deployment|job|service)/[a-z][a-z0-9-]*", path.read_text()):
-                self.assertIn(name, existing, path.name)
-                found += 1
+            for command in re.findall(r"\bkubectl [^\n`]*", path.read_text()):
+                for name in re.findall(r"\b(?:cronjob|deployment|job|service)/[a-z][a-z0-9-]*", command):
+                    self.assertIn(name, existing, path.name)
+                    found += 1
         self.assertGreater(found, 0)
 
     def test_links_lead_somewhere(self):

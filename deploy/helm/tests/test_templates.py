@@ -267,6 +267,19 @@ class Workloads(unittest.TestCase):
                  if env(pod["spec"]["containers"][0]).get("METRICS_BUSINESS_TOKEN") == {"secretKeyRef": secret}}
         self.assertEqual(knows, {"api", "admin-api"})
 
+    def test_alerts_are_those_of_prometheus_with_links_to_their_pages(self):
+        def rendered(**values: object) -> list[dict]:
+            return find(objects(metrics__prometheusRule__enabled=True, **values), "PrometheusRule")["spec"]["groups"]
+
+        paths = sorted((ROOT / "deploy/prometheus/rules").glob("*.yaml"))
+        groups = [group for path in paths for group in yaml.safe_load(path.read_text())["groups"]]
+        self.assertEqual(rendered(), groups)
+        for base in ("https://git.example.com/a/blob/main", "https://git.example.com/a/blob/main/"):
+            alerts = [rule for group in rendered(metrics__prometheusRule__runbookBaseUrl=base) for rule in group["rules"] if "alert" in rule]
+            self.assertGreater(len(alerts), 20)
+            for annotations in (alert["annotations"] for alert in alerts):
+                self.assertEqual(annotations["runbook_url"], f"https://git.example.com/a/blob/main/{annotations['runbook']}")
+
     def test_dashboards_are_those_of_grafana_with_its_label(self):
         shown = {}
         for item in objects(metrics__dashboards__enabled=True):

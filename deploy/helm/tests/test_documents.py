@@ -14,9 +14,12 @@ OPERATIONS = ROOT / "docs/operations"
 RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yaml"))
 
 
+def rules() -> list[dict]:
+    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
 def alerts() -> dict[str, dict]:
-    groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 class Documents(unittest.TestCase):
@@ -73,8 +76,12 @@ class Documents(unittest.TestCase):
     def test_metrics_of_the_rules_exist_in_the_service(self):
         paths = [path for name in ("telemetry", "business_metrics") for path in (ROOT / "crates").glob(f"analytics-*/src/{name}.rs")]
         sources = "".join(path.read_text() for path in paths)
-        for name, alert in alerts().items():
-            for metric in re.findall(r"\banalytics_\w+", alert["expr"]):
+        recorded = {rule["record"] for rule in rules() if "record" in rule}
+        for rule in rules():
+            name = rule.get("alert") or rule["record"]
+            # A name with a colon is that of a recorded rule.
+            self.assertLessEqual(set(re.findall(r"\b\w+:[\w:]+", rule["expr"])), recorded, name)
+            for metric in re.findall(r"\banalytics_\w+", rule["expr"]):
                 # The registry of ingest adds its prefix; a histogram has series with suffixes.
                 short = re.sub(r"_(bucket|count|sum)$", "", metric.removeprefix("analytics_ingest_"))
                 self.assertIn(f'"{short}"', sources, f"{name}: {metric}")

@@ -272,8 +272,11 @@ class Workloads(unittest.TestCase):
             return find(objects(metrics__prometheusRule__enabled=True, **values), "PrometheusRule")["spec"]["groups"]
 
         paths = sorted((ROOT / "deploy/prometheus/rules").glob("*.yaml"))
-        groups = [group for path in paths for group in yaml.safe_load(path.read_text())["groups"]]
-        self.assertEqual(rendered(), groups)
+        for values, namespace in (({}, "default"), ({"metrics__prometheusRule__serversNamespace": "db|kafka"}, "db|kafka")):
+            texts = [path.read_text().replace('namespace=~".*"', f'namespace=~"{namespace}"') for path in paths]
+            groups = [group for text in texts for group in yaml.safe_load(text)["groups"]]
+            self.assertEqual(rendered(**values), groups)
+            self.assertIn(f'{{namespace=~"{namespace}"}}', str(groups))
         for base in ("https://git.example.com/a/blob/main", "https://git.example.com/a/blob/main/"):
             alerts = [rule for group in rendered(metrics__prometheusRule__runbookBaseUrl=base) for rule in group["rules"] if "alert" in rule]
             self.assertGreater(len(alerts), 20)

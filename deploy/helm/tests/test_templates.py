@@ -273,6 +273,23 @@ class Migrations(unittest.TestCase):
         given = objects(migrations__mode="hook", serviceAccount={"create": False, "name": "mine"})
         self.assertEqual(find(given, "Job")["spec"]["template"]["spec"]["serviceAccountName"], "mine")
 
+    def test_a_hook_may_reach_the_database_before_its_release_exists(self):
+        def policy(mode: str) -> dict:
+            items = objects(migrations__mode=mode, networkPolicy__enabled=True)
+            return next(item for item in items if item["kind"] == "NetworkPolicy"
+                        and item["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "migrate")
+
+        job = find(objects(migrations__mode="hook"), "Job")["metadata"]["annotations"]
+        hook, ordinary = policy("hook"), policy("job")
+        annotations = hook["metadata"]["annotations"]
+        self.assertEqual(annotations["helm.sh/hook"], job["helm.sh/hook"])
+        self.assertLess(int(annotations["helm.sh/hook-weight"]), int(job["helm.sh/hook-weight"]))
+        self.assertEqual(annotations["helm.sh/hook-delete-policy"], "before-hook-creation")
+        self.assertNotIn("annotations", ordinary["metadata"])
+        # Helm refuses to install an object that exists already, as one that a hook has left.
+        self.assertNotEqual(hook["metadata"]["name"], ordinary["metadata"]["name"])
+        self.assertEqual(hook["spec"], ordinary["spec"])
+
     def test_jobs_wait_for_the_schema_unless_a_hook_has_made_it(self):
         for mode, waits in (("job", True), ("off", True), ("hook", False)):
             items = objects(migrations__mode=mode, adminApi__enabled=True)

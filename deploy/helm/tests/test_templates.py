@@ -216,6 +216,13 @@ class Workloads(unittest.TestCase):
         self.assertEqual(
             properties(kafka__tls__enabled=True), "security.protocol=SSL\nssl.ca.location=/etc/ssl/certs/ca-certificates.crt")
 
+    def test_tls_may_be_a_boolean(self):
+        host = {"ingress__enabled": True, "ingress__host": "a.example"}
+        for value in (True, False):
+            self.assertEqual(objects(kafka__tls=value, ingress__tls=value, **host),
+                             objects(kafka__tls__enabled=value, ingress__tls__enabled=value, **host))
+        self.assertIn("tls", find(objects(ingress__tls=True, **host), "Ingress")["spec"])
+
     def test_tokens_for_kafka_are_requested_with_a_secret_in_a_file(self):
         values = {"kafka__existingSecret": "k", "kafka__sasl": {"mechanism": "OAUTHBEARER", "oauth": {"tokenUrl": "https://a.example/t"}}}
         items = objects(**values)

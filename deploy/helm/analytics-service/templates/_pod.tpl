@@ -162,13 +162,14 @@ volumeMounts:
 
 {{- define "analytics.volumes" -}}
 {{- $values := .root.Values -}}
+{{- $tls := include "analytics.tls" $values.kafka.tls | fromJson -}}
 {{- with $values.database.tls.existingSecret }}
 - name: database-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
-{{- if and .kafka $values.kafka.tls.enabled $values.kafka.tls.existingSecret }}
+{{- if and .kafka $tls.enabled $tls.existingSecret }}
 - name: kafka-tls
-  secret: {secretName: {{ $values.kafka.tls.existingSecret }}, defaultMode: 0440}
+  secret: {secretName: {{ $tls.existingSecret }}, defaultMode: 0440}
 {{- end }}
 {{- if and .kafka (eq $values.kafka.sasl.mechanism "OAUTHBEARER") }}
 - name: kafka-oauth
@@ -181,10 +182,11 @@ volumeMounts:
 
 {{- define "analytics.volumeMounts" -}}
 {{- $values := .root.Values -}}
+{{- $tls := include "analytics.tls" $values.kafka.tls | fromJson -}}
 {{- if $values.database.tls.existingSecret }}
 - {name: database-tls, mountPath: /etc/analytics/database-tls, readOnly: true}
 {{- end }}
-{{- if and .kafka (not .isInit) $values.kafka.tls.enabled $values.kafka.tls.existingSecret }}
+{{- if and .kafka (not .isInit) $tls.enabled $tls.existingSecret }}
 - {name: kafka-tls, mountPath: /etc/analytics/kafka-tls, readOnly: true}
 {{- end }}
 {{- if and .kafka (not .isInit) (eq $values.kafka.sasl.mechanism "OAUTHBEARER") }}

@@ -93,6 +93,11 @@ class Documents(unittest.TestCase):
         self.assertEqual(chart["appVersion"], version)
         self.assertIn(f"FROM rust:{toolchain}-", (ROOT / "docker/Dockerfile").read_text())
 
+    def test_each_architecture_of_the_image_has_its_own_cache(self):
+        text = (ROOT / "docker/Dockerfile").read_text()
+        self.assertEqual(re.findall(r"^ARG TARGETARCH.*", text, re.M), ["ARG TARGETARCH"])
+        self.assertEqual(set(re.findall(r"id=(cargo-target[^,]*)", text)), {"cargo-target-${TARGETARCH}"})
+
     def test_files_of_compose_exist(self):
         services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
         for name, service in services.items():

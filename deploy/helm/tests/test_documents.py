@@ -106,6 +106,12 @@ class Documents(unittest.TestCase):
                 if source.startswith("."):
                     self.assertTrue(pathlib.Path(ROOT / "docker" / source).exists(), f"{name}: {source}")
 
+    def test_jobs_without_which_alerts_fire_are_repeated_where_compose_alerts(self):
+        services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+        repeated = {tuple(service["command"]) for service in services.values()
+                    if service.get("profiles") == services["prometheus"]["profiles"] and service.get("restart") == "always"}
+        self.assertEqual(repeated, {("analytics-jobs", "anomalies"), ("analytics-jobs", "verify"), ("analytics-ingest", "audit")})
+
     def test_each_image_of_compose_is_built_by_one_service_and_never_pulled_by_others(self):
         services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
         built = [service["image"] for service in services.values() if "build" in service]
@@ -116,7 +122,7 @@ class Documents(unittest.TestCase):
 
     def test_jobs_of_compose_that_notify_are_given_the_webhook(self):
         services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
-        for name in ("anomalies", "verify"):
+        for name in ("anomalies", "proofs", "verify"):
             settings = services[name]["environment"]
             self.assertIn("DATABASE_URL", settings, name)
             for setting in ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", "PUBLIC_URL"):

@@ -183,6 +183,7 @@ class Workloads(unittest.TestCase):
         self.assertEqual(names, {"verify", "verify-full", "maintain", "audit", "anomalies", "months"})
         for job in jobs:
             self.assertEqual(job["spec"]["concurrencyPolicy"], "Forbid")
+            self.assertEqual(job["spec"]["jobTemplate"]["metadata"]["labels"], job["metadata"]["labels"])
             self.assertGreater(job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"], 0)
         one = objects(jobs__verify={"enabled": True, "schedule": "1 2 3 4 5", "priorityClassName": "low"})
         spec = find(one, "CronJob", "-verify")["spec"]

@@ -15,8 +15,8 @@ pub enum DbError {
     /// The counting lock was not free for too long. Try again.
     #[error("the counting lock was held by other writers for too long")]
     Busy,
-    /// The database has no schema yet, or an older one than this version needs. Wait until it is
-    /// migrated.
+    /// The database has no schema or no settings yet, or an older schema than this version needs. Wait
+    /// until it is migrated.
     #[error("{0}")]
     NotMigrated(String),
     /// This version cannot work with the database. Trying again does not help.

@@ -14,9 +14,12 @@ OPERATIONS = ROOT / "docs/operations"
 RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yaml"))
 
 
+def rules() -> list[dict]:
+    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
 def alerts() -> dict[str, dict]:
-    groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 class Documents(unittest.TestCase):
@@ -39,6 +42,20 @@ class Documents(unittest.TestCase):
                 found += 1
         self.assertGreater(found, 1)
 
+    def test_objects_of_the_release_in_commands_of_documents_exist(self):
+        rendered = subprocess.run(
+            [HELM, "template", "analytics", CHART, "--set", "database.existingSecret=a,kafka.brokers=k:9092,auth.existingSecret=a"],
+            capture_output=True, text=True, check=True)
+        items = [item for item in yaml.safe_load_all(rendered.stdout) if item]
+        existing = {f"{item['kind'].lower()}/{item['metadata']['name']}" for item in items}
+        found = 0
+        for path in (CHART / "README.md", *OPERATIONS.rglob("*.md")):
+            for command in re.findall(r"\bkubectl [^\n`]*", path.read_text()):
+                for name in re.findall(r"\b(?:cronjob|deployment|job|service)/[a-z][a-z0-9-]*", command):
+                    self.assertIn(name, existing, path.name)
+                    found += 1
+        self.assertGreater(found, 0)
+
     def test_links_lead_somewhere(self):
         documents = [CHART / "README.md", ROOT / "deploy/README.md", *OPERATIONS.rglob("*.md"), ROOT / "SECURITY.md"]
         for path in documents + [ROOT / "docs/RELEASING.md"]:
@@ -59,8 +76,12 @@ class Documents(unittest.TestCase):
     def test_metrics_of_the_rules_exist_in_the_service(self):
         paths = [path for name in ("telemetry", "business_metrics") for path in (ROOT / "crates").glob(f"analytics-*/src/{name}.rs")]
         sources = "".join(path.read_text() for path in paths)
-        for name, alert in alerts().items():
-            for metric in re.findall(r"\banalytics_\w+", alert["expr"]):
+        recorded = {rule["record"] for rule in rules() if "record" in rule}
+        for rule in rules():
+            name = rule.get("alert") or rule["record"]
+            # A name with a colon is that of a recorded rule.
+            self.assertLessEqual(set(re.findall(r"\b\w+:[\w:]+", rule["expr"])), recorded, name)
+            for metric in re.findall(r"\banalytics_\w+", rule["expr"]):
                 # The registry of ingest adds its prefix; a histogram has series with suffixes.
                 short = re.sub(r"_(bucket|count|sum)$", "", metric.removeprefix("analytics_ingest_"))
                 self.assertIn(f'"{short}"', sources, f"{name}: {metric}")
@@ -72,6 +93,11 @@ class Documents(unittest.TestCase):
         self.assertEqual(chart["appVersion"], version)
         self.assertIn(f"FROM rust:{toolchain}-", (ROOT / "docker/Dockerfile").read_text())
 
+    def test_each_architecture_of_the_image_has_its_own_cache(self):
+        text = (ROOT / "docker/Dockerfile").read_text()
+        self.assertEqual(re.findall(r"^ARG TARGETARCH.*", text, re.M), ["ARG TARGETARCH"])
+        self.assertEqual(set(re.findall(r"id=(cargo-target[^,]*)", text)), {"cargo-target-${TARGETARCH}"})
+
     def test_files_of_compose_exist(self):
         services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
         for name, service in services.items():
@@ -80,9 +106,23 @@ class Documents(unittest.TestCase):
                 if source.startswith("."):
                     self.assertTrue(pathlib.Path(ROOT / "docker" / source).exists(), f"{name}: {source}")
 
+    def test_jobs_without_which_alerts_fire_are_repeated_where_compose_alerts(self):
+        services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+        repeated = {tuple(service["command"]) for service in services.values()
+                    if service.get("profiles") == services["prometheus"]["profiles"] and service.get("restart") == "always"}
+        self.assertEqual(repeated, {("analytics-jobs", "anomalies"), ("analytics-jobs", "verify"), ("analytics-ingest", "audit")})
+
+    def test_each_image_of_compose_is_built_by_one_service_and_never_pulled_by_others(self):
+        services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+        built = [service["image"] for service in services.values() if "build" in service]
+        self.assertEqual(sorted(built), ["analytics-service:local", "analytics-traffic:local"])
+        for name, service in services.items():
+            if service["image"] in built and "build" not in service:
+                self.assertEqual(service["pull_policy"], "never", name)
+
     def test_jobs_of_compose_that_notify_are_given_the_webhook(self):
         services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
-        for name in ("anomalies", "verify"):
+        for name in ("anomalies", "proofs", "verify"):
             settings = services[name]["environment"]
             self.assertIn("DATABASE_URL", settings, name)
             for setting in ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", "PUBLIC_URL"):

@@ -11,12 +11,23 @@ import tempfile
 import time
 import unittest
 
+import yaml
 from support import BIN, ROOT, objects, pods
 from test_running import free_port, variables
 from test_settings import certificates
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 CONFIG = (ROOT / "deploy/gateway/nginx.conf").read_text()
+
+
+class Envoy(unittest.TestCase):
+    def test_streams_end_when_they_are_silent_not_when_they_are_long(self):
+        text = (ROOT / "deploy/gateway/envoy.yaml").read_text()
+        routes = re.findall(r"- match: \{\w+: (\S+)\}\s+route: (\{.*\})", text)
+        self.assertEqual([path for path, _ in routes], ["/analytics/api/live", "/analytics"])
+        for path, route in routes:
+            route = yaml.safe_load(route)
+            self.assertEqual((route["timeout"], route["idle_timeout"]), ("0s", "60s"), path)
 
 
 @unittest.skipUnless("DATABASE_URL" in os.environ, "DATABASE_URL is not set")

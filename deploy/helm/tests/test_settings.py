@@ -12,6 +12,7 @@ from support import BIN, CHART, CI, ROOT, attempt, containers, env, objects, pod
 SECRETS = {
     "JWT_SECRET": "a secret of thirty-two bytes or more",
     "EMBED_SIGNING_KEY": "another secret of thirty-two bytes",
+    "METRICS_BUSINESS_TOKEN": "a token of sixteen bytes or more",
     "NOTIFY_WEBHOOK_URL": "https://hooks.example.com/T0/B0",
     "NOTIFY_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "KAFKA_USERNAME": "analytics",

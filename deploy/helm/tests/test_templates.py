@@ -13,6 +13,15 @@ def secret_of(container: dict) -> str:
     return env(container)["DATABASE_URL"]["secretKeyRef"]["name"]
 
 
+def pages() -> list[str]:
+    """Returns the paths of the dashboard's pages, and of those for other sites."""
+    source = (ROOT / "crates/analytics-api/src/dashboard/mod.rs").read_text()
+    lists = re.findall(r"^const (PAGES|EMBEDDED): \[&str; (\d+)\] = \[(.*?)\];", source, re.M | re.S)
+    found = [path for _, _, text in lists for path in re.findall(r'"([^"]*)"', text)]
+    assert [name for name, _, _ in lists] == ["PAGES", "EMBEDDED"] and len(found) == sum(int(count) for _, count, _ in lists)
+    return [re.sub(r"\{\w+\}", "v-1", path) for path in found]
+
+
 class EveryShape(unittest.TestCase):
     def each(self):
         for path in CI:
@@ -105,22 +114,37 @@ class Workloads(unittest.TestCase):
         backends |= {backend["name"] for rule in find(items, "HTTPRoute")["spec"]["rules"] for backend in rule["backendRefs"]}
         self.assertEqual(backends, {"shop-analytics-service-api"})
 
-    def test_gateways_lead_neither_to_metrics_nor_to_probes(self):
-        def reached(path: str, **values: object) -> bool:
-            items = objects(ingress__enabled=True, ingress__host="a.example", **values)
-            for rule in find(items, "Ingress")["spec"]["rules"][0]["http"]["paths"]:
-                prefix = rule["path"].rstrip("/")
-                if path == rule["path"] or (rule["pathType"] == "Prefix" and f"{path}/".startswith(f"{prefix}/")):
-                    return True
-            return False
+    def test_gateways_lead_to_every_page_and_neither_to_metrics_nor_to_probes(self):
+        def reached(path: str, **values: object) -> set[str]:
+            items = objects(ingress__enabled=True, ingress__host="a.example", httpRoute__enabled=True,
+                            httpRoute__parentRefs=[{"name": "public"}], **values)
+            rules = [("Ingress", rule["path"], rule["pathType"])
+                     for rule in find(items, "Ingress")["spec"]["rules"][0]["http"]["paths"]]
+            rules += [("HTTPRoute", match["path"]["value"], match["path"]["type"].removeprefix("Path"))
+                      for rule in find(items, "HTTPRoute")["spec"]["rules"] for match in rule["matches"]]
+            return {kind for kind, value, how in rules
+                    if path == value or (how == "Prefix" and f"{path}/".startswith(f"{value.rstrip('/')}/"))}
 
         based = {"api__settings": {"API_BASE_PATH": "/analytics"}}
-        for path in ("/", "/api/metrics/total_views", "/sellers/v-1", "/assets/1/main.js", "/embed/seller", "/proofs"):
-            self.assertTrue(reached(path), path)
-            self.assertTrue(reached("/analytics" + path.rstrip("/"), **based), path)
+        for path in (*pages(), "/api/metrics/total_views", "/api/live", "/assets/1/main.js"):
+            self.assertEqual(reached(path), {"Ingress", "HTTPRoute"}, path)
+            self.assertEqual(reached("/analytics" + path.rstrip("/"), **based), {"Ingress", "HTTPRoute"}, path)
         for path in ("/metrics", "/metrics/business", "/health/live", "/health/ready"):
             self.assertFalse(reached(path), path)
             self.assertFalse(reached(path, **based), path)
+
+    def test_the_route_sets_no_limit_to_the_duration_of_streams(self):
+        def timeouts(**values: object) -> dict[str, object]:
+            route = find(objects(httpRoute__enabled=True, httpRoute__parentRefs=[{"name": "public"}], **values), "HTTPRoute")
+            # The most that a rule may have before version 1.2 of the Gateway API.
+            self.assertLessEqual(max(len(rule["matches"]) for rule in route["spec"]["rules"]), 8)
+            return {match["path"]["value"]: rule.get("timeouts") for rule in route["spec"]["rules"] for match in rule["matches"]}
+
+        none = {"request": "0s"}
+        self.assertEqual([timeouts()[path] for path in ("/api/live", "/api")], [none, none])
+        limited = timeouts(httpRoute__requestTimeout="90s", api__settings={"API_BASE_PATH": "/analytics"})
+        self.assertEqual(limited, {"/analytics/api/live": none, "/analytics": {"request": "90s"}})
+        self.assertEqual(set(map(str, timeouts(httpRoute__requestTimeout="").values())), {"None"})
 
     def test_autoscalers_set_the_replicas(self):
         self.assertEqual(find(objects(), "Deployment", "-ingest")["spec"]["replicas"], 2)
@@ -159,6 +183,7 @@ class Workloads(unittest.TestCase):
         self.assertEqual(names, {"verify", "verify-full", "maintain", "audit", "anomalies", "months"})
         for job in jobs:
             self.assertEqual(job["spec"]["concurrencyPolicy"], "Forbid")
+            self.assertEqual(job["spec"]["jobTemplate"]["metadata"]["labels"], job["metadata"]["labels"])
             self.assertGreater(job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"], 0)
         one = objects(jobs__verify={"enabled": True, "schedule": "1 2 3 4 5", "priorityClassName": "low"})
         spec = find(one, "CronJob", "-verify")["spec"]
@@ -193,6 +218,13 @@ class Workloads(unittest.TestCase):
             "sasl.mechanisms=PLAIN\nsasl.password=$(KAFKA_PASSWORD)\nsasl.username=$(KAFKA_USERNAME)\nsecurity.protocol=SASL_PLAINTEXT")
         self.assertEqual(
             properties(kafka__tls__enabled=True), "security.protocol=SSL\nssl.ca.location=/etc/ssl/certs/ca-certificates.crt")
+
+    def test_tls_may_be_a_boolean(self):
+        host = {"ingress__enabled": True, "ingress__host": "a.example"}
+        for value in (True, False):
+            self.assertEqual(objects(kafka__tls=value, ingress__tls=value, **host),
+                             objects(kafka__tls__enabled=value, ingress__tls__enabled=value, **host))
+        self.assertIn("tls", find(objects(ingress__tls=True, **host), "Ingress")["spec"])
 
     def test_tokens_for_kafka_are_requested_with_a_secret_in_a_file(self):
         values = {"kafka__existingSecret": "k", "kafka__sasl": {"mechanism": "OAUTHBEARER", "oauth": {"tokenUrl": "https://a.example/t"}}}
@@ -230,21 +262,6 @@ class Workloads(unittest.TestCase):
         self.assertEqual(env(find(items, "Deployment", "-api")["spec"]["template"]["spec"]["containers"][0])["TZ"], "UTC")
 
 
-    def test_the_numbers_of_the_business_are_read_where_they_are_open(self):
-        for settings, paths in (({}, ["/metrics"]), ({"METRICS_BUSINESS": "open"}, ["/metrics", "/metrics/business"])):
-            monitor = find(objects(metrics__serviceMonitor__enabled=True, settings=settings), "ServiceMonitor")
-            self.assertEqual([endpoint["path"] for endpoint in monitor["spec"]["endpoints"]], paths)
-
-    def test_dashboards_are_those_of_grafana_with_its_label(self):
-        shown = {}
-        for item in objects(metrics__dashboards__enabled=True):
-            if item["metadata"].get("labels", {}).get("grafana_dashboard") == "1":
-                shown |= item["data"]
-        files = (ROOT / "deploy/grafana/dashboards").glob("*.json")
-        self.assertEqual(shown, {path.name: path.read_text() for path in files})
-        self.assertEqual(len(shown), 3)
-
-
 class Migrations(unittest.TestCase):
     def test_each_revision_has_its_own_job(self):
         def name(**values: object) -> str:
@@ -266,6 +283,23 @@ class Migrations(unittest.TestCase):
         given = objects(migrations__mode="hook", serviceAccount={"create": False, "name": "mine"})
         self.assertEqual(find(given, "Job")["spec"]["template"]["spec"]["serviceAccountName"], "mine")
 
+    def test_a_hook_may_reach_the_database_before_its_release_exists(self):
+        def policy(mode: str) -> dict:
+            items = objects(migrations__mode=mode, networkPolicy__enabled=True)
+            return next(item for item in items if item["kind"] == "NetworkPolicy"
+                        and item["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "migrate")
+
+        job = find(objects(migrations__mode="hook"), "Job")["metadata"]["annotations"]
+        hook, ordinary = policy("hook"), policy("job")
+        annotations = hook["metadata"]["annotations"]
+        self.assertEqual(annotations["helm.sh/hook"], job["helm.sh/hook"])
+        self.assertLess(int(annotations["helm.sh/hook-weight"]), int(job["helm.sh/hook-weight"]))
+        self.assertEqual(annotations["helm.sh/hook-delete-policy"], "before-hook-creation")
+        self.assertNotIn("annotations", ordinary["metadata"])
+        # Helm refuses to install an object that exists already, as one that a hook has left.
+        self.assertNotEqual(hook["metadata"]["name"], ordinary["metadata"]["name"])
+        self.assertEqual(hook["spec"], ordinary["spec"])
+
     def test_jobs_wait_for_the_schema_unless_a_hook_has_made_it(self):
         for mode, waits in (("job", True), ("off", True), ("hook", False)):
             items = objects(migrations__mode=mode, adminApi__enabled=True)
@@ -273,10 +307,15 @@ class Migrations(unittest.TestCase):
             for name, pod in pods(items).items():
                 with self.subTest(f"{mode}: {name}"):
                     # Deployments wait by themselves.
-                    self.assertEqual("initContainers" in pod["spec"], waits and name.startswith("CronJob"))
+                    self.assertEqual("initContainers" in pod["spec"], waits and name.startswith(("CronJob", "Pod")))
                     for wait in pod["spec"].get("initContainers", []):
                         self.assertEqual(wait["command"], ["analytics-jobs", "migrate", "--wait"])
                         self.assertEqual(secret_of(wait), secret_of(pod["spec"]["containers"][0]))
+
+    def test_the_test_of_the_release_is_kept_for_its_logs(self):
+        annotations = find(objects(), "Pod", "-test-database")["metadata"]["annotations"]
+        self.assertEqual(annotations["helm.sh/hook"], "test")
+        self.assertEqual(annotations["helm.sh/hook-delete-policy"], "before-hook-creation")
 
     def test_old_pods_go_on_until_new_ones_are_ready(self):
         for item in objects(adminApi__enabled=True):
@@ -322,6 +361,15 @@ class Networks(unittest.TestCase):
         for name in ("api", "admin-api", "ingest"):
             self.assertEqual(policies[name]["ingress"][-1]["from"], prometheus, name)
         self.assertNotIn("from", self.policies(networkPolicy__metricsFrom=prometheus)["api"]["ingress"][0])
+
+    def test_prometheus_must_be_named_where_an_api_is_closed_to_it(self):
+        closed = [{"adminApi__enabled": True}, {"networkPolicy__apiFrom": [{"podSelector": {}}]}]
+        for values in closed:
+            refused = attempt(networkPolicy__enabled=True, metrics__serviceMonitor__enabled=True, **values)
+            self.assertIn("networkPolicy.metricsFrom must name Prometheus", refused.stderr)
+            self.assertEqual(attempt(networkPolicy__enabled=True, **values).returncode, 0)
+            self.assertEqual(attempt(metrics__serviceMonitor__enabled=True, **values).returncode, 0)
+        self.assertEqual(attempt(networkPolicy__enabled=True, metrics__serviceMonitor__enabled=True).returncode, 0)
 
     def test_the_admin_api_is_open_to_its_namespace_only(self):
         policies = self.policies(adminApi__enabled=True)

@@ -104,7 +104,12 @@ class Values(unittest.TestCase):
                 "tokenUrl": "https://a.example/t", "caKey": "ca.crt"}}}, "kafka.tls.existingSecret must be set"),
             ({"kafka__existingSecret": "k", "kafka__properties": {"client.rack": "a"}}, "kafka.properties have no effect"),
             ({"kafka__tls": {"enabled": True, "clientCertificate": True}}, "kafka.tls.existingSecret must be set"),
+            ({"kafka__existingSecret": "k", "kafka__tls__enabled": True}, "kafka.tls has no effect"),
+            ({"kafka__existingSecret": "k", "kafka__tls": {
+                "enabled": True, "existingSecret": "t", "clientCertificate": True}}, "kafka.tls has no effect"),
             ({"kafka__properties": {"sasl.password": "x"}}, "is a secret"),
+            ({"settings": {"METRICS_BUSINESS": "token"}}, "metrics.business.existingSecret must be set"),
+            ({"metrics__business__existingSecret": "a"}, "metrics.business.existingSecret has no effect"),
             ({"ingress__enabled": True}, "ingress.host must be set"),
             ({"httpRoute__enabled": True}, "httpRoute.parentRefs must name a Gateway"),
             ({"ingest__autoscaling": {"type": "hpa", "minReplicas": 9}}, "must not be above maxReplicas"),

@@ -36,6 +36,7 @@ pub fn store_or_check(connection: &mut Connection, business: Business) -> Result
 /// rules of its timezone.
 ///
 /// # Errors
+/// [`DbError::NotMigrated`] if none are stored: the first `migrate` stores them after its last migration.
 /// [`DbError::Unusable`] names the setting and both values.
 pub fn check(connection: &mut Connection, business: Business) -> Result<(), DbError> {
     check_settings(connection, business)?;
@@ -47,7 +48,9 @@ fn check_settings(connection: &mut Connection, business: Business) -> Result<(),
     let stored: Vec<Stored> =
         statement("SELECT base_currency, business_timezone FROM service_settings").load(connection)?;
     let Some(stored) = stored.into_iter().next() else {
-        return Err(DbError::Unusable("the database has no settings stored yet: run `analytics-jobs migrate`".into()));
+        return Err(DbError::NotMigrated(
+            "the database has no settings stored yet: run `analytics-jobs migrate`".into(),
+        ));
     };
     for (name, own, stored) in [
         ("BASE_CURRENCY", business.base_currency.code(), &stored.base_currency),

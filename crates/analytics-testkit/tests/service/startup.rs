@@ -97,6 +97,24 @@ fn processes_wait_for_the_schema_that_they_need_and_are_not_ready_meanwhile() {
 }
 
 #[test]
+fn processes_wait_between_the_last_migration_and_the_settings_that_migrate_stores_after_it() {
+    let service = Service::new(1);
+    service.database.execute("DELETE FROM service_settings");
+    let start = |binary, bind| Process::start(binary, bind, &service.environment);
+    let mut processes = [start("analytics-ingest", "INGEST_BIND"), start("analytics-api", "API_BIND")];
+    let mut job = Job::start("analytics-jobs", &["migrate", "--wait"], &service.environment);
+    for process in &processes {
+        wait_said(process, "waiting: the database has no settings stored yet");
+        assert!(!process.is_ready());
+    }
+    let (done, said) = service.job(&["verify"]);
+    assert!(!done && said.contains("no settings stored yet: run `analytics-jobs migrate`"), "{said}");
+    service.done(&["migrate"]);
+    processes.iter_mut().for_each(Process::wait_ready);
+    assert!(job.wait_ended(PATIENCE).success());
+}
+
+#[test]
 fn a_schema_that_is_too_new_or_too_old_for_migrate_is_refused_with_both_versions() {
     let service = Service::new(1);
     let newest = service.database.lines("SELECT max(version) FROM __diesel_schema_migrations").remove(0);

@@ -73,6 +73,11 @@ annotations:
 {{- default $database.existingSecret $own -}}
 {{- end -}}
 
+{{- /* A map `tls` of the values, for which a boolean may stand, as JSON. */ -}}
+{{- define "analytics.tls" -}}
+{{ kindIs "bool" . | ternary (dict "enabled" .) . | toJson }}
+{{- end -}}
+
 {{- /* The paths of the API that a gateway may expose: everything but /health and /metrics. */ -}}
 {{- define "analytics.publicPaths" -}}
 {{- $settings := merge (deepCopy .Values.api.settings) .Values.settings -}}
@@ -81,7 +86,7 @@ annotations:
 - {path: {{ $base }}, type: Prefix}
 {{- else -}}
 - {path: /, type: Exact}
-{{- range list "/api" "/assets" "/sellers" "/events" "/dead-letters" "/proofs" "/embed" }}
+{{- range list "/api" "/assets" "/sellers" "/months" "/events" "/dead-letters" "/proofs" "/embed" }}
 - {path: {{ . }}, type: Prefix}
 {{- end }}
 {{- end -}}

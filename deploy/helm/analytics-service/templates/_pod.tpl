@@ -6,7 +6,7 @@ A pod. The parameters, in one dict:
   command     the program and its arguments
   role        the role in the database: ingest, read, owner or admin
   settings    settings of this workload only
-  kafka, auth, notify  whether the process reads the settings of Kafka, of tokens, of the webhook
+  kafka, auth, notify  whether the process reads the settings of Kafka, of the API's tokens, of the webhook
   port        the name and the number of its port, if it has one, where it answers probes
   waits       whether an init container waits until the schema fits; ingest and the API wait by themselves
   restartPolicy, grace, preStop, hook
@@ -152,6 +152,7 @@ volumeMounts:
 {{- end }}
 {{- if and .auth (not .isInit) }}
 {{ include "analytics.env.auth" . | trim }}
+{{ include "analytics.env.metricsBusiness" . }}
 {{- end }}
 {{- if and .notify (not .isInit) $.root.Values.notify.existingSecret }}
 {{ include "analytics.env.notify" . | trim }}
@@ -161,13 +162,14 @@ volumeMounts:
 
 {{- define "analytics.volumes" -}}
 {{- $values := .root.Values -}}
+{{- $tls := include "analytics.tls" $values.kafka.tls | fromJson -}}
 {{- with $values.database.tls.existingSecret }}
 - name: database-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
-{{- if and .kafka $values.kafka.tls.enabled $values.kafka.tls.existingSecret }}
+{{- if and .kafka $tls.enabled $tls.existingSecret }}
 - name: kafka-tls
-  secret: {secretName: {{ $values.kafka.tls.existingSecret }}, defaultMode: 0440}
+  secret: {secretName: {{ $tls.existingSecret }}, defaultMode: 0440}
 {{- end }}
 {{- if and .kafka (eq $values.kafka.sasl.mechanism "OAUTHBEARER") }}
 - name: kafka-oauth
@@ -180,10 +182,11 @@ volumeMounts:
 
 {{- define "analytics.volumeMounts" -}}
 {{- $values := .root.Values -}}
+{{- $tls := include "analytics.tls" $values.kafka.tls | fromJson -}}
 {{- if $values.database.tls.existingSecret }}
 - {name: database-tls, mountPath: /etc/analytics/database-tls, readOnly: true}
 {{- end }}
-{{- if and .kafka (not .isInit) $values.kafka.tls.enabled $values.kafka.tls.existingSecret }}
+{{- if and .kafka (not .isInit) $tls.enabled $tls.existingSecret }}
 - {name: kafka-tls, mountPath: /etc/analytics/kafka-tls, readOnly: true}
 {{- end }}
 {{- if and .kafka (not .isInit) (eq $values.kafka.sasl.mechanism "OAUTHBEARER") }}

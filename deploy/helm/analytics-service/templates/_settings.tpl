@@ -58,6 +58,22 @@
 {{- end }}
 {{- end -}}
 
+{{- /* Who may read /metrics/business: off, open or token. */ -}}
+{{- define "analytics.metricsBusiness" -}}
+{{- $settings := merge (deepCopy .Values.api.settings) .Values.settings -}}
+{{ get $settings "METRICS_BUSINESS" | default "off" | toString }}
+{{- end -}}
+
+{{- define "analytics.env.metricsBusiness" -}}
+{{- with .root.Values.metrics.business.existingSecret -}}
+- name: METRICS_BUSINESS_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: METRICS_BUSINESS_TOKEN
+{{- end }}
+{{- end -}}
+
 {{- /* Where jobs send what they find, and the secret that signs it. */ -}}
 {{- define "analytics.env.notify" -}}
 {{- range $name, $optional := dict "NOTIFY_WEBHOOK_URL" false "NOTIFY_WEBHOOK_SECRET" true }}
@@ -76,21 +92,22 @@
 {{- define "analytics.kafkaProperties" -}}
 {{- $kafka := .root.Values.kafka -}}
 {{- $properties := deepCopy $kafka.properties -}}
+{{- $tls := include "analytics.tls" $kafka.tls | fromJson -}}
 {{- if $kafka.sasl.mechanism -}}
-{{- $_ := set $properties "security.protocol" (ternary "SASL_SSL" "SASL_PLAINTEXT" $kafka.tls.enabled) -}}
+{{- $_ := set $properties "security.protocol" (ternary "SASL_SSL" "SASL_PLAINTEXT" $tls.enabled) -}}
 {{- $_ := set $properties "sasl.mechanisms" $kafka.sasl.mechanism -}}
 {{- if ne $kafka.sasl.mechanism "OAUTHBEARER" -}}
 {{- $_ := set $properties "sasl.username" "$(KAFKA_USERNAME)" -}}
 {{- $_ := set $properties "sasl.password" "$(KAFKA_PASSWORD)" -}}
 {{- end -}}
-{{- else if $kafka.tls.enabled -}}
+{{- else if $tls.enabled -}}
 {{- $_ := set $properties "security.protocol" "SSL" -}}
 {{- end -}}
-{{- if $kafka.tls.enabled -}}
+{{- if $tls.enabled -}}
 {{- $folder := "/etc/analytics/kafka-tls" -}}
-{{- $authority := ternary (printf "%s/ca.crt" $folder) "/etc/ssl/certs/ca-certificates.crt" (ne $kafka.tls.existingSecret "") -}}
+{{- $authority := ternary (printf "%s/ca.crt" $folder) "/etc/ssl/certs/ca-certificates.crt" (not (empty $tls.existingSecret)) -}}
 {{- $_ := set $properties "ssl.ca.location" $authority -}}
-{{- if $kafka.tls.clientCertificate -}}
+{{- if $tls.clientCertificate -}}
 {{- $_ := set $properties "ssl.certificate.location" (printf "%s/tls.crt" $folder) -}}
 {{- $_ := set $properties "ssl.key.location" (printf "%s/tls.key" $folder) -}}
 {{- end -}}

@@ -294,7 +294,10 @@ fn given(query: &Query, calendar: Calendar, today: NaiveDate) -> Result<Span, Pr
         None => Span::of_days(calendar, today, today).to,
     };
     if from >= to {
-        return Err(Problem::invalid_parameter("from", "must be before to"));
+        let date = |name| query.get(name)?.parse::<NaiveDate>().ok();
+        let is_skipped = date("from").is_some_and(|from| date("to").is_some_and(|to| from <= to));
+        let why = if is_skipped { "must not be a day that the timezone skipped" } else { "must be before to" };
+        return Err(Problem::invalid_parameter("from", why));
     }
     Ok(Span { from, to })
 }

@@ -193,6 +193,48 @@ fn days_are_those_of_postgresql(marketplace: &Marketplace, buckets: &[Value]) {
 }
 
 #[test]
+fn earlier_ranges_are_whole_days_also_where_days_begin_at_one_or_are_skipped() {
+    for (zone, first, ranges) in [
+        (
+            // Its clock goes on from midnight to one on 2018-11-04.
+            "America/Sao_Paulo",
+            "2018-11-01",
+            &[
+                ("2018-11-04", "2018-11-04", "2018-11-03", "2018-11-03"),
+                ("2018-11-04", "2018-11-06", "2018-11-01", "2018-11-03"),
+                ("2018-11-05", "2018-11-07", "2018-11-02", "2018-11-04"),
+            ][..],
+        ),
+        // 2011-12-30 never was.
+        ("Pacific/Apia", "2011-12-27", &[("2011-12-31", "2011-12-31", "2011-12-29", "2011-12-29")]),
+    ] {
+        let marketplace = Marketplace::open(zone, first, 8);
+        for (from, to, earlier_from, earlier_to) in ranges {
+            let views = |condition: &str| {
+                marketplace.service.database.number(&format!(
+                    "SELECT count(*) FROM event_logs WHERE event_type = 'product.viewed' AND {condition} \
+                     AND (created_at AT TIME ZONE '{zone}')::date BETWEEN '{earlier_from}' AND '{earlier_to}'"
+                ))
+            };
+            let range = format!("from={from}&to={to}&compare=previous");
+            for (metric, condition) in [("total_views", "true"), ("product_views:p-0", "product_id = 'p-0'")] {
+                let series = marketplace.get(&format!("/api/metrics/{metric}/series?{range}"));
+                let previous = series["comparison"]["previous"].as_i64();
+                assert_eq!(previous, views(condition), "{zone} {metric} {range}");
+                assert!(previous > Some(0), "{zone} {metric} {range}");
+            }
+            let ranking = marketplace.get(&format!("/api/rankings/products?by=views&from={from}&to={to}"));
+            let product = ranking["items"].as_array().unwrap().iter().find(|item| item["id"] == "p-0").unwrap();
+            assert_eq!(product["previousValue"].as_i64(), views("product_id = 'p-0'"), "{zone} {from} {to}");
+        }
+        if zone == "Pacific/Apia" {
+            let skipped = marketplace.admin().get("/api/metrics/total_views/series?from=2011-12-30&to=2011-12-30").1;
+            assert_eq!(skipped["detail"], "from: must not be a day that the timezone skipped");
+        }
+    }
+}
+
+#[test]
 fn rates_and_ratings_have_their_components_in_every_bucket() {
     let marketplace = Marketplace::open("Europe/Berlin", "2025-03-25", 9);
     let database = &marketplace.service.database;

@@ -78,21 +78,44 @@ fn periods_are_days_of_the_business() {
 
 #[test]
 fn what_a_range_is_compared_with_is_at_the_same_local_times() {
-    let calendar = calendar("Europe/Berlin");
-    for (comparison, first, last, expected_first, expected_last) in [
-        (Comparison::Previous, "2026-11-27", "2026-11-27", "2026-11-26", "2026-11-26"),
-        (Comparison::Previous, "2026-11-21", "2026-11-27", "2026-11-14", "2026-11-20"),
-        (Comparison::Previous, "2026-03-01", "2026-03-31", "2026-02-01", "2026-02-28"),
-        (Comparison::Previous, "2028-01-01", "2028-12-31", "2027-01-01", "2027-12-31"),
-        (Comparison::PreviousWeek, "2026-10-26", "2026-10-27", "2026-10-19", "2026-10-20"),
-        (Comparison::PreviousYear, "2028-02-29", "2028-02-29", "2027-02-28", "2027-02-28"),
-        (Comparison::PreviousYear, "2026-03-29", "2026-03-29", "2025-03-29", "2025-03-29"),
+    const BERLIN: &str = "Europe/Berlin";
+    // Its clock goes on from midnight to one on 2018-11-04.
+    const SAO_PAULO: &str = "America/Sao_Paulo";
+    use Comparison::{Previous, PreviousWeek, PreviousYear};
+    for (timezone, comparison, first, last, expected_first, expected_last) in [
+        (BERLIN, Previous, "2026-11-27", "2026-11-27", "2026-11-26", "2026-11-26"),
+        (BERLIN, Previous, "2026-11-21", "2026-11-27", "2026-11-14", "2026-11-20"),
+        (BERLIN, Previous, "2026-03-01", "2026-03-31", "2026-02-01", "2026-02-28"),
+        (BERLIN, Previous, "2028-01-01", "2028-12-31", "2027-01-01", "2027-12-31"),
+        (BERLIN, PreviousWeek, "2026-10-26", "2026-10-27", "2026-10-19", "2026-10-20"),
+        (BERLIN, PreviousYear, "2028-02-29", "2028-02-29", "2027-02-28", "2027-02-28"),
+        (BERLIN, PreviousYear, "2026-03-29", "2026-03-29", "2025-03-29", "2025-03-29"),
+        (SAO_PAULO, Previous, "2018-11-04", "2018-11-04", "2018-11-03", "2018-11-03"),
+        (SAO_PAULO, Previous, "2018-11-04", "2018-11-10", "2018-10-28", "2018-11-03"),
+        (SAO_PAULO, Previous, "2018-11-01", "2018-11-03", "2018-10-29", "2018-10-31"),
+        (SAO_PAULO, Previous, "2018-11-05", "2018-11-06", "2018-11-03", "2018-11-04"),
+        (SAO_PAULO, PreviousWeek, "2018-11-04", "2018-11-05", "2018-10-28", "2018-10-29"),
+        (SAO_PAULO, PreviousWeek, "2018-11-11", "2018-11-11", "2018-11-04", "2018-11-04"),
+        (SAO_PAULO, PreviousYear, "2018-11-04", "2018-11-04", "2017-11-04", "2017-11-04"),
+        (SAO_PAULO, PreviousYear, "2019-11-04", "2019-11-05", "2018-11-04", "2018-11-05"),
+        ("America/Santiago", Previous, "2024-09-08", "2024-09-08", "2024-09-07", "2024-09-07"),
+        ("Africa/Cairo", Previous, "2024-04-26", "2024-04-27", "2024-04-24", "2024-04-25"),
+        ("Asia/Beirut", Previous, "2024-03-31", "2024-03-31", "2024-03-30", "2024-03-30"),
+        ("America/Havana", PreviousWeek, "2024-03-10", "2024-03-16", "2024-03-03", "2024-03-09"),
+        // A month that begins at one.
+        ("Asia/Amman", Previous, "2005-04-01", "2005-04-30", "2005-03-01", "2005-03-31"),
+        // 2011-12-30 never was.
+        ("Pacific/Apia", Previous, "2011-12-31", "2011-12-31", "2011-12-29", "2011-12-29"),
+        ("Pacific/Apia", Previous, "2012-01-01", "2012-01-02", "2011-12-31", "2011-12-31"),
+        ("Pacific/Apia", PreviousWeek, "2012-01-07", "2012-01-07", "2011-12-31", "2011-12-31"),
     ] {
+        let calendar = calendar(timezone);
         let span = Span::of_days(calendar, day(first), day(last));
         let earlier = comparison.shift(calendar, span).span_back(calendar, span);
         let expected = Span::of_days(calendar, day(expected_first), day(expected_last));
-        assert_eq!(earlier, expected, "{comparison:?} {first} to {last}");
+        assert_eq!(earlier, expected, "{timezone} {comparison:?} {first} to {last}");
     }
+    let calendar = calendar(BERLIN);
     // Two o'clock in the afternoon stays two o'clock, also where a clock was changed between.
     let afternoon = "2026-10-26T13:00:00Z".parse().unwrap();
     assert_eq!(Shift::Days(7).back(calendar, afternoon).to_rfc3339(), "2026-10-19T12:00:00+00:00");

@@ -204,7 +204,8 @@ impl Period {
 /// What a range is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// The range before it: the month before a month, the year before a year, else as many days.
+    /// The range before it: the month before a month, the year before a year, else as many days, a part
+    /// of one being a whole one, so that the two do not overlap.
     Previous,
     /// The same days of the week before.
     PreviousWeek,
@@ -234,9 +235,13 @@ impl Comparison {
                 Some(months) => Shift::Months(months),
                 None => {
                     let days = (end - first).num_days().unsigned_abs().max(1);
-                    // There is nothing in a day or an hour that the clock skipped.
-                    let is_empty = Shift::Days(days).span_back(calendar, span).is_empty();
-                    Shift::Days(if is_empty { days + 1 } else { days })
+                    let is_before = |days: &u64| {
+                        let earlier = Shift::Days(*days).span_back(calendar, span);
+                        // There is nothing in a day or an hour that the clock skipped.
+                        earlier.to <= span.from && !earlier.is_empty()
+                    };
+                    // Another day if the last one is a part of a day; two if the clock skipped something there.
+                    Shift::Days((days..days + 2).find(is_before).unwrap_or(days + 2))
                 }
             },
         }

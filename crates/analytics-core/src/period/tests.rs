@@ -124,7 +124,37 @@ fn what_a_range_is_compared_with_is_at_the_same_local_times() {
     assert_eq!(Shift::Days(1).back(calendar, night).to_rfc3339(), "2026-03-29T01:00:00+00:00");
 }
 
+#[test]
+fn a_range_is_compared_with_one_that_ends_before_it() {
+    let calendar = calendar("Europe/Berlin");
+    let time = |text: &str| calendar.at_local(text.parse().unwrap());
+    for (from, to, earlier_from, earlier_to) in [
+        ("2026-11-23T00:00:00", "2026-11-24T12:00:00", "2026-11-21T00:00:00", "2026-11-22T12:00:00"),
+        ("2026-11-23T09:00:00", "2026-11-24T09:00:00", "2026-11-22T09:00:00", "2026-11-23T09:00:00"),
+        ("2026-11-23T09:00:00", "2026-11-23T12:00:00", "2026-11-22T09:00:00", "2026-11-22T12:00:00"),
+        // The clock goes on from two to three on 2026-03-29, so this hour was the day before that.
+        ("2026-03-30T02:00:00", "2026-03-30T03:00:00", "2026-03-28T02:00:00", "2026-03-28T03:00:00"),
+    ] {
+        let span = Span { from: time(from), to: time(to) };
+        let earlier = Comparison::Previous.shift(calendar, span).span_back(calendar, span);
+        assert_eq!(earlier, Span { from: time(earlier_from), to: time(earlier_to) }, "{from} to {to}");
+    }
+}
+
 proptest::proptest! {
+    #[test]
+    fn a_range_and_the_one_before_it_do_not_overlap(
+        start in 946_684_800_i64..2_000_000_000,
+        hours in 1_i64..200,
+        zone in 0..chrono_tz::TZ_VARIANTS.len(),
+    ) {
+        let calendar = Calendar::new(chrono_tz::TZ_VARIANTS[zone]);
+        let time = |seconds| calendar.hour_start(DateTime::from_timestamp(seconds, 0).unwrap().into());
+        let span = Span { from: time(start), to: time(start + hours * 3_600) };
+        let earlier = Comparison::Previous.shift(calendar, span).span_back(calendar, span);
+        proptest::prop_assert!(earlier.to <= span.from && !earlier.is_empty(), "{span:?} {earlier:?}");
+    }
+
     #[test]
     fn hours_nest_in_days_and_days_in_weeks(
         start in 946_684_800_i64..2_000_000_000,

@@ -156,10 +156,11 @@ pub(crate) async fn one(
     let tenant = caller::tenant(&principal)?;
     let names = [&range::PARAMETERS[..], &["interval"]].concat();
     let query = Query::of(&request, &names, &[])?;
-    let (metric, _) = readable(&path.into_inner(), &tenant, &settings)?;
+    let text = path.into_inner();
+    let (metric, _) = readable(&text, &tenant, &settings)?;
     let wanted = metric.filter(|metric| metric.known().is_some()).ok_or_else(Problem::metric_not_found)?;
     let origin = Origin::of(&query, &database, settings.business.calendar).await?;
-    let asked = vec![Asked::of(&query, &wanted, origin, &database, &settings)?];
+    let asked = vec![Asked::of(&query, &text, &wanted, origin, &database, &settings)?];
     let (series, as_of) = Asked::read(asked, &database, &settings).await?;
     let body = series.into_iter().next().ok_or_else(Problem::internal_error)?;
     Ok(as_of::answer(HttpResponse::Ok(), as_of, &body))
@@ -200,7 +201,7 @@ pub(crate) async fn several(
     for text in types {
         let (metric, _) = readable(text, &tenant, &settings)?;
         if let Some(metric) = metric.filter(|metric| metric.known().is_some()) {
-            asked.push(Asked::of(&query, &metric, origin, &database, &settings)?);
+            asked.push(Asked::of(&query, text, &metric, origin, &database, &settings)?);
         }
     }
     let (items, as_of) = Asked::read(asked, &database, &settings).await?;
@@ -209,6 +210,8 @@ pub(crate) async fn several(
 
 /// A series that somebody asks for.
 struct Asked {
+    /// The type in the answer. A series of `daily_signups` is that of another metric.
+    name: String,
     metric: ReadableMetric,
     interval: Interval,
     buckets: Vec<Span>,
@@ -220,6 +223,7 @@ struct Asked {
 impl Asked {
     fn of(
         query: &Query,
+        text: &str,
         metric: &ReadableMetric,
         origin: Origin,
         database: &Database,
@@ -237,7 +241,9 @@ impl Asked {
         let earlier = |span| interval.buckets(calendar, settings.week_start, span);
         let compared = range.compared(calendar, now, finest).map(|both| (both, earlier(both.previous)));
         let lacks_comparison = range.lacks_comparison();
-        Ok(Self { metric: of_all_days(metric), interval, buckets, compared, lacks_comparison, now })
+        let read = of_all_days(metric);
+        let name = if read == *metric { metric.as_str() } else { text }.to_owned();
+        Ok(Self { name, metric: read, interval, buckets, compared, lacks_comparison, now })
     }
 
     /// Reads series as of one batch, whose number is returned too: all buckets in one statement for each
@@ -306,7 +312,7 @@ impl Asked {
         let sum = own.iter().copied().reduce(add).unwrap_or(Delta::Counter(0));
         let (unit, currency) = unit_and_currency(known, settings);
         SeriesBody {
-            r#type: self.metric.as_str().to_owned(),
+            r#type: self.name,
             interval: self.interval.name(),
             timezone: calendar.name(),
             unit,

@@ -147,6 +147,7 @@ fn every_bucket_is_what_the_log_says_whatever_the_clock_does() {
                 let series = marketplace.get(&path);
                 let buckets = series["buckets"].as_array().unwrap();
                 assert!(buckets.windows(2).all(|pair| pair[0]["end"] == pair[1]["start"]), "{zone} {path}");
+                assert_eq!(series["type"], metric);
                 let mut sum = 0;
                 for (bucket, expected) in buckets.iter().zip(marketplace.expected(sql, buckets)) {
                     assert_eq!(bucket["value"], expected, "{zone} {path} {bucket}");
@@ -281,9 +282,12 @@ fn rates_and_ratings_have_their_components_in_every_bucket() {
     assert_eq!(ratings["count"], histograms_are_right(&ratings["buckets"], "vendor_id", "v-1"));
     assert_eq!(ratings["comparison"]["buckets"][0]["start"], "2025-03-25T00:00:00+01:00");
     assert!(histograms_are_right(&ratings["comparison"]["buckets"], "vendor_id", "v-1") > 0);
-    let several = marketplace.get(&format!("/api/metrics/series?type=total_views&type=seller_orders:v-1&{range}"));
-    assert_eq!(several["items"][1]["type"], "seller_orders:v-1");
-    assert_eq!(several["items"][0]["buckets"].as_array().unwrap().len(), 10);
+    let types = ["total_views", "seller_orders:v-1", "daily_signups", "total_signups", "daily_signups:2025-03-26"];
+    let several = marketplace.get(&format!("/api/metrics/series?type={}&{range}", types.join("&type=")));
+    let items = several["items"].as_array().unwrap();
+    assert_eq!(items.iter().map(|item| &item["type"]).collect::<Vec<_>>(), types);
+    assert_eq!(items[0]["buckets"].as_array().unwrap().len(), 10);
+    assert_eq!((&items[2]["buckets"], &items[2]["total"]), (&items[3]["buckets"], &items[3]["total"]));
 }
 
 #[test]

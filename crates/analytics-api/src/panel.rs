@@ -10,11 +10,12 @@ use chrono::{DateTime, FixedOffset, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::change::{NO_EARLIER_RANGE, change};
 use crate::database::Database;
 use crate::links::events_link;
 use crate::problem::Problem;
 use crate::range::{Compared, Finest, Range, fitting};
-use crate::routes::series::{NO_EARLIER_RANGE, change, value};
+use crate::routes::series::value;
 use crate::settings::ApiSettings;
 
 /// A number of a panel.
@@ -30,9 +31,10 @@ pub(crate) struct NumberBody {
     current: Option<i64>,
     /// The value of the earlier range until the same time of the local clock.
     previous: Option<i64>,
-    /// From `previous` to `current` in basis points; null if `previous` is 0 or null.
+    /// From `previous` to `current` in basis points; null if `previous` is 0, or one of them null.
     change: Option<i64>,
-    /// Why there is no change: `no_base`, or `no_earlier_range` for `all`.
+    /// Why there is no change: `no_base` if `previous` is 0 or null, `no_value` if only `current` is
+    /// null, `overflow` if the change is past the range of 64 bits, `no_earlier_range` for `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// The values of the buckets.

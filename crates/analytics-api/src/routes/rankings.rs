@@ -17,6 +17,7 @@ use shared_auth::{Permission, Principal, Role};
 use utoipa::ToSchema;
 
 use crate::as_of;
+use crate::change::change;
 use crate::database::Database;
 use crate::links::{events_link, product_events_link};
 use crate::page::{encode, linked};
@@ -24,7 +25,6 @@ use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{Finest, Range};
 use crate::rankings::{RankingQuestion, Rankings};
-use crate::routes::series::change;
 use crate::settings::ApiSettings;
 
 /// A page of a ranking.

@@ -6,7 +6,7 @@ use analytics_core::catalogue::{Definition, ScopeKind};
 use analytics_core::completeness::Completeness;
 use analytics_core::metric_type::MetricType;
 use analytics_core::period::{Interval, Span};
-use analytics_core::ratios::{self, Fraction, Histogram};
+use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rollup::Granularity;
 use analytics_core::sums;
 use analytics_db::DbError;
@@ -22,6 +22,7 @@ use super::contributions::HistogramBody;
 use super::metrics::{readable, unit_and_currency};
 use crate::as_of;
 use crate::caller;
+use crate::change::{NO_EARLIER_RANGE, change};
 use crate::database::Database;
 use crate::links::events_link;
 use crate::page::Page;
@@ -29,9 +30,6 @@ use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{self, Compared, Finest, Origin, Range};
 use crate::settings::ApiSettings;
-
-/// Why a range of everything has no change.
-pub(crate) const NO_EARLIER_RANGE: &str = "no_earlier_range";
 
 /// The most metrics in one request.
 const MOST_TYPES: usize = 20;
@@ -64,7 +62,8 @@ pub(crate) struct SeriesBody {
     /// The change of the compared total in basis points (2500 is +25 %); null without `compare`, and
     /// if there is nothing to compare with.
     change: Option<i64>,
-    /// Why there is no change: `no_base` if the earlier value is 0 or there is none, and
+    /// Why there is no change: `no_base` if the earlier value is 0 or there is none, `no_value` if only
+    /// the present one is missing, `overflow` if the change is past the range of 64 bits, and
     /// `no_earlier_range` for `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -352,12 +351,6 @@ pub(crate) fn value(amount: Delta, known: Option<&MetricType>) -> Option<i64> {
             _ => None,
         },
     }
-}
-
-/// Returns the change from `previous` to `current` in basis points, or why there is none.
-pub(crate) fn change(current: Option<i64>, previous: Option<i64>) -> (Option<i64>, Option<&'static str>) {
-    let change = ratios::change(current, previous);
-    (change, change.is_none().then_some("no_base"))
 }
 
 /// Adds two amounts of one metric.

@@ -99,7 +99,7 @@ type MetricPage = Page<MetricBody>;
          description = "A metric's type; may be given up to 100 times", max_items = 100),
         ("name" = Option<String>, Query, description = "The name of metrics, such as `seller_revenue`"),
         ("sort" = Option<String>, Query, description = "With `name`: `type` (the default), or `value`, which leaves out metrics without one, and is at most a minute old"),
-        ("order" = Option<String>, Query, description = "With `sort=value`: `desc` (the default) or `asc`"),
+        ("order" = Option<String>, Query, description = "With `name`: `asc` (the default) or `desc`; with `sort=value` the default is `desc`"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -134,12 +134,13 @@ pub(crate) async fn list(
                 .ok_or_else(|| Problem::invalid_parameter("name", "is not the name of a metric"))?;
             let ranges = tenant.metrics_named(metric);
             let more = i64::from(limit) + 1;
-            let after = cursor.as_deref().filter(|_| sort != Sort::ByType).map(value_and_type).transpose()?;
+            let after = cursor.as_deref().filter(|_| sort.is_by_value()).map(value_and_type).transpose()?;
             match sort {
-                Sort::ByType => {
-                    database
-                        .read_as_of(move |connection| metrics::ranges(connection, &ranges, cursor.as_deref(), more))
-                        .await?
+                Sort::ByType { descending } => {
+                    let by_type = move |connection: &mut Connection| {
+                        metrics::by_type(connection, &ranges, cursor.as_deref(), descending, more)
+                    };
+                    database.read_as_of(by_type).await?
                 }
                 Sort::ByValue { descending } => {
                     let question = (ranges.clone(), after.clone(), descending, more);
@@ -181,7 +182,7 @@ pub(crate) struct Lists(Arc<Mutex<Cache<ByValue, Listed>>>);
 /// The order of a list by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
-    ByType,
+    ByType { descending: bool },
     ByValue { descending: bool },
 }
 
@@ -197,17 +198,20 @@ impl Sort {
             "desc" => Ok(true),
             _ => Err("must be asc or desc"),
         })?;
-        match (by_value, descending) {
-            (Some(true), descending) => Ok(Self::ByValue { descending: descending.unwrap_or(true) }),
-            (_, None | Some(false)) => Ok(Self::ByType),
-            (_, Some(true)) => Err(Problem::invalid_parameter("order", "must be asc unless sort is value")),
-        }
+        Ok(match by_value {
+            Some(true) => Self::ByValue { descending: descending.unwrap_or(true) },
+            Some(false) | None => Self::ByType { descending: descending.unwrap_or(false) },
+        })
+    }
+
+    const fn is_by_value(self) -> bool {
+        matches!(self, Self::ByValue { .. })
     }
 
     /// What the next page begins after.
     fn key(self, metric: &Metric) -> String {
         match self {
-            Self::ByType => metric.metric_type.clone(),
+            Self::ByType { .. } => metric.metric_type.clone(),
             Self::ByValue { .. } => format!("{} {}", metric.value.unwrap_or(0), metric.metric_type),
         }
     }

@@ -268,16 +268,22 @@ fn csv_says_what_json_says() {
 }
 
 #[test]
-fn metrics_of_a_name_are_ranked_by_value() {
+fn metrics_of_a_name_are_in_the_order_of_their_values_or_types() {
     let marketplace = Marketplace::open();
-    for (order, sql) in [("desc", "value DESC"), ("asc", "value ASC")] {
+    for (order, sql) in [
+        ("sort=value", "value DESC, type"),
+        ("sort=value&order=desc", "value DESC, type"),
+        ("sort=value&order=asc", "value ASC, type"),
+        ("sort=type", "type"),
+        ("sort=type&order=desc", "type DESC"),
+        ("order=desc", "type DESC"),
+    ] {
         let expected = marketplace.service.database.lines(&format!(
-            "SELECT type || ' ' || value FROM metrics WHERE type LIKE 'seller\\_orders:%' ORDER BY {sql}, type"
+            "SELECT type || ' ' || value FROM metrics WHERE type LIKE 'seller\\_orders:%' ORDER BY {sql}"
         ));
         let (mut got, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page =
-                marketplace.get(&format!("/api/metrics?name=seller_orders&sort=value&order={order}&limit=7{cursor}"));
+            let page = marketplace.get(&format!("/api/metrics?name=seller_orders&{order}&limit=7{cursor}"));
             for item in page["items"].as_array().unwrap() {
                 got.push(format!("{} {}", item["type"].as_str().unwrap(), item["value"]));
             }
@@ -290,7 +296,7 @@ fn metrics_of_a_name_are_ranked_by_value() {
     }
     let admin = Client::admin(&marketplace.api.address);
     assert_eq!(admin.get("/api/metrics?name=seller_orders&sort=price").1["parameter"], "sort");
-    assert_eq!(admin.get("/api/metrics?name=seller_orders&order=desc").1["parameter"], "order");
+    assert_eq!(admin.get("/api/metrics?name=seller_orders&order=down").1["parameter"], "order");
 }
 
 #[test]

@@ -282,7 +282,7 @@ impl Asked {
     fn body(self, amounts: &[Delta], as_of: i64, database: &Database, settings: &ApiSettings) -> SeriesBody {
         let calendar = settings.business.calendar;
         let known = self.metric.known();
-        let completeness = Completeness::of(known, &settings.decoder.topics, &database.reports());
+        let completeness = Completeness::of(known, &settings.decoder, &database.reports());
         let bucket = |(span, amount): (&Span, &Delta)| BucketBody {
             start: calendar.shown(span.from),
             end: calendar.shown(span.to),

@@ -10,14 +10,14 @@ use analytics_testkit::service::Service;
 use analytics_testkit::tally::Tally;
 use serde_json::{Value, json};
 
-struct Marketplace {
-    service: Service,
+pub(super) struct Marketplace {
+    pub(super) service: Service,
     _ingest: Process,
-    api: Process,
+    pub(super) api: Process,
 }
 
 impl Marketplace {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let service = Service::new(2);
         let ingest = service.ingest();
         let mut tally = Tally::default();
@@ -27,7 +27,7 @@ impl Marketplace {
         Self { service, _ingest: ingest, api }
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(super) fn get(&self, path: &str) -> Value {
         let (status, answer) = Client::admin(&self.api.address).get(path);
         assert_eq!(status, 200, "{path}: {answer}");
         answer
@@ -214,58 +214,6 @@ fn the_overview_and_the_counts_of_events_are_those_of_the_log() {
          UNION SELECT vendor_id FROM order_lines) v WHERE vendor_id IS NOT NULL ORDER BY 1",
     );
     assert_eq!(ids, expected);
-}
-
-#[test]
-fn csv_says_what_json_says() {
-    let marketplace = Marketplace::open();
-    let admin = Client::admin(&marketplace.api.address);
-    for (path, list, columns) in [
-        ("/api/metrics?name=seller_orders&limit=5", "items", &["type", "value", "unit"][..]),
-        ("/api/metrics/total_views/series?period=7d", "buckets", &["start", "end", "value", "partial", "complete"]),
-        ("/api/metrics/series?type=total_views&period=7d", "items", &["type", "total"]),
-        ("/api/rankings/products?by=orders&limit=5", "items", &["rank", "id", "value"]),
-        ("/api/sellers?limit=3", "items", &["vendorId", "orders", "revenue"]),
-        ("/api/sellers/v-1/orders/stats?period=7d", "buckets", &["start", "orders", "averageOrder"]),
-        ("/api/events/stats?period=7d", "buckets", &["start", "counts.order.created"]),
-        ("/api/events/stats?interval=hour&by=metadata.quantity", "buckets", &["start", "other", "missing"]),
-        ("/api/arrivals/stats?period=7d", "buckets", &["start", "end"]),
-        ("/api/events?limit=3", "items", &["id", "eventType", "createdAt"]),
-        ("/api/metrics/total_orders/events?limit=3", "items", &["eventId", "delta"]),
-    ] {
-        let json = marketplace.get(path);
-        let answer = admin.answer(&format!("{path}&format=csv"), &[]);
-        assert_eq!(answer.status(), 200, "{path}");
-        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/csv"), "{path}");
-        if json["nextCursor"].is_string() {
-            assert!(answer.headers()["link"].to_str().unwrap().contains("format=csv"), "{path}");
-        }
-        let text = answer.into_body();
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let header = reader.headers().unwrap().clone();
-        let rows = json[list].as_array().unwrap();
-        for (record, row) in reader.records().zip(rows) {
-            let record = record.unwrap();
-            for column in columns {
-                let cell = &record[header.iter().position(|name| name == *column).expect(column)];
-                let value = column.split_once('.').map_or(&row[*column], |(object, field)| &row[object][field]);
-                let expected = match value {
-                    Value::Null => String::new(),
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                };
-                assert_eq!(cell, expected, "{path} {column}");
-            }
-        }
-        assert_eq!(text.matches("\r\n").count(), rows.len() + 1, "{path}: {text}");
-    }
-    let by_header = admin.answer("/api/sellers?limit=3", &[("accept", "text/csv")]);
-    assert!(by_header.into_body().starts_with("vendorId,"));
-    for (path, status) in
-        [("/api/freshness?format=csv", 400), ("/api/sellers?format=xml", 400), ("/api/sellers?format=json", 200)]
-    {
-        assert_eq!(admin.get(path).0, status, "{path}");
-    }
 }
 
 #[test]

@@ -7,10 +7,11 @@
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LINK};
+use actix_web::http::header::{Accept, CONTENT_DISPOSITION, CONTENT_TYPE, Header, HeaderValue, LINK, Quality};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::middleware::Next;
+use actix_web::mime::Mime;
 use actix_web::{Error, HttpMessage, ResponseError};
 use indexmap::{IndexMap, IndexSet};
 use serde::Deserialize;
@@ -93,14 +94,10 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let asked = if is_read { take_format(&mut request)? } else { None };
-    let accepted = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let accepts = |media: &str| is_read && accepted.is_some_and(|accept| accept.trim().eq_ignore_ascii_case(media));
-    let format = match asked {
-        Some(format) => format,
-        None if accepts(CSV) => Format::Csv,
-        None if accepts(NDJSON) => Format::Lines,
-        None => Format::Json,
-    };
+    let accepted = if is_read && asked.is_none() { accepted(&request) } else { Vec::new() };
+    let format = asked.or_else(|| accepted.first().copied()).unwrap_or(Format::Json);
+    // Then a route without such rows answers what it has.
+    let is_json_accepted = accepted.contains(&Format::Json);
     if format == Format::Lines {
         request.extensions_mut().insert(AsLines);
     }
@@ -116,20 +113,26 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     if format == Format::Lines {
         let is_made = answer.headers().get(CONTENT_TYPE).is_some_and(|made| made == NDJSON);
         let why = "must be json or csv: this answer is not available as NDJSON";
-        return if is_made {
+        return if is_made || is_json_accepted {
             Ok(answer.map_into_boxed_body())
         } else {
             Ok(answer.into_response(Problem::invalid_parameter("format", why).error_response()))
         };
     }
     if answer.response().body().size() == BodySize::Stream {
+        if is_json_accepted {
+            return Ok(answer.map_into_boxed_body());
+        }
         return Err(Problem::invalid_parameter("format", "must not be given: this answer is a stream").into());
     }
     let (request, answer) = answer.into_parts();
     let (mut head, body) = answer.into_parts();
     let body = whole(body).await?;
-    let rows =
-        rows(&body).ok_or_else(|| Problem::invalid_parameter("format", "must be json: this answer is not a list"))?;
+    let rows = match rows(&body) {
+        Some(rows) => rows,
+        None if is_json_accepted => return Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(body)))),
+        None => return Err(Problem::invalid_parameter("format", "must be json: this answer is not a list").into()),
+    };
     let csv = written(&rows).map_err(|_| Problem::internal_error())?;
     let headers = head.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
@@ -140,6 +143,20 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
         headers.insert(LINK, link);
     }
     Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(csv))))
+}
+
+/// Returns the forms that the header `Accept` names, the preferred one first. Other media types are
+/// passed over, and so is a header that is not valid: such requests get JSON.
+fn accepted(request: &ServiceRequest) -> Vec<Format> {
+    let Ok(Accept(mut ranges)) = Accept::parse(request) else { return Vec::new() };
+    ranges.retain(|range| range.quality > Quality::ZERO);
+    let form = |range: &Mime| match range.essence_str() {
+        CSV => Some(Format::Csv),
+        NDJSON => Some(Format::Lines),
+        "application/json" | "application/*" | "*/*" => Some(Format::Json),
+        _ => None,
+    };
+    Accept(ranges).ranked().iter().filter_map(form).collect()
 }
 
 /// Takes `format` out of the query, so that routes need not know it.
@@ -258,10 +275,33 @@ fn has_rows(schema: &RefOr<Schema>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     fn csv(json: &str) -> String {
         String::from_utf8(written(&rows(json.as_bytes()).unwrap()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_preferred_form_is_that_of_the_header() {
+        use Format::{Csv, Json, Lines};
+        for (header, expected) in [
+            ("text/csv", &[Csv][..]),
+            ("Text/CSV; charset=utf-8", &[Csv]),
+            ("text/csv, */*;q=0.1", &[Csv, Json]),
+            ("application/json, text/csv;q=0.5", &[Json, Csv]),
+            ("text/csv;q=0.5, application/json", &[Json, Csv]),
+            ("*/*, text/csv", &[Csv, Json]),
+            ("text/csv;q=0, application/json", &[Json]),
+            ("application/x-ndjson;q=0.9, text/csv;q=0.8", &[Lines, Csv]),
+            ("text/html, application/xhtml+xml, */*;q=0.8", &[Json]),
+            ("text/html", &[]),
+            ("", &[]),
+        ] {
+            let request = TestRequest::default().insert_header(("accept", header)).to_srv_request();
+            assert_eq!(accepted(&request), expected, "{header}");
+        }
     }
 
     #[test]

@@ -52,8 +52,20 @@ fn csv_says_what_json_says() {
         }
         assert_eq!(text.matches("\r\n").count(), rows.len() + 1, "{path}: {text}");
     }
-    let by_header = admin.answer("/api/sellers?limit=3", &[("accept", "text/csv")]);
-    assert!(by_header.into_body().starts_with("vendorId,"));
+    for (path, accept, status, begins) in [
+        ("/api/sellers?limit=3", "text/csv", 200, "vendorId,"),
+        ("/api/sellers?limit=3", "text/csv; charset=utf-8", 200, "vendorId,"),
+        ("/api/sellers?limit=3", "text/csv, */*;q=0.1", 200, "vendorId,"),
+        ("/api/sellers?limit=3", "application/json, text/csv;q=0.9", 200, "{"),
+        ("/api/sellers?limit=3&format=json", "text/csv", 200, "{"),
+        ("/api/freshness", "text/csv, */*;q=0.1", 200, "{"),
+        ("/api/freshness", "text/csv", 400, "{"),
+        ("/api/freshness", "application/x-ndjson, application/json;q=0.5", 200, "{"),
+    ] {
+        let answer = admin.answer(path, &[("accept", accept)]);
+        assert_eq!(answer.status(), status, "{path} {accept}");
+        assert!(answer.into_body().starts_with(begins), "{path} {accept}");
+    }
     for (path, status) in
         [("/api/freshness?format=csv", 400), ("/api/sellers?format=xml", 400), ("/api/sellers?format=json", 200)]
     {

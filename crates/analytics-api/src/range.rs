@@ -9,7 +9,7 @@ use chrono::{DateTime, Days, Duration, NaiveDate, Utc, Weekday};
 
 use crate::database::Database;
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, time};
 use crate::settings::ApiSettings;
 
 /// The parameters that a range is read from.
@@ -307,7 +307,7 @@ fn end(text: &str, calendar: Calendar, days: u64) -> Result<DateTime<Utc>, &'sta
     const FORM: &str = "must be a date such as 2026-11-20, or an RFC 3339 time such as 2026-11-20T14:00:00+01:00";
     let time = match text.parse::<NaiveDate>() {
         Ok(date) => calendar.day_start(date.checked_add_days(Days::new(days)).ok_or(FORM)?),
-        Err(_) => DateTime::parse_from_rfc3339(text).map_err(|_| FORM)?.to_utc(),
+        Err(_) => time(text).ok_or(FORM)?,
     };
     // No event is earlier, and no number can be later.
     let in_range = (946_598_400..4_102_444_800).contains(&time.timestamp());

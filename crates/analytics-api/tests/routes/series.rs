@@ -314,7 +314,7 @@ fn ranges_that_cannot_be_answered_are_400_with_the_parameter() {
         assert_eq!((status, &answer["parameter"]), (400, &json!(parameter)), "{path}: {answer}");
     }
     let half =
-        "/api/metrics/total_views/series?from=2025-12-28T00:00:00%2B05:30&to=2025-12-28T06:00:00%2B05:30&interval=hour";
+        "/api/metrics/total_views/series?from=2025-12-28T00:00:00+05:30&to=2025-12-28T06:00:00%2B05:30&interval=hour";
     let series = marketplace.get(half);
     assert_eq!(series["buckets"].as_array().unwrap().len(), 6);
     assert_eq!(series["buckets"][1]["start"], "2025-12-28T01:00:00+05:30");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use analytics_db::read::rankings::By;
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::process::Process;
@@ -115,6 +116,31 @@ fn one_rating_of_five_stars_does_not_lead() {
     };
     assert_eq!(ranked("/api/rankings/products?by=rating"), ["good", "new", "poor"]);
     assert_eq!(ranked("/api/rankings/products?by=rating&vendorId=v"), ["new"]);
+}
+
+#[test]
+fn everything_that_ranks_is_named_where_it_is_explained() {
+    let service = Service::new(1);
+    let api = service.api();
+    let admin = Client::admin(&api.address);
+    let document = admin.get("/api/openapi.json").1;
+    for kind in ["products", "sellers"] {
+        let path = format!("/api/rankings/{kind}");
+        let parameters = document["paths"][&path]["get"]["parameters"].as_array().unwrap();
+        let description =
+            |name: &str| parameters.iter().find(|one| one["name"] == name).unwrap()["description"].to_string();
+        let detail = |query: &str| {
+            let (status, answer) = admin.get(&format!("{path}?{query}"));
+            assert_eq!(status, 400, "{answer}");
+            answer["detail"].as_str().unwrap().to_owned()
+        };
+        for (by, _) in By::ALL {
+            assert_eq!(admin.get(&format!("{path}?by={by}")).0, 200, "{kind} {by}");
+            assert!(description("by").contains(&format!("`{by}`")), "{kind} {by}");
+        }
+        assert_eq!(detail("by=x"), "by: must be views, orders, units, revenue, net_revenue, rating or conversion");
+        assert_eq!(detail("by=units&currency=EUR"), "currency: must not be given unless by is revenue or net_revenue");
+    }
 }
 
 #[test]

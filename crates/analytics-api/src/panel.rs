@@ -29,7 +29,7 @@ pub(crate) struct NumberBody {
     unit: &'static str,
     /// The value until the last full hour, if the range is not over: what `previous` is compared with.
     current: Option<i64>,
-    /// The value of the earlier range until the same time of the local clock.
+    /// The value of the earlier range until the same time of the local clock; null with `compare=none`.
     previous: Option<i64>,
     /// From `previous` to `current` in basis points; null if `previous` is 0, or one of them null.
     change: Option<i64>,
@@ -150,12 +150,14 @@ impl Panel {
         self.compared(NumberBody { events: None, ..number(unit, values.map(of), buckets, String::new()) })
     }
 
-    /// A number without what it was in the range before, if there is none.
+    /// A number without what it was in the range before, if there is none, or no comparison is wanted.
     fn compared(&self, number: NumberBody) -> NumberBody {
-        if !self.range.is_all() {
-            return number;
-        }
-        NumberBody { current: None, previous: None, change: None, reason: Some(NO_EARLIER_RANGE), ..number }
+        let reason = match () {
+            () if self.range.is_alone() => None,
+            () if self.range.is_all() => Some(NO_EARLIER_RANGE),
+            () => return number,
+        };
+        NumberBody { current: None, previous: None, change: None, reason, ..number }
     }
 }
 

@@ -236,7 +236,7 @@ fn the_overview_and_the_counts_of_events_are_those_of_the_log() {
     let ids: Vec<&str> =
         sellers["items"].as_array().unwrap().iter().map(|item| item["vendorId"].as_str().unwrap()).collect();
     let expected = database.lines(
-        "SELECT DISTINCT vendor_id COLLATE \"C\" FROM (SELECT vendor_id FROM event_logs WHERE event_type = 'product.viewed' \
+        "SELECT DISTINCT vendor_id COLLATE \"C\" FROM (SELECT vendor_id FROM event_logs WHERE event_type IN ('product.viewed', 'rating.updated') \
          UNION SELECT vendor_id FROM order_lines) v WHERE vendor_id IS NOT NULL ORDER BY 1",
     );
     assert_eq!(ids, expected);
@@ -326,6 +326,12 @@ fn all_begins_with_the_first_day_that_has_events() {
         // More than ten years, also for its events.
         let events = get(panel["metrics"]["views"]["events"].as_str().unwrap());
         assert_eq!((&events["value"], events["items"].as_array().unwrap().len()), (&json!(2), 2));
+    }
+    for path in ["/api/overview?period=today&compare=none", "/api/sellers/v/summary?period=7d&compare=none"] {
+        for (name, number) in get(path)["metrics"].as_object().unwrap().iter().filter(|(name, _)| *name != "ratings") {
+            let compared = [&number["current"], &number["previous"], &number["change"], &number["reason"]];
+            assert_eq!(compared, [&Value::Null; 4], "{path} {name}: {number}");
+        }
     }
     let series = get("/api/metrics/seller_views:v/series?period=all&compare=previous");
     assert_eq!((&series["interval"], &series["total"]), (&json!("month"), &json!(2)));

@@ -177,6 +177,9 @@ async fn answer(
         let cursor = Cursor { as_of: ranking.as_of, next: end, value: last.value, id: last.id.clone() };
         encode(&json!(cursor).to_string())
     });
+    if next_cursor.is_some() {
+        rankings.keep_paged(&question, &ranking);
+    }
     let base = settings.business.base_currency;
     let response = linked(request, next_cursor.as_deref());
     let page = RankingPage {

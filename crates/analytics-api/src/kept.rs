@@ -15,10 +15,12 @@ use actix_web::rt;
 pub(crate) const FRESH: Duration = Duration::from_secs(20);
 /// From this age on, what is kept is not used any more; earlier likewise.
 pub(crate) const OLD: Duration = Duration::from_secs(55);
-/// How long answers are kept, for the later pages of a list.
+/// How long answers are kept at most.
 const KEPT: Duration = Duration::from_secs(300);
 /// The most answers to the same question that are kept.
 const MOST_ANSWERS: usize = 2;
+/// How long an answer of several pages is kept after its last page that was asked for.
+const PAGED: Duration = Duration::from_secs(300);
 
 /// Answers to questions, the newest last, and the questions that are being read again.
 pub(crate) struct Cache<Q, A> {
@@ -81,6 +83,38 @@ impl<Q: Eq + Hash + Clone, A> Cache<Q, A> {
     }
 }
 
+/// Answers of which a page was given, and not the last one, the one that was asked for last at the end.
+pub(crate) struct Paged<Q, A>(Vec<(Q, Arc<A>, Instant)>);
+
+impl<Q, A> Default for Paged<Q, A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<Q: Eq + Clone, A> Paged<Q, A> {
+    /// Keeps an answer for its later pages. Forgets those whose pages nobody asks for any more, and first
+    /// those that were not asked for longest if all are larger than `most`.
+    pub(crate) fn keep(&mut self, question: &Q, answer: &Arc<A>, size: impl Fn(&A) -> usize, most: usize) {
+        self.0.retain(|(_, kept, asked_at)| asked_at.elapsed() < PAGED && !Arc::ptr_eq(kept, answer));
+        self.0.push((question.clone(), Arc::clone(answer), Instant::now()));
+        let mut whole = 0_usize;
+        let fits = |(_, kept, _): &&(Q, Arc<A>, Instant)| {
+            whole = whole.saturating_add(size(kept));
+            whole <= most
+        };
+        // The last one stays, however large it is.
+        let count = self.0.iter().rev().take_while(fits).count().max(1);
+        self.0.drain(..self.0.len().saturating_sub(count));
+    }
+
+    /// Returns the answer that is wanted, if it is kept.
+    pub(crate) fn find(&self, question: &Q, wanted: impl Fn(&A) -> bool) -> Option<Arc<A>> {
+        let found = self.0.iter().find(|(kept, answer, _)| kept == question && wanted(answer));
+        found.map(|(_, answer, _)| Arc::clone(answer))
+    }
+}
+
 /// Returns an answer that is less than a minute old. `read` reads it and is called in the background
 /// if the answer is not fresh any more.
 pub(crate) async fn fresh<Q, A, E, F>(
@@ -121,4 +155,26 @@ where
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_several_pages_are_kept_within_a_size_those_asked_for_last_first() {
+        let [small, other, large, huge] = [3, 4, 6, 20].map(Arc::new);
+        let mut paged = Paged::default();
+        let keep = |paged: &mut Paged<_, _>, answer: &Arc<usize>| paged.keep(&"q", answer, |size| *size, 10);
+        let kept = |paged: &Paged<_, _>, answer: &Arc<usize>| paged.find(&"q", |found| found == &**answer).is_some();
+        keep(&mut paged, &small);
+        keep(&mut paged, &other);
+        keep(&mut paged, &small);
+        assert!(kept(&paged, &small) && kept(&paged, &other));
+        assert!(paged.find(&"another", |_| true).is_none());
+        keep(&mut paged, &large);
+        assert!(kept(&paged, &small) && kept(&paged, &large) && !kept(&paged, &other));
+        keep(&mut paged, &huge);
+        assert!(kept(&paged, &huge) && !kept(&paged, &large));
+    }
 }

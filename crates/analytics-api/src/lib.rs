@@ -33,6 +33,7 @@ mod middleware;
 
 mod routes;
 
+mod change;
 mod lines;
 mod links;
 mod openapi;

@@ -10,11 +10,12 @@ use chrono::{DateTime, FixedOffset, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::change::{NO_EARLIER_RANGE, change};
 use crate::database::Database;
 use crate::links::events_link;
 use crate::problem::Problem;
 use crate::range::{Compared, Finest, Range, fitting};
-use crate::routes::series::{NO_EARLIER_RANGE, change, value};
+use crate::routes::series::value;
 use crate::settings::ApiSettings;
 
 /// A number of a panel.
@@ -28,11 +29,12 @@ pub(crate) struct NumberBody {
     unit: &'static str,
     /// The value until the last full hour, if the range is not over: what `previous` is compared with.
     current: Option<i64>,
-    /// The value of the earlier range until the same time of the local clock.
+    /// The value of the earlier range until the same time of the local clock; null with `compare=none`.
     previous: Option<i64>,
-    /// From `previous` to `current` in basis points; null if `previous` is 0 or null.
+    /// From `previous` to `current` in basis points; null if `previous` is 0, or one of them null.
     change: Option<i64>,
-    /// Why there is no change: `no_base`, or `no_earlier_range` for `all`.
+    /// Why there is no change: `no_base` if `previous` is 0 or null, `no_value` if only `current` is
+    /// null, `overflow` if the change is past the range of 64 bits, `no_earlier_range` for `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// The values of the buckets.
@@ -148,12 +150,14 @@ impl Panel {
         self.compared(NumberBody { events: None, ..number(unit, values.map(of), buckets, String::new()) })
     }
 
-    /// A number without what it was in the range before, if there is none.
+    /// A number without what it was in the range before, if there is none, or no comparison is wanted.
     fn compared(&self, number: NumberBody) -> NumberBody {
-        if !self.range.is_all() {
-            return number;
-        }
-        NumberBody { current: None, previous: None, change: None, reason: Some(NO_EARLIER_RANGE), ..number }
+        let reason = match () {
+            () if self.range.is_alone() => None,
+            () if self.range.is_all() => Some(NO_EARLIER_RANGE),
+            () => return number,
+        };
+        NumberBody { current: None, previous: None, change: None, reason, ..number }
     }
 }
 

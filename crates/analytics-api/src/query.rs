@@ -104,11 +104,18 @@ impl Query {
     /// Returns a parameter that is an RFC 3339 time in the years 1970 to 9999.
     pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
         self.optional(name, |text| {
-            let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+            let time = time(text);
             let in_range = |time: &DateTime<Utc>| (0..253_402_300_800).contains(&time.timestamp());
             time.filter(in_range).ok_or("must be an RFC 3339 time such as 2026-11-01T00:00:00Z")
         })
     }
+}
+
+/// Reads an RFC 3339 time. The `+` of an offset that is not written as `%2B`, as in the times that
+/// answers show, arrives as a space.
+pub(crate) fn time(text: &str) -> Option<DateTime<Utc>> {
+    let read = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+    read(text).or_else(|| text.rsplit_once(' ').and_then(|(local, offset)| read(&format!("{local}+{offset}"))))
 }
 
 fn decode(text: &str, parameter: &str) -> Result<String, Problem> {
@@ -117,4 +124,25 @@ fn decode(text: &str, parameter: &str) -> Result<String, Problem> {
         .decode_utf8()
         .map(std::borrow::Cow::into_owned)
         .map_err(|_| Problem::invalid_parameter(parameter, "must be UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_have_an_offset_whose_plus_arrives_as_a_space() {
+        for (query, expected) in [
+            ("2026-11-20T14:00:00%2B01:00", Some("2026-11-20T13:00:00Z")),
+            ("2026-11-20T14:00:00+01:00", Some("2026-11-20T13:00:00Z")),
+            ("2026-11-20T14:00:00-01:00", Some("2026-11-20T15:00:00Z")),
+            ("2026-11-20T14:00:00Z", Some("2026-11-20T14:00:00Z")),
+            ("2026-11-20T14:00:00", None),
+            ("2026-11-20T14:00:00+", None),
+            ("+", None),
+        ] {
+            let found = time(&decode(query, "from").unwrap());
+            assert_eq!(found, expected.map(|time| time.parse().unwrap()), "{query}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Days, Duration, NaiveDate, Utc, Weekday};
 
 use crate::database::Database;
 use crate::problem::Problem;
-use crate::query::Query;
+use crate::query::{Query, time};
 use crate::settings::ApiSettings;
 
 /// The parameters that a range is read from.
@@ -40,6 +40,8 @@ pub(crate) struct Range {
     pub(crate) period: Option<&'static str>,
     pub(crate) span: Span,
     comparison: Option<Comparison>,
+    /// Whether `compare=none` was given, for panels, which are compared by default.
+    is_alone: bool,
 }
 
 /// The two sides of a comparison: of a range that is not over, both end at the same time of the
@@ -148,14 +150,19 @@ impl Range {
             };
             return Err(Problem::invalid_parameter("from", whole));
         }
-        Ok(Self { period, span, comparison: comparison.flatten() })
+        Ok(Self { period, span, is_alone: comparison == Some(None), comparison: comparison.flatten() })
     }
 
     /// The range of a period.
     pub(crate) fn named(name: &str, now: DateTime<Utc>, calendar: Calendar) -> Option<Self> {
         let (period, days) = Period::ALL.into_iter().find(|(own, _)| *own == name)?;
         let (first, last) = days.days(calendar.day(now.into()));
-        Some(Self { period: Some(period), span: Span::of_days(calendar, first, last), comparison: None })
+        Some(Self {
+            period: Some(period),
+            span: Span::of_days(calendar, first, last),
+            comparison: None,
+            is_alone: false,
+        })
     }
 
     /// The question of what was counted in the range, and in the one before.
@@ -167,6 +174,11 @@ impl Range {
     /// Whether it contains everything that was counted, so that there is no range before it.
     pub(crate) fn is_all(&self) -> bool {
         self.period == Some(ALL)
+    }
+
+    /// Whether no comparison is wanted.
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// Whether a comparison was asked for, but there is nothing to compare with.
@@ -202,10 +214,10 @@ impl Range {
         Some(self.shifted(shift, calendar, now, finest))
     }
 
-    /// Returns the two sides of the comparison with the range before; if there is none, the earlier
-    /// side is empty.
+    /// Returns the two sides of the comparison with the range before; if there is none, or none is wanted,
+    /// the earlier side is empty.
     pub(crate) fn with_previous(&self, calendar: Calendar, now: DateTime<Utc>, finest: Finest) -> Compared {
-        if self.is_all() {
+        if self.is_all() || self.is_alone {
             return Compared {
                 current: self.until_full(calendar, now, finest),
                 previous: self.span.until(self.span.from),
@@ -294,7 +306,10 @@ fn given(query: &Query, calendar: Calendar, today: NaiveDate) -> Result<Span, Pr
         None => Span::of_days(calendar, today, today).to,
     };
     if from >= to {
-        return Err(Problem::invalid_parameter("from", "must be before to"));
+        let date = |name| query.get(name)?.parse::<NaiveDate>().ok();
+        let is_skipped = date("from").is_some_and(|from| date("to").is_some_and(|to| from <= to));
+        let why = if is_skipped { "must not be a day that the timezone skipped" } else { "must be before to" };
+        return Err(Problem::invalid_parameter("from", why));
     }
     Ok(Span { from, to })
 }
@@ -304,7 +319,7 @@ fn end(text: &str, calendar: Calendar, days: u64) -> Result<DateTime<Utc>, &'sta
     const FORM: &str = "must be a date such as 2026-11-20, or an RFC 3339 time such as 2026-11-20T14:00:00+01:00";
     let time = match text.parse::<NaiveDate>() {
         Ok(date) => calendar.day_start(date.checked_add_days(Days::new(days)).ok_or(FORM)?),
-        Err(_) => DateTime::parse_from_rfc3339(text).map_err(|_| FORM)?.to_utc(),
+        Err(_) => time(text).ok_or(FORM)?,
     };
     // No event is earlier, and no number can be later.
     let in_range = (946_598_400..4_102_444_800).contains(&time.timestamp());

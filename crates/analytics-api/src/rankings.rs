@@ -16,7 +16,7 @@ use analytics_db::read::rankings::{By, Counted, Question, Ranked, Ranking, by_ra
 use analytics_process::probes::Readiness;
 
 use crate::database::Database;
-use crate::kept::{Answer, Cache, FRESH, OLD, fresh, lock};
+use crate::kept::{Answer, Cache, FRESH, OLD, Paged, fresh, lock};
 use crate::problem::Problem;
 use crate::range::Range;
 use crate::settings::ApiSettings;
@@ -30,6 +30,8 @@ const AWAY: Duration = Duration::from_secs(1);
 /// The most rankings that are kept, and the most reads that they are made of, which are larger.
 const MOST_RANKINGS: usize = 32;
 const MOST_COUNTED: usize = 8;
+/// The most ranks that are kept for later pages, of about 100 bytes each.
+const MOST_PAGED: usize = 1_000_000;
 
 /// The rankings of this process. Clones share them.
 #[derive(Clone, Default)]
@@ -41,6 +43,8 @@ struct Kept {
     warm: Mutex<Cache<RankingQuestion, Ranking>>,
     counted: Mutex<Cache<Question, Counted>>,
     rankings: Arc<Mutex<Cache<RankingQuestion, Ranking>>>,
+    /// Those whose later pages may be asked for.
+    paged: Mutex<Paged<RankingQuestion, Ranking>>,
 }
 
 /// What is ranked by what, and when.
@@ -134,9 +138,17 @@ impl Rankings {
         Ok(read)
     }
 
+    /// Keeps a ranking of which a page was given that is not the last one.
+    pub(crate) fn keep_paged(&self, question: &RankingQuestion, ranking: &Arc<Ranking>) {
+        lock(&self.0.paged).keep(question, ranking, |ranking| ranking.ranks.len(), MOST_PAGED);
+    }
+
     /// Returns the ranking as of a batch, if it is still kept: the later pages of a list are those of
     /// the first one.
     pub(crate) fn as_of(&self, question: &RankingQuestion, as_of: i64) -> Option<Arc<Ranking>> {
+        if let Some(paged) = lock(&self.0.paged).find(question, |ranking| ranking.as_of == as_of) {
+            return Some(paged);
+        }
         let find =
             |rankings: &Mutex<Cache<_, Ranking>>| lock(rankings).find(question, |kept| kept.answer.as_of == as_of);
         if let Some(kept) = find(&self.0.rankings).or_else(|| find(&self.0.warm)) {
@@ -178,5 +190,28 @@ impl Rankings {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ranking_with_later_pages_is_kept_however_often_it_is_read_again() {
+        let rankings = Rankings::default();
+        let question = RankingQuestion::new(Question::of_all_time(Ranked::Products), By::Views, None);
+        let read_again = |as_of| {
+            let answer = Arc::new(Ranking { as_of, ranks: Vec::new() });
+            let answer = Answer { at: Instant::now(), took: Duration::from_secs(1), answer };
+            lock(&rankings.0.warm).keep(question.clone(), answer.clone(), usize::MAX);
+            answer.answer
+        };
+        let first = read_again(1);
+        rankings.keep_paged(&question, &first);
+        (2..9).for_each(|as_of| drop(read_again(as_of)));
+        assert!(rankings.as_of(&question, 1).is_some_and(|kept| Arc::ptr_eq(&kept, &first)));
+        // No page of this one was given.
+        assert!(rankings.as_of(&question, 2).is_none());
     }
 }

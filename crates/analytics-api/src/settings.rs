@@ -110,7 +110,7 @@ impl ApiSettings {
             dashboard,
             business_metrics: BusinessMetrics::from_settings(settings)?,
             business: settings.business()?,
-            week_start: settings.parse("WEEK_START", |day| match day {
+            week_start: settings.parse("WEEK_START", |day| match day.to_ascii_lowercase().as_str() {
                 "monday" => Ok(Weekday::Mon),
                 "sunday" => Ok(Weekday::Sun),
                 "saturday" => Ok(Weekday::Sat),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::catalogue::{Definition, Measure};
+use crate::events::{Decoder, OrderCounts};
 use crate::family::{Family, Shape};
 use crate::freshness::TopicReport;
 use crate::metric_type::MetricType;
@@ -16,9 +17,9 @@ pub struct Completeness(Vec<Option<TopicReport>>);
 impl Completeness {
     /// Of a metric; of every counted topic without one.
     #[must_use]
-    pub fn of(known: Option<&MetricType>, topics: &Topics, reports: &[TopicReport]) -> Self {
-        let families = families(known);
-        Self::of_topics(topics, reports, |event_type| match event_type {
+    pub fn of(known: Option<&MetricType>, decoder: &Decoder, reports: &[TopicReport]) -> Self {
+        let families = families(known, decoder.order_counts);
+        Self::of_topics(&decoder.topics, reports, |event_type| match event_type {
             EventType::Counted(family) => families.contains(family),
             EventType::Extra(_) | EventType::Adjustment => false,
         })
@@ -26,9 +27,9 @@ impl Completeness {
 
     /// Of numbers that are made of these measures.
     #[must_use]
-    pub fn of_measures(measures: &[Measure], topics: &Topics, reports: &[TopicReport]) -> Self {
-        let families = of_measures(measures);
-        Self::of_topics(topics, reports, |event_type| match event_type {
+    pub fn of_measures(measures: &[Measure], decoder: &Decoder, reports: &[TopicReport]) -> Self {
+        let families = of_measures(measures, decoder.order_counts);
+        Self::of_topics(&decoder.topics, reports, |event_type| match event_type {
             EventType::Counted(family) => families.contains(family),
             EventType::Extra(_) | EventType::Adjustment => false,
         })
@@ -76,20 +77,24 @@ impl Completeness {
 }
 
 /// The families of whose events a metric is made.
-fn families(known: Option<&MetricType>) -> Vec<Family> {
-    match known.map(|known| known.metric.definition()) {
-        Some(Definition::Counter { measure, .. } | Definition::Daily { measure }) => of_measures(&[measure]),
-        Some(Definition::Ratio { numerator, denominator, .. }) => of_measures(&[numerator, denominator]),
-        Some(Definition::Difference { minuend, subtrahend, .. }) => of_measures(&[minuend, subtrahend]),
-        Some(Definition::AverageRating { .. }) => Shape::Rating.families().collect(),
-        None => Family::ALL.into_iter().filter(|family| family.is_counted()).collect(),
-    }
+fn families(known: Option<&MetricType>, order_counts: OrderCounts) -> Vec<Family> {
+    let measures: &[Measure] = match known.map(|known| known.metric.definition()) {
+        Some(Definition::Counter { measure, .. } | Definition::Daily { measure }) => &[measure],
+        Some(Definition::Ratio { numerator, denominator, .. }) => &[numerator, denominator],
+        Some(Definition::Difference { minuend, subtrahend, .. }) => &[minuend, subtrahend],
+        Some(Definition::AverageRating { .. }) => return Shape::Rating.families().collect(),
+        None => {
+            let is_read = |family: &Family| *family != Family::OrderPaid || order_counts == OrderCounts::Paid;
+            return Family::ALL.into_iter().filter(|family| family.is_counted() && is_read(family)).collect();
+        }
+    };
+    of_measures(measures, order_counts)
 }
 
-fn of_measures(measures: &[Measure]) -> Vec<Family> {
+fn of_measures(measures: &[Measure], order_counts: OrderCounts) -> Vec<Family> {
     let mut families: Vec<Family> = measures.iter().flat_map(|measure| rules::families_of(*measure)).collect();
-    // An order may count once a payment is read.
-    if families.contains(&Family::OrderCreated) {
+    // Then an order counts once a payment is read.
+    if order_counts == OrderCounts::Paid && families.contains(&Family::OrderCreated) {
         families.extend([Family::OrderPaid, Family::OrderStatusUpdated]);
     }
     families
@@ -98,6 +103,39 @@ fn of_measures(measures: &[Measure]) -> Vec<Family> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Currency;
+
+    #[test]
+    fn payments_are_waited_for_where_orders_count_when_they_are_paid() {
+        let (created, paid) = (OrderCounts::Created, OrderCounts::Paid);
+        let (order, payment, status) = (Family::OrderCreated, Family::OrderPaid, Family::OrderStatusUpdated);
+        for (metric, order_counts, waited_for, not_waited_for) in [
+            ("total_orders", created, &[order][..], &[payment, status][..]),
+            ("total_orders", paid, &[order, payment, status], &[]),
+            ("seller_revenue:v", created, &[order], &[payment, status]),
+            ("seller_revenue:v", paid, &[order, payment, status], &[]),
+            ("conversion_rate:v", created, &[order, Family::ProductViewed], &[payment, status]),
+            // A cancellation is a status.
+            ("total_refunds", created, &[status], &[payment]),
+            ("total_net_revenue", created, &[order, status], &[payment]),
+            ("total_net_revenue", paid, &[order, payment, status], &[]),
+            ("total_views", paid, &[Family::ProductViewed], &[order, payment, status]),
+        ] {
+            let base = Currency::parse("USD").unwrap();
+            let known = MetricType::parse(metric, chrono::NaiveDate::default(), base).unwrap();
+            let families = families(Some(&known), order_counts);
+            assert!(
+                waited_for.iter().all(|family| families.contains(family)),
+                "{metric} {order_counts:?}: {families:?}"
+            );
+            assert!(
+                not_waited_for.iter().all(|family| !families.contains(family)),
+                "{metric} {order_counts:?}: {families:?}"
+            );
+        }
+        assert!(!families(None, created).contains(&payment) && families(None, created).contains(&status));
+        assert!(families(None, paid).contains(&payment));
+    }
 
     #[test]
     fn a_topic_is_absent_if_ingest_says_so_and_not_if_it_says_nothing() {

@@ -204,7 +204,8 @@ impl Period {
 /// What a range is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// The range before it: the month before a month, the year before a year, else as many days.
+    /// The range before it: the month before a month, the year before a year, else as many days, a part
+    /// of one being a whole one, so that the two do not overlap.
     Previous,
     /// The same days of the week before.
     PreviousWeek,
@@ -226,13 +227,22 @@ impl Comparison {
     /// How far the range that `span` is compared with lies before it.
     #[must_use]
     pub fn shift(self, calendar: Calendar, span: Span) -> Shift {
-        let (first, end) = (calendar.local(span.from), calendar.local(span.to));
+        let (first, end) = (date_and_time(calendar, span.from), date_and_time(calendar, span.to));
         match self {
             Self::PreviousWeek => Shift::Days(7),
             Self::PreviousYear => Shift::Months(12),
             Self::Previous => match whole_months(first, end) {
                 Some(months) => Shift::Months(months),
-                None => Shift::Days((end - first).num_days().unsigned_abs().max(1)),
+                None => {
+                    let days = (end - first).num_days().unsigned_abs().max(1);
+                    let is_before = |days: &u64| {
+                        let earlier = Shift::Days(*days).span_back(calendar, span);
+                        // There is nothing in a day or an hour that the clock skipped.
+                        earlier.to <= span.from && !earlier.is_empty()
+                    };
+                    // Another day if the last one is a part of a day; two if the clock skipped something there.
+                    Shift::Days((days..days + 2).find(is_before).unwrap_or(days + 2))
+                }
             },
         }
     }
@@ -249,14 +259,16 @@ pub enum Shift {
 
 impl Shift {
     /// The same time of the local clock, so much earlier, whatever the offsets from UTC. The last
-    /// days of a month that is longer than the earlier one are its last day.
+    /// days of a month that is longer than the earlier one are its last day. The start of a day is
+    /// the start of the earlier one, also where one of them begins later than at midnight.
     #[must_use]
     pub fn back(self, calendar: Calendar, time: DateTime<Utc>) -> DateTime<Utc> {
-        let local = calendar.local(time);
-        calendar.at_local(match self {
+        let local = date_and_time(calendar, time);
+        let earlier = match self {
             Self::Days(days) => local - Days::new(days),
             Self::Months(months) => local - Months::new(months),
-        })
+        };
+        if local.time() == NaiveTime::MIN { calendar.day_start(earlier.date()) } else { calendar.at_local(earlier) }
     }
 
     /// The range that is so much earlier.
@@ -264,6 +276,12 @@ impl Shift {
     pub fn span_back(self, calendar: Calendar, span: Span) -> Span {
         Span { from: self.back(calendar, span.from), to: self.back(calendar, span.to) }
     }
+}
+
+/// What the local clock shows at `time`, with midnight for the start of a day whose midnight was skipped.
+fn date_and_time(calendar: Calendar, time: DateTime<Utc>) -> NaiveDateTime {
+    let day = calendar.day(time.into());
+    if calendar.day_start(day) == time { day.and_time(NaiveTime::MIN) } else { calendar.local(time) }
 }
 
 /// How many months lie between two local times, if both are the start of one.

@@ -10,7 +10,7 @@ use crate::database;
 pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let decoder = settings.decoder()?;
     let connection = &mut database::ready(settings, shutdown)?;
-    let (months, complete) = months::calculate(connection, decoder.business, &decoder.topics)?;
+    let (months, complete) = months::calculate(connection, &decoder)?;
     say!("{months} months calculated, {complete} of them complete");
     Ok(())
 }

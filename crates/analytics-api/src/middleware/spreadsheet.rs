@@ -1,5 +1,5 @@
-//! `format=csv`, or `Accept: text/csv`: the items or buckets of an answer as CSV (RFC 4180). For
-//! `format=ndjson`, or `Accept: application/x-ndjson`, see [`lines`](crate::lines).
+//! `format=csv`, or `Accept: text/csv`: the items or buckets of an answer, or the numbers of a panel, as
+//! CSV (RFC 4180). For `format=ndjson`, or `Accept: application/x-ndjson`, see [`lines`](crate::lines).
 //!
 //! The rows are made of the JSON that the route answers, so both say the same. Objects become
 //! columns such as `counts.order.created`; payloads and arrays stay JSON, in one cell. Cells that a
@@ -7,14 +7,15 @@
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LINK};
+use actix_web::http::header::{Accept, CONTENT_DISPOSITION, CONTENT_TYPE, Header, HeaderValue, LINK, Quality};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::middleware::Next;
+use actix_web::mime::Mime;
 use actix_web::{Error, HttpMessage, ResponseError};
 use indexmap::{IndexMap, IndexSet};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, OpenApi, RefOr};
@@ -50,20 +51,53 @@ struct List {
     items: Vec<Row>,
 }
 
+/// An answer that is a panel: numbers by name, and lists beside them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Panel {
+    metrics: IndexMap<String, Row>,
+    revenue_by_currency: Row,
+    #[serde(default)]
+    top_products: Vec<Row>,
+}
+
+impl Panel {
+    /// Returns a row for each number and each product, with the part of the panel that has it.
+    fn rows(self) -> serde_json::Result<Vec<Row>> {
+        let row = |section: &str, name: Option<&str>, fields: Row| {
+            let mut row = Row::from([("section".to_owned(), to_raw_value(section)?)]);
+            if let Some(name) = name {
+                row.insert("name".to_owned(), to_raw_value(name)?);
+            }
+            row.extend(fields);
+            Ok(row)
+        };
+        let metrics = self.metrics.into_iter().map(|(name, number)| row("metrics", Some(&name), number));
+        let currencies = self
+            .revenue_by_currency
+            .into_iter()
+            .map(|(code, value)| row("revenueByCurrency", Some(&code), Row::from([("value".to_owned(), value)])));
+        let products = self.top_products.into_iter().map(|product| row("topProducts", None, product));
+        metrics.chain(currencies).chain(products).collect()
+    }
+}
+
+/// Returns the rows of an answer; `None` if it is neither a list nor a panel.
+fn rows(body: &[u8]) -> Option<Vec<Row>> {
+    let list = serde_json::from_slice(body).map(|list: List| list.items);
+    list.or_else(|_| serde_json::from_slice::<Panel>(body)?.rows()).ok()
+}
+
 pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let asked = if is_read { take_format(&mut request)? } else { None };
-    let accepted = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let accepts = |media: &str| is_read && accepted.is_some_and(|accept| accept.trim().eq_ignore_ascii_case(media));
-    let format = match asked {
-        Some(format) => format,
-        None if accepts(CSV) => Format::Csv,
-        None if accepts(NDJSON) => Format::Lines,
-        None => Format::Json,
-    };
+    let accepted = if is_read && asked.is_none() { accepted(&request) } else { Vec::new() };
+    let format = asked.or_else(|| accepted.first().copied()).unwrap_or(Format::Json);
+    // Then a route without such rows answers what it has.
+    let is_json_accepted = accepted.contains(&Format::Json);
     if format == Format::Lines {
         request.extensions_mut().insert(AsLines);
     }
@@ -79,21 +113,27 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
     if format == Format::Lines {
         let is_made = answer.headers().get(CONTENT_TYPE).is_some_and(|made| made == NDJSON);
         let why = "must be json or csv: this answer is not available as NDJSON";
-        return if is_made {
+        return if is_made || is_json_accepted {
             Ok(answer.map_into_boxed_body())
         } else {
             Ok(answer.into_response(Problem::invalid_parameter("format", why).error_response()))
         };
     }
     if answer.response().body().size() == BodySize::Stream {
+        if is_json_accepted {
+            return Ok(answer.map_into_boxed_body());
+        }
         return Err(Problem::invalid_parameter("format", "must not be given: this answer is a stream").into());
     }
     let (request, answer) = answer.into_parts();
     let (mut head, body) = answer.into_parts();
     let body = whole(body).await?;
-    let list: List = serde_json::from_slice(&body)
-        .map_err(|_| Problem::invalid_parameter("format", "must be json: this answer is not a list"))?;
-    let csv = written(&list.items).map_err(|_| Problem::internal_error())?;
+    let rows = match rows(&body) {
+        Some(rows) => rows,
+        None if is_json_accepted => return Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(body)))),
+        None => return Err(Problem::invalid_parameter("format", "must be json: this answer is not a list").into()),
+    };
+    let csv = written(&rows).map_err(|_| Problem::internal_error())?;
     let headers = head.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"analytics.csv\""));
@@ -103,6 +143,20 @@ pub(crate) async fn spreadsheet<B: MessageBody + 'static>(
         headers.insert(LINK, link);
     }
     Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(csv))))
+}
+
+/// Returns the forms that the header `Accept` names, the preferred one first. Other media types are
+/// passed over, and so is a header that is not valid: such requests get JSON.
+fn accepted(request: &ServiceRequest) -> Vec<Format> {
+    let Ok(Accept(mut ranges)) = Accept::parse(request) else { return Vec::new() };
+    ranges.retain(|range| range.quality > Quality::ZERO);
+    let form = |range: &Mime| match range.essence_str() {
+        CSV => Some(Format::Csv),
+        NDJSON => Some(Format::Lines),
+        "application/json" | "application/*" | "*/*" => Some(Format::Json),
+        _ => None,
+    };
+    Accept(ranges).ranked().iter().filter_map(form).collect()
 }
 
 /// Takes `format` out of the query, so that routes need not know it.
@@ -176,7 +230,7 @@ pub(crate) fn shown(text: String) -> String {
 }
 
 /// Adds the parameter `format` and the media type of CSV to the routes of a document that answer
-/// lists: objects with items or buckets.
+/// lists, which are objects with items or buckets, or panels, which have numbers by name.
 pub(crate) fn describe_csv(document: &mut OpenApi) {
     let schemas = document.components.as_ref().map(|components| components.schemas.clone()).unwrap_or_default();
     for item in document.paths.paths.values_mut() {
@@ -185,7 +239,7 @@ pub(crate) fn describe_csv(document: &mut OpenApi) {
         let Some(RefOr::T(json)) = answer.content.get("application/json") else { continue };
         let Some(RefOr::Ref(named)) = &json.schema else { continue };
         let name = named.ref_location.rsplit('/').next().unwrap_or_default();
-        if !schemas.get(name).is_some_and(is_list) {
+        if !schemas.get(name).is_some_and(has_rows) {
             continue;
         }
         let text = || ObjectBuilder::new().schema_type(Type::String);
@@ -198,7 +252,7 @@ pub(crate) fn describe_csv(document: &mut OpenApi) {
             .description(Some(if has_lines {
                 "`json` (the default), `csv` for the items of a page, or `ndjson` for all items, one per line"
             } else {
-                "`json` (the default), or `csv` for the items or buckets alone"
+                "`json` (the default), or `csv` for the items, the buckets or the numbers of a panel alone"
             }))
             .schema(Some(
                 text().enum_values(Some(FORMATS.into_iter().filter(|format| has_lines || *format != "ndjson"))),
@@ -208,23 +262,57 @@ pub(crate) fn describe_csv(document: &mut OpenApi) {
     }
 }
 
-fn is_list(schema: &RefOr<Schema>) -> bool {
+fn has_rows(schema: &RefOr<Schema>) -> bool {
     match schema {
         RefOr::T(Schema::Object(object)) => {
-            ["items", "buckets"].iter().any(|name| object.properties.contains_key(*name))
+            let has = |name| object.properties.contains_key(name);
+            has("items") || has("buckets") || (has("metrics") && has("revenueByCurrency"))
         }
-        RefOr::T(Schema::AllOf(all)) => all.items.iter().any(is_list),
+        RefOr::T(Schema::AllOf(all)) => all.items.iter().any(has_rows),
         _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     fn csv(json: &str) -> String {
-        let list: List = serde_json::from_str(json).unwrap();
-        String::from_utf8(written(&list.items).unwrap()).unwrap()
+        String::from_utf8(written(&rows(json.as_bytes()).unwrap()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_preferred_form_is_that_of_the_header() {
+        use Format::{Csv, Json, Lines};
+        for (header, expected) in [
+            ("text/csv", &[Csv][..]),
+            ("Text/CSV; charset=utf-8", &[Csv]),
+            ("text/csv, */*;q=0.1", &[Csv, Json]),
+            ("application/json, text/csv;q=0.5", &[Json, Csv]),
+            ("text/csv;q=0.5, application/json", &[Json, Csv]),
+            ("*/*, text/csv", &[Csv, Json]),
+            ("text/csv;q=0, application/json", &[Json]),
+            ("application/x-ndjson;q=0.9, text/csv;q=0.8", &[Lines, Csv]),
+            ("text/html, application/xhtml+xml, */*;q=0.8", &[Json]),
+            ("text/html", &[]),
+            ("", &[]),
+        ] {
+            let request = TestRequest::default().insert_header(("accept", header)).to_srv_request();
+            assert_eq!(accepted(&request), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn panels_become_rows_of_their_numbers_and_products() {
+        let panel = r#"{"period":"7d","metrics":{"views":{"value":2,"series":[1,1]},"ratings":{"count":0}},
+            "revenueByCurrency":{"EUR":5},"topProducts":[{"rank":1,"id":"p","name":"=x","value":5,"series":[]}]}"#;
+        let expected = "section,name,value,series,count,rank,id\r\nmetrics,views,2,\"[1,1]\",,,\r\nmetrics,ratings,,,0,,\r\n\
+                        revenueByCurrency,EUR,5,,,,\r\ntopProducts,'=x,5,[],,1,p\r\n";
+        assert_eq!(csv(panel), expected);
+        // What an order added to metrics is no panel.
+        assert!(rows(br#"{"metrics":{"total_orders":1}}"#).is_none());
     }
 
     #[test]

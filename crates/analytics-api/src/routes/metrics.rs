@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{self, Unit};
+use analytics_core::ids::VendorId;
 use analytics_core::metric_type::{InvalidType, MetricType};
 use analytics_core::money::Currency;
 use analytics_core::sums;
@@ -91,15 +92,17 @@ type MetricPage = Page<MetricBody>;
 ///
 /// With `type`, given up to 100 times, returns the metrics of these types on one page. With `name`,
 /// returns all metrics of that name, page by page. Metrics that were never counted, or that the
-/// caller may not read, are left out. Either `type` or `name` must be given, not both.
+/// caller may not read, are left out. Either `type` or `name` must be given, not both. With
+/// `vendorId`, metrics of that seller alone are listed; of another seller there are none.
 #[utoipa::path(
     get, path = "/api/metrics", operation_id = "listMetrics", tag = "metrics", security(("bearer" = [])),
     params(
         ("type" = Option<Vec<String>>, Query,
          description = "A metric's type; may be given up to 100 times", max_items = 100),
         ("name" = Option<String>, Query, description = "The name of metrics, such as `seller_revenue`"),
+        ("vendorId" = Option<String>, Query, description = "With `name`: only metrics of this seller"),
         ("sort" = Option<String>, Query, description = "With `name`: `type` (the default), or `value`, which leaves out metrics without one, and is at most a minute old"),
-        ("order" = Option<String>, Query, description = "With `sort=value`: `desc` (the default) or `asc`"),
+        ("order" = Option<String>, Query, description = "With `name`: `asc` (the default) or `desc`; with `sort=value` the default is `desc`"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -113,9 +116,13 @@ pub(crate) async fn list(
     lists: Data<Lists>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&principal)?;
-    let query = Query::of(&request, &["name", "sort", "order", "limit", "cursor"], &["type"])?;
+    let query = Query::of(&request, &["name", "vendorId", "sort", "order", "limit", "cursor"], &["type"])?;
     let (limit, cursor, sort) = (query.limit()?, query.cursor()?, Sort::of(&query)?);
     let types: Vec<&str> = query.all("type").collect();
+    let vendor = query.optional("vendorId", VendorId::parse)?;
+    if vendor.is_some() && !types.is_empty() {
+        return Err(Problem::invalid_parameter("vendorId", "must not be given together with type"));
+    }
     let (found, as_of) = match (query.get("name"), types.as_slice()) {
         (None, []) => return Err(Problem::invalid_parameter("type", "must be given, unless name is given")),
         (Some(_), [_, ..]) => return Err(Problem::invalid_parameter("name", "must not be given together with type")),
@@ -132,14 +139,15 @@ pub(crate) async fn list(
         (Some(name), []) => {
             let metric = catalogue::Metric::named(name)
                 .ok_or_else(|| Problem::invalid_parameter("name", "is not the name of a metric"))?;
-            let ranges = tenant.metrics_named(metric);
+            let ranges = tenant.metrics_named(metric, vendor.as_ref());
             let more = i64::from(limit) + 1;
-            let after = cursor.as_deref().filter(|_| sort != Sort::ByType).map(value_and_type).transpose()?;
+            let after = cursor.as_deref().filter(|_| sort.is_by_value()).map(value_and_type).transpose()?;
             match sort {
-                Sort::ByType => {
-                    database
-                        .read_as_of(move |connection| metrics::ranges(connection, &ranges, cursor.as_deref(), more))
-                        .await?
+                Sort::ByType { descending } => {
+                    let by_type = move |connection: &mut Connection| {
+                        metrics::by_type(connection, &ranges, cursor.as_deref(), descending, more)
+                    };
+                    database.read_as_of(by_type).await?
                 }
                 Sort::ByValue { descending } => {
                     let question = (ranges.clone(), after.clone(), descending, more);
@@ -181,7 +189,7 @@ pub(crate) struct Lists(Arc<Mutex<Cache<ByValue, Listed>>>);
 /// The order of a list by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
-    ByType,
+    ByType { descending: bool },
     ByValue { descending: bool },
 }
 
@@ -197,17 +205,20 @@ impl Sort {
             "desc" => Ok(true),
             _ => Err("must be asc or desc"),
         })?;
-        match (by_value, descending) {
-            (Some(true), descending) => Ok(Self::ByValue { descending: descending.unwrap_or(true) }),
-            (_, None | Some(false)) => Ok(Self::ByType),
-            (_, Some(true)) => Err(Problem::invalid_parameter("order", "must be asc unless sort is value")),
-        }
+        Ok(match by_value {
+            Some(true) => Self::ByValue { descending: descending.unwrap_or(true) },
+            Some(false) | None => Self::ByType { descending: descending.unwrap_or(false) },
+        })
+    }
+
+    const fn is_by_value(self) -> bool {
+        matches!(self, Self::ByValue { .. })
     }
 
     /// What the next page begins after.
     fn key(self, metric: &Metric) -> String {
         match self {
-            Self::ByType => metric.metric_type.clone(),
+            Self::ByType { .. } => metric.metric_type.clone(),
             Self::ByValue { .. } => format!("{} {}", metric.value.unwrap_or(0), metric.metric_type),
         }
     }

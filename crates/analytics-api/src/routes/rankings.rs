@@ -17,6 +17,7 @@ use shared_auth::{Permission, Principal, Role};
 use utoipa::ToSchema;
 
 use crate::as_of;
+use crate::change::change;
 use crate::database::Database;
 use crate::links::{events_link, product_events_link};
 use crate::page::{encode, linked};
@@ -24,7 +25,6 @@ use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{Finest, Range};
 use crate::rankings::{RankingQuestion, Rankings};
-use crate::routes::series::change;
 use crate::settings::ApiSettings;
 
 /// A page of a ranking.
@@ -83,11 +83,11 @@ pub(crate) struct RankBody {
 #[utoipa::path(
     get, path = "/api/rankings/products", operation_id = "rankProducts", tag = "rankings", security(("bearer" = [])),
     params(
-        ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `rating` or `conversion`"),
+        ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `net_revenue` (revenue less refunds), `rating` or `conversion`"),
         ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
-        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
+        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of `revenue` and `net_revenue`; default the base currency"),
         ("vendorId" = Option<String>, Query, description = "Only what this vendor sold; by views, conversion and rating: only products that are known to belong to it"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
@@ -110,11 +110,11 @@ pub(crate) async fn products(
 #[utoipa::path(
     get, path = "/api/rankings/sellers", operation_id = "rankSellers", tag = "rankings", security(("bearer" = [])),
     params(
-        ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `rating` or `conversion`"),
+        ("by" = Option<String>, Query, description = "`views` (the default), `orders`, `units`, `revenue`, `net_revenue` (revenue less refunds), `rating` or `conversion`"),
         ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
-        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
+        ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of `revenue` and `net_revenue`; default the base currency"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -148,7 +148,8 @@ async fn answer(
     may_see(principal, by, vendor.as_ref())?;
     let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     if !by.is_money() && query.get("currency").is_some() {
-        return Err(Problem::invalid_parameter("currency", "must not be given unless by is revenue"));
+        let why = format!("must not be given unless by is {}", listed(By::is_money));
+        return Err(Problem::invalid_parameter("currency", why));
     }
     let calendar = settings.business.calendar;
     let range = Range::of(&query, database, settings, Finest::Day).await?;
@@ -177,6 +178,9 @@ async fn answer(
         let cursor = Cursor { as_of: ranking.as_of, next: end, value: last.value, id: last.id.clone() };
         encode(&json!(cursor).to_string())
     });
+    if next_cursor.is_some() {
+        rankings.keep_paged(&question, &ranking);
+    }
     let base = settings.business.base_currency;
     let response = linked(request, next_cursor.as_deref());
     let page = RankingPage {
@@ -196,9 +200,19 @@ async fn answer(
 fn by(query: &Query) -> Result<(&'static str, By), Problem> {
     let named = |name: &str| {
         let known = By::ALL.into_iter().find(|(own, _)| *own == name);
-        known.ok_or("must be views, orders, units, revenue, rating or conversion")
+        known.ok_or_else(|| format!("must be {}", listed(|_| true)))
     };
     Ok(query.optional("by", named)?.unwrap_or(("views", By::Views)))
+}
+
+/// The names of some of what decides ranks, as in "views, orders or units".
+fn listed(wanted: impl Fn(By) -> bool) -> String {
+    let names: Vec<&str> = By::ALL.into_iter().filter(|(_, by)| wanted(*by)).map(|(name, _)| name).collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, first)) => format!("{} or {last}", first.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// Everybody sees how popular products are; money only admins, and sellers for their own products. A

@@ -165,7 +165,7 @@ pub(crate) struct SummaryMetrics {
         ("period" = Option<String>, Query, description = "`today`, `yesterday`, `7d`, `30d` (the default), `90d`, `this_month`, `last_month`, `this_year` or `all`: from the first day with events"),
         ("from" = Option<String>, Query, description = "A date, or a time at a full hour"),
         ("to" = Option<String>, Query, description = "A date, which is included, or a time, which is not; default today"),
-        ("compare" = Option<String>, Query, description = "`previous` (the default), `previous_week` or `previous_year`"),
+        ("compare" = Option<String>, Query, description = "`previous` (the default), `previous_week`, `previous_year` or `none`"),
         ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of revenue; default the base currency"),
     ),
     responses((status = 200, description = "The panel", body = SummaryBody), Unchanged, Failures, NotFound)

@@ -6,7 +6,7 @@ use analytics_core::catalogue::{Definition, ScopeKind};
 use analytics_core::completeness::Completeness;
 use analytics_core::metric_type::MetricType;
 use analytics_core::period::{Interval, Span};
-use analytics_core::ratios::{self, Fraction, Histogram};
+use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::rollup::Granularity;
 use analytics_core::sums;
 use analytics_db::DbError;
@@ -22,6 +22,7 @@ use super::contributions::HistogramBody;
 use super::metrics::{readable, unit_and_currency};
 use crate::as_of;
 use crate::caller;
+use crate::change::{NO_EARLIER_RANGE, change};
 use crate::database::Database;
 use crate::links::events_link;
 use crate::page::Page;
@@ -29,9 +30,6 @@ use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{self, Compared, Finest, Origin, Range};
 use crate::settings::ApiSettings;
-
-/// Why a range of everything has no change.
-pub(crate) const NO_EARLIER_RANGE: &str = "no_earlier_range";
 
 /// The most metrics in one request.
 const MOST_TYPES: usize = 20;
@@ -64,7 +62,8 @@ pub(crate) struct SeriesBody {
     /// The change of the compared total in basis points (2500 is +25 %); null without `compare`, and
     /// if there is nothing to compare with.
     change: Option<i64>,
-    /// Why there is no change: `no_base` if the earlier value is 0 or there is none, and
+    /// Why there is no change: `no_base` if the earlier value is 0 or there is none, `no_value` if only
+    /// the present one is missing, `overflow` if the change is past the range of 64 bits, and
     /// `no_earlier_range` for `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -156,10 +155,11 @@ pub(crate) async fn one(
     let tenant = caller::tenant(&principal)?;
     let names = [&range::PARAMETERS[..], &["interval"]].concat();
     let query = Query::of(&request, &names, &[])?;
-    let (metric, _) = readable(&path.into_inner(), &tenant, &settings)?;
+    let text = path.into_inner();
+    let (metric, _) = readable(&text, &tenant, &settings)?;
     let wanted = metric.filter(|metric| metric.known().is_some()).ok_or_else(Problem::metric_not_found)?;
     let origin = Origin::of(&query, &database, settings.business.calendar).await?;
-    let asked = vec![Asked::of(&query, &wanted, origin, &database, &settings)?];
+    let asked = vec![Asked::of(&query, &text, &wanted, origin, &database, &settings)?];
     let (series, as_of) = Asked::read(asked, &database, &settings).await?;
     let body = series.into_iter().next().ok_or_else(Problem::internal_error)?;
     Ok(as_of::answer(HttpResponse::Ok(), as_of, &body))
@@ -200,7 +200,7 @@ pub(crate) async fn several(
     for text in types {
         let (metric, _) = readable(text, &tenant, &settings)?;
         if let Some(metric) = metric.filter(|metric| metric.known().is_some()) {
-            asked.push(Asked::of(&query, &metric, origin, &database, &settings)?);
+            asked.push(Asked::of(&query, text, &metric, origin, &database, &settings)?);
         }
     }
     let (items, as_of) = Asked::read(asked, &database, &settings).await?;
@@ -209,6 +209,8 @@ pub(crate) async fn several(
 
 /// A series that somebody asks for.
 struct Asked {
+    /// The type in the answer. A series of `daily_signups` is that of another metric.
+    name: String,
     metric: ReadableMetric,
     interval: Interval,
     buckets: Vec<Span>,
@@ -220,6 +222,7 @@ struct Asked {
 impl Asked {
     fn of(
         query: &Query,
+        text: &str,
         metric: &ReadableMetric,
         origin: Origin,
         database: &Database,
@@ -237,7 +240,9 @@ impl Asked {
         let earlier = |span| interval.buckets(calendar, settings.week_start, span);
         let compared = range.compared(calendar, now, finest).map(|both| (both, earlier(both.previous)));
         let lacks_comparison = range.lacks_comparison();
-        Ok(Self { metric: of_all_days(metric), interval, buckets, compared, lacks_comparison, now })
+        let read = of_all_days(metric);
+        let name = if read == *metric { metric.as_str() } else { text }.to_owned();
+        Ok(Self { name, metric: read, interval, buckets, compared, lacks_comparison, now })
     }
 
     /// Reads series as of one batch, whose number is returned too: all buckets in one statement for each
@@ -277,7 +282,7 @@ impl Asked {
     fn body(self, amounts: &[Delta], as_of: i64, database: &Database, settings: &ApiSettings) -> SeriesBody {
         let calendar = settings.business.calendar;
         let known = self.metric.known();
-        let completeness = Completeness::of(known, &settings.decoder.topics, &database.reports());
+        let completeness = Completeness::of(known, &settings.decoder, &database.reports());
         let bucket = |(span, amount): (&Span, &Delta)| BucketBody {
             start: calendar.shown(span.from),
             end: calendar.shown(span.to),
@@ -306,7 +311,7 @@ impl Asked {
         let sum = own.iter().copied().reduce(add).unwrap_or(Delta::Counter(0));
         let (unit, currency) = unit_and_currency(known, settings);
         SeriesBody {
-            r#type: self.metric.as_str().to_owned(),
+            r#type: self.name,
             interval: self.interval.name(),
             timezone: calendar.name(),
             unit,
@@ -346,12 +351,6 @@ pub(crate) fn value(amount: Delta, known: Option<&MetricType>) -> Option<i64> {
             _ => None,
         },
     }
-}
-
-/// Returns the change from `previous` to `current` in basis points, or why there is none.
-pub(crate) fn change(current: Option<i64>, previous: Option<i64>) -> (Option<i64>, Option<&'static str>) {
-    let change = ratios::change(current, previous);
-    (change, change.is_none().then_some("no_base"))
 }
 
 /// Adds two amounts of one metric.

@@ -7,6 +7,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::metadata::MetadataPath;
 use analytics_core::period::{Interval, Span};
+use analytics_core::topics::{EventType, Topics};
 use analytics_db::read::usage::{self, Counted, Group};
 use analytics_db::read::{AsOf, EventLogAccess};
 use analytics_db::tables::metadata_indexes;
@@ -49,7 +50,8 @@ pub(crate) struct EventStatsBody {
 pub(crate) struct EventBucket {
     start: DateTime<FixedOffset>,
     end: DateTime<FixedOffset>,
-    /// The number of events by type. Every type that the range has is in every bucket.
+    /// The number of events by type. The types of all topics that are counted are in every bucket, and
+    /// others that the range has; with `type`, only that.
     counts: BTreeMap<String, i64>,
     /// The number of events with each of the most frequent values of the range; with `by`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +135,7 @@ pub(crate) async fn show(
         check_days(Some(span.from), span.to, MOST_DAYS_OF_HOURS, " if interval is hour")?;
     }
     let buckets = range.buckets(calendar, settings.week_start, interval)?;
+    let no_events = no_events(event_type.as_deref(), &settings.decoder.topics);
     let (groups, as_of) = if is_of_log {
         let counted = Counted { buckets: buckets.clone(), event_type, conditions, by: by.clone() };
         database.read_expensive(move |connection| of_log(connection, access, &counted, span)).await??
@@ -148,9 +151,16 @@ pub(crate) async fn show(
         (days.into_iter().map(group).collect(), as_of)
     };
     let shown = |time| calendar.shown(time);
-    let (buckets, by) = arranged(&buckets, groups, by, shown);
+    let (buckets, by) = arranged(&buckets, no_events, groups, by, shown);
     let body = EventStatsBody { interval: interval.name(), timezone: calendar.name(), as_of, buckets, by };
     Ok(answer(HttpResponse::Ok(), as_of, &body))
+}
+
+/// The types that every bucket has, whether or not there are events of them: the one that was asked
+/// for, or those of all topics.
+fn no_events(asked: Option<&str>, topics: &Topics) -> BTreeMap<String, i64> {
+    let of_topics = topics.names().filter(|_| asked.is_none()).filter_map(|topic| topics.event_type(topic));
+    asked.into_iter().chain(of_topics.map(EventType::name)).map(|name| (name.to_owned(), 0)).collect()
 }
 
 /// The index of a bucket, a group of its events, and their number.
@@ -178,11 +188,11 @@ fn of_log(
 /// Arranges the counts by bucket. Every type and every value is in every bucket.
 fn arranged(
     spans: &[Span],
+    mut types: BTreeMap<String, i64>,
     groups: Counts,
     by: Option<MetadataPath>,
     shown: impl Fn(DateTime<Utc>) -> DateTime<FixedOffset>,
 ) -> (Vec<EventBucket>, Option<ValuesBody>) {
-    let mut types = BTreeMap::new();
     let (mut values, mut other, mut missing) = (BTreeMap::new(), 0, 0);
     for (_, group, events) in &groups {
         match group {

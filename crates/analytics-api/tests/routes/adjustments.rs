@@ -3,6 +3,7 @@
 use std::thread;
 
 use analytics_db::locks::Lock;
+use analytics_testkit::broker::Message;
 use analytics_testkit::client::Client;
 use analytics_testkit::service::{PATIENCE, Service};
 use analytics_testkit::tally::Tally;
@@ -44,6 +45,31 @@ fn an_adjustment_racing_with_ingest_ends_with_the_right_value_and_event() {
          AND (metadata->>'value')::bigint = coalesce((metadata->>'previous')::bigint, 0) + (metadata->>'delta')::bigint",
     );
     assert_eq!(logged, Some(20));
+}
+
+#[test]
+fn sellers_that_have_ratings_or_adjusted_numbers_alone_are_listed() {
+    let service = service();
+    let _ingest = service.ingest();
+    let rating = json!({ "userId": "u", "vendorId": "rated", "stars": 5 });
+    service.send(&[Message::json("rating.updated", rating)]);
+    service.wait_all_consumed();
+    let api = service.api();
+    let client = Client::admin(&api.address);
+    for (metric, value) in
+        [("seller_revenue:earned", 500), ("seller_revenue:earned:EUR", 300), ("seller_units:sold", 2)]
+    {
+        assert_eq!(client.post("/api/metrics/upsert", &json!({ "type": metric, "value": value })).0, 200, "{metric}");
+    }
+    let (mut listed, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = client.get(&format!("/api/sellers?limit=1{cursor}"));
+        let seller = &page["items"][0];
+        listed.push(json!([seller["vendorId"], seller["units"], seller["revenue"]]));
+        let Some(next) = page["nextCursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(listed, [json!(["earned", 0, 500]), json!(["rated", 0, 0]), json!(["sold", 2, 0])]);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn pages_know_the_settings_that_they_need_and_no_others() {
     for (name, value) in [
         ("BUSINESS_TIMEZONE", "Europe/Berlin"),
         ("BASE_CURRENCY", "EUR"),
-        ("WEEK_START", "sunday"),
+        ("WEEK_START", "Sunday"),
         ("API_MODE", "read-write"),
         ("DASHBOARD_AUTH", "gateway"),
         ("EMBED_ORIGINS", "https://portal.example.com"),

@@ -38,6 +38,7 @@ mod reversals;
 mod roles;
 mod schema;
 mod series;
+mod spreadsheets;
 mod statements;
 mod streams;
 mod tokens;

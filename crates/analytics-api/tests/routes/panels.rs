@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use analytics_db::read::rankings::By;
 use analytics_testkit::broker::Message;
 use analytics_testkit::client::{Client, token};
 use analytics_testkit::process::Process;
@@ -10,14 +11,14 @@ use analytics_testkit::service::Service;
 use analytics_testkit::tally::Tally;
 use serde_json::{Value, json};
 
-struct Marketplace {
-    service: Service,
+pub(super) struct Marketplace {
+    pub(super) service: Service,
     _ingest: Process,
-    api: Process,
+    pub(super) api: Process,
 }
 
 impl Marketplace {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let service = Service::new(2);
         let ingest = service.ingest();
         let mut tally = Tally::default();
@@ -27,7 +28,7 @@ impl Marketplace {
         Self { service, _ingest: ingest, api }
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(super) fn get(&self, path: &str) -> Value {
         let (status, answer) = Client::admin(&self.api.address).get(path);
         assert_eq!(status, 200, "{path}: {answer}");
         answer
@@ -118,6 +119,31 @@ fn one_rating_of_five_stars_does_not_lead() {
 }
 
 #[test]
+fn everything_that_ranks_is_named_where_it_is_explained() {
+    let service = Service::new(1);
+    let api = service.api();
+    let admin = Client::admin(&api.address);
+    let document = admin.get("/api/openapi.json").1;
+    for kind in ["products", "sellers"] {
+        let path = format!("/api/rankings/{kind}");
+        let parameters = document["paths"][&path]["get"]["parameters"].as_array().unwrap();
+        let description =
+            |name: &str| parameters.iter().find(|one| one["name"] == name).unwrap()["description"].to_string();
+        let detail = |query: &str| {
+            let (status, answer) = admin.get(&format!("{path}?{query}"));
+            assert_eq!(status, 400, "{answer}");
+            answer["detail"].as_str().unwrap().to_owned()
+        };
+        for (by, _) in By::ALL {
+            assert_eq!(admin.get(&format!("{path}?by={by}")).0, 200, "{kind} {by}");
+            assert!(description("by").contains(&format!("`{by}`")), "{kind} {by}");
+        }
+        assert_eq!(detail("by=x"), "by: must be views, orders, units, revenue, net_revenue, rating or conversion");
+        assert_eq!(detail("by=units&currency=EUR"), "currency: must not be given unless by is revenue or net_revenue");
+    }
+}
+
+#[test]
 fn a_sellers_panel_is_what_the_log_says_and_nobody_elses() {
     let marketplace = Marketplace::open();
     let database = &marketplace.service.database;
@@ -200,6 +226,7 @@ fn the_overview_and_the_counts_of_events_are_those_of_the_log() {
             *counted.entry(event_type.clone()).or_default() += events.as_i64().unwrap();
         }
     }
+    counted.retain(|_, events| *events > 0);
     let lines: Vec<String> = counted.iter().map(|(event_type, events)| format!("{event_type} {events}")).collect();
     let sql = format!(
         "SELECT event_type || ' ' || count(*) FROM event_logs e WHERE {LAST_30_DAYS} GROUP BY event_type ORDER BY event_type COLLATE \"C\""
@@ -209,75 +236,29 @@ fn the_overview_and_the_counts_of_events_are_those_of_the_log() {
     let ids: Vec<&str> =
         sellers["items"].as_array().unwrap().iter().map(|item| item["vendorId"].as_str().unwrap()).collect();
     let expected = database.lines(
-        "SELECT DISTINCT vendor_id COLLATE \"C\" FROM (SELECT vendor_id FROM event_logs WHERE event_type = 'product.viewed' \
+        "SELECT DISTINCT vendor_id COLLATE \"C\" FROM (SELECT vendor_id FROM event_logs WHERE event_type IN ('product.viewed', 'rating.updated') \
          UNION SELECT vendor_id FROM order_lines) v WHERE vendor_id IS NOT NULL ORDER BY 1",
     );
     assert_eq!(ids, expected);
 }
 
 #[test]
-fn csv_says_what_json_says() {
+fn metrics_of_a_name_are_in_the_order_of_their_values_or_types() {
     let marketplace = Marketplace::open();
-    let admin = Client::admin(&marketplace.api.address);
-    for (path, list, columns) in [
-        ("/api/metrics?name=seller_orders&limit=5", "items", &["type", "value", "unit"][..]),
-        ("/api/metrics/total_views/series?period=7d", "buckets", &["start", "end", "value", "partial", "complete"]),
-        ("/api/metrics/series?type=total_views&period=7d", "items", &["type", "total"]),
-        ("/api/rankings/products?by=orders&limit=5", "items", &["rank", "id", "value"]),
-        ("/api/sellers?limit=3", "items", &["vendorId", "orders", "revenue"]),
-        ("/api/sellers/v-1/orders/stats?period=7d", "buckets", &["start", "orders", "averageOrder"]),
-        ("/api/events/stats?period=7d", "buckets", &["start", "counts.order.created"]),
-        ("/api/events/stats?interval=hour&by=metadata.quantity", "buckets", &["start", "other", "missing"]),
-        ("/api/arrivals/stats?period=7d", "buckets", &["start", "end"]),
-        ("/api/events?limit=3", "items", &["id", "eventType", "createdAt"]),
-        ("/api/metrics/total_orders/events?limit=3", "items", &["eventId", "delta"]),
+    for (order, sql) in [
+        ("sort=value", "value DESC, type"),
+        ("sort=value&order=desc", "value DESC, type"),
+        ("sort=value&order=asc", "value ASC, type"),
+        ("sort=type", "type"),
+        ("sort=type&order=desc", "type DESC"),
+        ("order=desc", "type DESC"),
     ] {
-        let json = marketplace.get(path);
-        let answer = admin.answer(&format!("{path}&format=csv"), &[]);
-        assert_eq!(answer.status(), 200, "{path}");
-        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/csv"), "{path}");
-        if json["nextCursor"].is_string() {
-            assert!(answer.headers()["link"].to_str().unwrap().contains("format=csv"), "{path}");
-        }
-        let text = answer.into_body();
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let header = reader.headers().unwrap().clone();
-        let rows = json[list].as_array().unwrap();
-        for (record, row) in reader.records().zip(rows) {
-            let record = record.unwrap();
-            for column in columns {
-                let cell = &record[header.iter().position(|name| name == *column).expect(column)];
-                let value = column.split_once('.').map_or(&row[*column], |(object, field)| &row[object][field]);
-                let expected = match value {
-                    Value::Null => String::new(),
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                };
-                assert_eq!(cell, expected, "{path} {column}");
-            }
-        }
-        assert_eq!(text.matches("\r\n").count(), rows.len() + 1, "{path}: {text}");
-    }
-    let by_header = admin.answer("/api/sellers?limit=3", &[("accept", "text/csv")]);
-    assert!(by_header.into_body().starts_with("vendorId,"));
-    for (path, status) in
-        [("/api/freshness?format=csv", 400), ("/api/sellers?format=xml", 400), ("/api/sellers?format=json", 200)]
-    {
-        assert_eq!(admin.get(path).0, status, "{path}");
-    }
-}
-
-#[test]
-fn metrics_of_a_name_are_ranked_by_value() {
-    let marketplace = Marketplace::open();
-    for (order, sql) in [("desc", "value DESC"), ("asc", "value ASC")] {
         let expected = marketplace.service.database.lines(&format!(
-            "SELECT type || ' ' || value FROM metrics WHERE type LIKE 'seller\\_orders:%' ORDER BY {sql}, type"
+            "SELECT type || ' ' || value FROM metrics WHERE type LIKE 'seller\\_orders:%' ORDER BY {sql}"
         ));
         let (mut got, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page =
-                marketplace.get(&format!("/api/metrics?name=seller_orders&sort=value&order={order}&limit=7{cursor}"));
+            let page = marketplace.get(&format!("/api/metrics?name=seller_orders&{order}&limit=7{cursor}"));
             for item in page["items"].as_array().unwrap() {
                 got.push(format!("{} {}", item["type"].as_str().unwrap(), item["value"]));
             }
@@ -290,7 +271,7 @@ fn metrics_of_a_name_are_ranked_by_value() {
     }
     let admin = Client::admin(&marketplace.api.address);
     assert_eq!(admin.get("/api/metrics?name=seller_orders&sort=price").1["parameter"], "sort");
-    assert_eq!(admin.get("/api/metrics?name=seller_orders&order=desc").1["parameter"], "order");
+    assert_eq!(admin.get("/api/metrics?name=seller_orders&order=down").1["parameter"], "order");
 }
 
 #[test]
@@ -312,6 +293,17 @@ fn all_begins_with_the_first_day_that_has_events() {
     let nothing = get("/api/overview?period=all");
     starts(&nothing, &today);
     assert_eq!(nothing["metrics"]["views"]["value"], 0);
+    let counts = |query: &str| get(&format!("/api/events/stats?{query}"))["buckets"][0]["counts"].clone();
+    for query in ["period=today", "period=today&interval=hour"] {
+        let types = counts(query);
+        let names: Vec<&str> = types.as_object().unwrap().keys().map(String::as_str).collect();
+        for name in ["order.created", "product.viewed", "rating.updated", "user.registered", "vendor.created"] {
+            assert!(names.contains(&name), "{query}: {types}");
+        }
+        assert!(types.as_object().unwrap().values().all(|events| *events == 0), "{query}: {types}");
+    }
+    assert_eq!(counts("period=today&type=order.created"), json!({ "order.created": 0 }));
+    assert_eq!(counts("period=today&type=cart.abandoned&interval=hour"), json!({ "cart.abandoned": 0 }));
     let view = |time: &str| json!({ "productId": "p", "vendorId": "v", "viewedAt": time });
     let order = json!({ "orderId": "o", "createdAt": "2003-05-06T10:00:00Z",
         "items": [{ "productId": "p", "vendorId": "v", "price": "2.50", "qty": 2 }] });
@@ -334,6 +326,12 @@ fn all_begins_with_the_first_day_that_has_events() {
         // More than ten years, also for its events.
         let events = get(panel["metrics"]["views"]["events"].as_str().unwrap());
         assert_eq!((&events["value"], events["items"].as_array().unwrap().len()), (&json!(2), 2));
+    }
+    for path in ["/api/overview?period=today&compare=none", "/api/sellers/v/summary?period=7d&compare=none"] {
+        for (name, number) in get(path)["metrics"].as_object().unwrap().iter().filter(|(name, _)| *name != "ratings") {
+            let compared = [&number["current"], &number["previous"], &number["change"], &number["reason"]];
+            assert_eq!(compared, [&Value::Null; 4], "{path} {name}: {number}");
+        }
     }
     let series = get("/api/metrics/seller_views:v/series?period=all&compare=previous");
     assert_eq!((&series["interval"], &series["total"]), (&json!("month"), &json!(2)));

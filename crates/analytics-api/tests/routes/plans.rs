@@ -32,6 +32,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
         &[
             "/api/metrics?type=total_views&type=seller_views:{vendor}",
             "/api/metrics?name=product_views",
+            "/api/metrics?name=product_views&order=desc",
             "/api/metrics?name=total_views",
             "/api/metrics?name=seller_views&sort=value",
             "/api/metrics?name=seller_revenue&sort=value&order=asc&limit=5",

@@ -258,6 +258,23 @@ fn a_seller_with_several_vendors_reads_the_metrics_of_each() {
         cursor = format!("&cursor={next}");
     }
     assert_eq!(paged, own);
+    let none = Vec::<String>::new();
+    for order in ["", "&order=desc", "&sort=value"] {
+        let of = |client: &Client, vendor: &str| {
+            let mut types = types(client, &format!("name=seller_revenue&vendorId={vendor}{order}"));
+            types.sort();
+            types
+        };
+        for client in [&both, &Client::admin(&api.address), &Client::support(&api.address)] {
+            assert_eq!(of(client, "a-2"), ["seller_revenue:a-2", "seller_revenue:a-2:EUR"], "{order}");
+        }
+        assert_eq!(of(&both, "a-1"), none, "{order}");
+        assert_eq!(of(&both, "nobody"), none, "{order}");
+        assert_eq!(of(&Client::admin(&api.address), "a-1").len(), 2, "{order}");
+    }
+    assert_eq!(types(&Client::admin(&api.address), "name=total_revenue&vendorId=a"), none);
+    let (status, answer) = both.get("/api/metrics?type=seller_orders:a&vendorId=a");
+    assert_eq!((status, &answer["parameter"]), (400, &"vendorId".into()), "{answer}");
     assert_eq!(types(&both, "type=seller_orders:a&type=seller_orders:a-1&type=seller_orders:ab").len(), 2);
     for (vendor, status) in [("a", 200), ("a-2", 200), ("ab", 200), ("a-1", 404), ("uncounted", 404)] {
         let path = format!("/api/metrics/seller_orders%3A{vendor}");

@@ -147,6 +147,7 @@ fn every_bucket_is_what_the_log_says_whatever_the_clock_does() {
                 let series = marketplace.get(&path);
                 let buckets = series["buckets"].as_array().unwrap();
                 assert!(buckets.windows(2).all(|pair| pair[0]["end"] == pair[1]["start"]), "{zone} {path}");
+                assert_eq!(series["type"], metric);
                 let mut sum = 0;
                 for (bucket, expected) in buckets.iter().zip(marketplace.expected(sql, buckets)) {
                     assert_eq!(bucket["value"], expected, "{zone} {path} {bucket}");
@@ -190,6 +191,48 @@ fn days_are_those_of_postgresql(marketplace: &Marketplace, buckets: &[Value]) {
         marketplace.zone
     );
     assert!(marketplace.expected(&days, buckets).iter().all(|days| *days == 1), "{}: {buckets:?}", marketplace.zone);
+}
+
+#[test]
+fn earlier_ranges_are_whole_days_also_where_days_begin_at_one_or_are_skipped() {
+    for (zone, first, ranges) in [
+        (
+            // Its clock goes on from midnight to one on 2018-11-04.
+            "America/Sao_Paulo",
+            "2018-11-01",
+            &[
+                ("2018-11-04", "2018-11-04", "2018-11-03", "2018-11-03"),
+                ("2018-11-04", "2018-11-06", "2018-11-01", "2018-11-03"),
+                ("2018-11-05", "2018-11-07", "2018-11-02", "2018-11-04"),
+            ][..],
+        ),
+        // 2011-12-30 never was.
+        ("Pacific/Apia", "2011-12-27", &[("2011-12-31", "2011-12-31", "2011-12-29", "2011-12-29")]),
+    ] {
+        let marketplace = Marketplace::open(zone, first, 8);
+        for (from, to, earlier_from, earlier_to) in ranges {
+            let views = |condition: &str| {
+                marketplace.service.database.number(&format!(
+                    "SELECT count(*) FROM event_logs WHERE event_type = 'product.viewed' AND {condition} \
+                     AND (created_at AT TIME ZONE '{zone}')::date BETWEEN '{earlier_from}' AND '{earlier_to}'"
+                ))
+            };
+            let range = format!("from={from}&to={to}&compare=previous");
+            for (metric, condition) in [("total_views", "true"), ("product_views:p-0", "product_id = 'p-0'")] {
+                let series = marketplace.get(&format!("/api/metrics/{metric}/series?{range}"));
+                let previous = series["comparison"]["previous"].as_i64();
+                assert_eq!(previous, views(condition), "{zone} {metric} {range}");
+                assert!(previous > Some(0), "{zone} {metric} {range}");
+            }
+            let ranking = marketplace.get(&format!("/api/rankings/products?by=views&from={from}&to={to}"));
+            let product = ranking["items"].as_array().unwrap().iter().find(|item| item["id"] == "p-0").unwrap();
+            assert_eq!(product["previousValue"].as_i64(), views("product_id = 'p-0'"), "{zone} {from} {to}");
+        }
+        if zone == "Pacific/Apia" {
+            let skipped = marketplace.admin().get("/api/metrics/total_views/series?from=2011-12-30&to=2011-12-30").1;
+            assert_eq!(skipped["detail"], "from: must not be a day that the timezone skipped");
+        }
+    }
 }
 
 #[test]
@@ -239,9 +282,12 @@ fn rates_and_ratings_have_their_components_in_every_bucket() {
     assert_eq!(ratings["count"], histograms_are_right(&ratings["buckets"], "vendor_id", "v-1"));
     assert_eq!(ratings["comparison"]["buckets"][0]["start"], "2025-03-25T00:00:00+01:00");
     assert!(histograms_are_right(&ratings["comparison"]["buckets"], "vendor_id", "v-1") > 0);
-    let several = marketplace.get(&format!("/api/metrics/series?type=total_views&type=seller_orders:v-1&{range}"));
-    assert_eq!(several["items"][1]["type"], "seller_orders:v-1");
-    assert_eq!(several["items"][0]["buckets"].as_array().unwrap().len(), 10);
+    let types = ["total_views", "seller_orders:v-1", "daily_signups", "total_signups", "daily_signups:2025-03-26"];
+    let several = marketplace.get(&format!("/api/metrics/series?type={}&{range}", types.join("&type=")));
+    let items = several["items"].as_array().unwrap();
+    assert_eq!(items.iter().map(|item| &item["type"]).collect::<Vec<_>>(), types);
+    assert_eq!(items[0]["buckets"].as_array().unwrap().len(), 10);
+    assert_eq!((&items[2]["buckets"], &items[2]["total"]), (&items[3]["buckets"], &items[3]["total"]));
 }
 
 #[test]
@@ -268,7 +314,7 @@ fn ranges_that_cannot_be_answered_are_400_with_the_parameter() {
         assert_eq!((status, &answer["parameter"]), (400, &json!(parameter)), "{path}: {answer}");
     }
     let half =
-        "/api/metrics/total_views/series?from=2025-12-28T00:00:00%2B05:30&to=2025-12-28T06:00:00%2B05:30&interval=hour";
+        "/api/metrics/total_views/series?from=2025-12-28T00:00:00+05:30&to=2025-12-28T06:00:00%2B05:30&interval=hour";
     let series = marketplace.get(half);
     assert_eq!(series["buckets"].as_array().unwrap().len(), 6);
     assert_eq!(series["buckets"][1]["start"], "2025-12-28T01:00:00+05:30");

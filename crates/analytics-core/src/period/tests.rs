@@ -78,21 +78,44 @@ fn periods_are_days_of_the_business() {
 
 #[test]
 fn what_a_range_is_compared_with_is_at_the_same_local_times() {
-    let calendar = calendar("Europe/Berlin");
-    for (comparison, first, last, expected_first, expected_last) in [
-        (Comparison::Previous, "2026-11-27", "2026-11-27", "2026-11-26", "2026-11-26"),
-        (Comparison::Previous, "2026-11-21", "2026-11-27", "2026-11-14", "2026-11-20"),
-        (Comparison::Previous, "2026-03-01", "2026-03-31", "2026-02-01", "2026-02-28"),
-        (Comparison::Previous, "2028-01-01", "2028-12-31", "2027-01-01", "2027-12-31"),
-        (Comparison::PreviousWeek, "2026-10-26", "2026-10-27", "2026-10-19", "2026-10-20"),
-        (Comparison::PreviousYear, "2028-02-29", "2028-02-29", "2027-02-28", "2027-02-28"),
-        (Comparison::PreviousYear, "2026-03-29", "2026-03-29", "2025-03-29", "2025-03-29"),
+    const BERLIN: &str = "Europe/Berlin";
+    // Its clock goes on from midnight to one on 2018-11-04.
+    const SAO_PAULO: &str = "America/Sao_Paulo";
+    use Comparison::{Previous, PreviousWeek, PreviousYear};
+    for (timezone, comparison, first, last, expected_first, expected_last) in [
+        (BERLIN, Previous, "2026-11-27", "2026-11-27", "2026-11-26", "2026-11-26"),
+        (BERLIN, Previous, "2026-11-21", "2026-11-27", "2026-11-14", "2026-11-20"),
+        (BERLIN, Previous, "2026-03-01", "2026-03-31", "2026-02-01", "2026-02-28"),
+        (BERLIN, Previous, "2028-01-01", "2028-12-31", "2027-01-01", "2027-12-31"),
+        (BERLIN, PreviousWeek, "2026-10-26", "2026-10-27", "2026-10-19", "2026-10-20"),
+        (BERLIN, PreviousYear, "2028-02-29", "2028-02-29", "2027-02-28", "2027-02-28"),
+        (BERLIN, PreviousYear, "2026-03-29", "2026-03-29", "2025-03-29", "2025-03-29"),
+        (SAO_PAULO, Previous, "2018-11-04", "2018-11-04", "2018-11-03", "2018-11-03"),
+        (SAO_PAULO, Previous, "2018-11-04", "2018-11-10", "2018-10-28", "2018-11-03"),
+        (SAO_PAULO, Previous, "2018-11-01", "2018-11-03", "2018-10-29", "2018-10-31"),
+        (SAO_PAULO, Previous, "2018-11-05", "2018-11-06", "2018-11-03", "2018-11-04"),
+        (SAO_PAULO, PreviousWeek, "2018-11-04", "2018-11-05", "2018-10-28", "2018-10-29"),
+        (SAO_PAULO, PreviousWeek, "2018-11-11", "2018-11-11", "2018-11-04", "2018-11-04"),
+        (SAO_PAULO, PreviousYear, "2018-11-04", "2018-11-04", "2017-11-04", "2017-11-04"),
+        (SAO_PAULO, PreviousYear, "2019-11-04", "2019-11-05", "2018-11-04", "2018-11-05"),
+        ("America/Santiago", Previous, "2024-09-08", "2024-09-08", "2024-09-07", "2024-09-07"),
+        ("Africa/Cairo", Previous, "2024-04-26", "2024-04-27", "2024-04-24", "2024-04-25"),
+        ("Asia/Beirut", Previous, "2024-03-31", "2024-03-31", "2024-03-30", "2024-03-30"),
+        ("America/Havana", PreviousWeek, "2024-03-10", "2024-03-16", "2024-03-03", "2024-03-09"),
+        // A month that begins at one.
+        ("Asia/Amman", Previous, "2005-04-01", "2005-04-30", "2005-03-01", "2005-03-31"),
+        // 2011-12-30 never was.
+        ("Pacific/Apia", Previous, "2011-12-31", "2011-12-31", "2011-12-29", "2011-12-29"),
+        ("Pacific/Apia", Previous, "2012-01-01", "2012-01-02", "2011-12-31", "2011-12-31"),
+        ("Pacific/Apia", PreviousWeek, "2012-01-07", "2012-01-07", "2011-12-31", "2011-12-31"),
     ] {
+        let calendar = calendar(timezone);
         let span = Span::of_days(calendar, day(first), day(last));
         let earlier = comparison.shift(calendar, span).span_back(calendar, span);
         let expected = Span::of_days(calendar, day(expected_first), day(expected_last));
-        assert_eq!(earlier, expected, "{comparison:?} {first} to {last}");
+        assert_eq!(earlier, expected, "{timezone} {comparison:?} {first} to {last}");
     }
+    let calendar = calendar(BERLIN);
     // Two o'clock in the afternoon stays two o'clock, also where a clock was changed between.
     let afternoon = "2026-10-26T13:00:00Z".parse().unwrap();
     assert_eq!(Shift::Days(7).back(calendar, afternoon).to_rfc3339(), "2026-10-19T12:00:00+00:00");
@@ -101,7 +124,37 @@ fn what_a_range_is_compared_with_is_at_the_same_local_times() {
     assert_eq!(Shift::Days(1).back(calendar, night).to_rfc3339(), "2026-03-29T01:00:00+00:00");
 }
 
+#[test]
+fn a_range_is_compared_with_one_that_ends_before_it() {
+    let calendar = calendar("Europe/Berlin");
+    let time = |text: &str| calendar.at_local(text.parse().unwrap());
+    for (from, to, earlier_from, earlier_to) in [
+        ("2026-11-23T00:00:00", "2026-11-24T12:00:00", "2026-11-21T00:00:00", "2026-11-22T12:00:00"),
+        ("2026-11-23T09:00:00", "2026-11-24T09:00:00", "2026-11-22T09:00:00", "2026-11-23T09:00:00"),
+        ("2026-11-23T09:00:00", "2026-11-23T12:00:00", "2026-11-22T09:00:00", "2026-11-22T12:00:00"),
+        // The clock goes on from two to three on 2026-03-29, so this hour was the day before that.
+        ("2026-03-30T02:00:00", "2026-03-30T03:00:00", "2026-03-28T02:00:00", "2026-03-28T03:00:00"),
+    ] {
+        let span = Span { from: time(from), to: time(to) };
+        let earlier = Comparison::Previous.shift(calendar, span).span_back(calendar, span);
+        assert_eq!(earlier, Span { from: time(earlier_from), to: time(earlier_to) }, "{from} to {to}");
+    }
+}
+
 proptest::proptest! {
+    #[test]
+    fn a_range_and_the_one_before_it_do_not_overlap(
+        start in 946_684_800_i64..2_000_000_000,
+        hours in 1_i64..200,
+        zone in 0..chrono_tz::TZ_VARIANTS.len(),
+    ) {
+        let calendar = Calendar::new(chrono_tz::TZ_VARIANTS[zone]);
+        let time = |seconds| calendar.hour_start(DateTime::from_timestamp(seconds, 0).unwrap().into());
+        let span = Span { from: time(start), to: time(start + hours * 3_600) };
+        let earlier = Comparison::Previous.shift(calendar, span).span_back(calendar, span);
+        proptest::prop_assert!(earlier.to <= span.from && !earlier.is_empty(), "{span:?} {earlier:?}");
+    }
+
     #[test]
     fn hours_nest_in_days_and_days_in_weeks(
         start in 946_684_800_i64..2_000_000_000,

@@ -3,9 +3,9 @@
 use analytics_core::business::Business;
 use analytics_core::catalogue::Measure;
 use analytics_core::completeness::Completeness;
+use analytics_core::events::Decoder;
 use analytics_core::family::Family;
 use analytics_core::month::Month;
-use analytics_core::topics::Topics;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::Value;
 
@@ -44,11 +44,11 @@ pub struct NotYet {
 /// [`DbError`]; [`NotYet`] if it is not over for as long as `grace`.
 pub fn terms(
     connection: &mut Connection,
-    business: Business,
-    topics: &Topics,
+    decoder: &Decoder,
     month: Month,
     grace: Duration,
 ) -> Result<Result<Terms, NotYet>, DbError> {
+    let business = decoder.business;
     let (reports, now) = freshness::reports(connection)?;
     let end = month.end(business.calendar);
     let from = end + grace;
@@ -58,9 +58,9 @@ pub fn terms(
     }
     let mut terms = Terms { open_dead_letters: open_dead_letters(connection, month, business)?, ..Terms::default() };
     let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
-    let money = Completeness::of_measures(&measures, topics, &reports);
-    let viewed = Completeness::of_measures(&[Measure::Views], topics, &reports);
-    let rated = Completeness::of_events(Family::RatingUpdated.name(), topics, &reports);
+    let money = Completeness::of_measures(&measures, decoder, &reports);
+    let viewed = Completeness::of_measures(&[Measure::Views], decoder, &reports);
+    let rated = Completeness::of_events(Family::RatingUpdated.name(), &decoder.topics, &reports);
     // A marketplace need not have views or ratings.
     let is_waited_for = |counted: &Completeness| !counted.is_complete(from, now) && !counted.is_absent();
     if !money.is_complete(from, now) || [viewed, rated].iter().any(is_waited_for) {

@@ -74,29 +74,34 @@ pub fn several_as_of(
     Ok(number.map(|number| (rows.into_iter().map(|(metric, _)| metric).collect(), number)))
 }
 
-/// The metrics of stretches of the index. $1 and $2 are the stretches, each the type at which it
-/// begins and the text before which it ends; $3 is the type after which to begin, or an empty text,
-/// and $4 the limit. The stretches are read one by one and merged, as several may be far apart.
-const STRETCHES: &str = "SELECT m.* FROM unnest($1, $2) AS s (first, last) CROSS JOIN LATERAL ( \
-                             SELECT id, type AS metric_type, value, metadata, created_at, updated_at FROM metrics \
-                             WHERE type >= s.first AND type < s.last AND type > $3 ORDER BY type LIMIT $4 \
-                         ) AS m ORDER BY m.metric_type LIMIT $4";
-
-/// Returns at most `limit` metrics of the ranges, in the order of their types, after the type
-/// `after`.
+/// Returns at most `limit` metrics of the ranges, in the order of their types, or from the last one
+/// if `descending`, after the type `after`.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn ranges(
+pub fn by_type(
     connection: &mut Connection,
     ranges: &[MetricRange],
     after: Option<&str>,
+    descending: bool,
     limit: i64,
 ) -> Result<Vec<Metric>, DbError> {
     let (first, last): (Vec<String>, Vec<String>) = ranges.iter().flat_map(stretches).unzip();
-    let found = statement(STRETCHES).column(first).column(last).value(after.unwrap_or_default()).value(limit);
-    Ok(found.load(connection)?)
+    // No type is before or after these.
+    let (beyond, order, end) = if descending { ("<", "DESC", LAST) } else { (">", "ASC", "") };
+    // $1 and $2 are stretches of the index, each the type at which it begins and the text before which it
+    // ends. They are read one by one and merged, as several may be far apart.
+    let sql = format!(
+        "SELECT m.* FROM unnest($1, $2) AS s (first, last) CROSS JOIN LATERAL ( \
+             SELECT id, type AS metric_type, value, metadata, created_at, updated_at FROM metrics \
+             WHERE type >= s.first AND type < s.last AND type {beyond} $3 ORDER BY type {order} LIMIT $4 \
+         ) AS m ORDER BY m.metric_type {order} LIMIT $4"
+    );
+    Ok(statement(sql).column(first).column(last).value(after.unwrap_or(end)).value(limit).load(connection)?)
 }
+
+/// A text after all types, which sort by their bytes: the last character of Unicode.
+const LAST: &str = "\u{10FFFF}";
 
 /// Returns at most `limit` metrics of the ranges in the order of their values, greatest first if
 /// `descending`; of equal values the lesser type comes first. Metrics without a value are left out.

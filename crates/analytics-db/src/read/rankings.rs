@@ -184,7 +184,7 @@ impl Question {
     fn starts(&self, calendar: Calendar) -> [Vec<DateTime<Utc>>; 2] {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
         let [days, mut earlier] = [self.days, self.previous].map(|(from, to)| {
-            // A day whose midnight was skipped starts later; it belongs to the range as a whole.
+            // A panel may be of hours: the days of which they are a part belong to its range as a whole.
             let from = calendar.day_start(calendar.day(time(from).into()));
             let days = Interval::Day.buckets(calendar, Weekday::Mon, Span { from, to: time(to) });
             days.iter().map(|day| day.from).collect::<Vec<_>>()

@@ -4,6 +4,7 @@ use analytics_core::catalogue::{Measure, ScopeKind};
 use analytics_core::ids::{Encoded, VendorId, decode_encoded};
 use analytics_core::money::Currency;
 
+use super::rankings::{By, Ranked};
 use crate::sql::{row, statement};
 use crate::tables::directory::folded;
 use crate::{Connection, DbError};
@@ -51,11 +52,13 @@ pub fn list(
     let counted = |measure: Measure| measure.counter(ScopeKind::Seller).map_or("", |metric| metric.name());
     let [views, orders, units, revenue] =
         [Measure::Views, Measure::Orders, Measure::Units, Measure::Revenue].map(counted);
-    // Whoever has units or revenue has orders. Each arm reads a part of the index on types.
+    // Units and revenue may be without orders where they were set by hand. Each arm reads a part of the index
+    // on types; those of other currencies have a second colon.
     let arm = |name: &str| {
         format!(
             "(SELECT substr(m.type, {length}) AS subject FROM metrics m \
               WHERE m.type > '{name}:' || $2 AND m.type >= '{name}:' || $1 AND m.type < '{name}:' || $1 || chr(1114111) \
+              AND strpos(substr(m.type, {length}), ':') = 0 \
               ORDER BY m.type LIMIT $3)",
             length = name.len() + 2,
         )
@@ -66,7 +69,15 @@ pub fn list(
               ORDER BY d.subject LIMIT $3)"
         )
     };
-    let mut arms = vec![arm(views), arm(orders), in_directory("d.subject >= $1 AND d.subject < $1 || chr(1114111)")];
+    let rating = Ranked::Sellers.metric(By::Rating).map_or("", |metric| metric.name());
+    let mut arms = vec![
+        arm(views),
+        arm(orders),
+        arm(units),
+        arm(revenue),
+        arm(rating),
+        in_directory("d.subject >= $1 AND d.subject < $1 || chr(1114111)"),
+    ];
     if !prefix.is_empty() {
         arms.push(in_directory("d.folded >= $4 AND d.folded < $4 || chr(1114111)"));
     }

@@ -83,18 +83,20 @@ impl Tenant {
         }
     }
 
-    /// Returns the metrics with one name that the tenant may read: for a seller, a range for each
-    /// of its vendors. There is no range if the tenant may read none of them.
+    /// Returns the metrics with one name that the tenant may read, about one vendor if it is given: for a
+    /// seller, a range for each of its vendors. There is no range if the tenant may read none of them.
     #[must_use]
-    pub fn metrics_named(&self, metric: Metric) -> Vec<MetricRange> {
+    pub fn metrics_named(&self, metric: Metric, of: Option<&VendorId>) -> Vec<MetricRange> {
         let name = metric.name();
-        match self {
-            Self::Marketplace | Self::Support => vec![MetricRange::of(name.to_owned())],
-            Self::Seller(vendors) if metric.subject() == SubjectKind::Vendor => {
-                let range = |vendor: &VendorId| MetricRange::of(format!("{name}:{}", Encoded(vendor.as_str())));
-                vendors.iter().map(range).collect()
+        let is_about_vendors = metric.subject() == SubjectKind::Vendor;
+        let range = |vendor: &VendorId| MetricRange::of(format!("{name}:{}", Encoded(vendor.as_str())));
+        match (self, of) {
+            (Self::Marketplace | Self::Support, None) => vec![MetricRange::of(name.to_owned())],
+            (Self::Marketplace | Self::Support, Some(of)) if is_about_vendors => vec![range(of)],
+            (Self::Seller(own), _) if is_about_vendors => {
+                own.iter().filter(|vendor| of.is_none_or(|of| of == *vendor)).map(range).collect()
             }
-            Self::Seller(_) => Vec::new(),
+            (Self::Marketplace | Self::Support | Self::Seller(_), _) => Vec::new(),
         }
     }
 
@@ -205,7 +207,13 @@ mod tests {
 
     /// Returns the types with which the ranges of a metric begin.
     fn named(tenant: &Tenant, metric: Metric) -> Vec<(String, String)> {
-        tenant.metrics_named(metric).into_iter().map(|range| (range.exactly, range.prefix)).collect()
+        named_of(tenant, metric, None)
+    }
+
+    fn named_of(tenant: &Tenant, metric: Metric, of: Option<&str>) -> Vec<(String, String)> {
+        let of = of.map(|vendor| VendorId::parse(vendor).unwrap());
+        let ranges = tenant.metrics_named(metric, of.as_ref()).into_iter();
+        ranges.map(|range| (range.exactly, range.prefix)).collect()
     }
 
     fn range(exactly: &str) -> (String, String) {
@@ -246,6 +254,20 @@ mod tests {
         let none = seller(&[]);
         assert_eq!(none.metric(&metric_type("seller_views:v")), None);
         assert_eq!(named(&none, Metric::SellerViews), []);
+    }
+
+    #[test]
+    fn metrics_of_a_name_may_be_those_of_one_vendor() {
+        let revenue = |tenant: &Tenant, of| named_of(tenant, Metric::SellerRevenue, Some(of));
+        let both = seller(&["v-1", "v-2"]);
+        for tenant in [&both, &Tenant::Marketplace, &Tenant::Support] {
+            assert_eq!(revenue(tenant, "v-2"), [range("seller_revenue:v-2")]);
+            assert_eq!(named_of(tenant, Metric::TotalRevenue, Some("v-2")), []);
+            assert_eq!(named_of(tenant, Metric::ProductViews, Some("v-2")), []);
+        }
+        assert_eq!(revenue(&both, "v-3"), []);
+        assert_eq!(revenue(&both, "v"), []);
+        assert_eq!(revenue(&Tenant::Support, "v-3"), [range("seller_revenue:v-3")]);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
 use analytics_core::completeness::Completeness;
+use analytics_core::events::Decoder;
 use analytics_core::month::Month;
 use analytics_core::sums;
-use analytics_core::topics::Topics;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -49,12 +49,13 @@ pub struct Money {
 ///
 /// # Errors
 /// [`DbError`].
-pub fn calculate(connection: &mut Connection, business: Business, topics: &Topics) -> Result<(usize, usize), DbError> {
+pub fn calculate(connection: &mut Connection, decoder: &Decoder) -> Result<(usize, usize), DbError> {
+    let business = decoder.business;
     run(connection, "months", |connection| {
         // Before the numbers, which may include later batches as well.
         let (as_of, _) = watermark(connection)?;
         let (reports, now) = freshness::reports(connection)?;
-        let completeness = Completeness::of(None, topics, &reports);
+        let completeness = Completeness::of(None, decoder, &reports);
         let days = days(connection, business)?;
         let mut months: BTreeMap<Month, Numbers> = BTreeMap::new();
         for day in days {

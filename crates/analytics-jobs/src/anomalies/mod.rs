@@ -113,8 +113,8 @@ fn watched(
     let (reports, now) = freshness::reports(connection)?;
     let since = arguments.since.map_or(now - NEW_FOR, |day| business.calendar.day_start(day));
     let Limits { floor, grace, quiet } = limits;
-    let (topics, floor, grace) = (&decoder.topics, *floor, *grace);
-    let watch = Watch { business, topics, reports: &reports, now, quiet, floor, grace, since };
+    let (decoder, floor, grace) = (&decoder, *floor, *grace);
+    let watch = Watch { business, decoder, reports: &reports, now, quiet, floor, grace, since };
     watch.run(connection).map_err(|error: DbError| error.into())
 }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use analytics_core::business::Business;
 use analytics_core::catalogue::{Measure, Metric, ScopeKind};
 use analytics_core::completeness::Completeness;
+use analytics_core::events::Decoder;
 use analytics_core::family::Family;
 use analytics_core::freshness::TopicReport;
 use analytics_core::ids::decode_encoded;
 use analytics_core::rollup::Granularity;
 use analytics_core::sums;
 use analytics_core::time::EventTime;
-use analytics_core::topics::{EventType, Topics};
+use analytics_core::topics::EventType;
 use analytics_db::read::watched::{self, Sums};
 use analytics_db::tables::anomalies::{Found, Judgement};
 use analytics_db::{Connection, DbError};
@@ -40,7 +41,7 @@ const PIECE: usize = 500;
 /// What is judged, and how.
 pub(super) struct Watch<'a> {
     pub(super) business: Business,
-    pub(super) topics: &'a Topics,
+    pub(super) decoder: &'a Decoder,
     pub(super) reports: &'a [TopicReport],
     /// By the database's clock.
     pub(super) now: DateTime<Utc>,
@@ -115,7 +116,7 @@ impl Watch<'_> {
     }
 
     fn complete(&self, measures: &[Measure], edges: &Edges) -> Option<DateTime<Utc>> {
-        self.complete_until(&Completeness::of_measures(measures, self.topics, self.reports), edges)
+        self.complete_until(&Completeness::of_measures(measures, self.decoder, self.reports), edges)
     }
 
     /// Judges the totals: views, signups, orders, conversion, and revenue in each currency.
@@ -161,10 +162,10 @@ impl Watch<'_> {
         }
         let with_totals = [Family::ProductViewed, Family::UserRegistered, Family::OrderCreated].map(Family::name);
         for (event_type, counts) in by_type {
-            let is_followed = self
-                .topics
+            let topics = &self.decoder.topics;
+            let is_followed = topics
                 .names()
-                .filter_map(|topic| self.topics.event_type(topic))
+                .filter_map(|topic| topics.event_type(topic))
                 .any(|known| known.name() == event_type && !matches!(known, EventType::Adjustment));
             if with_totals.contains(&event_type.as_str()) || !is_followed {
                 continue;
@@ -172,7 +173,7 @@ impl Watch<'_> {
             let first = counts.keys().min().copied();
             let value =
                 |start: &DateTime<Utc>| (first? <= *start).then(|| number(counts.get(start).copied().unwrap_or(0)));
-            let completeness = Completeness::of_events(&event_type, self.topics, self.reports);
+            let completeness = Completeness::of_events(&event_type, topics, self.reports);
             judge.judge(Series {
                 subject: format!("events:{event_type}"),
                 vendor: None,
@@ -299,7 +300,7 @@ impl Watch<'_> {
 
     /// Returns the anomaly of the numbers themselves, if they are not complete in time.
     fn lateness(&self, hours: &Edges) -> Option<Found> {
-        let completeness = Completeness::of(None, self.topics, self.reports);
+        let completeness = Completeness::of(None, self.decoder, self.reports);
         let complete_until = self.complete_until(&completeness, hours);
         // Since when is not known if nothing was ever complete.
         let overdue = || hours.times.iter().rev().copied().find(|end| self.now - *end > self.grace);

@@ -82,8 +82,8 @@ pub(super) fn run(arguments: &Close, settings: &Settings, shutdown: &Shutdown) -
 impl Run<'_> {
     /// Closes a month. Returns why it is not closed, or not for all sellers.
     fn close(&self, connection: &mut Connection, month: Month) -> anyhow::Result<Option<String>> {
-        let (began, Decoder { business, topics, .. }) = (Instant::now(), &self.decoder);
-        let terms = match closing::terms(connection, *business, topics, month, self.grace)? {
+        let (began, business) = (Instant::now(), self.decoder.business);
+        let terms = match closing::terms(connection, &self.decoder, month, self.grace)? {
             Ok(terms) => terms,
             Err(not_yet) => return Ok(Some(not_yet.to_string())),
         };
@@ -94,7 +94,7 @@ impl Run<'_> {
             say!("gap: {gap}");
         }
         let (open, vendor) = (terms.open_dead_letters, self.arguments.vendor.clone());
-        let order = Order { business: *business, month, vendor, terms, key: &self.key };
+        let order = Order { business, month, vendor, terms, key: &self.key };
         let Closed { closed, restated, unchanged } =
             match closing::close(connection, &order, &|| !self.shutdown.requested()) {
                 Ok(done) => done,

@@ -95,7 +95,8 @@ fn complete_week(
     wanted: Option<Week>,
     settings: &Settings,
 ) -> anyhow::Result<(Week, DateTime<Utc>)> {
-    let (calendar, topics) = (settings.business()?.calendar, settings.decoder()?.topics);
+    let decoder = settings.decoder()?;
+    let calendar = decoder.business.calendar;
     let (reports, now) = freshness::reports(connection)?;
     let last = Week::before(calendar.day(EventTime::from(now)));
     let week = wanted.unwrap_or(last);
@@ -103,7 +104,7 @@ fn complete_week(
         bail!("the week {week} is not over: the last one that is, is {last}");
     }
     let end = calendar.day_start(week.sunday().succ_opt().unwrap_or(week.sunday()));
-    if !Completeness::of_measures(&MEASURES, &topics, &reports).is_complete(end, now) {
+    if !Completeness::of_measures(&MEASURES, &decoder, &reports).is_complete(end, now) {
         bail!("the week {week} is not completely counted yet: run this again once ingest has caught up");
     }
     Ok((week, end))

@@ -86,7 +86,8 @@ export function EventsByType({ time, range, canOpen }) {
   const address = withQuery('api/events/stats', query);
   const resource = useResource(time.period === 'all' && !range ? null : address);
   const draw = ({ buckets, interval }) => {
-    const types = Object.keys(buckets[0]?.counts ?? {});
+    // Every type is in every bucket, also those that nothing happened of.
+    const types = Object.keys(buckets[0]?.counts ?? {}).filter((type) => buckets.some(({ counts }) => counts[type] > 0));
     if (!types.length) return html`<${Empty} />`;
     const panel = { from: buckets[0].start, to: buckets.at(-1).end, interval };
     const row = (type) => {

@@ -95,7 +95,8 @@ pub fn queue_anomalies(
 
 /// Queues what verify found, unless that is what the last notification about it says. `state` says in short what
 /// is the case now, given what was the case then; it is empty if everything agrees, also if nothing was told before,
-/// and `None` if that is not known. Returns whether it was queued.
+/// and `None` if that is not known. What was never delivered and is not tried any more was not told. Returns whether it
+/// was queued.
 ///
 /// # Errors
 /// [`DbError`].
@@ -107,14 +108,18 @@ pub fn queue_verify(
     row! {
         struct Row {
             state: String,
+            given_up: bool,
         }
     }
     run(connection, "notify_verify", |connection| {
         Lock::Notifications.take(connection)?;
-        let last = "SELECT state FROM notifications WHERE topic = 'verify' ORDER BY number DESC LIMIT 1";
-        let last: Vec<Row> = statement(last).load(connection)?;
-        let last = last.first().map_or("", |row| row.state.as_str());
-        match state(last).filter(|state| state != last) {
+        let last: Vec<Row> = statement(format!(
+            "SELECT state, delivered_at IS NULL AND queued_at <= now() - interval '{TRIED_FOR}' AS given_up \
+             FROM notifications WHERE topic = 'verify' ORDER BY number DESC LIMIT 1"
+        ))
+        .load(connection)?;
+        let (last, given_up) = last.first().map_or(("", false), |row| (row.state.as_str(), row.given_up));
+        match state(last).filter(|state| given_up || state != last) {
             Some(state) => Ok::<_, DbError>(insert(connection, Topic::Verify, &state, body)? > 0),
             None => Ok(false),
         }

@@ -8,6 +8,7 @@ mod watch;
 
 use std::path::PathBuf;
 
+use analytics_core::events::OrderCounts;
 use analytics_db::read::freshness;
 use analytics_db::tables::anomalies::{self, Found};
 use analytics_db::{Connection, DbError};
@@ -57,6 +58,7 @@ enum Format {
 struct Limits {
     floor: u32,
     grace: Duration,
+    payment_time: Duration,
     quiet: Quiet,
 }
 
@@ -65,6 +67,7 @@ impl Limits {
         Ok(Self {
             floor: settings.number("ANOMALY_FLOOR", 1..=1_000_000, "events or orders")?,
             grace: Duration::minutes(settings.number("ANOMALY_GRACE_MINUTES", 1..=10_080, "minutes")?),
+            payment_time: Duration::hours(settings.number("ANOMALY_PAYMENT_HOURS", 0..=168, "hours")?),
             quiet: Quiet::load(settings, settings.business()?.calendar)?,
         })
     }
@@ -112,9 +115,13 @@ fn watched(
     let business = settings.business()?;
     let (reports, now) = freshness::reports(connection)?;
     let since = arguments.since.map_or(now - NEW_FOR, |day| business.calendar.day_start(day));
-    let Limits { floor, grace, quiet } = limits;
+    let Limits { floor, grace, payment_time, quiet } = limits;
     let (decoder, floor, grace) = (&decoder, *floor, *grace);
-    let watch = Watch { business, decoder, reports: &reports, now, quiet, floor, grace, since };
+    let payment_time = match decoder.order_counts {
+        OrderCounts::Paid => *payment_time,
+        OrderCounts::Created => Duration::zero(),
+    };
+    let watch = Watch { business, decoder, reports: &reports, now, quiet, floor, grace, payment_time, since };
     watch.run(connection).map_err(|error: DbError| error.into())
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Watch<'a> {
     pub(super) floor: u32,
     /// How late numbers may be complete.
     pub(super) grace: Duration,
+    /// How long after an order was placed its payment may still make it count: nothing where orders count at once.
+    pub(super) payment_time: Duration,
     pub(super) since: DateTime<Utc>,
 }
 
@@ -116,7 +118,12 @@ impl Watch<'_> {
     }
 
     fn complete(&self, measures: &[Measure], edges: &Edges) -> Option<DateTime<Utc>> {
-        self.complete_until(&Completeness::of_measures(measures, self.decoder, self.reports), edges)
+        let complete_until =
+            self.complete_until(&Completeness::of_measures(measures, self.decoder, self.reports), edges)?;
+        let is_of_orders = |measure: &Measure| matches!(measure, Measure::Orders | Measure::Units | Measure::Revenue);
+        // The last hours would look low for as long as their orders can still be paid.
+        let settled = self.now - self.payment_time;
+        Some(if measures.iter().any(is_of_orders) { complete_until.min(settled) } else { complete_until })
     }
 
     /// Judges the totals: views, signups, orders, conversion, and revenue in each currency.
@@ -148,6 +155,9 @@ impl Watch<'_> {
             let subject =
                 Metric::TotalRevenue.name().to_owned() + if currency.is_empty() { "" } else { ":" } + currency;
             let values = counts(edges, &rows, Measure::Revenue);
+            if !is_steady(&values) {
+                continue;
+            }
             judge.judge(series(&subject, &[Measure::Revenue], values, &["total_orders"]));
         }
     }
@@ -266,7 +276,13 @@ impl Watch<'_> {
                 let vendor = owners.get(subject);
                 for ((measure, name), complete_until) in measures.iter().zip(&complete) {
                     let values = counts(edges, &rows, *measure);
-                    if !measure.is_money() && !self.has_enough(&values) {
+                    // Amounts are large whole numbers also where a single order makes them up.
+                    let is_enough = if measure.is_money() {
+                        self.has_enough(&counts(edges, &rows, Measure::Orders))
+                    } else {
+                        self.has_enough(&values)
+                    };
+                    if !is_enough {
                         continue;
                     }
                     let seller = vendor
@@ -344,6 +360,13 @@ fn counts(edges: &Edges, rows: &[&Sums], measure: Measure) -> Vec<Option<f64>> {
         }
     }
     values
+}
+
+/// Whether at least nine of ten buckets have revenue, so that several orders make up each. How many orders a currency
+/// has is not counted.
+fn is_steady(values: &[Option<f64>]) -> bool {
+    let known = || values.iter().flatten();
+    known().filter(|value| **value > 0.0).count() * 10 >= known().count() * 9
 }
 
 /// The fewest views of a bucket that has a conversion.

@@ -65,8 +65,15 @@ impl Watched {
 
     /// Runs the job, and returns what it said.
     fn run(&self, arguments: &[&str]) -> String {
+        self.run_with(&[], arguments)
+    }
+
+    /// Runs the job with some settings, and returns what it said.
+    fn run_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> String {
         let arguments = [&["anomalies"], arguments].concat();
-        let output = process::run("analytics-jobs", &arguments, &self.environment());
+        let mut environment = self.environment();
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let output = process::run("analytics-jobs", &arguments, &environment);
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(output.status.success(), "{said}");
         said
@@ -267,6 +274,45 @@ fn a_drop_of_one_product_is_its_sellers() {
     watched.run(&[]);
     assert_eq!(watched.stored(), ["product_orders:p-2 drop open", "product_views:p-2 drop open"]);
     assert_eq!(watched.0.lines("SELECT DISTINCT vendor_id FROM anomalies"), ["s-1"]);
+}
+
+#[test]
+fn one_order_is_no_surge_of_revenue_and_a_drop_of_many_orders_amounts_is_found() {
+    let watched = Watched::new();
+    watched.0.execute(
+        "INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, views, orders, units, revenue)
+         SELECT bucket_start, 'd', 's', 'few', '', round(300 * noise(days_ago(bucket_start) + 99)), n, n, n * 2500
+         FROM rollups, LATERAL (SELECT (days_ago(bucket_start) IN (1, 20))::int) AS o (n)
+         WHERE scope = 't' AND granularity = 'd';
+         INSERT INTO rollups (bucket_start, granularity, scope, subject, currency, revenue)
+         SELECT bucket_start, 'd', 't', '', 'JPY', revenue FROM rollups WHERE subject = 'few'",
+    );
+    watched.run(&[]);
+    assert_eq!(watched.stored(), Vec::<String>::new());
+    watched.0.execute(
+        "UPDATE rollups SET revenue = round(revenue * 0.2) WHERE subject = 's-2' AND days_ago(bucket_start) = 1",
+    );
+    watched.run(&[]);
+    assert_eq!(watched.stored(), ["seller_revenue:s-2 drop open"]);
+}
+
+#[test]
+fn orders_that_can_still_be_paid_are_not_judged() {
+    let watched = Watched::new();
+    watched.0.execute(
+        "UPDATE rollups SET orders = round(orders * 0.1), revenue = round(revenue * 0.1)
+         WHERE granularity = 'h' AND bucket_start BETWEEN now() - interval '5 hours' AND now()",
+    );
+    let paid = ("ORDER_COUNTS_WHEN", "paid");
+    watched.run_with(&[paid], &[]);
+    assert_eq!(watched.stored(), Vec::<String>::new());
+    // What does not depend on payments is judged at once.
+    watched.change_hours("1, 2, 3", 0.1);
+    watched.run_with(&[paid], &[]);
+    assert_eq!(watched.stored(), ["total_views drop open"]);
+    watched.change_hours("1, 2, 3", 10.0);
+    watched.run_with(&[paid, ("ANOMALY_PAYMENT_HOURS", "0")], &[]);
+    assert_eq!(watched.stored(), ["total_orders drop open", "total_views drop resolved"]);
 }
 
 #[test]

@@ -255,6 +255,14 @@ fn drift_is_told_once_and_that_it_is_gone() {
     let body = receiver.received()[0].body();
     assert_eq!(body["data"]["drift"], 1, "{body}");
     assert!(body["text"].as_str().unwrap().contains("total_views: found "), "{body}");
+    // What could not be delivered in time is told again while it is the case.
+    service.database.execute(
+        "UPDATE notifications SET delivered_at = NULL, queued_at = now() - interval '15 days' WHERE topic = 'verify'",
+    );
+    for _ in 0..2 {
+        assert!(!service.job(&["verify"]).0);
+        assert_eq!(types(&receiver.received()), ["verify.failed", "verify.failed"]);
+    }
     // With a receiver that is away, the drift is still what the job says first.
     change(&service, "- 7");
     service.database.execute("UPDATE metrics SET value = value + 1 WHERE type = 'total_orders'");

@@ -144,6 +144,12 @@ pub const SETTINGS: &[Setting] = &[
         "how long after its end an hour may be incomplete before `anomalies` reports it as delayed",
     ),
     setting(
+        "ANOMALY_PAYMENT_HOURS",
+        Some("24"),
+        "how many hours after an order was placed its payment is waited for before `anomalies` judges orders and \
+         revenue, with ORDER_COUNTS_WHEN=paid",
+    ),
+    setting(
         "ANOMALY_CALENDAR",
         Some(""),
         "a file of times that `anomalies` does not judge, such as holidays: lines FROM,TO,NAME of days or local times",

@@ -297,24 +297,27 @@ impl<'a> Run<'a> {
         not_at_end.map(line).collect()
     }
 
-    /// Waits until everything that the broker holds is counted. Returns whether that happened in
-    /// time.
+    /// Waits until everything that the broker holds is counted. Returns whether that happened; it gives up when nothing
+    /// was counted for `at_most`.
     pub fn settle(&self, at_most: Duration) -> bool {
         let held = self.held();
-        let deadline = Instant::now() + at_most;
-        while !self.behind(&held).is_empty() {
-            if Instant::now() > deadline {
-                return false;
+        let (mut last, mut deadline) = (Vec::new(), Instant::now() + at_most);
+        loop {
+            let behind = self.behind(&held);
+            if behind.is_empty() || Instant::now() > deadline {
+                return behind.is_empty();
+            }
+            if behind != last {
+                (last, deadline) = (behind, Instant::now() + at_most);
             }
             thread::park_timeout(Duration::from_millis(100));
         }
-        true
     }
 
     /// The same for a fault that can only continue afterwards.
     ///
     /// # Panics
-    /// If it does not happen within 90 s.
+    /// If nothing is counted for 90 s.
     pub fn settled(&self) {
         assert!(
             self.settle(Duration::from_secs(90)),

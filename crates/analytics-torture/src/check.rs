@@ -10,8 +10,8 @@ use super::arena::Run;
 use super::stream::NUMBER;
 use analytics_testkit::process;
 
-/// Time within which everything must be counted after a fault. A worker gives up a statement whose
-/// answer was lost after 70 s.
+/// Time within which something more must be counted after a fault, until everything is. A worker gives up a statement
+/// whose answer was lost after 70 s.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How many differences of each kind are listed.
 const NAMED: usize = 8;
@@ -66,7 +66,7 @@ impl Verdict {
     }
 }
 
-/// Waits until everything is counted or `PATIENCE` has passed, and checks the run.
+/// Waits until everything is counted, or nothing more is for `PATIENCE`, and checks the run.
 #[must_use]
 pub fn judge(run: &Run<'_>) -> Verdict {
     let mut verdict = Verdict::default();

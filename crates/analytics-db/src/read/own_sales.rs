@@ -1,19 +1,18 @@
 //! What a seller sold of each product, from its lines of orders. The counters of a product also contain what other
 //! sellers sold of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use analytics_core::ids::{ProductId, VendorId};
 use analytics_core::money::Currency;
 use analytics_core::period::Span;
 use analytics_core::sums::{self, difference};
-use uuid::Uuid;
 
 use super::AsOf;
 use super::rankings::By;
-use super::windows::lowest_id;
 use crate::sql::{row, statement};
 use crate::tables::payments;
+use crate::tables::places::Places;
 use crate::{Connection, DbError};
 
 /// The value of each product in each range of time.
@@ -85,10 +84,8 @@ impl Lines<'_> {
                 value: i64,
             }
         }
-        // The bounds of all ranges, in order: the place n lies between the bounds n - 1 and n.
-        let ids: Vec<(Uuid, Uuid)> = ranges.iter().map(|span| (lowest_id(span.from), lowest_id(span.to))).collect();
-        let bounds: BTreeSet<Uuid> = ids.iter().flat_map(|(from, to)| [*from, *to]).collect();
-        let bounds: Vec<Uuid> = bounds.into_iter().collect();
+        let places = Places::of(ranges);
+        let bounds = places.bounds();
         let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else { return Ok(Sold::new()) };
         let rows: Vec<Row> = statement(sql)
             .column(bounds.iter().copied())
@@ -100,15 +97,11 @@ impl Lines<'_> {
             .column(self.products.iter().map(String::as_str))
             .load(connection)?;
         let mut sold = Sold::new();
-        for row in rows {
-            let start = usize::try_from(row.place).ok().and_then(|place| bounds.get(place.checked_sub(1)?));
-            let within = |(from, to): &(Uuid, Uuid)| start.is_some_and(|start| from <= start && start < to);
-            if !ids.iter().any(within) || ProductId::parse(&row.product_id).is_err() {
-                continue;
-            }
-            let values = sold.entry(row.product_id).or_insert_with(|| vec![0; ids.len()]);
-            for (value, _) in values.iter_mut().zip(&ids).filter(|(_, range)| within(range)) {
-                *value = sums::add(*value, row.value);
+        for Row { product_id, place, value } in rows.into_iter().filter(|row| ProductId::parse(&row.product_id).is_ok())
+        {
+            for range in places.ranges(place) {
+                let values = sold.entry(product_id.clone()).or_insert_with(|| vec![0; ranges.len()]);
+                values.get_mut(range).into_iter().for_each(|sum| *sum = sums::add(*sum, value));
             }
         }
         Ok(sold)

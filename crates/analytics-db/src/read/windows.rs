@@ -85,9 +85,8 @@ pub(super) fn first_hours(
     let Some(Expected { of, measures, events }) = expected else { return Ok(1) };
     let newest = newest(range, as_of.time);
     let last = calendar.day(newest.into());
-    let days: Vec<_> = (0..HOT_DAYS).filter_map(|back| last.checked_sub_days(Days::new(back))).collect();
-    let starts = days.into_iter().map(|day| calendar.day_start(day));
-    let pieces: Vec<_> = starts.map(|start| (0, Granularity::Day, start)).collect();
+    let days = (0..HOT_DAYS).filter_map(|back| last.checked_sub_days(Days::new(back)));
+    let pieces: Vec<_> = days.map(|day| (0, Granularity::Day, calendar.day_start(day))).collect();
     let Some((_, _, first)) = pieces.last().copied() else { return Ok(1) };
     let sums = rollups::sums(connection, measures.clone(), &[(of, None)], &pieces, 1)?;
     let counted = measures.into_iter().flat_map(|measure| sums.of(0, measure)).fold(0, i64::saturating_add);

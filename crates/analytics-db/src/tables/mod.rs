@@ -25,6 +25,7 @@ pub mod notifications;
 pub mod offset_ranges;
 pub mod partitions;
 pub mod payments;
+pub(crate) mod places;
 pub(crate) mod product_vendors;
 pub(crate) mod ratings;
 pub(crate) mod received_ratings;

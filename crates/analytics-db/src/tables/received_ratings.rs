@@ -1,14 +1,12 @@
 //! Counts the ratings that products and sellers received, from the log.
 
-use std::collections::BTreeSet;
-
 use analytics_core::identity::EventId;
 use analytics_core::metric_type::Subject;
 use analytics_core::period::Span;
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::batches::AsOf;
+use super::places::Places;
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
@@ -32,10 +30,9 @@ pub(crate) fn ratings_received(
         Subject::Vendor(vendor) => ("vendor_id", vendor.as_str()),
         Subject::Marketplace | Subject::Day(_) => return Ok(Vec::new()),
     };
+    // Ranges overlap: each rating is counted in one place.
+    let places = Places::of(spans);
     let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
-    // Ranges overlap: ratings are counted between the bounds of all of them, each in one place.
-    let bounds: BTreeSet<Uuid> = spans.iter().flat_map(|span| [lowest(span.from), lowest(span.to)]).collect();
-    let bounds: Vec<Uuid> = bounds.into_iter().collect();
     let sql = format!(
         "SELECT width_bucket(e.id, $1) AS place, e.stars, count(*) AS ratings FROM event_logs e \
          WHERE e.id >= $2 AND e.id < $3 AND e.event_type = 'rating.updated' AND e.{column} = $4 \
@@ -44,16 +41,11 @@ pub(crate) fn ratings_received(
     let mut rows: Vec<Received> = Vec::new();
     // Between a range and the one that it is compared with, nothing is read.
     for span in Span::united(spans) {
-        let query = statement(&sql).column(bounds.iter().copied()).value(lowest(span.from)).value(lowest(span.to));
+        let query =
+            statement(&sql).column(places.bounds().iter().copied()).value(lowest(span.from)).value(lowest(span.to));
         rows.extend(query.value(id).column(as_of.unseen()).load(connection)?);
     }
-    let mut received = Vec::new();
-    for (range, span) in spans.iter().enumerate() {
-        let (from, to) = (lowest(span.from), lowest(span.to));
-        // The place n lies between the bounds n - 1 and n.
-        let bound = |row: &Received| bounds.get(usize::try_from(row.place).ok()?.checked_sub(1)?);
-        let within = rows.iter().filter(|row| bound(row).is_some_and(|start| from <= *start && *start < to));
-        received.extend(within.map(|row| (range, row.stars, row.ratings)));
-    }
-    Ok(received)
+    let of_row =
+        |row: Received| places.ranges(row.place).map(move |range| (range, row.stars, row.ratings)).collect::<Vec<_>>();
+    Ok(rows.into_iter().flat_map(of_row).collect())
 }

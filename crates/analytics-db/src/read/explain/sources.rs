@@ -125,15 +125,20 @@ const fn of_scope(scope: ScopeKind, of_product: bool) -> &'static str {
     }
 }
 
+/// Returns the measures of which a metric is made, and of which kind of scope; `None` for counters of days and for averages.
+fn measures_of(known: &MetricType) -> Option<([Measure; 2], ScopeKind)> {
+    match known.metric.definition() {
+        Definition::Counter { measure, scope } => Some(([measure, measure], scope)),
+        Definition::Ratio { numerator: one, denominator: other, scope, .. }
+        | Definition::Difference { minuend: one, subtrahend: other, scope } => Some(([one, other], scope)),
+        Definition::Daily { .. } | Definition::AverageRating { .. } => None,
+    }
+}
+
 /// Returns SQL for the orders of a metric that were logged by other batches than those that counted them, which are
 /// among $10 to $11; `None` if no orders contribute to it.
 fn paid_later(known: &MetricType, of_product: bool) -> Option<String> {
-    let (measures, scope) = match known.metric.definition() {
-        Definition::Counter { measure, scope } => ([measure, measure], scope),
-        Definition::Ratio { numerator: one, denominator: other, scope, .. }
-        | Definition::Difference { minuend: one, subtrahend: other, scope } => ([one, other], scope),
-        Definition::Daily { .. } | Definition::AverageRating { .. } => return None,
-    };
+    let (measures, scope) = measures_of(known)?;
     let counts_orders = |measure: Measure| rules::families_of(measure).any(|family| family.shape() == Shape::Lines);
     measures.into_iter().any(counts_orders).then(|| {
         format!(
@@ -188,12 +193,7 @@ const fn batches(of_batches: bool) -> &'static str {
 
 /// Returns what the first window of a metric's events should find.
 pub(super) fn expected(known: &MetricType, events: usize) -> Option<Expected> {
-    let (measures, scope) = match known.metric.definition() {
-        Definition::Counter { measure, scope } => ([measure, measure], scope),
-        Definition::Ratio { numerator: one, denominator: other, scope, .. }
-        | Definition::Difference { minuend: one, subtrahend: other, scope } => ([one, other], scope),
-        Definition::Daily { .. } | Definition::AverageRating { .. } => return None,
-    };
+    let (measures, scope) = measures_of(known)?;
     let is_of = |family| measures.into_iter().any(|measure| rules::families_of(measure).any(|of| of == family));
     Expected::of(known.scope(scope), is_of, events)
 }

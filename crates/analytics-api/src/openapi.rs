@@ -52,7 +52,10 @@ impl Modify for Codes {
         let rows = CODES.iter().map(|(code, status, about)| format!("| `{code}` | {} | {about} |\n", status.as_u16()));
         let table: String = rows.collect();
         let about = document.info.description.take().unwrap_or_default();
-        document.info.description = Some(format!("{about}\n\n| code | status | meaning |\n|---|---|---|\n{table}"));
+        let unread = "A request that cannot be read as HTTP, or whose URL has more than 65,534 bytes, is answered with \
+                      400 or 431 and no body.";
+        let description = format!("{about}\n\n| code | status | meaning |\n|---|---|---|\n{table}\n{unread}\n");
+        document.info.description = Some(description);
     }
 }
 

@@ -16,9 +16,13 @@ fn schemathesis_finds_no_response_that_violates_the_document() {
     let api = service.api();
     let schemathesis = std::env::var("TEST_SCHEMATHESIS")
         .expect("TEST_SCHEMATHESIS is set; scripts/test installs the tool and sets it");
+    let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/routes/schemathesis.toml");
+    let hooks = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/routes/schemathesis_hooks.py");
     let output = Command::new(schemathesis)
         .current_dir(std::env::temp_dir())
-        .args(["run", &format!("http://{}/api/openapi.json", api.address)])
+        .env("SCHEMATHESIS_HOOKS", hooks)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .args(["--config-file", settings, "run", &format!("http://{}/api/openapi.json", api.address)])
         .args(["--header", &format!("Authorization: Bearer {}", token("admin", None))])
         // According to the document, a cursor may be any text. The API accepts only its own
         // cursors, so it may answer 400 to a request that the document allows.

@@ -180,12 +180,12 @@ impl<'a> Rest<'a> {
                 self.is_cancelled = true;
             }
             Claim::CancelledItems(items) => items.iter().for_each(|item| match item.quantity {
-                Some(quantity) => self.take_units(item, quantity),
+                Some(quantity) => drop(self.take_units(item, quantity)),
                 None => self.lines.iter_mut().filter(|left| left.is_of(item)).for_each(Left::take_all),
             }),
             Claim::RefundedItems(items) => items.iter().for_each(|item| match item.amount {
                 Some(told) => excess.extend(self.take_amount(item, told)),
-                None => self.take_units(item, item.quantity.unwrap_or(Quantity::ONE)),
+                None => excess.extend(self.take_units(item, item.quantity.unwrap_or(Quantity::ONE))),
             }),
             Claim::Refunded(told) => excess.extend(self.split(*told)),
         }
@@ -206,17 +206,24 @@ impl<'a> Rest<'a> {
         told.into_iter().filter_map(minor).collect()
     }
 
-    /// Takes the share of some units, of the earliest lines first.
-    fn take_units(&mut self, item: &Item, quantity: Quantity) {
+    /// Takes the share of some units, of the earliest lines first, and returns what of it was too much. Units that are
+    /// not left are worth what those of the earliest line were.
+    fn take_units(&mut self, item: &Item, quantity: Quantity) -> Vec<(Currency, i64)> {
         let mut units = i64::from(quantity.units());
+        let mut excess = Vec::new();
         for left in self.lines.iter_mut().filter(|left| left.is_of(item)) {
             if units == 0 {
                 break;
             }
             let of_line = units.min(left.units);
-            left.take_share(of_line);
+            let too_much = left.take_share(of_line);
+            excess.push((left.currency(), too_much));
             units -= of_line;
         }
+        let earliest =
+            self.lines.iter().filter(|left| left.is_of(item)).find_map(|left| Some((left, left.share(units)?)));
+        excess.extend(earliest.map(|(left, share)| (left.currency(), share)));
+        excess
     }
 
     /// Takes an amount, of the earliest lines first, and returns what was too much.
@@ -325,19 +332,27 @@ impl Left<'_> {
         self.take(self.amount, self.units);
     }
 
-    /// Takes units and their share of the line's amount, as far as it is left. The shares of all units are the
-    /// whole amount, however they are divided.
-    fn take_share(&mut self, units: i64) {
-        let of_line = i64::from(self.line.sale.quantity.units());
-        if of_line == 0 {
-            return self.take_all();
-        }
-        let share = |units: i64| {
-            let product = 2 * i128::from(self.line.sale.amount.0) * i128::from(units) + i128::from(of_line);
-            i64::try_from(product / (2 * i128::from(of_line))).unwrap_or(self.amount)
+    /// Takes units and their share of the line's amount, as far as it is left, and returns what is not left of it. The
+    /// shares of all units are the whole amount, however they are divided.
+    fn take_share(&mut self, units: i64) -> i64 {
+        let before = i64::from(self.line.sale.quantity.units()) - self.units;
+        let (Some(shares_before), Some(shares)) = (self.share(before), self.share(before + units)) else {
+            self.take_all();
+            return 0;
         };
-        let before = of_line - self.units;
-        self.take((share(before + units) - share(before)).clamp(0, self.amount), units);
+        let share = shares - shares_before;
+        let taken = share.clamp(0, self.amount);
+        self.take(taken, units);
+        share - taken
+    }
+
+    /// Returns what some units of the line are worth, rounded half up, in minor units, at most 10^12; `None` if the line
+    /// has no units.
+    fn share(&self, units: i64) -> Option<i64> {
+        let of_line = i128::from(self.line.sale.quantity.units());
+        let product = 2 * i128::from(self.line.sale.amount.0) * i128::from(units) + of_line;
+        let share = product.checked_div(2 * of_line)?;
+        Some(i64::try_from(share).unwrap_or(MAX_LINE_MINOR).min(MAX_LINE_MINOR))
     }
 }
 

@@ -87,11 +87,20 @@ fn refunds_of_items_take_their_lines_the_earliest_first() {
         (vec![item("", None, Some("5 JPY"))], "2: 5 JPY 0x"),
         (vec![item("a", None, None)], "1: 333 USD 1x"),
         (vec![item("a", None, None), item("a", Some(2), None)], "1: 1000 USD 3x"),
-        (vec![item("a", Some(9), None)], "1: 1000 USD 3x, 3: 7 USD 1x"),
+        (vec![item("a", Some(9), None)], "1: 1000 USD 3x, 3: 7 USD 1x, too much: 1667 USD"),
+        (vec![item("a", None, Some("9")), item("a", None, None)], "1: 1000 USD 1x, too much: 233 USD"),
+        (vec![item("a", Some(4), Some("0")), item("a", None, None)], "1: 0 USD 3x, 3: 0 USD 1x, too much: 333 USD"),
+        (vec![item("a", Some(1_000_000), None)], "1: 1000 USD 3x, 3: 7 USD 1x, too much: 333332000 USD"),
+        (vec![item("c", Some(2), None)], ""),
         (vec![item("b", Some(1), None)], "2: 500 JPY 0x"),
     ] {
         assert_eq!(decided(&lines, &[Claim::RefundedItems(items.clone())]), [expected], "{items:?}");
     }
+    let all = Claim::RefundedItems(vec![item("a", Some(4), None)]);
+    assert_eq!(
+        decided(&lines, &[Claim::Cancelled, all]),
+        ["1: 1000 USD 3x, 2: 500 JPY 0x, 3: 7 USD 1x, cancelled", "too much: 1333 USD"]
+    );
     // However units are divided, their shares are the whole.
     let one = Claim::RefundedItems(vec![item("a", Some(1), None)]);
     assert_eq!(decided(&lines, &[one.clone(), one.clone(), one]), ["1: 333 USD 1x", "1: 334 USD 1x", "1: 333 USD 1x"]);
@@ -192,20 +201,27 @@ impl Model {
         Self { lines: lines.iter().map(of_line).collect(), excess: 0 }
     }
 
-    fn unit(&mut self, place: usize) {
+    /// Takes one unit and returns what was too much.
+    fn unit(&mut self, place: usize) -> i64 {
         let (_, _, amount, units, left, units_left) = &mut self.lines[place];
         let number = *units - *units_left + 1;
         let rounded = |number: i64| (2 * *amount * number + *units) / (2 * *units);
-        *left -= (rounded(number) - rounded(number - 1)).min(*left);
+        let wanted = rounded(number) - rounded(number - 1);
+        let taken = wanted.min(*left);
+        *left -= taken;
         *units_left -= 1;
+        wanted - taken
     }
 
     fn take(&mut self, claim: &Claim) {
         match claim {
             Claim::Cancelled => self.lines.iter_mut().for_each(|line| (line.4, line.5) = (0, 0)),
-            Claim::CancelledItems(items) | Claim::RefundedItems(items) => {
+            Claim::CancelledItems(items) => {
+                let before = self.excess;
                 items.iter().for_each(|item| self.item(item));
+                self.excess = before;
             }
+            Claim::RefundedItems(items) => items.iter().for_each(|item| self.item(item)),
             Claim::Refunded(told) => {
                 let currency = told.currency.unwrap();
                 let wanted = told.amount.times(Quantity::ONE, currency).unwrap().0;
@@ -258,11 +274,17 @@ impl Model {
             return;
         }
         let mut units = item.quantity.unwrap_or(Quantity::ONE).units();
-        for place in of_item {
-            while units > 0 && self.lines[place].5 > 0 {
-                self.unit(place);
+        for place in &of_item {
+            let mut too_much = 0;
+            while units > 0 && self.lines[*place].5 > 0 {
+                too_much += self.unit(*place);
                 units -= 1;
             }
+            self.excess += too_much;
+        }
+        if let Some(earliest) = of_item.first() {
+            let (_, _, amount, of_line, _, _) = self.lines[*earliest];
+            self.excess += (2 * amount * i64::from(units) + of_line) / (2 * of_line);
         }
     }
 }

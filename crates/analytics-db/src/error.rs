@@ -24,6 +24,13 @@ pub enum DbError {
     Unusable(String),
 }
 
+/// What PostgreSQL says, in English, of two transactions that wait for each other.
+pub(crate) const DEADLOCK: &str = "deadlock detected";
+/// What it says of a statement that came into the way of others. While it is analysed, as when a migration holds a table,
+/// these have a position.
+pub(crate) const IN_THE_WAY: [&str; 3] =
+    [DEADLOCK, "canceling statement due to lock timeout", "canceling statement due to statement timeout"];
+
 impl DbError {
     /// Returns whether trying again later may help: the database is unreachable, slow, full, busy
     /// with other work, or not migrated yet.
@@ -32,10 +39,10 @@ impl DbError {
         match self {
             Self::Unreachable(_) | Self::Busy | Self::NotMigrated(_) => true,
             // For a statement that is itself wrong, the server reports the position of the error;
-            // for time limits, locks and full disks it does not. Its messages cannot be matched:
-            // they may be in any language.
+            // for time limits, locks and full disks it mostly does not. Its messages may be in any
+            // language.
             Self::Statement(Error::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
-                info.statement_position().is_none()
+                info.statement_position().is_none() || IN_THE_WAY.contains(&info.message())
             }
             Self::Statement(Error::DatabaseError(kind, _)) => {
                 matches!(kind, DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::ReadOnlyTransaction)

@@ -1,11 +1,18 @@
 //! Brings a database to the schema of this version, and rejects databases that this program cannot
 //! work with.
 
+use std::error::Error;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection as _;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::pg::Pg;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::connection::DatabaseUrl;
+use crate::error::IN_THE_WAY;
 use crate::locks::{Guard, Lock};
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
@@ -18,6 +25,14 @@ const OLDEST_SCHEMA: &str = "20261128000040";
 
 /// The oldest schema that can be migrated to this version's.
 const BASELINE: &str = "20261127000001";
+
+/// How long a migration waits for a table that others use. Those who come later queue behind it for as long. It is shorter
+/// than the time after which PostgreSQL looks for deadlocks, so that of two who wait for each other, the migration gives
+/// way.
+const LOCK_TIMEOUT: &str = "300ms";
+const PAUSE: Duration = Duration::from_millis(200);
+/// For how long a migration is tried again: longer than any statement of the service takes.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Runs `work` on the schema while it holds the migration lock.
 ///
@@ -51,21 +66,50 @@ pub fn migrate(connection: &mut Connection) -> Result<Vec<String>, DbError> {
             return Ok(Vec::new());
         }
     }
-    let applied = connection
-        .run_pending_migrations(MIGRATIONS)
-        .map_err(|error| DbError::Unusable(format!("a migration failed and was rolled back: {error}")))?;
-    Ok(applied.iter().map(ToString::to_string).collect())
+    let pending = connection.pending_migrations(MIGRATIONS).map_err(|error| failed(&*error))?;
+    pending.iter().map(|migration| apply(connection, migration.as_ref())).collect()
 }
 
-/// Reverts every migration. Only for tests of the `down.sql` files.
+/// Applies a migration while others read and write, and returns its version.
+fn apply(connection: &mut Connection, migration: &dyn Migration<Pg>) -> Result<String, DbError> {
+    let (began, mut said) = (Instant::now(), None::<Instant>);
+    loop {
+        let attempt: Result<_, Box<dyn Error + Send + Sync>> = connection.transaction(|connection| {
+            connection.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))?;
+            connection.run_migration(migration)
+        });
+        let error = match attempt {
+            Ok(version) => return Ok(version.to_string()),
+            Err(error) => error,
+        };
+        // The error is known by its text only. With a server in another language it is an ordinary one.
+        let is_in_the_way = IN_THE_WAY.iter().any(|text| error.to_string().contains(text));
+        if !is_in_the_way || began.elapsed() > PATIENCE {
+            return Err(failed(&*error));
+        }
+        if said.is_none_or(|said| said.elapsed() > Duration::from_secs(10)) {
+            log::warn!("waiting for a table that is in use: {error}");
+            said = Some(Instant::now());
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+fn failed(error: &dyn Error) -> DbError {
+    DbError::Unusable(format!("a migration failed and was rolled back: {error}"))
+}
+
+/// Reverts every migration, or the newest one. Only for tests.
 ///
 /// # Errors
 /// [`DbError::Unusable`] if a migration fails.
-pub fn revert_all(connection: &mut Connection) -> Result<(), DbError> {
-    connection
-        .revert_all_migrations(MIGRATIONS)
-        .map(drop)
-        .map_err(|error| DbError::Unusable(format!("a migration could not be reverted: {error}")))
+pub fn revert(connection: &mut Connection, all: bool) -> Result<(), DbError> {
+    let reverted = if all {
+        connection.revert_all_migrations(MIGRATIONS).map(drop)
+    } else {
+        connection.revert_last_migration(MIGRATIONS).map(drop)
+    };
+    reverted.map_err(|error| DbError::Unusable(format!("a migration could not be reverted: {error}")))
 }
 
 /// Checks that this program can work with the database: that its encoding is UTF-8, and that its

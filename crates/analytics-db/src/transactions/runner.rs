@@ -8,7 +8,7 @@ use diesel::Connection as _;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 
-use crate::error::{LOCK_TIMEOUT, WriteError};
+use crate::error::{DEADLOCK, LOCK_TIMEOUT, WriteError};
 use crate::{Connection, DbError};
 
 /// Maximum time of a statement, in seconds. A batch that needs longer has to be smaller.
@@ -151,7 +151,7 @@ fn limit(connection: &mut Connection) -> Result<(), DbError> {
 fn is_in_the_way<E: Failure>(error: &E) -> bool {
     match error.database() {
         Some(DbError::Statement(Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _))) => true,
-        Some(DbError::Statement(Error::DatabaseError(_, info))) => info.message() == "deadlock detected",
+        Some(DbError::Statement(Error::DatabaseError(_, info))) => info.message() == DEADLOCK,
         _ => false,
     }
 }

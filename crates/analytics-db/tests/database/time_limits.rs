@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use analytics_core::calendar::Calendar;
+use analytics_db::DbError;
 use analytics_db::connection::{Plans, Reading, View};
 use analytics_db::read::events::{self, EventFilter};
 use analytics_db::read::{AsOf, Tenant};
@@ -34,4 +35,20 @@ fn statements_share_the_time_of_their_transaction() {
     let (found, took) = read(Duration::from_secs(30));
     assert_eq!(found, Ok(0));
     assert!(took > Duration::from_secs(2), "{took:?}: the reads were not slow enough to test anything");
+}
+
+/// The server names a position where the statement waited, as it does in a wrong one.
+#[test]
+fn a_table_that_is_locked_while_a_statement_is_analysed_is_a_reason_to_try_again() {
+    let database = Database::migrated();
+    let (mut holder, mut reader) = (database.connect(), database.connect());
+    holder.batch_execute("BEGIN; LOCK TABLE batches").unwrap();
+    for limit in ["lock_timeout", "statement_timeout"] {
+        let read = format!("BEGIN; SET LOCAL {limit} = '50ms'; SELECT FROM batches");
+        let error = DbError::from(reader.batch_execute(&read).unwrap_err());
+        reader.batch_execute("ROLLBACK").unwrap();
+        assert!(error.is_temporary(), "{error}");
+    }
+    let wrong = DbError::from(reader.batch_execute("SELECT no_column FROM watermark").unwrap_err());
+    assert!(!wrong.is_temporary(), "{wrong}");
 }

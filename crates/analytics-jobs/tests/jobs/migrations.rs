@@ -2,9 +2,11 @@
 //! processes may migrate at once.
 
 use std::thread;
+use std::time::Duration;
 
 use analytics_testkit::database::Database;
-use analytics_testkit::process;
+use analytics_testkit::{process, wait};
+use diesel::connection::SimpleConnection as _;
 
 /// Describes every column, index, constraint, table, view and function of the schema, one per line.
 fn schema(database: &Database) -> Vec<String> {
@@ -34,7 +36,7 @@ fn migrations_go_up_down_and_up_to_the_same_schema() {
     };
     let first = up();
     assert!(first.iter().any(|line| line.contains("event_logs")));
-    analytics_db::migrations::revert_all(&mut database.connect()).unwrap();
+    analytics_db::migrations::revert(&mut database.connect(), true).unwrap();
     assert_eq!(schema(&database), Vec::<String>::new(), "reverting leaves nothing behind");
     assert_eq!(up(), first);
 }
@@ -58,4 +60,29 @@ fn several_may_migrate_at_once_and_again() {
         Some(30 + 1 + 16 + 1),
         "30 before today's, today's, 16 after it, and the default partition"
     );
+}
+
+#[test]
+fn a_migration_gives_way_to_those_who_use_its_tables() {
+    let database = Database::migrated();
+    analytics_db::migrations::revert(&mut database.connect(), false).unwrap();
+    let select = "SELECT FROM bi.order_lines_v1";
+    let mut reader = database.connect();
+    reader.batch_execute(&format!("BEGIN; {select}")).unwrap();
+    let mut later = database.connect();
+    later.batch_execute("SET statement_timeout = '1s'").unwrap();
+    thread::scope(|scope| {
+        let migrating = scope.spawn(|| analytics_db::migrations::migrate(&mut database.connect()).unwrap());
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let is_waiting = || (database.number(waiting) == Some(1)).then_some(());
+        wait::until("the migration waits for the view", Duration::from_secs(30), is_waiting);
+        // Who comes later is not kept, while the migration is tried again and again.
+        for _ in 0..5 {
+            later.batch_execute(select).unwrap();
+        }
+        assert!(!migrating.is_finished());
+        reader.batch_execute("COMMIT").unwrap();
+        assert_eq!(migrating.join().unwrap().len(), 1);
+    });
 }

@@ -1,8 +1,8 @@
 # Clusters, processes and proofs of scripts/drill.
 # shellcheck shell=bash
 
-# name=pid of the ingest processes
-declare -A INGEST=()
+# name=pid of the processes of the service
+declare -A PROCESSES=()
 APISERVER_PIDS=()
 LOAD_PID= WATCH_PID= SENT=0 WORK= BEGAN=0 CLUSTER= PARTITIONS=4 WATCHED=0
 
@@ -30,7 +30,7 @@ end() {
     stop_load
     if [ -n "$WATCH_PID" ]; then kill "$WATCH_PID" 2>/dev/null; fi
     WATCH_PID=
-    stop_ingest
+    stop_service
     stop_processes "${APISERVER_PIDS[@]}"
     APISERVER_PIDS=()
     stop_servers
@@ -124,14 +124,22 @@ start_ingest() {
     local port
     port=$(free_port)
     INGEST_BIND=127.0.0.1:$port "$BIN/analytics-ingest" >>"$WORK/$1.log" 2>&1 &
-    INGEST[$1]=$!
+    PROCESSES[$1]=$!
     echo "$port" >"$WORK/$1.port"
 }
 
-# Waits until every ingest process is ready.
+start_api() {
+    local port
+    port=$(free_port)
+    API_BIND=127.0.0.1:$port "$BIN/analytics-api" >>"$WORK/$1.log" 2>&1 &
+    PROCESSES[$1]=$!
+    echo "$port" >"$WORK/$1.port"
+}
+
+# Waits until every process is ready.
 await_ready() {
     local name deadline=$((SECONDS + 60))
-    for name in "${!INGEST[@]}"; do
+    for name in "${!PROCESSES[@]}"; do
         until curl -fsS "http://127.0.0.1:$(cat "$WORK/$name.port")/health/ready" >/dev/null 2>&1; do
             [ $SECONDS -lt $deadline ] || die "$name was not ready within a minute"
             sleep 0.1
@@ -139,18 +147,27 @@ await_ready() {
     done
 }
 
-# Stops the ingest process NAME, or all.
-stop_ingest() {
+# Waits until the log of a process contains a word.
+await_log() {
+    local deadline=$((SECONDS + 60))
+    until grep -q "$2" "$WORK/$1.log"; do
+        [ $SECONDS -lt $deadline ] || die "$1 did not say '$2' within a minute"
+        sleep 0.1
+    done
+}
+
+# Stops the processes of these names, or all.
+stop_service() {
     local name names=("$@")
-    if [ $# = 0 ]; then names=("${!INGEST[@]}"); fi
+    if [ $# = 0 ]; then names=("${!PROCESSES[@]}"); fi
     for name in "${names[@]}"; do
-        stop_processes "${INGEST[$name]}"
-        unset "INGEST[$name]"
+        stop_processes "${PROCESSES[$name]}"
+        unset "PROCESSES[$name]"
     done
 }
 
 start_load() {
-    "$BIN/traffic" --partitions "$PARTITIONS" --rate "$1" --seed 9 >>"$WORK/traffic.log" 2>&1 &
+    "$BIN/traffic" --partitions "$PARTITIONS" --rate "$1" --seed 9 >>"$WORK/load.log" 2>&1 &
     LOAD_PID=$!
 }
 
@@ -158,8 +175,11 @@ stop_load() {
     if [ -z "$LOAD_PID" ]; then return; fi
     stop_processes "$LOAD_PID"
     LOAD_PID=
-    SENT=$(sed -n 's/^sent \([0-9]*\) events.*/\1/p' "$WORK/traffic.log" | tail -1)
+    SENT=$((SENT + $(sent load)))
 }
+
+# How many records the traffic of the log NAME has sent.
+sent() { sed -n 's/^sent \([0-9]*\) events.*/\1/p' "$WORK/${1:-traffic}.log" | tail -1; }
 
 # Writes the stored offset of each partition to a file, four times a second.
 watch_partitions() {
@@ -202,7 +222,7 @@ proved() {
     as_service migrate >/dev/null
     start_ingest reference
     await_counted "$SENT"
-    stop_ingest
+    stop_service
     reference=$(as_service verify --full) || die "verify of the reference found differences: $reference"
     query "SELECT type, value FROM metrics ORDER BY type COLLATE \"C\"" >"$WORK/reference.metrics"
     DATABASE_URL=$url

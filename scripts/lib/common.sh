@@ -49,9 +49,10 @@ java_17() {
     command -v java >/dev/null && [ "$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')" -ge 17 ] 2>/dev/null
 }
 
+# The folder of PostgreSQL's programs: POSTGRES_BIN, or that of the newest version of the machine.
 postgres_bin() {
-    local found
-    found=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
+    local found=${POSTGRES_BIN:-}
+    [ -n "$found" ] || found=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
     [ -n "$found" ] && [ -x "$found/initdb" ] && printf '%s' "$found"
 }
 

@@ -67,11 +67,12 @@ start_postgres() {
     export DATABASE_URL
 }
 
+# Fetches the version KAFKA_VERSION, or that of scripts/kafka/pom.xml.
 fetch_kafka() {
-    local jars=$ROOT/.local/kafka-jars
+    local jars=$ROOT/.local/kafka-jars${KAFKA_VERSION:+-$KAFKA_VERSION}
     if [ ! -e "$jars/complete" ]; then
-        step "fetching Apache Kafka from Maven Central (54 MB)" \
-            mvn -q -B -f scripts/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$jars"
+        step "fetching Apache Kafka ${KAFKA_VERSION:-} from Maven Central (54 MB)" mvn -q -B -f scripts/kafka/pom.xml \
+            dependency:copy-dependencies -DoutputDirectory="$jars" ${KAFKA_VERSION:+"-Dkafka.version=$KAFKA_VERSION"}
         touch "$jars/complete"
     fi
     KAFKA_CLASSPATH=$jars/'*'

@@ -253,14 +253,17 @@ impl Server {
         std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
     }
 
+    /// Returns the folder of PostgreSQL's programs: `POSTGRES_BIN`, or that of the newest version of the machine.
+    fn programs() -> PathBuf {
+        if let Some(folder) = std::env::var_os("POSTGRES_BIN") {
+            return folder.into();
+        }
+        let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+        let folders = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+        folders.filter(|folder| folder.join("initdb").exists()).max().expect("PostgreSQL's programs")
+    }
+
     fn command(&self, program: &str) -> Command {
-        let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
-            .expect("PostgreSQL is installed")
-            .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(program)))
-            .filter(|path| path.exists())
-            .collect();
-        versions.sort();
-        let path = versions.pop().expect("PostgreSQL's programs");
         let mut command = Command::new("setpriv");
         // PostgreSQL is stopped when the thread that started it ends, and it refuses to run as
         // root.
@@ -268,7 +271,7 @@ impl Server {
         if self.is_root() {
             command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
         }
-        command.arg(path);
+        command.arg(Self::programs().join(program));
         command
     }
 

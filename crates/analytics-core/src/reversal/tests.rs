@@ -93,6 +93,8 @@ fn refunds_of_items_take_their_lines_the_earliest_first() {
         (vec![item("a", Some(1_000_000), None)], "1: 1000 USD 3x, 3: 7 USD 1x, too much: 333332000 USD"),
         (vec![item("c", Some(2), None)], ""),
         (vec![item("b", Some(1), None)], "2: 500 JPY 0x"),
+        // Lines without units are taken only where no others are meant.
+        (vec![item("", Some(4), None)], "1: 1000 USD 3x, 3: 7 USD 1x"),
     ] {
         assert_eq!(decided(&lines, &[Claim::RefundedItems(items.clone())]), [expected], "{items:?}");
     }

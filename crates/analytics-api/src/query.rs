@@ -15,6 +15,8 @@ use crate::problem::Problem;
 const DEFAULT_LIMIT: u16 = 100;
 const LARGEST_LIMIT: u16 = 1000;
 
+const ZERO: &str = "must not contain the character U+0000";
+
 /// The parameters of one request.
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -22,6 +24,10 @@ impl Query {
     /// Parses the query string of a request that may have the parameters in `known`, each at most
     /// once, and those in `lists`, any number of times.
     pub(crate) fn of(request: &HttpRequest, known: &[&str], lists: &[&str]) -> Result<Self, Problem> {
+        // No text of the database contains one.
+        if request.match_info().iter().any(|(_, part)| part.contains('\0') || part.contains("%00")) {
+            return Err(Problem::invalid_parameter("path", ZERO));
+        }
         Self::parse(request.query_string(), known, lists)
     }
 
@@ -39,6 +45,9 @@ impl Query {
             }
             if !lists.contains(&name) && parameters.iter().any(|(earlier, _)| earlier == name) {
                 return Err(Problem::invalid_parameter(name, "must be given only once"));
+            }
+            if value.contains('\0') {
+                return Err(Problem::invalid_parameter(name, ZERO));
             }
             parameters.push((name.to_owned(), value));
         }
@@ -99,15 +108,6 @@ impl Query {
     pub(crate) fn foreign_currency(&self, base: Currency) -> Result<Option<Currency>, Problem> {
         let parse = |code: &str| Currency::parse(code).ok_or("must be a currency code of ISO 4217, such as USD");
         Ok(self.optional("currency", parse)?.filter(|currency| *currency != base))
-    }
-
-    /// Returns a parameter that is an RFC 3339 time in the years 1970 to 9999.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
-        self.optional(name, |text| {
-            let time = time(text);
-            let in_range = |time: &DateTime<Utc>| (0..253_402_300_800).contains(&time.timestamp());
-            time.filter(in_range).ok_or("must be an RFC 3339 time such as 2026-11-01T00:00:00Z")
-        })
     }
 }
 

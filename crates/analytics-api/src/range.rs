@@ -1,6 +1,6 @@
 //! Ranges of time in query parameters: `period`, or `from` and `to`, with `interval` and `compare`.
 
-use analytics_core::calendar::Calendar;
+use analytics_core::calendar::{Calendar, date};
 use analytics_core::money::Currency;
 use analytics_core::period::{Comparison, Interval, Period, Shift, Span};
 use analytics_db::read::rankings::{Question, Ranked};
@@ -32,6 +32,9 @@ pub(crate) enum Finest {
     /// Days, for products.
     Day,
 }
+
+/// The start and the end of a range that may have neither.
+pub(crate) type Ends = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 /// A range of time that somebody asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -306,8 +309,8 @@ fn given(query: &Query, calendar: Calendar, today: NaiveDate) -> Result<Span, Pr
         None => Span::of_days(calendar, today, today).to,
     };
     if from >= to {
-        let date = |name| query.get(name)?.parse::<NaiveDate>().ok();
-        let is_skipped = date("from").is_some_and(|from| date("to").is_some_and(|to| from <= to));
+        let day = |name| date(query.get(name)?);
+        let is_skipped = day("from").is_some_and(|from| day("to").is_some_and(|to| from <= to));
         let why = if is_skipped { "must not be a day that the timezone skipped" } else { "must be before to" };
         return Err(Problem::invalid_parameter("from", why));
     }
@@ -316,12 +319,29 @@ fn given(query: &Query, calendar: Calendar, today: NaiveDate) -> Result<Span, Pr
 
 /// Reads one end of a range; a date is the start of the day so many days after it.
 fn end(text: &str, calendar: Calendar, days: u64) -> Result<DateTime<Utc>, &'static str> {
-    const FORM: &str = "must be a date such as 2026-11-20, or an RFC 3339 time such as 2026-11-20T14:00:00+01:00";
-    let time = match text.parse::<NaiveDate>() {
-        Ok(date) => calendar.day_start(date.checked_add_days(Days::new(days)).ok_or(FORM)?),
-        Err(_) => time(text).ok_or(FORM)?,
-    };
+    let time = moment(text, calendar, days)?;
     // No event is earlier, and no number can be later.
     let in_range = (946_598_400..4_102_444_800).contains(&time.timestamp());
     if in_range { Ok(time) } else { Err("must be in the years 2000 to 2099") }
+}
+
+/// Reads `from` and `to` of a list, each of which may be missing: dates, or times. As a date `to` is included, as a time it
+/// is not.
+pub(crate) fn of_list(query: &Query, calendar: Calendar) -> Result<Ends, Problem> {
+    let read = |name, days| {
+        query.optional(name, |text| {
+            let time = moment(text, calendar, days)?;
+            let in_range = (0..253_402_300_800).contains(&time.timestamp());
+            if in_range { Ok(time) } else { Err("must be in the years 1970 to 9999") }
+        })
+    };
+    Ok((read("from", 0)?, read("to", 1)?))
+}
+
+fn moment(text: &str, calendar: Calendar, days: u64) -> Result<DateTime<Utc>, &'static str> {
+    const FORM: &str = "must be a date such as 2026-11-20, or an RFC 3339 time such as 2026-11-20T14:00:00+01:00";
+    match date(text) {
+        Some(date) => Ok(calendar.day_start(date.checked_add_days(Days::new(days)).ok_or(FORM)?)),
+        None => time(text).ok_or(FORM),
+    }
 }

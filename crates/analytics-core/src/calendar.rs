@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use chrono::{DateTime, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Tz;
 
 use crate::time::EventTime;
@@ -53,6 +55,13 @@ impl PartialEq for Calendar {
 }
 
 impl Eq for Calendar {}
+
+/// Reads a date as people and programs write it, such as `2026-11-20`, in the years 0 to 9999. Dates of other years, which
+/// chrono reads as well, are at the ends of its range, where no time can be added to them.
+#[must_use]
+pub fn date(text: &str) -> Option<NaiveDate> {
+    text.parse().ok().filter(|date: &NaiveDate| (0..=9_999).contains(&date.year()))
+}
 
 impl Calendar {
     /// Creates the calendar of a timezone, with the rules of this program's tz database.

@@ -12,6 +12,8 @@ use crate::database::Database;
 use crate::page::Page;
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
+use crate::range;
+use crate::settings::ApiSettings;
 
 /// The maximum length of an actor's name, in characters.
 const LONGEST_ACTOR: usize = 255;
@@ -48,22 +50,27 @@ type WritePage = Page<WriteBody>;
     params(
         ("actor" = Option<String>, Query, description = "Only what this person or job did", min_length = 1, max_length = 255),
         ("action" = Option<String>, Query, description = "Only actions of this kind, such as `metric.adjust`"),
-        ("from" = Option<DateTime<Utc>>, Query, description = "Only what was done at this time or later"),
-        ("to" = Option<DateTime<Utc>>, Query, description = "Only what was done before this time"),
+        ("from" = Option<String>, Query, description = "Only what was done on this date or at this time, or later"),
+        ("to" = Option<String>, Query, description = "Only what was done until the end of this date, or before this time"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
     responses((status = 200, description = "A page of administrative writes", body = WritePage), Unchanged, Failures)
 )]
-pub(crate) async fn list(request: HttpRequest, database: Data<Database>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list(
+    request: HttpRequest,
+    settings: Data<ApiSettings>,
+    database: Data<Database>,
+) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["actor", "action", "from", "to", "limit", "cursor"], &[])?;
     let limit = query.limit()?;
     let before: Option<i64> = query.cursor_key()?;
+    let (from, to) = range::of_list(&query, settings.business.calendar)?;
     let filter = AuditFilter {
         actor: query.text("actor", LONGEST_ACTOR)?,
         action: query.optional("action", Action::named)?,
-        from: query.time("from")?,
-        to: query.time("to")?,
+        from,
+        to,
     };
     let more = i64::from(limit) + 1;
     let (found, as_of) =

@@ -20,6 +20,8 @@ use crate::database::Database;
 use crate::page::Page;
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
+use crate::range;
+use crate::settings::ApiSettings;
 
 /// The maximum length of a topic's name, in characters.
 pub(super) const LONGEST_TOPIC: usize = 249;
@@ -106,8 +108,8 @@ type NumberedDeadLetter = Numbered<DeadLetterDetails>;
         ("reason" = Option<String>, Query,
          description = "Only dead letters with this reason, such as `invalid_amount`"),
         ("topic" = Option<String>, Query, description = "Only records of this topic", min_length = 1, max_length = 249),
-        ("from" = Option<DateTime<Utc>>, Query, description = "Only records that were rejected at this time or later"),
-        ("to" = Option<DateTime<Utc>>, Query, description = "Only records that were rejected before this time"),
+        ("from" = Option<String>, Query, description = "Only records that were rejected on this date or at this time, or later"),
+        ("to" = Option<String>, Query, description = "Only records that were rejected until the end of this date, or before this time"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -116,19 +118,21 @@ type NumberedDeadLetter = Numbered<DeadLetterDetails>;
 pub(crate) async fn list(
     principal: Principal,
     request: HttpRequest,
+    settings: Data<ApiSettings>,
     database: Data<Database>,
 ) -> Result<HttpResponse, Problem> {
     let access = caller::event_log(&principal)?;
     let query = Query::of(&request, &["state", "reason", "topic", "from", "to", "limit", "cursor"], &[])?;
     let limit = query.limit()?;
     let before: Option<Uuid> = query.cursor_key()?;
+    let (from, to) = range::of_list(&query, settings.business.calendar)?;
     let filter = LetterFilter {
         ids: Vec::new(),
         state: query.optional("state", State::named)?,
         reason: query.optional("reason", reason)?,
         topic: query.text("topic", LONGEST_TOPIC)?,
-        from: query.time("from")?,
-        to: query.time("to")?,
+        from,
+        to,
     };
     let more = i64::from(limit) + 1;
     let (found, as_of) = database

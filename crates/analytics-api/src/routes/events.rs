@@ -23,6 +23,7 @@ use crate::lines::{self, Lines, Source, Start, Streams, not_as_of};
 use crate::page::Page;
 use crate::problem::{Changed, Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
+use crate::range;
 use crate::settings::ApiSettings;
 
 /// A logged event.
@@ -71,8 +72,8 @@ type NumberedEvent = Numbered<EventBody>;
          description = "Only events about this vendor, including orders with a line for it; cancellations and refunds \
                         of it are the events of `seller_refunds:<vendor>`",
          min_length = 1, max_length = 64),
-        ("from" = Option<DateTime<Utc>>, Query, description = "Only events that happened at this time or later"),
-        ("to" = Option<DateTime<Utc>>, Query, description = "Only events that happened before this time"),
+        ("from" = Option<String>, Query, description = "Only events that happened on this date or at this time, or later"),
+        ("to" = Option<String>, Query, description = "Only events that happened until the end of this date, or before this time"),
         ("asOf" = Option<i64>, Query, description = "`asOf` of an answer: only events that it includes", minimum = 0),
         ("where" = Option<Vec<String>>, Query,
          description = "Only events with this value in their payload, as in `metadata.source=search`: a path of names \
@@ -101,13 +102,14 @@ pub(crate) async fn list(
     let names = ["type", "userId", "productId", "vendorId", "from", "to", "asOf", "limit", "cursor"];
     let query = Query::of(&request, &names, &["where"])?;
     let now = database.now();
+    let (from, to) = range::of_list(&query, calendar)?;
     let mut filter = EventFilter {
         event_type: query.text("type", LONGEST)?,
         user: query.text("userId", MAX_PLAIN_CHARS)?,
         product: query.text("productId", MAX_ENCODED_CHARS)?,
         vendor: query.text("vendorId", MAX_ENCODED_CHARS)?,
-        from: query.time("from")?,
-        to: query.time("to")?,
+        from,
+        to,
         conditions: conditions::conditions(&query)?,
         before: None,
     };

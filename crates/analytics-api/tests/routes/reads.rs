@@ -73,6 +73,30 @@ fn an_invalid_request_is_a_400_that_names_the_parameter() {
         ("/api/metrics/seller_revenue:v-1:EURO", "type"),
         ("/api/metrics/daily_signups:soon", "type"),
         ("/api/metrics/total_views?x=1", "x"),
+        // Ids that PostgreSQL cannot store.
+        ("/api/sellers/%00/summary", "path"),
+        ("/api/sellers/a%00b/orders/stats", "path"),
+        ("/api/sellers/%00/statements", "path"),
+        ("/api/orders/%00", "path"),
+        ("/api/rankings/products?vendorId=%00", "vendorId"),
+        ("/api/metrics?name=seller_views&vendorId=a%00", "vendorId"),
+        ("/api/metrics/total_views/events?productId=%00", "productId"),
+        ("/api/products?prefix=%00", "prefix"),
+        // Dates to which no time can be added.
+        ("/api/rankings/products?from=-262143-01-01", "from"),
+        ("/api/rankings/products?from=2026-11-01&to=%2B262142-12-31", "to"),
+        ("/api/metrics/total_views/series?from=-262143-01-01", "from"),
+        ("/api/metrics/total_views/series?from=2026-11-01&to=%2B262142-12-30", "to"),
+        ("/api/metrics/total_views/events?from=%2B262142-12-31", "from"),
+        ("/api/sellers/v/summary?from=-262143-01-01", "from"),
+        ("/api/overview?from=-262143-01-01", "from"),
+        ("/api/events/stats?from=-262143-01-01", "from"),
+        ("/api/arrivals/stats?from=-262143-01-01", "from"),
+        ("/api/events?from=-262143-01-01", "from"),
+        ("/api/events?to=%2B262142-12-31", "to"),
+        ("/api/events?to=9999-12-31", "to"),
+        ("/api/dead-letters?from=%2B262142-12-31", "from"),
+        ("/api/audit?to=-262143-01-01", "to"),
     ] {
         let (status, body) = client.get(path);
         let expected = (400, &"invalid_parameter".into(), &parameter.into());

@@ -203,8 +203,9 @@ fn long_ranges_need_an_index_and_slow_reads_are_given_up() {
         ("/api/events/stats?where=metadata.source", "where: must be a path and a value, as in metadata.source=search"),
         ("/api/events/stats?by=metadata.a.b.c.d.e.f.g.h.i", "by: must be a path of at most 8 names"),
         ("/api/events/stats?by=metadata.a&by=metadata.b", "by: must be given only once"),
+        ("/api/events?where=metadata.a%00=1", "where: must not contain the character U+0000"),
         (
-            "/api/events?where=metadata.a%00=1",
+            "/api/events?where=metadata.a%01=1",
             "where: must be a path of names separated by dots, each of letters, digits, and the characters _ - $ @ and :, as in utm.campaign",
         ),
         (&format!("/api/events?{}", ["where=metadata.a=1"; 6].join("&")), "where: must be given at most 5 times"),

@@ -30,6 +30,8 @@ const AWAY: Duration = Duration::from_secs(1);
 /// The most rankings that are kept, and the most reads that they are made of, which are larger.
 const MOST_RANKINGS: usize = 32;
 const MOST_COUNTED: usize = 8;
+/// From how many seconds on the ranking of a vendor's products is an expensive read: 92 days.
+const LONG: i64 = 92 * 24 * 3_600;
 /// The most ranks that are kept for later pages, of about 100 bytes each.
 const MOST_PAGED: usize = 1_000_000;
 
@@ -53,11 +55,19 @@ pub(crate) struct RankingQuestion {
     pub(crate) of: Question,
     pub(crate) by: By,
     /// Only products of this vendor.
-    pub(crate) vendor: Option<VendorId>,
+    pub(crate) vendor: Option<Narrowed>,
+}
+
+/// The vendor whose products are ranked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Narrowed {
+    pub(crate) vendor: VendorId,
+    /// Whether its own sales may be seen. Others see how popular its products are, as in the ranking of all products.
+    pub(crate) own_sales: bool,
 }
 
 impl RankingQuestion {
-    pub(crate) fn new(of: Question, by: By, vendor: Option<VendorId>) -> Self {
+    pub(crate) fn new(of: Question, by: By, vendor: Option<Narrowed>) -> Self {
         // Current ratings belong to no days and to no currency.
         let of = if by == By::Rating { Question::of_all_time(of.ranked) } else { of };
         Self { of, by, vendor }
@@ -88,12 +98,13 @@ impl Rankings {
     ) -> Result<Answer<Ranking>, Problem> {
         let (of, by, began) = (question.of.clone(), question.by, Instant::now());
         let (ranking, of_counted) = match &question.vendor {
-            Some(vendor) => {
-                let vendor = vendor.clone();
-                let read = move |connection: &mut _| of_vendor(connection, &of, by, &vendor, calendar);
-                // The ratings of a vendor's products are compared with those of all.
-                let read =
-                    if by == By::Rating { database.read_expensive(read).await } else { database.read(read).await };
+            Some(narrowed) => {
+                let Narrowed { vendor, own_sales } = narrowed.clone();
+                let read = move |connection: &mut _| of_vendor(connection, &of, by, &vendor, own_sales, calendar);
+                // Panels have such rankings, and wait for nothing expensive. The ratings of a vendor's products are
+                // compared with those of all.
+                let is_expensive = by == By::Rating || question.of.days.1 - question.of.days.0 > LONG;
+                let read = if is_expensive { database.read_expensive(read).await } else { database.read(read).await };
                 (read?, None)
             }
             None if by == By::Rating => {

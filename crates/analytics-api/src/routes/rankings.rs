@@ -24,7 +24,7 @@ use crate::page::{encode, linked};
 use crate::problem::{Failures, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{Finest, Range};
-use crate::rankings::{RankingQuestion, Rankings};
+use crate::rankings::{Narrowed, RankingQuestion, Rankings};
 use crate::settings::ApiSettings;
 
 /// A page of a ranking.
@@ -88,7 +88,7 @@ pub(crate) struct RankBody {
         ("from" = Option<String>, Query, description = "A date, or the time at which a business day starts"),
         ("to" = Option<String>, Query, description = "A date, which is included; default today"),
         ("currency" = Option<String>, Query, description = "ISO 4217 code of the currency of `revenue` and `net_revenue`; default the base currency"),
-        ("vendorId" = Option<String>, Query, description = "Only what this vendor sold; by views, conversion and rating: only products that are known to belong to it"),
+        ("vendorId" = Option<String>, Query, description = "Only what this vendor sold; by views, conversion and rating, and for callers who may not read the vendor's numbers: only products that are known to belong to it, whoever sold them"),
         ("limit" = Option<u16>, Query, description = "Maximum items per page; default 100", minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the previous page"),
     ),
@@ -146,6 +146,8 @@ async fn answer(
     let (name, by) = by(&query)?;
     let vendor = query.optional("vendorId", VendorId::parse)?;
     may_see(principal, by, vendor.as_ref())?;
+    let own_sales = is_own(principal, vendor.as_ref()) || principal.role.may(Permission::ReadOthers);
+    let vendor = vendor.map(|vendor| Narrowed { vendor, own_sales });
     let foreign_currency = query.foreign_currency(settings.business.base_currency)?;
     if !by.is_money() && query.get("currency").is_some() {
         let why = format!("must not be given unless by is {}", listed(By::is_money));
@@ -163,7 +165,7 @@ async fn answer(
     };
     let first = cursor.map_or(0, |cursor| cursor.position(&ranking, is_first));
     let limit = usize::from(query.limit()?);
-    let events = Events::of(principal, question.vendor.as_ref(), range.span);
+    let events = Events::of(principal, question.vendor.as_ref().map(|narrowed| &narrowed.vendor), range.span);
     let mut items: Vec<RankBody> = ranking
         .ranks
         .iter()
@@ -309,7 +311,7 @@ impl RankingQuestion {
     /// Where the events are that a value is made of.
     fn events(&self, rank: &Rank, as_of: i64, events: Events, settings: &ApiSettings) -> Option<String> {
         match (events, self.vendor.as_ref().filter(|_| self.by.is_sold())) {
-            (Events::All(span) | Events::Own(span), Some(vendor)) => {
+            (Events::All(span) | Events::Own(span), Some(Narrowed { vendor, .. })) => {
                 let metric = Ranked::Sellers.metric(self.by).filter(|metric| metric.is_counter())?;
                 let subject = Subject::Vendor(vendor.clone());
                 let own = MetricType { metric, subject, foreign_currency: self.of.foreign_currency };

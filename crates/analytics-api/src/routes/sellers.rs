@@ -32,7 +32,7 @@ use crate::panel::{NumberBody, Panel};
 use crate::problem::{Failures, NotFound, Problem, Unchanged};
 use crate::query::Query;
 use crate::range::{self, Finest, Range, fitting};
-use crate::rankings::{RankingQuestion, Rankings};
+use crate::rankings::{Narrowed, RankingQuestion, Rankings};
 use crate::settings::ApiSettings;
 
 /// How many products a summary lists.
@@ -50,8 +50,8 @@ pub(crate) struct SellerBody {
     views: i64,
     orders: i64,
     units: i64,
-    /// In minor units of the base currency.
-    revenue: i64,
+    /// In minor units of the base currency; null if it exceeds 2^63.
+    revenue: Option<i64>,
     /// Where its panel is.
     summary: String,
 }
@@ -111,8 +111,8 @@ pub(crate) struct SummaryBody {
     /// The width of the buckets in `series`.
     interval: &'static str,
     metrics: SummaryMetrics,
-    /// Revenue of the range in every currency that the seller had any in, in minor units.
-    revenue_by_currency: BTreeMap<&'static str, i64>,
+    /// Revenue of the range in every currency that the seller had any in, in minor units; null if it exceeds 2^63.
+    revenue_by_currency: BTreeMap<&'static str, Option<i64>>,
     /// Products with most revenue in the currency. For the seller, `events` is missing where lines of
     /// other sellers are a part of the value.
     top_products: Vec<TopProduct>,
@@ -214,7 +214,7 @@ pub(crate) async fn summary(
         metrics.push(of(Metric::SellerRevenue, *currency)?);
     }
     let of = range.question(Ranked::Products, foreign_currency, calendar);
-    let question = RankingQuestion::new(of, By::Revenue, Some(vendor.clone()));
+    let question = RankingQuestion::new(of, By::Revenue, Some(Narrowed { vendor: vendor.clone(), own_sales: true }));
     let is_of_days = range.span.is_of_days(calendar);
     let events = Events::of(&principal, Some(&vendor), range.span);
     let numbers = panel.read(&database, &settings, metrics);
@@ -225,9 +225,9 @@ pub(crate) async fn summary(
     };
     let base = settings.business.base_currency;
     let of_currency = |currency: Option<Currency>| currency.unwrap_or(base).code();
-    let mut revenue_by_currency: BTreeMap<&'static str, i64> = BTreeMap::new();
+    let mut revenue_by_currency: BTreeMap<&'static str, Option<i64>> = BTreeMap::new();
     for (currency, course) in std::iter::once((&foreign_currency, revenue)).chain(others.iter().zip(rest)) {
-        revenue_by_currency.insert(of_currency(*currency), course.values().0.unwrap_or(0));
+        revenue_by_currency.insert(of_currency(*currency), course.values().0);
     }
     let number = |course| panel.number(course, as_of, &settings);
     let metrics = SummaryMetrics {
@@ -296,8 +296,8 @@ pub(crate) struct OrderBucket {
     end: DateTime<FixedOffset>,
     orders: i64,
     units: i64,
-    /// In minor units of the currency.
-    revenue: i64,
+    /// In minor units of the currency; null if it exceeds 2^63.
+    revenue: Option<i64>,
     /// Revenue in the currency divided by orders of any currency; null without orders.
     average_order: Option<i64>,
 }
@@ -342,7 +342,8 @@ pub(crate) async fn order_stats(
     let columns = [orders, units, revenue].map(|course| course.values().1);
     let at = |column: &[Option<i64>], index: usize| column.get(index).copied().flatten();
     let bucket = |(index, span): (usize, &analytics_core::period::Span)| {
-        let [orders, units, revenue] = columns.each_ref().map(|column| at(column, index).unwrap_or(0));
+        let [orders, units, revenue] = columns.each_ref().map(|column| at(column, index));
+        let (orders, units) = (orders.unwrap_or(0), units.unwrap_or(0));
         let (start, end) = (calendar.shown(span.from), calendar.shown(span.to));
         OrderBucket { start, end, orders, units, revenue, average_order: at(&averages, index) }
     };

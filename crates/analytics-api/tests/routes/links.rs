@@ -1,7 +1,7 @@
 //! Tests that the events behind the links of rankings and panels sum to their numbers.
 
 use analytics_testkit::broker::{self, Message};
-use analytics_testkit::client::Client;
+use analytics_testkit::client::{Client, token};
 use analytics_testkit::service::Service;
 use analytics_testkit::tally::Tally;
 use chrono::{Duration, Utc};
@@ -144,6 +144,15 @@ fn a_sellers_products_are_what_it_sold_of_them_whoever_else_did() {
         let expected: Vec<(String, i64)> = expected.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect();
         assert_eq!(values(&seller, path), expected, "{path}");
         assert_eq!(values(&admin, path), expected, "{path}");
+    }
+    // Others see how popular its products are, as in the ranking of all, and not what it sold itself.
+    for (by, path) in [("units", "by=units&vendorId=v-1"), ("orders", "by=orders&vendorId=v-1")] {
+        let all = values(&seller, &format!("/api/rankings/products?by={by}"));
+        for other in [Client::seller(&api.address, "v-2"), Client::with_token(&api.address, &token("buyer", None))] {
+            let found = values(&other, &format!("/api/rankings/products?{path}"));
+            assert!(found.contains(&("shared".to_owned(), if by == "units" { 4 } else { 2 })), "{path}: {found:?}");
+            assert!(found.iter().all(|one| all.contains(one)), "{path}: {found:?}");
+        }
     }
     // How often others look at a product is no secret, and no sum of its own events.
     let views = seller.get("/api/rankings/products?by=views&vendorId=v-1").1;

@@ -233,8 +233,8 @@ impl Counted {
     }
 }
 
-/// Ranks the products of one vendor. Orders, units and revenue are what this vendor sold of each product; views, conversion
-/// and ratings are those of the products that are known to belong to it.
+/// Ranks the products of one vendor. With `own_sales`, orders, units and revenue are what this vendor sold of each product.
+/// Everything else is that of the products that are known to belong to it, whoever sold them.
 ///
 /// # Errors
 /// [`DbError`].
@@ -243,6 +243,7 @@ pub fn of_vendor(
     question: &Question,
     by: By,
     vendor: &VendorId,
+    own_sales: bool,
     calendar: Calendar,
 ) -> Result<Ranking, DbError> {
     let Some(measures) = by.measures() else {
@@ -253,7 +254,8 @@ pub fn of_vendor(
     };
     let as_of = AsOf::latest(connection)?;
     let lines = Lines { vendor, foreign_currency: question.foreign_currency, products: &[] };
-    if let Some(sold) = lines.sold(connection, &as_of, by, &question.spans())? {
+    let sold = if own_sales { lines.sold(connection, &as_of, by, &question.spans())? } else { None };
+    if let Some(sold) = sold {
         let values = |range: usize| {
             let value = |(id, values): (&String, &Vec<i64>)| Some((id.clone(), *values.get(range)?));
             sold.iter().filter_map(value).filter(|(_, value)| *value != 0).collect::<Vec<_>>()

@@ -3,6 +3,7 @@
 use analytics_core::catalogue::{Measure, ScopeKind};
 use analytics_core::ids::{Encoded, VendorId, decode_encoded};
 use analytics_core::money::Currency;
+use analytics_core::sums;
 
 use super::rankings::{By, Ranked};
 use crate::sql::{row, statement};
@@ -22,8 +23,8 @@ pub struct Seller {
     pub orders: i64,
     /// Units that it sold.
     pub units: i64,
-    /// Its revenue in the base currency, in minor units.
-    pub revenue: i64,
+    /// Its revenue in the base currency, in minor units; `None` if it exceeds the range of `bigint`.
+    pub revenue: Option<i64>,
 }
 
 row! {
@@ -107,7 +108,7 @@ pub fn list(
             views: zero(row.views),
             orders: zero(row.orders),
             units: zero(row.units),
-            revenue: zero(row.revenue),
+            revenue: sums::known(zero(row.revenue)),
         })
     };
     Ok(rows.into_iter().filter_map(seller).collect())

@@ -165,7 +165,7 @@ impl AsOf {
             return Ok(Err(NotAsOf::Ahead));
         }
         let unseen: HashSet<i64> = after(connection, number, MOST_LATER)?.into_iter().collect();
-        if unseen.len() >= MOST_LATER || reattributed_after(connection, number)? {
+        if unseen.len() >= MOST_LATER || changed_after(connection, number, &[Kind::Reattribution])? {
             return Ok(Err(NotAsOf::Changed));
         }
         Ok(Ok(Self { number, time, unseen, since: None }))
@@ -179,10 +179,11 @@ impl AsOf {
     /// Restricts the read to batches that were counted after a number.
     ///
     /// # Errors
-    /// [`DbError`]; [`NotAsOf::Changed`] if too much has been counted since.
+    /// [`DbError`]; [`NotAsOf::Changed`] if too much has been counted since, or numbers of events that were counted before
+    /// have changed.
     pub fn since(self, connection: &mut Connection, number: i64) -> Result<Result<Self, NotAsOf>, DbError> {
         let since: HashSet<i64> = after(connection, number, MOST_LATER)?.into_iter().collect();
-        if since.len() >= MOST_LATER {
+        if since.len() >= MOST_LATER || changed_after(connection, number, &[Kind::Reattribution, Kind::Repair])? {
             return Ok(Err(NotAsOf::Changed));
         }
         Ok(Ok(Self { since: Some(since), ..self }))
@@ -192,6 +193,11 @@ impl AsOf {
     pub(crate) fn batch_range(&self) -> Option<(i64, i64)> {
         let since = self.since.as_ref()?;
         Some((since.iter().min().copied().unwrap_or(0), since.iter().max().copied().unwrap_or(0)))
+    }
+
+    /// Returns the batches to which the read is restricted and that are seen.
+    pub(crate) fn seen_since(&self) -> impl Iterator<Item = i64> {
+        self.since.iter().flatten().copied().filter(|batch| !self.unseen.contains(batch))
     }
 
     /// Returns the batches to which the read is restricted.
@@ -265,15 +271,15 @@ pub fn number_at(connection: &mut Connection, time: DateTime<Utc>) -> Result<i64
 }
 
 /// Returns whether vendors were stored for logged events after a number.
-fn reattributed_after(connection: &mut Connection, number: i64) -> Result<bool, DbError> {
+fn changed_after(connection: &mut Connection, number: i64, kinds: &[Kind]) -> Result<bool, DbError> {
     row! {
         struct Row {
             found: bool,
         }
     }
-    let row: Row =
-        statement("SELECT EXISTS (SELECT FROM batches b WHERE b.kind = 'reattribution' AND b.number > $1) AS found")
-            .value(number)
-            .get_result(connection)?;
+    let row: Row = statement("SELECT EXISTS (SELECT FROM batches b WHERE b.kind = ANY($2) AND b.number > $1) AS found")
+        .value(number)
+        .column(kinds.iter().map(|kind| kind.name()))
+        .get_result(connection)?;
     Ok(row.found)
 }

@@ -147,12 +147,14 @@ fn waiting_ids(connection: &mut Connection) -> Result<Option<(i64, i64)>, DbErro
             last: Option<i64>,
         }
     }
-    let row: Row = statement("SELECT min(id) AS first, max(id) AS last FROM batches WHERE number IS NULL")
-        .get_result(connection)?;
+    let row: Row =
+        statement("SELECT min(id) AS first, max(id) AS last FROM batches WHERE number IS NULL AND format <= $1")
+            .value(waiting::FORMAT)
+            .get_result(connection)?;
     Ok(row.first.zip(row.last))
 }
 
-/// What is logged and not counted.
+/// What is logged and not counted, but for what only a newer program can count.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Backlog {
     /// Number of batches.
@@ -195,8 +197,9 @@ pub fn backlog(connection: &mut Connection) -> Result<Backlog, DbError> {
              (SELECT extract(epoch FROM clock_timestamp() - b.counted_at)::float8 \
               FROM batches b JOIN watermark w ON w.number = b.number) AS last_counted, \
              EXISTS (SELECT FROM ingest_offsets WHERE counted_offset <> next_offset) AS offsets_differ \
-         FROM batches WHERE number IS NULL",
+         FROM batches WHERE number IS NULL AND format <= $1",
     )
+    .value(waiting::FORMAT)
     .get_result(connection)?;
     // Times are negative after the clock was set back. Then the last batch was counted long ago.
     let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();

@@ -191,3 +191,20 @@ fn the_rules_of_the_timezone_that_the_database_stores_decide() {
     );
     assert_eq!(shown, ["daily_signups:2026-11-21 2026-11-20 23:00:00", "total_signups 2026-11-20 23:00:00"]);
 }
+
+#[test]
+fn what_was_counted_since_is_not_told_if_earlier_events_count_elsewhere_since() {
+    let database = Database::migrated();
+    for offset in 0..3 {
+        write(&database, &mut batch(&[("product.viewed", offset, VIEW)]), Reread::Unlikely).unwrap();
+        fold::catch_up(&mut database.connect(), business()).unwrap();
+    }
+    let since = |number| {
+        read(&database, |connection| AsOf::latest(connection).unwrap().since(connection, number).unwrap().map(drop))
+    };
+    assert_eq!((since(1), since(2)), (Ok(()), Ok(())));
+    for kind in ["reattribution", "repair"] {
+        database.execute(&format!("UPDATE batches SET kind = '{kind}' WHERE number = 2"));
+        assert_eq!((since(1), since(2)), (Err(NotAsOf::Changed), Ok(())), "{kind}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The fold: what it counts, what it leaves for later, and up to where it says that partitions are counted.
 
+use std::time::Duration;
+
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_db::batch::Reread;
 use analytics_db::tables::ingest_offsets::{self, Gap};
@@ -85,7 +87,9 @@ fn a_batch_of_a_newer_format_is_left_and_nothing_is_said_to_be_counted_past_it()
     assert_eq!(database.number("SELECT counted_timestamp FROM ingest_offsets"), None);
     assert_eq!(fold(&database), Folded::Batches { batches: 0, records: 0 });
     fold::catch_up(&mut database.connect(), business()).unwrap();
-    assert_eq!(fold::backlog(&mut database.connect()).unwrap().batches, 1);
+    // No writer waits for what only a newer program can count.
+    let backlog = fold::backlog(&mut database.connect()).unwrap();
+    assert_eq!((backlog.batches, backlog.records, backlog.oldest), (0, 0, Duration::ZERO));
     // A newer program counts it.
     database.execute("UPDATE batches SET format = format - 9 WHERE number IS NULL");
     fold(&database);

@@ -185,7 +185,7 @@ fn candidates(
         // What a reversal came to belongs to the batch that booked it, and an unpaid order to the one that counted it.
         batch = if batches.is_some() {
             "coalesce((SELECT max(n.batch_id) FROM reversal_entries n WHERE n.event_id = e.id \
-                       AND n.batch_id BETWEEN $10 AND $11), \
+                       AND n.batch_id BETWEEN $10 AND $11 AND n.batch_id = ANY($13)), \
                       (SELECT u.paid_batch FROM unpaid_orders u WHERE u.event_id = e.id), e.batch_id)"
         } else {
             "e.batch_id"
@@ -214,6 +214,7 @@ fn candidates(
             .value(batches.map(|(first, _)| first))
             .value(batches.map(|(_, last)| last))
             .value(product.map(ProductId::as_str))
+            .column(as_of.seen_since())
             .load(connection)?)
     })
 }

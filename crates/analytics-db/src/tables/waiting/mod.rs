@@ -33,8 +33,8 @@ use crate::{Connection, DbError};
 /// add is decided when it is counted, by a program that knows how.
 const DECIDED: i16 = 1;
 const TO_DECIDE: i16 = 2;
-/// The newest format that this program reads.
-const FORMAT: i16 = TO_DECIDE;
+/// The newest format that this program reads. Batches of a newer one are left to newer programs.
+pub(crate) const FORMAT: i16 = TO_DECIDE;
 
 /// About how many sums a line of an order adds to.
 const LINE: usize = 10;

@@ -12,6 +12,7 @@ pub mod migrations;
 #[cfg(feature = "mutants")]
 mod mutant;
 mod raw_json;
+mod resting;
 pub mod roles;
 mod schema;
 mod sql;

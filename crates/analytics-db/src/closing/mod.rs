@@ -14,6 +14,8 @@ mod sealing;
 mod seen;
 mod terms;
 
+use std::time::Instant;
+
 use analytics_core::business::Business;
 use analytics_core::ids::VendorId;
 use analytics_core::maps::HashMap;
@@ -21,6 +23,7 @@ use analytics_core::month::Month;
 use analytics_core::statement::{Account, CannotSeal, PastRange, SigningKey};
 
 use crate::connection::long_snapshot;
+use crate::resting::rest;
 use crate::tables::batches::AsOf;
 use crate::tables::statements;
 use crate::transactions::Failure;
@@ -29,7 +32,7 @@ use crate::{Connection, DbError};
 pub use terms::{NotYet, Terms, terms};
 
 use rates::Received;
-use sealing::Sealing;
+use sealing::{Left, Sealing};
 use seen::Closing;
 
 /// Number of sellers whose statements are stored in one transaction.
@@ -96,6 +99,17 @@ pub enum CloseError {
         /// One of them.
         first: String,
     },
+    /// Statements that were closed before are damaged, or of a form that this program does not read.
+    #[error(
+        "the last statements of {} sellers cannot be read, the first is that of {first:?}: run `analytics-jobs verify --full`; \
+         the statements of all others are closed", .count
+    )]
+    Unreadable {
+        /// How many sellers.
+        count: usize,
+        /// One of them.
+        first: String,
+    },
     /// The process was asked to stop.
     #[error("stopped; run this again, and it continues")]
     Stopped,
@@ -134,7 +148,7 @@ type Accounts = HashMap<String, Account>;
 /// [`CloseError`].
 pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -> bool) -> Result<Closed, CloseError> {
     let check = || if wanted() { Ok(()) } else { Err(CloseError::Stopped) };
-    let (mut done, mut again, mut differ) = (Closed::default(), Vec::new(), Vec::new());
+    let (mut done, mut again, mut left) = (Closed::default(), Vec::new(), Left::default());
     let mut whole = None;
     match &order.vendor {
         Some(vendor) => again.push(vendor.as_str().to_owned()),
@@ -155,22 +169,28 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
             accounts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             for piece in accounts.chunks(PIECE) {
                 check()?;
+                let began = Instant::now();
                 let (closed, moved) =
                     Sealing { order, closing: &closing, received: &received }.seal(connection, piece)?;
                 done = done.plus(closed);
                 again.extend(moved);
+                rest(connection, began.elapsed(), check)?;
             }
             whole = Some(closing);
         }
     }
     for vendors in again.chunks(AGAIN) {
         check()?;
-        let (closed, differing) = sealing::again(connection, order, vendors, &check)?;
+        let (closed, of_these) = sealing::again(connection, order, vendors, &check)?;
         done = done.plus(closed);
-        differ.extend(differing);
+        left.differ.extend(of_these.differ);
+        left.unreadable.extend(of_these.unreadable);
     }
-    if let Some(first) = differ.first() {
-        return Err(CloseError::Differs { count: differ.len(), first: first.clone() });
+    if let Some(first) = left.differ.first() {
+        return Err(CloseError::Differs { count: left.differ.len(), first: first.clone() });
+    }
+    if let Some(first) = left.unreadable.first() {
+        return Err(CloseError::Unreadable { count: left.unreadable.len(), first: first.clone() });
     }
     if let Some(closing) = whole {
         closing.finish(connection)?;
@@ -188,6 +208,7 @@ fn read(
     let mut accounts = Accounts::default();
     for day in order.month.days() {
         check()?;
+        let began = Instant::now();
         long_snapshot(connection, |connection| {
             let as_of = AsOf::at(connection, closing.as_of)?.map_err(|_| CloseError::Changed)?;
             contributions::of_day(connection, order.business, day, None, &mut |contribution| {
@@ -197,6 +218,7 @@ fn read(
                 Ok(())
             })
         })?;
+        rest(connection, began.elapsed(), check)?;
     }
     Ok(accounts)
 }

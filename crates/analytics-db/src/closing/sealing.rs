@@ -68,6 +68,8 @@ enum Due {
     First,
     /// A later version.
     Next(Box<Statement>),
+    /// Nothing can be: its last statement is not what was sealed, or of a form that this program does not read.
+    Unreadable,
 }
 
 impl Due {
@@ -76,8 +78,13 @@ impl Due {
             let is_empty = account.currencies().is_empty();
             return Ok(if is_empty { Self::Nothing { is_closed: false } } else { Self::First });
         };
-        let unreadable = |why| DbError::Unusable(format!("the statement of {vendor:?} that was closed last: {why}"));
-        let before = latest.checked().map_err(unreadable)?.statement;
+        let before = match latest.checked() {
+            Ok(checked) => checked.statement,
+            Err(why) => {
+                log::error!("the statement of {vendor:?} that was closed last cannot be read: {why}");
+                return Ok(Self::Unreadable);
+            }
+        };
         // Views and ratings that came later are no reason for a version: see docs/decisions/32-statements.md.
         if before.events == account.digest() && before.currencies == *account.currencies() {
             return Ok(Self::Nothing { is_closed: true });
@@ -102,7 +109,7 @@ impl Sealing<'_> {
                 match Due::of(&compared, vendor, account)? {
                     Due::Nothing { is_closed } if agrees => done.unchanged += usize::from(is_closed),
                     Due::First if agrees => new.push(self.first(&compared, vendor, account)?),
-                    Due::Nothing { .. } | Due::First | Due::Next(_) => again.push(vendor.clone()),
+                    Due::Nothing { .. } | Due::First | Due::Next(_) | Due::Unreadable => again.push(vendor.clone()),
                 }
             }
             let stored = statements::store(connection, self.closing.id, &new)?;
@@ -152,14 +159,22 @@ impl Sealing<'_> {
     }
 }
 
-/// Reads some sellers again, in one snapshot with the metrics, and stores what is due. Returns those whose metrics are
-/// not what their events add up to.
+/// Sellers that get no statement.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Those whose metrics are not what their events add up to.
+    pub(super) differ: Vec<String>,
+    /// Those whose last statement cannot be read.
+    pub(super) unreadable: Vec<String>,
+}
+
+/// Reads some sellers again, in one snapshot with the metrics, and stores what is due.
 pub(super) fn again(
     connection: &mut Connection,
     order: &Order<'_>,
     vendors: &[String],
     check: Check<'_>,
-) -> Result<(Closed, Vec<String>), CloseError> {
+) -> Result<(Closed, Left), CloseError> {
     let mut attempt = 1;
     loop {
         // Another run may store the same statements.
@@ -175,7 +190,7 @@ fn again_in(
     order: &Order<'_>,
     vendors: &[String],
     check: Check<'_>,
-) -> Result<(Closed, Vec<String>), CloseError> {
+) -> Result<(Closed, Left), CloseError> {
     let as_of = AsOf::latest(connection)?;
     let names: Vec<&str> = vendors.iter().map(String::as_str).collect();
     let compared = Compared::load(connection, order, &names)?;
@@ -205,14 +220,15 @@ fn again_in(
     let closing = Closing::begin_in(connection, order.month)?;
     let received = Received::load(connection, order, Some(vendors), check)?;
     let sealing = Sealing { order, closing: &closing, received: &received };
-    let (mut done, mut differ, mut new) = (Closed::default(), Vec::new(), Vec::new());
+    let (mut done, mut left, mut new) = (Closed::default(), Left::default(), Vec::new());
     for vendor in vendors {
         let Some(account) = accounts.get(vendor) else { continue };
         if !compared.agrees(vendor, account)? {
-            differ.push(vendor.clone());
+            left.differ.push(vendor.clone());
             continue;
         }
         match Due::of(&compared, vendor, account)? {
+            Due::Unreadable => left.unreadable.push(vendor.clone()),
             Due::Nothing { is_closed } => done.unchanged += usize::from(is_closed),
             Due::First => {
                 done.closed += 1;
@@ -232,7 +248,7 @@ fn again_in(
         // Visible to this snapshot, but stored meanwhile: only another snapshot can tell what is due.
         return Err(DbError::Busy.into());
     }
-    Ok((done, differ))
+    Ok((done, left))
 }
 
 /// What late events add to net, by seller, event and currency.

@@ -94,6 +94,18 @@ pub fn all(connection: &mut Connection) -> Result<Vec<StoredOffset>, DbError> {
     Ok(statement("SELECT * FROM ingest_offsets ORDER BY consumer_group, topic, partition").load(connection)?)
 }
 
+/// Returns how many records the living workers have still to count.
+pub(crate) fn behind(connection: &mut Connection) -> Result<i64, DbError> {
+    row! {
+        struct Behind {
+            records: i64,
+        }
+    }
+    let query = "SELECT coalesce(sum(greatest(high_watermark - greatest(next_offset, consumed_to), 0)), 0)::bigint AS records \
+                 FROM ingest_offsets WHERE updated_at > now() - interval '30 s'";
+    Ok(statement(query).get_result::<Behind>(connection)?.records)
+}
+
 /// Returns the stored offsets of some partitions.
 ///
 /// # Errors

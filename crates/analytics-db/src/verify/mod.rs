@@ -29,6 +29,7 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use analytics_core::business::Business;
 use analytics_core::identity::Fingerprint;
@@ -42,6 +43,7 @@ use uuid::Uuid;
 use self::proofs::ProvedDay;
 use self::recounted::Subject;
 use crate::connection::long_snapshot;
+use crate::resting::rest;
 use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::ingest_offsets;
 use crate::{Connection, DbError};
@@ -197,7 +199,7 @@ pub fn verify(
     signers: &[PublicKey],
     watcher: &mut Watcher<'_>,
 ) -> Result<Verification, VerifyError> {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let [connection, ..] = connections else { return Err(VerifyError::Stopped) };
     let (start, offsets, coverage) = snapshot(connection, |connection, as_of| {
         Ok((as_of.clone(), ingest_offsets::all(connection)?, coverage::load(connection)?))
@@ -268,18 +270,21 @@ fn parallel_days(
         let mut days = Vec::new();
         while let Some(day) = all.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
             watcher.check()?;
+            let began = Instant::now();
             let mut findings = Findings::default();
             let proved = proved.get(&day).filter(|_| !extent.reads(day));
+            // The others begin no further day: there will be no proof.
+            let stop = |_: &VerifyError| next.store(all.len(), Ordering::Relaxed);
             let verified = snapshot(connection, |connection, as_of| {
                 day::verify(connection, Log { business, as_of }, day, proved, &watcher, &mut findings)
             });
-            // The others begin no further day: there will be no proof.
-            let verified = verified.inspect_err(|_| next.store(all.len(), Ordering::Relaxed))?;
+            let verified = verified.inspect_err(stop)?;
             if verified.read {
                 let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress(&verified);
             }
             days.push((verified, findings));
+            rest(connection, began.elapsed(), || watcher.check()).inspect_err(stop)?;
         }
         Ok(days)
     };

@@ -98,7 +98,9 @@ impl Run<'_> {
         let Closed { closed, restated, unchanged } =
             match closing::close(connection, &order, &|| !self.shutdown.requested()) {
                 Ok(done) => done,
-                Err(differs @ CloseError::Differs { .. }) => return Ok(Some(format!("{month}: {differs}"))),
+                Err(left @ (CloseError::Differs { .. } | CloseError::Unreadable { .. })) => {
+                    return Ok(Some(format!("{month}: {left}")));
+                }
                 Err(error) => return Err(error.into()),
             };
         say!(

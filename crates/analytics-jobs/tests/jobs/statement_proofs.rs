@@ -32,6 +32,24 @@ fn forged(service: &Service, vendor: &str) -> String {
 }
 
 #[test]
+fn a_damaged_statement_keeps_no_other_seller_from_being_closed() {
+    let (service, _ingest) = service();
+    closed(&service);
+    let change = "ALTER TABLE statements DISABLE TRIGGER ALL; \
+                  UPDATE statements SET csv = replace(csv, '1700', '1701') WHERE vendor_id = 'v' AND version = 2";
+    service.database.execute(change);
+    let late = [("o-4", "a"), ("o-5", "v"), ("o-6", "w")].map(|(id, vendor)| order(id, &[(vendor, "3.00", "USD")], 30));
+    send(&service, &late);
+    let (well, said) = service.job(&CLOSE);
+    assert!(
+        !well && said.contains("the last statements of 1 sellers cannot be read, the first is that of \"v\""),
+        "{said}"
+    );
+    let stated = "SELECT vendor_id || version FROM statements ORDER BY 1";
+    assert_eq!(service.database.lines(stated), ["a1", "v1", "v2", "w1", "w2"], "{said}");
+}
+
+#[test]
 fn verify_names_each_statement_that_was_changed_by_hand() {
     let (service, _ingest) = service();
     closed(&service);
@@ -82,7 +100,7 @@ fn verify_names_each_statement_that_was_changed_by_hand() {
     // Neither is it the ground of a later version.
     send(&service, &[order("o-4", &[("v", "1.00", "USD")], 30)]);
     let (well, said) = service.job(&CLOSE);
-    assert!(!well && said.contains("the statement of \"v\" that was closed last: its CSV"), "{said}");
+    assert!(!well && said.contains("the statement of \"v\" that was closed last cannot be read: its CSV"), "{said}");
     service.database.execute("DELETE FROM statements; INSERT INTO statements SELECT * FROM kept");
     service.done(&["verify", "--full"]);
 }

@@ -153,6 +153,11 @@ impl Topics {
         self.0.get(topic)?.namespace.as_deref()
     }
 
+    /// Returns the names of the topics whose events are of another family, or of none.
+    pub fn not_of(&self, family: Family) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(_, topic)| topic.event_type != EventType::Counted(family)).map(|(name, _)| &**name)
+    }
+
     /// Returns the names of the topics to subscribe to.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|topic| &**topic)

@@ -70,6 +70,8 @@ pub(crate) struct Question {
     /// The period that was asked for, or else that of the dates in the list.
     pub(crate) period: Option<Period>,
     pub(crate) namespaces: Vec<Option<String>>,
+    /// Topics whose records are no orders.
+    pub(crate) other_topics: Vec<String>,
     pub(crate) business: Business,
 }
 
@@ -82,7 +84,7 @@ impl Question {
         begun: oneshot::Sender<i64>,
         outlet: Outlet,
     ) -> Result<(), DbError> {
-        let orders = Orders::latest(connection, &self.orders, &self.namespaces, self.business)?;
+        let orders = Orders::latest(connection, &self.orders, &self.namespaces, &self.other_topics, self.business)?;
         let mut judge = Judge::new(&self.list, self.orders.asker(), self.period);
         let mut table = Table::new();
         let mut begun = Some(begun);

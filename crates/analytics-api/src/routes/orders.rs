@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::event::{Event, Line};
+use analytics_core::family::Family;
 use analytics_core::ids::{OrderId, ProductId, VendorId};
+use analytics_core::topics::Topics;
 use analytics_db::read::directory::{self, ItemKind, Names};
 use analytics_db::read::orders::{self, Order, RejectedOrder};
 use analytics_db::{Connection, DbError};
@@ -182,7 +184,7 @@ pub(crate) async fn one(
             Ok((counted, names.unwrap_or_default(), rejected))
         })
         .await?;
-    Ok(numbered(HttpResponse::Ok(), as_of, OrderBody::of(&id, counted, &names, rejected)))
+    Ok(numbered(HttpResponse::Ok(), as_of, OrderBody::of(&id, counted, &names, rejected, topics)))
 }
 
 impl LineNames {
@@ -197,10 +199,20 @@ impl LineNames {
 }
 
 impl OrderBody {
-    fn of(id: &OrderId, counted: Option<Order>, names: &LineNames, rejected: Vec<RejectedOrder>) -> Self {
+    fn of(
+        id: &OrderId,
+        counted: Option<Order>,
+        names: &LineNames,
+        rejected: Vec<RejectedOrder>,
+        topics: &Topics,
+    ) -> Self {
+        // A refund of it is no record of the order.
+        let is_of_order =
+            |letter: &RejectedOrder| !topics.not_of(Family::OrderCreated).any(|topic| topic == letter.topic);
+        let is_rejected = rejected.iter().any(is_of_order);
         let none = Self {
             order_id: id.as_str().to_owned(),
-            state: if rejected.is_empty() { OrderState::NeverSeen } else { OrderState::Rejected },
+            state: if is_rejected { OrderState::Rejected } else { OrderState::NeverSeen },
             event_id: None,
             user_id: None,
             created_at: None,

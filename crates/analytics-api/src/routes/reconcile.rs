@@ -3,9 +3,10 @@
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, rt};
+use analytics_core::family::Family;
 use analytics_core::ids::VendorId;
 use analytics_core::reconciliation::list::Listed;
-use analytics_core::reconciliation::sums::Period;
+use analytics_core::reconciliation::sums::{MOST_DAYS, Period};
 use chrono::NaiveDate;
 use shared_auth::Principal;
 use tokio::sync::oneshot;
@@ -19,9 +20,6 @@ use crate::reconciliation::{self, AT_MOST, Question, Reconciliations};
 use crate::settings::ApiSettings;
 
 pub(crate) use crate::reconciliation::LARGEST as LARGEST_LIST;
-
-/// The longest period, in days.
-const MOST_DAYS: i64 = 400;
 
 /// Compare a list of orders with what was counted for a seller
 ///
@@ -80,7 +78,8 @@ pub(crate) async fn seller(
     };
     let topics = &settings.decoder.topics;
     let namespaces = topics.names().map(|topic| topics.namespace(topic).map(str::to_owned)).collect();
-    let question = Question { orders, list, period, namespaces, business: settings.business };
+    let other_topics = topics.not_of(Family::OrderCreated).map(str::to_owned).collect();
+    let question = Question { orders, list, period, namespaces, other_topics, business: settings.business };
     let slot = database.slot().await?;
     let (outlet, answer) = reconciliations.stream()?;
     let (begun, number) = oneshot::channel();
@@ -114,7 +113,7 @@ fn asked(query: &Query) -> Result<Option<Period>, Problem> {
         (None, Some(_)) => Err(Problem::invalid_parameter("from", "must be given with to")),
         (Some(_), None) => Err(Problem::invalid_parameter("to", "must be given with from")),
         (Some(from), Some(to)) if to < from => Err(Problem::invalid_parameter("to", "must not be before from")),
-        (Some(from), Some(to)) if is_too_long(Period { from, to }) => {
+        (Some(from), Some(to)) if Period { from, to }.is_too_long() => {
             Err(Problem::invalid_parameter("to", format!("must be at most {MOST_DAYS} days after from")))
         }
         (Some(from), Some(to)) => Ok(Some(Period { from, to })),
@@ -126,14 +125,10 @@ fn dated(list: &[Listed]) -> Result<Option<Period>, Problem> {
     let days = || list.iter().filter_map(|listed| Some((listed.day?, listed.line)));
     let (Some((from, first)), Some((to, last))) = (days().min(), days().max()) else { return Ok(None) };
     let period = Period { from, to };
-    if is_too_long(period) {
+    if period.is_too_long() {
         return Err(Problem::invalid_body(format!(
             "the dates of line {first} and line {last} are more than {MOST_DAYS} days apart: divide the list, or give from and to"
         )));
     }
     Ok(Some(period))
-}
-
-fn is_too_long(period: Period) -> bool {
-    period.to.signed_duration_since(period.from).num_days() > MOST_DAYS
 }

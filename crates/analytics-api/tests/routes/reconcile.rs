@@ -54,15 +54,17 @@ fn counted() -> (Service, Process) {
         order("yen", 9, "JPY", &[("v-1", "700")]),
         one("outside", 25, "8.00"),
         Message::json("order.created", json!({ "orderId": "rejected", "placedAt": at(9), "total": "secret" })),
+        // No record of its order.
+        refund("rejected", "never", "secret"),
     ];
     service.send(&orders);
-    service.wait_consumed(15);
+    service.wait_consumed(16);
     service.send(&[
         refund("r-1", "refunded", "12.00"),
         refund("r-2", "net", "15.00"),
         Message::json("order.cancelled", json!({ "orderId": "cancelled", "cancelledAt": at(20) })),
     ]);
-    service.wait_consumed(18);
+    service.wait_consumed(19);
     (service, ingest)
 }
 

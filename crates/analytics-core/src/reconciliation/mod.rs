@@ -270,7 +270,7 @@ impl Judge {
     /// [`Self::not_listed`].
     pub fn counted_in_period(&mut self, event: EventId, currency: Currency, gross: i64) -> bool {
         self.sums.counted_in_period(currency, gross);
-        self.told.insert((event, currency))
+        !self.told.contains(&(event, currency))
     }
 
     /// Makes the row of what stands in no line.
@@ -295,7 +295,7 @@ impl Judge {
     /// Returns the period. Without one that was given, it is from the first to the last day on which an order of the
     /// lines so far is counted.
     #[must_use]
-    pub const fn period(&self) -> Option<Period> {
+    pub fn period(&self) -> Option<Period> {
         self.sums.period()
     }
 

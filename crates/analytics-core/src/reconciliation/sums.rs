@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 
 use super::{Amounts, Row, Verdict};
 use crate::money::{Currency, Minor};
@@ -16,7 +16,22 @@ pub struct Period {
     pub to: NaiveDate,
 }
 
+/// The most days from the first to the last of a period.
+pub const MOST_DAYS: i64 = 400;
+
 impl Period {
+    /// Whether it is longer than a list may be.
+    #[must_use]
+    pub fn is_too_long(self) -> bool {
+        self.to.signed_duration_since(self.from).num_days() > MOST_DAYS
+    }
+
+    /// Returns its last days, as many as a period may have.
+    fn last_days(self) -> Self {
+        let first = self.to.checked_sub_signed(TimeDelta::days(MOST_DAYS)).unwrap_or(self.from);
+        Self { from: self.from.max(first), to: self.to }
+    }
+
     /// Returns whether a day is in the period.
     #[must_use]
     pub fn contains(self, day: NaiveDate) -> bool {
@@ -71,10 +86,10 @@ impl Sums {
         Self { given, found: None, by_verdict: BTreeMap::new(), compared: BTreeMap::new(), in_period: BTreeMap::new() }
     }
 
-    pub(super) const fn period(&self) -> Option<Period> {
+    pub(super) fn period(&self) -> Option<Period> {
         match self.given {
             Some(given) => Some(given),
-            None => self.found,
+            None => self.found.map(Period::last_days),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Orders<'a> {
     readable: &'a ReadableOrders,
     /// The namespaces of the topics that are counted.
     namespaces: BTreeSet<Option<&'a str>>,
+    /// Topics whose records are no orders, such as refunds, though they name one.
+    other_topics: &'a [String],
     business: Business,
     /// The number of the last batch that is seen.
     pub number: i64,
@@ -104,12 +106,13 @@ impl<'a> Orders<'a> {
         connection: &mut Connection,
         readable: &'a ReadableOrders,
         namespaces: &'a [Option<String>],
+        other_topics: &'a [String],
         business: Business,
     ) -> Result<Self, DbError> {
         let as_of = AsOf::latest(connection)?;
         let unseen = as_of.unseen().collect();
         let namespaces = namespaces.iter().map(Option::as_deref).collect();
-        Ok(Self { readable, namespaces, business, number: as_of.number, unseen })
+        Ok(Self { readable, namespaces, other_topics, business, number: as_of.number, unseen })
     }
 
     /// Finds what is known of the orders of lines, for each line.
@@ -125,7 +128,7 @@ impl<'a> Orders<'a> {
         let events = self.events(connection, &unknown)?;
         let known = self.orders(connection, events)?;
         unknown.retain(|key| !known.contains_key(key));
-        let letters = letters(connection, &unknown)?;
+        let letters = letters(connection, &unknown, self.other_topics)?;
         let found = |keys: Vec<Uuid>| {
             // An id may be used in several namespaces: then one of the seller's orders is meant.
             let known = || keys.iter().filter_map(|key| known.get(key));
@@ -347,14 +350,20 @@ impl<'a> Orders<'a> {
 }
 
 /// Returns, for each order, why its record was rejected: a letter that is open, if there is one, or else the newest.
-fn letters(connection: &mut Connection, keys: &BTreeSet<Uuid>) -> Result<HashMap<Uuid, (String, String)>, DbError> {
+fn letters(
+    connection: &mut Connection,
+    keys: &BTreeSet<Uuid>,
+    other_topics: &[String],
+) -> Result<HashMap<Uuid, (String, String)>, DbError> {
     let rows: Vec<LetterRow> = statement(
         "SELECT w.key, d.reason, d.detail FROM unnest((SELECT $1)) AS w (key) \
          CROSS JOIN LATERAL ( \
              SELECT * FROM dead_letters d WHERE d.order_key = w.key AND d.order_key IS NOT NULL AND d.state <> 'replayed' \
+                 AND d.topic <> ALL($2) \
              ORDER BY d.state = 'open' DESC, d.created_at DESC, d.id LIMIT 1) AS d",
     )
     .column(keys.iter().copied())
+    .column(other_topics)
     .load(connection)?;
     Ok(rows.into_iter().map(|row| (row.key, (row.reason, row.detail))).collect())
 }

@@ -233,8 +233,8 @@ impl Outlet {
 
     /// Marks the stream as complete.
     pub(crate) fn end(self) {
-        // Fails if the client is gone.
-        let _gone = self.runtime.block_on(self.parts.send(Part::End));
+        // Fails if the client is gone, or takes nothing: then the stream is cut.
+        let _gone = self.runtime.block_on(timeout(self.stalled, self.parts.send(Part::End)));
     }
 }
 
@@ -264,8 +264,8 @@ async fn send(
             Err(problem) => return log::warn!("a stream was cut: {problem}"),
         };
     }
-    // Fails if the client is gone.
-    let _gone = parts.send(Part::End).await;
+    // Fails if the client is gone, or takes nothing: then the stream is cut.
+    let _gone = timeout(STALLED, parts.send(Part::End)).await;
 }
 
 /// The body of a stream.

@@ -4,6 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use analytics_core::catalogue::{Definition, ScopeKind};
 use analytics_core::completeness::Completeness;
+use analytics_core::freshness::TopicReport;
 use analytics_core::metric_type::MetricType;
 use analytics_core::period::{Interval, Span};
 use analytics_core::ratios::{Fraction, Histogram};
@@ -255,6 +256,8 @@ impl Asked {
         let calendar = settings.business.calendar;
         let wanted: Vec<(ReadableMetric, Vec<Span>)> =
             asked.iter().map(|asked| (asked.metric.clone(), asked.ranges())).collect();
+        // Before the values, which may include more than what is known to be counted, and never less.
+        let reports = database.reports();
         let (read, as_of) = database
             .read(move |connection| {
                 let as_of = AsOf::latest(connection)?;
@@ -265,7 +268,7 @@ impl Asked {
                 Ok::<_, DbError>((read, as_of.number))
             })
             .await?;
-        let body = |(asked, amounts): (Self, Vec<Delta>)| asked.body(&amounts, as_of, database, settings);
+        let body = |(asked, amounts): (Self, Vec<Delta>)| asked.body(&amounts, as_of, &reports, settings);
         Ok((asked.into_iter().zip(read).map(body).collect(), as_of))
     }
 
@@ -279,10 +282,10 @@ impl Asked {
         ranges
     }
 
-    fn body(self, amounts: &[Delta], as_of: i64, database: &Database, settings: &ApiSettings) -> SeriesBody {
+    fn body(self, amounts: &[Delta], as_of: i64, reports: &[TopicReport], settings: &ApiSettings) -> SeriesBody {
         let calendar = settings.business.calendar;
         let known = self.metric.known();
-        let completeness = Completeness::of(known, &settings.decoder, &database.reports());
+        let completeness = Completeness::of(known, &settings.decoder, reports);
         let bucket = |(span, amount): (&Span, &Delta)| BucketBody {
             start: calendar.shown(span.from),
             end: calendar.shown(span.to),

@@ -111,7 +111,7 @@ fn the_last_closed_month_is_said_and_how_many_sellers_have_no_statement_of_the_n
             ["analytics_business_closed_until_timestamp_seconds ", "analytics_business_sellers_without_statement "];
         names.map(|name| metrics.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned))
     };
-    service.send(&[order(1, "a", 9), order(2, "a", 10), order(3, "a", 10), order(4, "b", 10)]);
+    service.send(&[order(1, "a", 9), order(2, "a", 10), order(3, "a", 10), order(4, "urn:seller:b", 10)]);
     service.wait_all_consumed();
     assert_eq!(said(&service), [None, None], "no month was closed");
     let close = |month: &str| service.done(&["statements", "close", "--month", month, "--accept-gaps"]);

@@ -1,6 +1,9 @@
 //! Lists statements and months.
 
+use std::collections::HashSet;
+
 use analytics_core::calendar::Calendar;
+use analytics_core::ids::decode_encoded;
 use analytics_core::month::Month;
 use analytics_core::statement::PublicKey;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -183,18 +186,27 @@ pub fn closed(connection: &mut Connection, calendar: Calendar) -> Result<Option<
 fn without_statement(connection: &mut Connection, month: Month, calendar: Calendar) -> Result<i64, DbError> {
     row! {
         struct Row {
-            sellers: i64,
+            subject: String,
+        }
+    }
+    row! {
+        struct Stated {
+            vendor_id: String,
         }
     }
     // Each day is a part of the primary key; the month as one range would also have its hours and its products.
-    let row: Row = statement(
-        "SELECT count(DISTINCT r.subject) AS sellers FROM unnest($1) AS d (start) CROSS JOIN LATERAL ( \
+    let rows: Vec<Row> = statement(
+        "SELECT DISTINCT r.subject FROM unnest($1) AS d (start) CROSS JOIN LATERAL ( \
              SELECT r.subject FROM rollups r WHERE r.bucket_start = d.start AND r.granularity = 'd' AND r.scope = 's' \
-                 AND num_nonnulls(r.orders, r.revenue, r.refunds) > 0) AS r \
-         WHERE NOT EXISTS (SELECT 1 FROM statements s WHERE s.vendor_id = r.subject AND s.month = $2)",
+                 AND num_nonnulls(r.orders, r.revenue, r.refunds) > 0) AS r",
     )
     .column(month.ranges(calendar).into_iter().map(|range| range.start))
-    .value(month.first())
-    .get_result(connection)?;
-    Ok(row.sellers)
+    .load(connection)?;
+    let stated: Vec<Stated> = statement("SELECT DISTINCT vendor_id FROM statements WHERE month = $1")
+        .value(month.first())
+        .load(connection)?;
+    let stated: HashSet<String> = stated.into_iter().map(|row| row.vendor_id).collect();
+    // Metric types write ids in another way than statements.
+    let lacks_one = |row: &Row| decode_encoded(&row.subject).is_some_and(|vendor| !stated.contains(&vendor));
+    Ok(i64::try_from(rows.iter().filter(|row| lacks_one(row)).count()).unwrap_or(i64::MAX))
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use analytics_core::business::Business;
+use analytics_core::catalogue::Measure;
 use analytics_core::completeness::Completeness;
 use analytics_core::events::Decoder;
+use analytics_core::family::Family;
 use analytics_core::month::Month;
 use analytics_core::sums;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -55,14 +57,21 @@ pub fn calculate(connection: &mut Connection, decoder: &Decoder) -> Result<(usiz
         // Before the numbers, which may include later batches as well.
         let (as_of, _) = watermark(connection)?;
         let (reports, now) = freshness::reports(connection)?;
-        let completeness = Completeness::of(None, decoder, &reports);
+        // As for statements: a marketplace need not have views, ratings or signups.
+        let sold = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
+        let sold = Completeness::of_measures(&sold, decoder, &reports);
+        let others = [Family::UserRegistered, Family::ProductViewed, Family::RatingUpdated]
+            .map(|family| Completeness::of_events(family.name(), &decoder.topics, &reports));
+        let is_complete = |month: &Month| {
+            let end = month.end(business.calendar);
+            sold.is_complete(end, now) && others.iter().all(|other| other.is_absent() || other.is_complete(end, now))
+        };
         let days = days(connection, business)?;
         let mut months: BTreeMap<Month, Numbers> = BTreeMap::new();
         for day in days {
             let Some(month) = Month::of(day.day(business)) else { continue };
             day.add_to(months.entry(month).or_default(), business);
         }
-        let is_complete = |month: &Month| completeness.is_complete(month.end(business.calendar), now);
         let complete = months.keys().filter(|month| is_complete(month)).count();
         let numbers: Result<Vec<_>, _> = months.values().map(serde_json::to_value).collect();
         statement(

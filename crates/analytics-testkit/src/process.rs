@@ -179,7 +179,8 @@ impl Process {
     /// # Panics
     /// If it does not within a minute, or if the process ends.
     pub fn wait_ready(&mut self) {
-        wait::until("readiness", Duration::from_secs(60), || {
+        // Behind a slow network, joining a group and reading the offsets takes a minute.
+        wait::until("readiness", Duration::from_mins(3), || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("{} ended with {status}:\n{}", self.name, self.log());
             }

@@ -90,7 +90,7 @@ start_secure_postgres() {
 expect_counted() {
     start_secured "$2" "$3"
     await_counted "$1"
-    stop_ingest
+    stop_service
 }
 
 # The same, and expects that it waits, and never writes the password.
@@ -99,9 +99,9 @@ expect_refused() {
     sleep 20
     [ -n "$(reason)" ] || { tail -5 "$WORK/secured.log" >&2; die "ingest does not say why it waits"; }
     if curl -fsS "http://127.0.0.1:$(cat "$WORK/secured.port")/health/ready" >/dev/null 2>&1; then die "ingest says that it is ready"; fi
-    kill -0 "${INGEST[secured]}" 2>/dev/null || die "ingest has ended instead of waiting"
+    kill -0 "${PROCESSES[secured]}" 2>/dev/null || die "ingest has ended instead of waiting"
     if grep -q 'a-password\|another-password' "$WORK/secured.log"; then die "the password is in the log"; fi
-    stop_ingest
+    stop_service
 }
 
 # What ingest says that it waits for.

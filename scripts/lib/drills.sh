@@ -1,6 +1,7 @@
 # Clusters, processes and proofs of scripts/drill.
 # shellcheck shell=bash
 
+export JWT_SECRET=a-secret-of-thirty-two-bytes-or-more
 # name=pid of the processes of the service
 declare -A PROCESSES=()
 APISERVER_PIDS=()
@@ -120,18 +121,14 @@ produce() {
     await_counted "$SENT"
 }
 
-start_ingest() {
-    local port
-    port=$(free_port)
-    INGEST_BIND=127.0.0.1:$port "$BIN/analytics-ingest" >>"$WORK/$1.log" 2>&1 &
-    PROCESSES[$1]=$!
-    echo "$port" >"$WORK/$1.port"
-}
+start_ingest() { start_process "$1" INGEST_BIND analytics-ingest; }
+start_api() { start_process "$1" API_BIND analytics-api; }
 
-start_api() {
+# Starts a program under a NAME; the setting that is named second gives its address.
+start_process() {
     local port
     port=$(free_port)
-    API_BIND=127.0.0.1:$port "$BIN/analytics-api" >>"$WORK/$1.log" 2>&1 &
+    env "$2=127.0.0.1:$port" "$BIN/$3" >>"$WORK/$1.log" 2>&1 &
     PROCESSES[$1]=$!
     echo "$port" >"$WORK/$1.port"
 }

@@ -4,7 +4,6 @@
 # The last version before cancellations, refunds, statements and payments; five migrations older.
 OLDER_VERSION=06f6a7c2
 OLDER_BIN=
-export JWT_SECRET=a-secret-of-thirty-two-bytes-or-more
 
 # Builds the older version once.
 build_older_version() {
@@ -34,7 +33,7 @@ schema() { query "SELECT max(version) FROM __diesel_schema_migrations"; }
 # each number that went back. An API whose file is removed is about to be stopped.
 watch_callers() {
     touch "$WORK/watch"
-    BIN=$OLDER_BIN as_service token --role admin >"$WORK/token"
+    older as_service token --role admin >"$WORK/token"
     while [ -e "$WORK/watch" ]; do
         for file in "$WORK"/*.watched; do
             [ -e "$file" ] || continue

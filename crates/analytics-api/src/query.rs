@@ -99,7 +99,7 @@ impl Query {
     /// Returns a parameter that is text of 1 to `longest` characters, such as an id.
     pub(crate) fn text(&self, name: &str, longest: usize) -> Result<Option<String>, Problem> {
         self.optional(name, |text| match text.chars().count() {
-            length if (1..=longest).contains(&length) && !text.contains('\0') => Ok(text.to_owned()),
+            length if (1..=longest).contains(&length) => Ok(text.to_owned()),
             _ => Err(format!("must be text of 1 to {longest} characters")),
         })
     }

@@ -177,7 +177,7 @@ impl Process {
     /// Waits until `/health/ready` answers with success.
     ///
     /// # Panics
-    /// If it does not within a minute, or if the process ends.
+    /// If it does not within three minutes, or if the process ends.
     pub fn wait_ready(&mut self) {
         // Behind a slow network, joining a group and reading the offsets takes a minute.
         wait::until("readiness", Duration::from_mins(3), || {

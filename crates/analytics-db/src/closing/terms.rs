@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::read::freshness;
 use crate::sql::{row, statement};
+use crate::tables::months::SOLD;
 use crate::{Connection, DbError};
 
 /// Most gaps that a statement lists one by one.
@@ -57,8 +58,7 @@ pub fn terms(
         return Ok(Err(NotYet { month, from, grace }));
     }
     let mut terms = Terms { open_dead_letters: open_dead_letters(connection, month, business)?, ..Terms::default() };
-    let measures = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
-    let money = Completeness::of_measures(&measures, decoder, &reports);
+    let money = Completeness::of_measures(&SOLD, decoder, &reports);
     let viewed = Completeness::of_measures(&[Measure::Views], decoder, &reports);
     let rated = Completeness::of_events(Family::RatingUpdated.name(), &decoder.topics, &reports);
     // A marketplace need not have views or ratings.

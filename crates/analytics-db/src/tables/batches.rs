@@ -270,7 +270,7 @@ pub fn number_at(connection: &mut Connection, time: DateTime<Utc>) -> Result<i64
     Ok(rows.first().map_or(0, |row| row.number))
 }
 
-/// Returns whether vendors were stored for logged events after a number.
+/// Returns whether a batch of one of these kinds, which change numbers of earlier events, was counted after a number.
 fn changed_after(connection: &mut Connection, number: i64, kinds: &[Kind]) -> Result<bool, DbError> {
     row! {
         struct Row {

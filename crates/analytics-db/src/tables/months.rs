@@ -47,6 +47,9 @@ pub struct Money {
     pub net: i64,
 }
 
+/// What every month waits for, and statements as well: what was sold, and what of it came back.
+pub(crate) const SOLD: [Measure; 4] = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
+
 /// Calculates every month that has numbers, up to the present one. Returns how many, and how many of them are complete.
 ///
 /// # Errors
@@ -58,8 +61,7 @@ pub fn calculate(connection: &mut Connection, decoder: &Decoder) -> Result<(usiz
         let (as_of, _) = watermark(connection)?;
         let (reports, now) = freshness::reports(connection)?;
         // As for statements: a marketplace need not have views, ratings or signups.
-        let sold = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
-        let sold = Completeness::of_measures(&sold, decoder, &reports);
+        let sold = Completeness::of_measures(&SOLD, decoder, &reports);
         let others = [Family::UserRegistered, Family::ProductViewed, Family::RatingUpdated]
             .map(|family| Completeness::of_events(family.name(), &decoder.topics, &reports));
         let is_complete = |month: &Month| {

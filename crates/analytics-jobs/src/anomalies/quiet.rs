@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use analytics_core::calendar::Calendar;
+use analytics_core::calendar::{Calendar, date};
 use analytics_core::period::Span;
 use analytics_process::settings::{Settings, SettingsError};
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Days, NaiveDateTime, Utc};
 
 const SETTING: &str = "ANOMALY_CALENDAR";
 
@@ -53,7 +53,7 @@ fn span(line: &str, calendar: Calendar) -> Option<Span> {
 
 /// Returns the start of a day, so many days later, or a local time.
 fn time(text: &str, calendar: Calendar, later: u64) -> Option<DateTime<Utc>> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
+    if let Some(day) = date(text) {
         return day.checked_add_days(Days::new(later)).map(|day| calendar.day_start(day));
     }
     let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"];
@@ -84,7 +84,8 @@ mod tests {
             let at: DateTime<Utc> = time.parse().unwrap();
             assert_eq!(quiet.contains(at, at + chrono::Duration::seconds(1)), is_quiet, "{time}");
         }
-        for (text, line) in [("soon", 1), ("\n2026-12-24,2026-12-23", 2), ("2026-12-24,later", 1)] {
+        for (text, line) in [("soon", 1), ("\n2026-12-24,2026-12-23", 2), ("2026-12-24,later", 1), ("-262143-01-01", 1)]
+        {
             assert_eq!(Quiet::parse(text, calendar).unwrap_err(), line, "{text}");
         }
     }

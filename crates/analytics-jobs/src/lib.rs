@@ -94,12 +94,15 @@ pub enum Command {
     ///
     /// For cron, once a day. A partition covers three days. While events stream into it, it has
     /// small indexes only, so that ingest is fast. One day after its last day it gets the indexes
-    /// by user, product and vendor. Neither step blocks ingest. Exits with 1 if a partition could
-    /// not be created because the event log was in use all the time; run the job again then.
+    /// by user, product and vendor. After three months, the partitions of thirty days become one.
+    /// Events for whose days there was no partition in time get theirs once these days are over. None
+    /// of this blocks ingest or reads; merging needs disk space for a copy of thirty days. Exits with 1
+    /// if a partition could not be created or exchanged because the event log was in use all the time;
+    /// run the job again then.
     Partitions,
     /// Do everything that has to be done regularly
     ///
-    /// For cron, once a day. Creates and indexes partitions, as `partitions` does; begins new generations of
+    /// For cron, once a day. Creates, indexes and merges partitions, as `partitions` does; begins new generations of
     /// identities, and forgets those that are older than DEDUPE_DAYS, those of orders after REFUND_DAYS; deletes
     /// dead letters that are older than DEAD_LETTER_DAYS, proofs, gaps and resolved anomalies after 400 days, and what is left of
     /// retired topics, old batches and ranges of offsets; collects statistics for the planner. Safe while everything runs, and

@@ -18,6 +18,7 @@ mod lists;
 mod metadata;
 mod names;
 mod orders;
+mod partition_moves;
 mod partitions;
 mod rollups;
 mod time_limits;

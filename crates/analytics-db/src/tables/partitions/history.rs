@@ -1,17 +1,49 @@
+//! A constraint on the default partition, which saves reading it while it is locked.
+//!
 //! A history of many months, when it is loaded, goes to the default partition, because partitions are only created for
 //! the last three months. Once that is large, it becomes the partition of everything before them, without moving a row,
 //! and an empty table takes its place. Then it is indexed like every other partition whose days are over.
 
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use uuid::Uuid;
 
-use super::{LARGE, Made, Partition, Partitioned, create, day, existing, name_of_default, with_short_locks};
+use super::{
+    LARGE, Made, Partition, Partitioned, Range, day, definition, existing, is_large, lowest_id, name_of_default,
+    with_short_locks,
+};
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
-/// The constraint that saves reading the whole table while it is locked to be attached.
+/// The constraint that saves reading the whole table while it is locked.
 const BEFORE: &str = "before_all_partitions";
+
+/// Returns those of the missing partitions that can be attached without reading the default partition while it is
+/// locked, and whether a constraint is in place for that, which has to be [released](release): if it is large, those of
+/// days that are still to come. PostgreSQL reads it to see that it has no events of the new partition's days.
+pub(super) fn unread(
+    connection: &mut Connection,
+    table: &Partitioned,
+    missing: Vec<Range>,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Range>, bool), DbError> {
+    // Events that are dated more than a day ahead are not counted.
+    let end = lowest_id(now.timestamp().div_euclid(24 * 60 * 60) + 2);
+    if missing.is_empty() || !is_large(connection, table)? {
+        return Ok((missing, false));
+    }
+    if bound(connection, table, end)? == Made::Attached {
+        return Ok((missing.into_iter().filter(|range| range.from >= end).collect(), true));
+    }
+    release(connection, table)?;
+    log::warn!(
+        "{} partitions of {} are left to the next run: the default partition is large",
+        missing.len(),
+        table.name
+    );
+    Ok((Vec::new(), false))
+}
 
 /// Attaches the default partition of a table as the one of everything before all others, if it is large and holds
 /// nothing else. `None` if there is nothing to do.
@@ -43,21 +75,14 @@ pub(super) fn release(connection: &mut Connection, table: &Partitioned) -> Resul
 
 /// Puts an empty table in the place of the default partition, which is attached as the one of everything before `end`.
 fn exchange(connection: &mut Connection, table: &Partitioned, end: Uuid) -> Result<Made, DbError> {
-    let (table_name, default, key) = (table.name, name_of_default(table), table.key);
+    let (table_name, default) = (table.name, name_of_default(table));
     let history = format!("{table_name}_before_{}", day(end));
-    let constraint = format!(
-        "ALTER TABLE {default} ADD CONSTRAINT {BEFORE} CHECK ({key} IS NOT NULL AND {key} < '{end}') NOT VALID"
-    );
-    if with_short_locks(connection, &history, &constraint)? != Made::Attached {
-        return Ok(Made::Postponed);
-    }
-    // Reads the whole table, while it is read and written.
-    match connection.batch_execute(&format!("ALTER TABLE {default} VALIDATE CONSTRAINT {BEFORE}")) {
-        Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => return Ok(Made::LeftInDefault),
-        validated => validated?,
+    match bound(connection, table, end)? {
+        Made::Attached => {}
+        made => return Ok(made),
     }
     let empty = format!("{table_name}_empty");
-    create(connection, table, &empty)?;
+    connection.batch_execute(&definition(table, &empty, ""))?;
     let exchange = format!(
         "ALTER TABLE {table_name} DETACH PARTITION {default}; \
          ALTER TABLE {table_name} ATTACH PARTITION {default} FOR VALUES FROM (MINVALUE) TO ('{end}'); \
@@ -69,6 +94,22 @@ fn exchange(connection: &mut Connection, table: &Partitioned, end: Uuid) -> Resu
         rename_indexes(&default, &history)
     );
     with_short_locks(connection, &history, &exchange)
+}
+
+/// Adds the constraint that the default partition holds nothing from `end` on. Returns [`Made::LeftInDefault`] if it does.
+fn bound(connection: &mut Connection, table: &Partitioned, end: Uuid) -> Result<Made, DbError> {
+    let (default, key) = (name_of_default(table), table.key);
+    let constraint = format!(
+        "ALTER TABLE {default} ADD CONSTRAINT {BEFORE} CHECK ({key} IS NOT NULL AND {key} < '{end}') NOT VALID"
+    );
+    if with_short_locks(connection, &default, &constraint)? != Made::Attached {
+        return Ok(Made::Postponed);
+    }
+    // Reads the whole table, while it is read and written.
+    match connection.batch_execute(&format!("ALTER TABLE {default} VALIDATE CONSTRAINT {BEFORE}")) {
+        Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => Ok(Made::LeftInDefault),
+        validated => Ok(validated.map(|()| Made::Attached)?),
+    }
 }
 
 /// Returns the start of the first partition, if no range between the first and the last has none: events of such a

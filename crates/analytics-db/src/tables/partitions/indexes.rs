@@ -1,18 +1,15 @@
 //! The indexes of partitions whose days are over: created once, without a lock that ingest would wait for.
 
 use analytics_core::identity::EventId;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use diesel::OptionalExtension;
 use diesel::connection::SimpleConnection;
 
-use super::{DEFAULT, EVENT_LOGS, LARGE, Partitioned, TABLES, existing, name_of_default};
+use super::{DEFAULT, EVENT_LOGS, LARGE, Partitioned, QUIET_AFTER, TABLES, existing, name_of_default};
 use crate::locks::{Guard, Lock};
 use crate::sql::{row, statement};
 use crate::tables::metadata_indexes::{self, MetadataIndex};
 use crate::{Connection, DatabaseUrl, DbError};
-
-/// A partition is quiet this long after its last day. Later events are still stored in it.
-const QUIET_AFTER: Duration = Duration::days(1);
 
 /// Creates the missing indexes of quiet partitions, one after the other, without a lock that ingest
 /// would wait for. `tell` is called with the name of each index before it is created. Returns how
@@ -39,16 +36,27 @@ fn index_each(connection: &mut Connection, now: DateTime<Utc>, tell: impl Fn(&st
         let mut partitions = quiet(connection, table, now)?;
         partitions.extend(large_default(connection, table)?);
         for partition in partitions {
-            let before = made;
-            for (end, columns) in table.quiet_indexes {
-                made += usize::from(index(connection, &partition, end, &format!("({columns})"), &tell)?);
-            }
-            if made > before {
-                connection.batch_execute(&format!("VACUUM (ANALYZE) {partition}"))?;
-            }
+            made += complete(connection, table, &partition, &tell)?;
         }
     }
     Ok(made + metadata_each(connection, now, &tell)?)
+}
+
+/// Creates the indexes that a quiet partition lacks. Returns how many.
+pub(super) fn complete(
+    connection: &mut Connection,
+    table: &Partitioned,
+    partition: &str,
+    tell: &impl Fn(&str),
+) -> Result<usize, DbError> {
+    let mut made = 0;
+    for (end, columns) in table.quiet_indexes {
+        made += usize::from(index(connection, partition, end, &format!("({columns})"), tell)?);
+    }
+    if made > 0 {
+        connection.batch_execute(&format!("VACUUM (ANALYZE) {partition}"))?;
+    }
+    Ok(made)
 }
 
 /// Returns the names of the partitions that are quiet.

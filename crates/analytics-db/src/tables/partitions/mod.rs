@@ -1,5 +1,5 @@
-//! Partitions of the event log, three days each: creates them ahead of time, and creates their
-//! indexes once they are quiet.
+//! Partitions of the event log, three days each: creates them ahead of time, creates their
+//! indexes once they are quiet, and merges them when they are old.
 //!
 //! A partition into which events stream is hot: each index on it slows down every insert. A
 //! partition whose days are over is quiet: creating the same indexes afterwards costs a fraction,
@@ -14,10 +14,13 @@ use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
 use uuid::Uuid;
 
+mod exchange;
 mod history;
 mod indexes;
+mod moves;
 
 pub use indexes::{drop_metadata, index_metadata, index_quiet};
+pub use moves::{Moved, arrange};
 
 use crate::sql::{row, statement};
 use crate::{Connection, DbError};
@@ -31,6 +34,9 @@ const AHEAD: i64 = 16;
 
 /// From this size on, in bytes, a default partition is large: a quarter of a million events.
 const LARGE: i64 = 64 << 20;
+
+/// A partition is quiet this long after its last day. Later events are still stored in it.
+const QUIET_AFTER: Duration = Duration::days(1);
 
 /// How long one attempt to attach a partition waits for each of its locks. Other sessions wait behind it.
 const LOCK_TIMEOUT: &str = "1s";
@@ -79,6 +85,14 @@ struct Range {
     to: Uuid,
 }
 
+impl Range {
+    /// Returns it as the bounds of a partition.
+    fn bounds(self) -> String {
+        let from = if self.from.is_nil() { "MINVALUE".to_owned() } else { format!("'{}'", self.from) };
+        format!("FROM ({from}) TO ('{}')", self.to)
+    }
+}
+
 /// How many of the missing partitions were created.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Ensured {
@@ -90,33 +104,36 @@ pub struct Ensured {
 
 /// Creates the missing partitions around `now`, and one for a long history that is in the default
 /// partition, without blocking readers or writers of the log for long. Other days whose events are in
-/// the default partition already stay there. To be called [`exclusively`](crate::migrations::exclusively).
+/// the default partition already stay there until [`arrange`] moves them. To be called
+/// [`exclusively`](crate::migrations::exclusively).
 ///
 /// # Errors
 /// [`DbError`] of the statements.
 pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<Ensured, DbError> {
-    let today = now.timestamp().div_euclid(24 * 60 * 60);
-    let present = today - today.rem_euclid(DAYS);
     let mut ensured = Ensured::default();
     for table in &TABLES {
         if !history::release(connection, table)? {
             ensured.postponed += 1;
         }
         let taken: Vec<Range> = existing(connection, table)?.into_iter().map(|partition| partition.range()).collect();
-        for number in -BEHIND..=AHEAD {
-            let first = present + number * DAYS;
-            let wanted = Range { from: lowest_id(first), to: lowest_id(first + DAYS) };
-            let Some(free) = free(wanted, &taken) else { continue };
+        let wanted = (-BEHIND..=AHEAD).map(|number| present(now) + number * DAYS);
+        let wanted = wanted.map(|first| Range { from: lowest_id(first), to: lowest_id(first + DAYS) });
+        let missing = wanted.filter_map(|wanted| free(wanted, &taken)).collect();
+        let (missing, bounded) = history::unread(connection, table, missing, now)?;
+        for range in missing {
             // If one could not be attached in all that time, the next one cannot either.
             if ensured.postponed > 0 {
                 ensured.postponed += 1;
                 continue;
             }
-            match make(connection, table, free)? {
+            match make(connection, table, range)? {
                 Made::Attached => ensured.made += 1,
                 Made::LeftInDefault => {}
                 Made::Postponed => ensured.postponed += 1,
             }
+        }
+        if bounded && !history::release(connection, table)? {
+            ensured.postponed += 1;
         }
         if ensured.postponed == 0 {
             match history::separate(connection, table)? {
@@ -127,6 +144,12 @@ pub fn ensure(connection: &mut Connection, now: DateTime<Utc>) -> Result<Ensured
         }
     }
     Ok(ensured)
+}
+
+/// Returns the first day, counted from 1970, of the partition that covers a time.
+fn present(now: DateTime<Utc>) -> i64 {
+    let today = now.timestamp().div_euclid(24 * 60 * 60);
+    today - today.rem_euclid(DAYS)
 }
 
 /// Returns the part of a range that no partition covers yet: it starts at the end of those that
@@ -155,7 +178,7 @@ enum Made {
 /// crash happens between the two, the next run continues there.
 fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Result<Made, DbError> {
     let (table_name, name) = (table.name, name(table, range));
-    create(connection, table, &name)?;
+    connection.batch_execute(&definition(table, &name, ""))?;
     if has_rows(connection, &name)? {
         // An operator detached or filled it.
         log::warn!(
@@ -164,10 +187,7 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
         );
         return Ok(Made::LeftInDefault);
     }
-    let attach = format!(
-        "ALTER TABLE {table_name} ATTACH PARTITION {name} FOR VALUES FROM ('{}') TO ('{}')",
-        range.from, range.to
-    );
+    let attach = format!("ALTER TABLE {table_name} ATTACH PARTITION {name} FOR VALUES {}", range.bounds());
     let made = with_short_locks(connection, &name, &attach)?;
     if made == Made::LeftInDefault {
         connection.batch_execute(&format!("DROP TABLE {name}"))?;
@@ -178,18 +198,19 @@ fn make(connection: &mut Connection, table: &Partitioned, range: Range) -> Resul
     Ok(made)
 }
 
-/// Creates a table like the partitions of another one.
-fn create(connection: &mut Connection, table: &Partitioned, name: &str) -> Result<(), DbError> {
+/// Returns SQL that creates a table like the partitions of another one. Without `INCLUDING INDEXES` it gets
+/// its indexes when it is attached.
+fn definition(table: &Partitioned, name: &str, including: &str) -> String {
     let statistics = table.subjects.iter().map(|column| format!("ALTER COLUMN {column} SET STATISTICS 300"));
     let statistics = statistics.collect::<Vec<_>>().join(", ");
     // Autovacuum starts by the number of inserted rows, not by their share of the partition,
     // because it also builds the BRIN filters of new ranges.
-    Ok(connection.batch_execute(&format!(
-        "CREATE TABLE IF NOT EXISTS {name} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) \
+    format!(
+        "CREATE TABLE IF NOT EXISTS {name} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS {including}) \
          WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000); \
-         ALTER TABLE {name} {statistics}",
+         ALTER TABLE {name} {statistics};",
         table.name
-    ))?)
+    )
 }
 
 /// Changes the partition `name` in one transaction, whose locks are waited for briefly, several times.
@@ -231,6 +252,20 @@ fn name(table: &Partitioned, range: Range) -> String {
 /// Returns the name of the partition for events outside the ranges of all others.
 fn name_of_default(table: &Partitioned) -> String {
     format!("{}_default", table.name)
+}
+
+/// Returns whether the default partition is so large that reading it takes long.
+fn is_large(connection: &mut Connection, table: &Partitioned) -> Result<bool, DbError> {
+    row! {
+        struct Row {
+            large: bool,
+        }
+    }
+    let row: Row = statement("SELECT pg_relation_size($1::regclass) >= $2 AS large")
+        .value(name_of_default(table))
+        .value(LARGE)
+        .get_result(connection)?;
+    Ok(row.large)
 }
 
 /// Returns the day of an id, as in names.

@@ -1,9 +1,10 @@
 # Starts a private PostgreSQL and a private Apache Kafka, on loopback only.
 # shellcheck shell=bash
-# start_postgres DIR and start_kafka DIR set DATABASE_URL and KAFKA_BROKER; stop_servers stops the
-# servers that they started.
+# start_postgres DIR and start_kafka DIR set DATABASE_URL and KAFKA_BROKER; start_pgbouncer DIR puts a PgBouncer in
+# front of the database of DATABASE_URL and sets it to that; stop_servers stops the servers that they started.
 
 KAFKA_PID=
+PGBOUNCER_PID=
 POSTGRES_PID=
 
 # Creates and prints the folder for a server's data: in .local, which git ignores, or in /var/tmp if this
@@ -63,6 +64,39 @@ start_postgres() {
         >"$dir/log" 2>&1 &
     POSTGRES_PID=$!
     wait_for PostgreSQL $! "$dir/log" "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"
+    DATABASE_URL=postgresql://analytics@127.0.0.1:$port/postgres
+    export DATABASE_URL
+}
+
+# In transaction mode, for every database and every role of the server.
+start_pgbouncer() {
+    local dir=$1 port server=${DATABASE_URL##*:}
+    port=$(free_port)
+    # PgBouncer refuses to run as root, and the user postgres may have no access to the checkout.
+    cp "$ROOT/.local/pgbouncer/pgbouncer" "$dir/pgbouncer"
+    echo '"analytics" ""' >"$dir/users.txt"
+    cat >"$dir/pgbouncer.ini" <<INI
+[databases]
+* = host=127.0.0.1 port=${server%%/*}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $port
+unix_socket_dir =
+auth_type = trust
+auth_file = $dir/users.txt
+auth_user = analytics
+auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = \$1
+pool_mode = transaction
+default_pool_size = 10
+server_idle_timeout = 5
+max_client_conn = 2000
+max_prepared_statements = 200
+ignore_startup_parameters = extra_float_digits, options
+INI
+    if [ "$(id -u)" = 0 ]; then chown -R postgres "$dir"; fi
+    (as_postgres "$dir/pgbouncer" "$dir/pgbouncer.ini") >"$dir/log" 2>&1 &
+    PGBOUNCER_PID=$!
+    wait_for PgBouncer $! "$dir/log" bash -c ": </dev/tcp/127.0.0.1/$port"
     DATABASE_URL=postgresql://analytics@127.0.0.1:$port/postgres
     export DATABASE_URL
 }
@@ -135,7 +169,8 @@ stop_processes() {
 stop_servers() {
     # At SIGTERM, PostgreSQL would wait until the last client disconnects; at SIGINT it does not.
     if [ -n "$POSTGRES_PID" ]; then kill -INT "$POSTGRES_PID" 2>/dev/null || true; fi
-    stop_processes ${KAFKA_PID:+"$KAFKA_PID"} ${POSTGRES_PID:+"$POSTGRES_PID"}
+    stop_processes ${KAFKA_PID:+"$KAFKA_PID"} ${PGBOUNCER_PID:+"$PGBOUNCER_PID"} ${POSTGRES_PID:+"$POSTGRES_PID"}
     KAFKA_PID=
+    PGBOUNCER_PID=
     POSTGRES_PID=
 }

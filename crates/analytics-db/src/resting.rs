@@ -9,7 +9,7 @@ use crate::{Connection, DbError};
 /// From how many records on ingest counts as behind: a second or so of what one process counts.
 const BEHIND: i64 = 50_000;
 /// How long a job rests, in times of what it worked.
-const REST: u32 = 2;
+const REST: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Rests after a job has `worked`, in no transaction, until it has rested long enough, ingest has caught up, or `check`

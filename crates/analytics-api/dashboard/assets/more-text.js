@@ -17,6 +17,7 @@ add({
   'month.complete': 'complete',
   'month.closed': 'closed',
   'month.restated': 'restated',
+  'month.damaged': 'damaged',
   notClosed: 'not closed yet',
   version: 'Version',
   latestVersion: '{version}, the latest',

@@ -2,6 +2,7 @@
 
 use analytics_core::money::Currency;
 use analytics_core::statement::{Checked, Days, Figures, PastRange, Rates};
+use analytics_db::tables::statements::Stored;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -42,6 +43,9 @@ pub(crate) struct HeadBody {
     /// From 1. A later version restates the month.
     version: u32,
     closed_at: DateTime<Utc>,
+    /// Whether what is stored is not what was closed. Then its numbers and signature are not shown; `verify --full` says what
+    /// is wrong.
+    damaged: bool,
     currencies: Vec<SumsBody>,
     /// SHA-256 of the lines of the CSV, in hexadecimal.
     digest: String,
@@ -209,6 +213,7 @@ pub(super) fn head(checked: &Checked) -> Result<HeadBody, Problem> {
         month: own.month.to_string(),
         version: own.version,
         closed_at: own.closed_at,
+        damaged: false,
         currencies: own.currencies.iter().map(sum).collect::<Result<_, _>>()?,
         digest: checked.digest.to_string(),
         previous_digest: own.previous.map(|digest| digest.to_string()),
@@ -217,8 +222,24 @@ pub(super) fn head(checked: &Checked) -> Result<HeadBody, Problem> {
     })
 }
 
+/// Returns a statement that is not what was closed: where it stands, and nothing of what it says.
+pub(super) fn damaged_head(stored: &Stored) -> HeadBody {
+    HeadBody {
+        month: stored.month.format("%Y-%m").to_string(),
+        version: stored.version.unsigned_abs(),
+        closed_at: stored.closed_at,
+        damaged: true,
+        currencies: Vec::new(),
+        digest: stored.digest().map(|digest| digest.to_string()).unwrap_or_default(),
+        previous_digest: None,
+        signature: None,
+        key: None,
+    }
+}
+
 pub(super) fn body(checked: Checked) -> Result<StatementBody, Problem> {
-    let HeadBody { month, version, closed_at, currencies, digest, previous_digest, signature, key } = head(&checked)?;
+    let HeadBody { month, version, closed_at, currencies, digest, previous_digest, signature, key, damaged: _ } =
+        head(&checked)?;
     let own = checked.statement;
     let line = |(day, figures): (&NaiveDate, &Figures)| {
         let net = figures.net().map_err(past_range)?;

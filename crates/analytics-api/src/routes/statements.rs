@@ -16,7 +16,7 @@ use serde::Serialize;
 use shared_auth::Principal;
 use utoipa::ToSchema;
 
-use super::statement_body::{HeadBody, StatementBody, body, head};
+use super::statement_body::{HeadBody, StatementBody, body, damaged_head, head};
 use crate::as_of::{AS_OF, answer};
 use crate::caller;
 use crate::database::Database;
@@ -62,8 +62,12 @@ pub(crate) async fn list(
     let more = i64::from(limit) + 1;
     let (found, as_of) =
         database.read_as_of(move |connection| statements::of_vendor(connection, vendor.as_str(), before, more)).await?;
-    let heads =
-        read(move || found.into_iter().map(|stored| Ok((stored.position, head(&checked(&stored)?)?))).collect());
+    // One that is damaged does not keep the others from being shown.
+    let head_of = |stored: &Stored| match checked(stored) {
+        Ok(checked) => head(&checked),
+        Err(_) => Ok(damaged_head(stored)),
+    };
+    let heads = read(move || found.iter().map(|stored| Ok((stored.position, head_of(stored)?))).collect());
     let heads: Vec<(i32, HeadBody)> = heads.await?;
     Ok(Page::of(heads, limit, |(position, _)| position.to_string(), |(_, head)| head).answer(&request, as_of))
 }

@@ -195,13 +195,25 @@ fn statements_are_listed_and_their_keys_published() {
         "ALTER TABLE statements DISABLE TRIGGER ALL; UPDATE statements SET csv = replace(csv, ',123450,', ',123451,') WHERE vendor_id = 'w'",
     );
     assert_eq!(client.get("/api/sellers/w/statements/2026-10").0, 500);
+    // The list says so, and still has the others.
+    let damage = "UPDATE statements SET csv = replace(csv, '-10-01', '-10-02') WHERE vendor_id = '<v>' AND version = 1";
+    service.database.execute(damage);
+    let (status, list) = client.get(OWN);
+    let (newest, oldest) = (&list["items"][0], &list["items"][1]);
+    assert_eq!((status, &newest["damaged"], &oldest["damaged"]), (200, &json!(false), &json!(true)), "{list}");
+    assert_eq!(
+        (&oldest["month"], &oldest["version"], &oldest["currencies"]),
+        (&json!("2026-10"), &json!(1), &json!([]))
+    );
+    assert_eq!((&oldest["signature"], &oldest["digest"]), (&Value::Null, &newest["previousDigest"]));
+    service.database.execute(&damage.replace("'-10-01', '-10-02'", "'-10-02', '-10-01'"));
     // Neither is a statement of another seller, whatever the row says.
     service.database.execute(
         "UPDATE statements SET csv = (SELECT csv FROM statements WHERE vendor_id = '<v>' AND version = 1) WHERE vendor_id = 'w'",
     );
-    for path in ["/api/sellers/w/statements", "/api/sellers/w/statements/2026-10"] {
-        assert_eq!(client.get(path).0, 500, "{path}");
-    }
+    assert_eq!(client.get("/api/sellers/w/statements/2026-10").0, 500);
+    let (_, list) = client.get("/api/sellers/w/statements");
+    assert_eq!((&list["items"][0]["damaged"], &list["items"][0]["currencies"]), (&json!(true), &json!([])), "{list}");
 }
 
 #[test]

@@ -39,6 +39,8 @@ use seen::Closing;
 const PIECE: usize = 100;
 /// Number of sellers that are read again at once. Each time reads the month once, so it is all of a large marketplace.
 const AGAIN: usize = 5_000;
+/// How many late events are held in memory at once, about 150 MB with their lines: see [`Order::late_at_once`].
+pub const LATE_AT_ONCE: usize = 500_000;
 
 /// What is to be closed.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub struct Order<'a> {
     pub terms: Terms,
     /// The key that signs.
     pub key: &'a SigningKey,
+    /// Sellers with more late events than this are read again in parts, each of which reads the month.
+    pub late_at_once: usize,
 }
 
 /// What a run did: numbers of sellers.
@@ -179,9 +183,14 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
             whole = Some(closing);
         }
     }
-    for vendors in again.chunks(AGAIN) {
+    let mut parts: Vec<&[String]> = again.chunks(AGAIN).rev().collect();
+    while let Some(vendors) = parts.pop() {
         check()?;
-        let (closed, of_these) = sealing::again(connection, order, vendors, &check)?;
+        let Some((closed, of_these)) = sealing::again(connection, order, vendors, &check)? else {
+            let (first, second) = vendors.split_at(vendors.len() / 2);
+            parts.extend([second, first]);
+            continue;
+        };
         done = done.plus(closed);
         left.differ.extend(of_these.differ);
         left.unreadable.extend(of_these.unreadable);

@@ -1,7 +1,7 @@
 //! Compares what sellers' events add up to with the metrics, and stores their statements.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, btree_map};
 
 use analytics_core::RULES_VERSION;
 use analytics_core::ids::{Encoded, VendorId};
@@ -168,13 +168,14 @@ pub(super) struct Left {
     pub(super) unreadable: Vec<String>,
 }
 
-/// Reads some sellers again, in one snapshot with the metrics, and stores what is due.
+/// Reads some sellers again, in one snapshot with the metrics, and stores what is due. Returns `None`, and stores
+/// nothing, if more of their events are late than are held at once, unless it is one seller.
 pub(super) fn again(
     connection: &mut Connection,
     order: &Order<'_>,
     vendors: &[String],
     check: Check<'_>,
-) -> Result<(Closed, Left), CloseError> {
+) -> Result<Option<(Closed, Left)>, CloseError> {
     let mut attempt = 1;
     loop {
         // Another run may store the same statements.
@@ -190,7 +191,7 @@ fn again_in(
     order: &Order<'_>,
     vendors: &[String],
     check: Check<'_>,
-) -> Result<(Closed, Left), CloseError> {
+) -> Result<Option<(Closed, Left)>, CloseError> {
     let as_of = AsOf::latest(connection)?;
     let names: Vec<&str> = vendors.iter().map(String::as_str).collect();
     let compared = Compared::load(connection, order, &names)?;
@@ -200,6 +201,7 @@ fn again_in(
             entry.insert(Seen::by(connection, closing)?);
         }
     }
+    let most = if vendors.len() > 1 { order.late_at_once } else { usize::MAX };
     let (mut accounts, mut late) = (Accounts::default(), LateEvents::default());
     for vendor in vendors {
         accounts.entry(vendor.clone()).or_default();
@@ -207,7 +209,7 @@ fn again_in(
     for day in order.month.days() {
         check()?;
         contributions::of_day(connection, order.business, day, Some(vendors), &mut |contribution| {
-            if as_of.sees(contribution.batch) {
+            if as_of.sees(contribution.batch) && late.count <= most {
                 let before = compared.latest.get(&contribution.vendor).and_then(|latest| seen.get(&latest.closing_id));
                 if before.is_some_and(|before| !before.sees(contribution.batch)) {
                     late.add(&contribution)?;
@@ -216,6 +218,9 @@ fn again_in(
             }
             Ok(())
         })?;
+        if late.count > most {
+            return Ok(None);
+        }
     }
     let closing = Closing::begin_in(connection, order.month)?;
     let received = Received::load(connection, order, Some(vendors), check)?;
@@ -248,17 +253,22 @@ fn again_in(
         // Visible to this snapshot, but stored meanwhile: only another snapshot can tell what is due.
         return Err(DbError::Busy.into());
     }
-    Ok((done, left))
+    Ok(Some((done, left)))
 }
 
 /// What late events add to net, by seller, event and currency.
 #[derive(Default)]
-struct LateEvents(HashMap<String, BTreeMap<(Uuid, Currency), i64>>);
+struct LateEvents {
+    by_seller: HashMap<String, BTreeMap<(Uuid, Currency), i64>>,
+    count: usize,
+}
 
 impl LateEvents {
     fn add(&mut self, contribution: &Contribution) -> Result<(), PastRange> {
-        let own = self.0.entry(contribution.vendor.clone()).or_default();
-        let delta = own.entry((contribution.event, contribution.currency)).or_default();
+        let own = self.by_seller.entry(contribution.vendor.clone()).or_default();
+        let entry = own.entry((contribution.event, contribution.currency));
+        self.count += usize::from(matches!(entry, btree_map::Entry::Vacant(_)));
+        let delta = entry.or_default();
         *delta = delta.checked_add(contribution.net()).ok_or(PastRange)?;
         Ok(())
     }
@@ -280,7 +290,7 @@ impl LateEvents {
                 created_at: DateTime<Utc>,
             }
         }
-        let own = self.0.remove(vendor).unwrap_or_default();
+        let own = self.by_seller.remove(vendor).unwrap_or_default();
         let ids: Vec<Uuid> = own.keys().map(|(event, _)| *event).collect();
         let rows: Vec<Row> = statement("SELECT id, event_type, created_at FROM event_logs WHERE id = ANY ($1)")
             .column(ids)

@@ -50,7 +50,8 @@ pub struct Money {
 /// What every month waits for, and statements as well: what was sold, and what of it came back.
 pub(crate) const SOLD: [Measure; 4] = [Measure::Orders, Measure::Units, Measure::Revenue, Measure::Refunds];
 
-/// Calculates every month that has numbers, up to the present one. Returns how many, and how many of them are complete.
+/// Calculates every month that has numbers, up to the present one. Returns how many, and how many of them are complete. A
+/// month that was complete once stays so: ingest may be away when this runs again, and what arrives later is late.
 ///
 /// # Errors
 /// [`DbError`].
@@ -74,21 +75,25 @@ pub fn calculate(connection: &mut Connection, decoder: &Decoder) -> Result<(usiz
             let Some(month) = Month::of(day.day(business)) else { continue };
             day.add_to(months.entry(month).or_default(), business);
         }
-        let complete = months.keys().filter(|month| is_complete(month)).count();
         let numbers: Result<Vec<_>, _> = months.values().map(serde_json::to_value).collect();
-        statement(
+        row! {
+            struct Row {
+                complete: bool,
+            }
+        }
+        let stored: Vec<Row> = statement(
             "INSERT INTO months (month, as_of, complete, numbers) \
              SELECT m.month, $4, m.complete, m.numbers FROM unnest($1, $2, $3) AS m (month, complete, numbers) \
-             ON CONFLICT (month) DO UPDATE SET as_of = excluded.as_of, complete = excluded.complete, \
-                 numbers = excluded.numbers, calculated_at = now() \
-             WHERE months.as_of <= excluded.as_of",
+             ON CONFLICT (month) DO UPDATE SET as_of = excluded.as_of, numbers = excluded.numbers, \
+                 complete = months.complete OR excluded.complete, calculated_at = now() \
+             WHERE months.as_of <= excluded.as_of RETURNING complete",
         )
         .column(months.keys().map(|month| month.first()))
         .column(months.keys().map(is_complete))
         .column(numbers.map_err(|error| DbError::Unusable(error.to_string()))?)
         .value(as_of)
-        .execute(connection)?;
-        Ok((months.len(), complete))
+        .load(connection)?;
+        Ok((months.len(), stored.iter().filter(|month| month.complete).count()))
     })
 }
 

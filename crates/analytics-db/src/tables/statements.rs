@@ -175,6 +175,12 @@ pub enum Damaged {
 }
 
 impl Stored {
+    /// Returns the digest of the row; `None` if it is none.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.digest.as_slice().try_into().ok().map(Digest)
+    }
+
     /// Reads the CSV, and checks it, its signature, and that it says the same as the row.
     ///
     /// # Errors

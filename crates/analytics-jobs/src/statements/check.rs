@@ -7,8 +7,8 @@ use analytics_process::say;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-/// A larger file is no statement: one of a year with late events by the thousand is smaller.
-const LARGEST: u64 = 64 << 20;
+/// A larger file is no statement: PostgreSQL stores no larger text.
+const LARGEST: u64 = 1 << 30;
 
 #[derive(Debug, Args)]
 pub struct Check {

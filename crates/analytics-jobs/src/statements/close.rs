@@ -94,7 +94,8 @@ impl Run<'_> {
             say!("gap: {gap}");
         }
         let (open, vendor) = (terms.open_dead_letters, self.arguments.vendor.clone());
-        let order = Order { business, month, vendor, terms, key: &self.key };
+        let late_at_once = closing::LATE_AT_ONCE;
+        let order = Order { business, month, vendor, terms, key: &self.key, late_at_once };
         let Closed { closed, restated, unchanged } =
             match closing::close(connection, &order, &|| !self.shutdown.requested()) {
                 Ok(done) => done,

@@ -2,12 +2,12 @@
 
 use analytics_core::business::Business;
 use analytics_core::statement::SigningKey;
-use analytics_db::closing::{self, CloseError, Order, Terms};
+use analytics_db::closing::{self, CloseError, Closed, Order, Terms};
 use analytics_testkit::broker::Message;
-use analytics_testkit::service::STATEMENT_KEY as KEY;
+use analytics_testkit::service::{STATEMENT_KEY as KEY, Service};
 
 use crate::proofs::listed;
-use crate::statements::{order, send, service};
+use crate::statements::{csv, order, send, service};
 
 const CLOSE: [&str; 5] = ["statements", "close", "--month", "2026-10", "--accept-gaps"];
 
@@ -50,14 +50,44 @@ fn all_sellers_are_restated_by_reading_the_month_once() {
     assert_eq!(readings(), Some(3));
 }
 
+/// Closes October with this many late events at once.
+fn close(service: &Service, late_at_once: usize, wanted: &dyn Fn() -> bool) -> Result<Closed, CloseError> {
+    let key = SigningKey::parse(&KEY.replace("\\n", "\n")).unwrap();
+    let business = Business::parse("USD", "UTC").unwrap();
+    let (month, terms) = ("2026-10".parse().unwrap(), Terms::default());
+    let order = Order { business, month, vendor: None, terms, key: &key, late_at_once };
+    closing::close(&mut service.database.connect(), &order, wanted)
+}
+
+#[test]
+fn sellers_with_too_many_late_events_are_restated_in_parts() {
+    let (service, _ingest) = service();
+    let of = |name: &str, seller: &str, count: u32| {
+        let order = |number| order(&format!("{name}-{seller}-{number}"), &[(seller, "2.00", "USD")], 3);
+        (1..=count).map(order).collect::<Vec<_>>()
+    };
+    let sellers = ["a", "b", "c", "d", "e"];
+    send(&service, &sellers.map(|seller| of("early", seller, 1)).concat());
+    assert_eq!(close(&service, 10, &|| true).unwrap(), Closed { closed: 5, ..Closed::default() });
+    // One of them has more than are held at once by itself.
+    let late = [("a", 4), ("b", 30), ("c", 4), ("d", 4), ("e", 4)];
+    send(&service, &late.map(|(seller, count)| of("late", seller, count)).concat());
+    let readings = || service.database.number("SELECT count(*) FROM statement_closings").unwrap();
+    let before = readings();
+    assert_eq!(close(&service, 10, &|| true).unwrap(), Closed { restated: 5, ..Closed::default() });
+    // One for all, then a; b; c; and d with e.
+    assert_eq!(readings() - before, 1 + 4);
+    for (seller, count) in late {
+        let lines = csv(&service, seller, 2).lines().filter(|line| line.starts_with("late,")).count();
+        assert_eq!(lines, count as usize, "{seller}");
+    }
+}
+
 #[test]
 fn a_run_stops_also_while_it_reads_views_and_ratings() {
     let (service, _ingest) = service();
     send(&service, &[order("o-1", &[("v", "10.00", "USD")], 1)]);
-    let key = SigningKey::parse(&KEY.replace("\\n", "\n")).unwrap();
-    let business = Business::parse("USD", "UTC").unwrap();
-    let order = Order { business, month: "2026-10".parse().unwrap(), vendor: None, terms: Terms::default(), key: &key };
-    let stopped = closing::close(&mut service.database.connect(), &order, &|| false);
+    let stopped = close(&service, 10, &|| false);
     assert!(matches!(stopped, Err(CloseError::Stopped)), "{stopped:?}");
     // These are read in the transaction that begins a run.
     assert_eq!(service.database.number("SELECT count(*) FROM statement_closings"), Some(0));

@@ -61,9 +61,10 @@ function NotClosed({ month, state, counted, amount }) {
 }
 
 function Closed({ vendor, head }) {
-  const { month, version, currencies, closedAt } = head;
+  const { month, version, currencies, closedAt, damaged } = head;
+  const restated = version > 1 ? 'restated' : 'closed';
   return html`<tr data-month=${month}><th scope="row"><${Link} to=${statementPath(vendor, month)}>${writtenMonth(month)}<//></th>
-    <td><${State} state=${version > 1 ? 'restated' : 'closed'} /></td><td class="right">${version}</td>${moneyCells(currencies)}
+    <td><${State} state=${damaged ? 'damaged' : restated} /></td><td class="right">${version}</td>${moneyCells(currencies)}
     <td class="right when">${moment(closedAt)}</td></tr>`;
 }
 

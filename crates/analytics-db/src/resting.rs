@@ -12,6 +12,18 @@ const BEHIND: i64 = 50_000;
 const REST: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Waits, in no transaction, while ingest has much to catch up with: for what only makes a job faster. `is_of_use` says
+/// whether there is still something to wait for.
+pub(crate) fn give_way<E: From<DbError>>(
+    connection: &mut Connection,
+    is_of_use: impl Fn() -> Result<bool, E>,
+) -> Result<(), E> {
+    while is_of_use()? && ingest_offsets::behind(connection)? >= BEHIND {
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
 /// Rests after a job has `worked`, in no transaction, until it has rested long enough, ingest has caught up, or `check`
 /// fails.
 pub(crate) fn rest<E: From<DbError>>(

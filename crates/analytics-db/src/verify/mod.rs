@@ -43,7 +43,7 @@ use uuid::Uuid;
 use self::proofs::ProvedDay;
 use self::recounted::Subject;
 use crate::connection::long_snapshot;
-use crate::resting::rest;
+use crate::resting::{give_way, rest};
 use crate::tables::batches::{self, AsOf, Kind};
 use crate::tables::ingest_offsets;
 use crate::{Connection, DbError};
@@ -252,7 +252,8 @@ fn snapshot<T>(
     })
 }
 
-/// Verifies every day, each in a snapshot of its own, on as many threads as there are connections.
+/// Verifies every day, each in a snapshot of its own, on as many threads as there are connections; on one of them while
+/// ingest is behind.
 fn parallel_days(
     connections: &mut [Connection],
     business: Business,
@@ -265,16 +266,18 @@ fn parallel_days(
     let next = AtomicUsize::new(0);
     let Watcher { progress, wanted } = watcher;
     let (progress, wanted) = (Mutex::new(progress), *wanted);
-    let work = |connection: &mut Connection| {
+    // The others begin no further day: there will be no proof.
+    let stop = |_: &VerifyError| next.store(all.len(), Ordering::Relaxed);
+    let work = |thread: usize, connection: &mut Connection| {
         let watcher = Watcher { progress: &mut |_| {}, wanted };
         let mut days = Vec::new();
-        while let Some(day) = all.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-            watcher.check()?;
+        let is_of_use = || watcher.check().map(|()| thread > 0 && next.load(Ordering::Relaxed) < all.len());
+        loop {
+            give_way(connection, is_of_use).inspect_err(stop)?;
+            let Some(day) = all.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { break };
             let began = Instant::now();
             let mut findings = Findings::default();
             let proved = proved.get(&day).filter(|_| !extent.reads(day));
-            // The others begin no further day: there will be no proof.
-            let stop = |_: &VerifyError| next.store(all.len(), Ordering::Relaxed);
             let verified = snapshot(connection, |connection, as_of| {
                 day::verify(connection, Log { business, as_of }, day, proved, &watcher, &mut findings)
             });
@@ -289,7 +292,9 @@ fn parallel_days(
         Ok(days)
     };
     let results: Vec<Result<_, VerifyError>> = thread::scope(|scope| {
-        let threads: Vec<_> = connections.iter_mut().map(|connection| scope.spawn(|| work(connection))).collect();
+        let connections = connections.iter_mut().enumerate();
+        let threads: Vec<_> =
+            connections.map(|(thread, connection)| scope.spawn(move || work(thread, connection))).collect();
         let result =
             |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         threads.into_iter().map(result).collect()

@@ -13,7 +13,7 @@ use crate::tables::logged_events::{self, Logged};
 use crate::{Connection, DbError};
 
 /// Number of events that are in memory at once.
-const PIECE: i64 = 20_000;
+const PIECE: i64 = 5_000;
 
 /// Returns the lowest id that an event of this time or a later one can have.
 pub(super) fn first_id(time: DateTime<Utc>) -> EventId {

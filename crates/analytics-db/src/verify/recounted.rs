@@ -70,7 +70,7 @@ pub(super) fn create(connection: &mut Connection) -> Result<(), DbError> {
 
 /// Adds recounted rollups.
 pub(super) fn add(connection: &mut Connection, rollups: &HashMap<Bucket, Measures>) -> Result<(), DbError> {
-    const PIECE: usize = 50_000;
+    const PIECE: usize = 10_000;
     let rows: Vec<_> = rollups.iter().collect();
     for rows in rows.chunks(PIECE) {
         let sql = format!(

@@ -27,7 +27,7 @@ use crate::tables::logged_events;
 use crate::tables::rollups::each;
 
 /// Number of rows that are in memory at once.
-const PIECE: usize = 20_000;
+const PIECE: usize = 4_000;
 
 /// Compares every metric, and returns a hash of all of them.
 pub(super) fn verify(

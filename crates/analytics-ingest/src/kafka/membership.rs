@@ -65,7 +65,7 @@ impl Membership {
     pub(crate) fn assign(&self, consumer: &Consumer, partitions: &[(String, i32)]) {
         let partitions: Vec<TopicPartition> = partitions.iter().map(|(t, p)| named(t, *p)).collect();
         let started = start::points(&self.settings, &self.telemetry, &self.regressions, &partitions);
-        let Start { begins, waiting, topic_ids } = started.unwrap_or_else(|error| {
+        let Start { begins, waiting, topic_ids, ends } = started.unwrap_or_else(|error| {
             self.buffer.end(error.into());
             Start::default()
         });
@@ -78,6 +78,8 @@ impl Membership {
             }
         }
         self.buffer.assign(begins, waiting);
+        // So that it is known at once how much there is to catch up with, not only after the first round of queries.
+        ends.iter().for_each(|(partition, end, asked)| self.buffer.note_end(partition, *end, *asked));
         if let Err(error) = consumer.assign(&list) {
             self.buffer.end(End::Kafka(error.to_string()));
         }

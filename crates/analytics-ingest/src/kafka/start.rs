@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use analytics_core::record::{Offset, TopicPartition};
 use analytics_db::tables::ingest_offsets::{Gap, StoredOffset};
@@ -82,6 +82,8 @@ pub(super) struct Start {
     pub(super) waiting: HashMap<TopicPartition, Offset>,
     /// The ids of the topics to which the offsets refer, as far as the topics have ids.
     pub(super) topic_ids: HashMap<String, String>,
+    /// Where the partitions ended when the broker was queried, and the moment before that.
+    pub(super) ends: Vec<(TopicPartition, Offset, Instant)>,
 }
 
 /// Runs `work` on a new connection to the database, and gives up if the database does not answer in
@@ -138,7 +140,9 @@ pub(super) fn points(
     let (mut rows, partitions_at_first) = stored(settings, telemetry, &start.topic_ids, partitions)?;
     let known = Known { settings, client: &client, regressions, topics, are_told, partitions_at_first };
     let (mut first_offsets, mut gaps) = (Vec::new(), Vec::new());
+    let asked = Instant::now();
     for (partition, held) in held(settings, &client, partitions)? {
+        start.ends.extend(held.map(|(_, end)| (partition.clone(), end, asked)));
         match known.beginning(partition, rows.remove(partition), held)? {
             Beginning::Stored(begin) => drop(start.begins.insert(partition.clone(), begin)),
             Beginning::Later(offset) => drop(start.waiting.insert(partition.clone(), offset)),

@@ -80,12 +80,12 @@ fn pages_sum_to_the_number_of_the_first_one() {
 
     // A batch is logged and cannot be counted. It is counted between two pages.
     let mut holder = standby.primary.database.connect();
-    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({})", Lock::Counting as i64)).unwrap();
     standby.views(3);
     let waiting = "SELECT count(*) FROM batches WHERE number IS NULL";
     wait::until("the batch", PATIENCE, || (standby.primary.database.number(waiting) > Some(0)).then_some(()));
     let summed = sum(&client, path, plain, || {
-        holder.batch_execute(&format!("SELECT pg_advisory_unlock({})", Lock::Counting as i64)).unwrap();
+        holder.batch_execute("ROLLBACK").unwrap();
         standby.wait_for(&client, "total_views", 8);
     });
     assert_eq!(summed, Ok(5), "later pages show the same batches as the first one");

@@ -157,11 +157,14 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
     match &order.vendor {
         Some(vendor) => again.push(vendor.as_str().to_owned()),
         None => {
-            let (closing, received) = long_snapshot(connection, |connection| {
+            check()?;
+            let began = Instant::now();
+            let (closing, mut received) = long_snapshot(connection, |connection| {
                 let closing = Closing::begin_in(connection, order.month)?;
-                Ok::<_, CloseError>((closing, Received::load(connection, order, None, &check)?))
+                Ok::<_, CloseError>((closing, Received::views(connection, order, None)?))
             })?;
-            let mut accounts = read(connection, order, &closing, &check)?;
+            rest(connection, began.elapsed(), check)?;
+            let mut accounts = read(connection, order, &closing, &mut received, &check)?;
             // Also those without events: what is stated or counted of them must be nothing.
             for vendor in statements::vendors(connection, order.month)? {
                 accounts.entry(vendor).or_default();
@@ -207,19 +210,30 @@ pub fn close(connection: &mut Connection, order: &Order<'_>, wanted: &dyn Fn() -
     Ok(done)
 }
 
-/// Reads all sellers' events of the month as of the batch at which a closing began.
+/// Reads all sellers' events of the month, and their ratings, as of the batch at which a closing began: a day at a time.
 fn read(
     connection: &mut Connection,
     order: &Order<'_>,
     closing: &Closing,
+    received: &mut Received,
     check: Check<'_>,
 ) -> Result<Accounts, CloseError> {
+    let as_of = |connection: &mut Connection| AsOf::at(connection, closing.as_of)?.map_err(|_| CloseError::Changed);
     let mut accounts = Accounts::default();
+    for day in order.month.ranges(order.business.calendar) {
+        check()?;
+        let began = Instant::now();
+        long_snapshot(connection, |connection| {
+            let as_of = as_of(connection)?;
+            Ok::<_, CloseError>(received.add_ratings(connection, &as_of, &day, None)?)
+        })?;
+        rest(connection, began.elapsed(), check)?;
+    }
     for day in order.month.days() {
         check()?;
         let began = Instant::now();
         long_snapshot(connection, |connection| {
-            let as_of = AsOf::at(connection, closing.as_of)?.map_err(|_| CloseError::Changed)?;
+            let as_of = as_of(connection)?;
             contributions::of_day(connection, order.business, day, None, &mut |contribution| {
                 if as_of.sees(contribution.batch) {
                     contribution.add_to(&mut accounts)?;

@@ -1,6 +1,8 @@
 //! Reads what conversion and ratings of sellers' months are made of, as of the batch of a closing: views from the rollups
 //! of days, and the ratings that were received from the log, where alone they are kept by time.
 
+use std::ops::Range;
+
 use analytics_core::business::Business;
 use analytics_core::identity::EventId;
 use analytics_core::ids::Encoded;
@@ -9,7 +11,6 @@ use analytics_core::month::Month;
 use analytics_core::ratios::{Fraction, Histogram};
 use analytics_core::statement::{Account, PastRange, Rates};
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::{Check, CloseError, Order};
 use crate::sql::{row, statement};
@@ -26,23 +27,31 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Loads those of all sellers, or of some, as of the last counted batch. Rollups have no earlier state, so this has to
-    /// be in the snapshot whose batch the statements name.
+    /// Loads those of some sellers, as of the last counted batch.
     pub(super) fn load(
         connection: &mut Connection,
-        Order { business, month, .. }: &Order<'_>,
-        vendors: Option<&[String]>,
+        order: &Order<'_>,
+        vendors: &[String],
         check: Check<'_>,
     ) -> Result<Self, CloseError> {
         let as_of = AsOf::latest(connection)?;
         check()?;
-        let mut received = Self { views: views(connection, *business, *month, vendors)?, ..Self::default() };
-        for day in month.ranges(business.calendar) {
+        let mut received = Self::views(connection, order, Some(vendors))?;
+        for day in order.month.ranges(order.business.calendar) {
             check()?;
-            let lowest = |time: DateTime<Utc>| EventId::lowest_at(time.into()).0;
-            received.add_ratings(connection, &as_of, (lowest(day.start), lowest(day.end)), vendors)?;
+            received.add_ratings(connection, &as_of, &day, Some(vendors))?;
         }
         Ok(received)
+    }
+
+    /// Loads the views of all sellers, or of some. Rollups have no earlier state, so this has to be in the snapshot whose
+    /// batch the statements name.
+    pub(super) fn views(
+        connection: &mut Connection,
+        Order { business, month, .. }: &Order<'_>,
+        vendors: Option<&[String]>,
+    ) -> Result<Self, DbError> {
+        Ok(Self { views: views(connection, *business, *month, vendors)?, ..Self::default() })
     }
 
     /// Returns conversion and ratings of a seller whose orders are those of an account.
@@ -54,12 +63,12 @@ impl Received {
         })
     }
 
-    /// Adds the ratings that were received in a range of event ids: those that the series of a rating counts.
-    fn add_ratings(
+    /// Adds the ratings that were received in a range of time: those that the series of a rating counts.
+    pub(super) fn add_ratings(
         &mut self,
         connection: &mut Connection,
         as_of: &AsOf,
-        (from, to): (Uuid, Uuid),
+        range: &Range<DateTime<Utc>>,
         vendors: Option<&[String]>,
     ) -> Result<(), DbError> {
         row! {
@@ -75,6 +84,7 @@ impl Received {
              AND e.stars IS NOT NULL AND e.user_id IS NOT NULL AND e.batch_id <> ALL ($3) {} GROUP BY 1, 2",
             if vendors.is_some() { "AND e.vendor_id = ANY ($4)" } else { "" }
         );
+        let [from, to] = [range.start, range.end].map(|time| EventId::lowest_at(time.into()).0);
         let query = statement(sql).value(from).value(to).column(as_of.unseen());
         let query = match vendors {
             Some(vendors) => query.column(vendors.iter().map(String::as_str)),

@@ -223,7 +223,7 @@ fn again_in(
         }
     }
     let closing = Closing::begin_in(connection, order.month)?;
-    let received = Received::load(connection, order, Some(vendors), check)?;
+    let received = Received::load(connection, order, vendors, check)?;
     let sealing = Sealing { order, closing: &closing, received: &received };
     let (mut done, mut left, mut new) = (Closed::default(), Left::default(), Vec::new());
     for vendor in vendors {

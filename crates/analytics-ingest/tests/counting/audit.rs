@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use analytics_db::locks::Lock;
 use analytics_testkit::broker::{self, Message, Sender};
 use analytics_testkit::process::Job;
 use analytics_testkit::service::{PATIENCE, Service};
@@ -283,8 +284,12 @@ fn an_audit_that_is_killed_is_continued_and_of_two_at_once_one_audits() {
     service.database.execute("UPDATE offset_ranges SET state = 'waiting'");
     slow.insert("AUDIT_RECORDS_PER_SECOND".into(), "10".into());
     let mut stopped = Job::start("analytics-ingest", &["audit"], &slow);
-    let is_running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'analytics-audit'";
-    wait::until("the audit to run", PATIENCE, || service.database.number(is_running).filter(|count| *count > 0));
+    let is_running = format!(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = {} \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        Lock::Audit as i64
+    );
+    wait::until("the audit to run", PATIENCE, || service.database.number(&is_running).filter(|count| *count > 0));
     assert_eq!(stopped.stop(Duration::from_secs(10)).code(), Some(1));
 }
 

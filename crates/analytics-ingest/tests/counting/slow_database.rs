@@ -63,7 +63,7 @@ fn records_are_logged_while_somebody_else_holds_the_counting_lock() {
     let mut ingest = service.ingest();
     ingest.wait_ready();
     let mut holder = service.database.connect();
-    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({})", Lock::Counting as i64)).unwrap();
     service.send(&views(10));
     let logged = "SELECT sum(records) FROM batches WHERE number IS NULL";
     wait::until("the batches", PATIENCE, || (service.database.number(logged) == Some(10)).then_some(()));
@@ -83,7 +83,7 @@ fn nothing_is_logged_while_too_much_waits_to_be_counted() {
     let mut ingest = service.ingest();
     ingest.wait_ready();
     let mut holder = service.database.connect();
-    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({})", Lock::Counting as i64)).unwrap();
     service.send(&views(10));
     wait::until("the gauge", PATIENCE, || (ingest.metric("analytics_ingest_waiting_records") >= 6.0).then_some(()));
     let logged = "SELECT sum(next_offset) FROM ingest_offsets";

@@ -167,7 +167,7 @@ fn what_a_killed_worker_has_logged_is_counted_by_another_one() {
     let mut victim = service.ingest();
     victim.wait_ready();
     let mut holder = service.database.connect();
-    holder.batch_execute(&format!("SELECT pg_advisory_lock({})", Lock::Counting as i64)).unwrap();
+    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({})", Lock::Counting as i64)).unwrap();
     service.send_traffic(&mut tally, 1, 3_000);
     let waiting = "SELECT sum(records) FROM batches WHERE number IS NULL";
     wait::until("the batches", PATIENCE, || (service.database.number(waiting) == Some(3_000)).then_some(()));

@@ -1,5 +1,7 @@
 //! Which sellers a closing compares, how often it reads the month, and when it stops.
 
+use std::cell::Cell;
+
 use analytics_core::business::Business;
 use analytics_core::statement::SigningKey;
 use analytics_db::closing::{self, CloseError, Closed, Order, Terms};
@@ -84,12 +86,16 @@ fn sellers_with_too_many_late_events_are_restated_in_parts() {
 }
 
 #[test]
-fn a_run_stops_also_while_it_reads_views_and_ratings() {
+fn a_run_stops_whatever_it_reads() {
     let (service, _ingest) = service();
     send(&service, &[order("o-1", &[("v", "10.00", "USD")], 1)]);
-    let stopped = close(&service, 10, &|| false);
-    assert!(matches!(stopped, Err(CloseError::Stopped)), "{stopped:?}");
-    // These are read in the transaction that begins a run.
-    assert_eq!(service.database.number("SELECT count(*) FROM statement_closings"), Some(0));
+    // Views, then the ratings and the orders of each day of the month.
+    for steps in [0_u32, 1, 5, 31, 40, 62, 63] {
+        let left = Cell::new(steps);
+        let wanted = || left.replace(left.get().saturating_sub(1)) > 0;
+        let stopped = close(&service, 10, &wanted);
+        assert!(matches!(stopped, Err(CloseError::Stopped)), "{steps}: {stopped:?}");
+        assert_eq!(service.database.number("SELECT count(*) FROM statements"), Some(0), "{steps}");
+    }
     assert!(service.done(&CLOSE).contains("1 statements closed"));
 }

@@ -107,7 +107,7 @@ impl From<Error> for WriteError {
             // operator's to drop.
             Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
                 if info.table_name().is_some_and(|table| table.starts_with("event_logs"))
-                    && info.constraint_name().is_some_and(|name| name.ends_with("_pkey")) =>
+                    && info.constraint_name().is_some_and(is_primary_key) =>
             {
                 Self::AlreadyLogged
             }
@@ -116,12 +116,35 @@ impl From<Error> for WriteError {
     }
 }
 
+/// Whether a constraint has the name that PostgreSQL gives to primary keys. If that is taken, it adds a number.
+fn is_primary_key(name: &str) -> bool {
+    name.trim_end_matches(|end: char| end.is_ascii_digit()).ends_with("_pkey")
+}
+
 impl From<WriteError> for DbError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Database(error) => error,
             WriteError::Busy => Self::Busy,
             WriteError::Fenced | WriteError::AlreadyLogged | WriteError::Refused => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primary_keys_are_known_by_their_names() {
+        for (name, expected) in [
+            ("event_logs_2026_11_01_pkey", true),
+            ("event_logs_default_pkey1", true),
+            ("event_logs_rest_pkey12", true),
+            ("theirs", false),
+            ("event_logs_pkey_of_theirs", false),
+        ] {
+            assert_eq!(is_primary_key(name), expected, "{name}");
         }
     }
 }

@@ -19,14 +19,16 @@ pub(super) fn run(settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<()
         roles::grant(connection)?;
         Ok(ensured)
     })?;
-    let arranged = partitions::arrange(connection, &url, now, |step| log::info!("{step}"))?;
+    // What keeps partitions from being exchanged does not keep others from being indexed.
+    let arranged = partitions::arrange(connection, &url, now, |step| log::info!("{step}"));
+    roles::grant(connection)?;
     let indexed = partitions::index_quiet(connection, &url, now, |name| log::info!("creating the index {name}"))?;
     let made = ensured.made;
     match indexed {
         Some(indexed) => say!("created {made} partitions, and {indexed} indexes on partitions whose days are over"),
         None => say!("created {made} partitions; another run is creating indexes"),
     }
-    let Moved { merged, separated, postponed } = arranged.unwrap_or_default();
+    let Moved { merged, separated, postponed } = arranged?.unwrap_or_default();
     if merged > 0 {
         say!("merged {merged} partitions of old days");
     }

@@ -1,5 +1,5 @@
--- Enabled triggers, on the tables that counting writes and on their partitions, that no migration
--- created.
+-- Enabled triggers, on the tables that counting writes and on their partitions, that neither a migration
+-- nor an exchange of partitions (tables/partitions/exchange.rs) created.
 SELECT DISTINCT t.tgname || ' on ' || coalesce(i.inhparent, t.tgrelid)::regclass AS named
 FROM pg_trigger t
 LEFT JOIN pg_inherits i ON i.inhrelid = t.tgrelid
@@ -13,5 +13,5 @@ WHERE NOT t.tgisinternal
         ]) AS own
     )
     AND t.tgname NOT IN ('dead_letters_inserted', 'dead_letters_updated', 'dead_letters_deleted',
-        'dead_letters_truncated')
+        'dead_letters_truncated', 'note_exchange_change')
 ORDER BY named

@@ -49,9 +49,9 @@ fn arrange(database: &Database, now: DateTime<Utc>, tell: impl Fn(&str)) -> Move
 
 /// Asserts that nothing is left of an exchange, and that every index of the log is one of each partition.
 fn assert_tidy(database: &Database) {
-    let left = "SELECT relname::text FROM pg_class WHERE relname IN ('changed_rows', 'event_logs_rest', 'order_lines_rest') \
-         UNION ALL SELECT tgname::text FROM pg_trigger WHERE tgname = 'note_changed_row' \
-         UNION ALL SELECT proname::text FROM pg_proc WHERE proname = 'note_changed_row' \
+    let left = "SELECT relname::text FROM pg_class WHERE relname IN ('exchange_changes', 'event_logs_rest', 'order_lines_rest') \
+         UNION ALL SELECT tgname::text FROM pg_trigger WHERE tgname = 'note_exchange_change' \
+         UNION ALL SELECT proname::text FROM pg_proc WHERE proname = 'note_exchange_change' \
          UNION ALL SELECT conname::text FROM pg_constraint WHERE conname IN ('in_range', 'before_all_partitions') \
          UNION ALL SELECT description FROM pg_description WHERE description LIKE 'Being filled%' \
          UNION ALL SELECT relname::text FROM pg_class WHERE relkind = 'r' AND NOT relispartition \
@@ -89,7 +89,12 @@ fn partitions_of_old_days_are_merged_without_changing_a_row() {
     let partitions_before = database.number(count).unwrap();
 
     let told = RefCell::new(Vec::new());
-    let moved = arrange(&database, now(), |step| told.borrow_mut().push(step.to_owned()));
+    let foreign = include_str!("../../src/transactions/foreign_triggers.sql");
+    let moved = arrange(&database, now(), |step| {
+        told.borrow_mut().push(step.to_owned());
+        let foreign = format!("SELECT named FROM ({foreign}) AS f");
+        assert_eq!(database.lines(&foreign), [""; 0], "ingest stops where somebody else's trigger is");
+    });
     assert_eq!((moved.separated, moved.postponed), (0, 0));
     assert!(moved.merged > 60, "{moved:?}");
     assert!(told.borrow().iter().any(|step| step.starts_with("copying events to event_logs_")), "{told:?}");
@@ -192,7 +197,7 @@ fn a_transaction_that_began_before_the_last_copy_reads_every_row() {
             let database = &database;
             *reader.borrow_mut() = Some(scope.spawn(move || {
                 let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-                     AND query LIKE 'CREATE INDEX CONCURRENTLY changed_rows_key%' AND datname = current_database()";
+                     AND query LIKE 'CREATE INDEX CONCURRENTLY exchange_changes_key%' AND datname = current_database()";
                 wait::until("the exchange to wait", StdDuration::from_secs(30), || {
                     database.number(waiting).filter(|count| *count == 1)
                 });
@@ -222,11 +227,32 @@ fn a_run_after_one_that_was_interrupted_begins_again() {
     interrupted.unwrap_err();
     assert_eq!(used(&database), two);
     assert_eq!(rows(&database), before);
-    assert!(database.number("SELECT count(*) FROM pg_trigger WHERE tgname = 'note_changed_row'") > Some(0));
+    assert!(database.number("SELECT count(*) FROM pg_trigger WHERE tgname = 'note_exchange_change'") > Some(0));
     let moved = arrange(&database, now(), |_| {});
     assert!(moved.merged > 0 && moved.postponed == 0, "{moved:?}");
     assert_eq!(rows(&database), before);
     assert_tidy(&database);
+}
+
+#[test]
+fn what_another_run_has_begun_is_not_exchanged_by_one_that_lost_its_lock() {
+    let (database, start) = with_old_partitions();
+    let before = rows(&database);
+    let other = format!(
+        "DROP FUNCTION note_exchange_change() CASCADE; DROP TABLE exchange_changes; CREATE TABLE exchange_changes (key uuid); \
+         DROP TABLE {name}; CREATE TABLE {name} (LIKE event_logs INCLUDING ALL)",
+        name = merged(start)
+    );
+    let lost = partitions::arrange(&mut database.connect(), &database.address(), now(), |step| {
+        if step.starts_with("exchanging") && step.ends_with(&merged(start)) {
+            database.execute(&other);
+        }
+    });
+    assert!(lost.unwrap_err().to_string().contains("another run exchanges partitions"));
+    assert_eq!(rows(&database), before);
+    let left =
+        format!("SELECT to_regclass('{}') IS NOT NULL AND to_regclass('exchange_changes') IS NOT NULL", merged(start));
+    assert_eq!(database.lines(&left), ["true"], "what the other run made");
 }
 
 #[test]

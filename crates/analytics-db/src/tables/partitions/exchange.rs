@@ -10,7 +10,7 @@
 //! A crash leaves the old partitions in place, and new tables that the next run drops.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use uuid::Uuid;
@@ -26,8 +26,8 @@ const PIECE: i64 = 200_000;
 const NOTED: i64 = 10_000;
 /// How often rows may change between the last copy and the exchange.
 const ATTEMPTS: u32 = 10;
-/// On a standby, no transaction of a request is older.
-const STANDBYS: Duration = Duration::from_secs(60);
+/// On a standby, no transaction of a request is older: `API_STATEMENT_TIMEOUT_MS` is ten minutes at most.
+const STANDBYS: Duration = Duration::from_secs(610);
 
 /// The constraint that saves reading the whole new table while it is locked to be attached.
 const IN_RANGE: &str = "in_range";
@@ -41,6 +41,8 @@ pub(super) struct Exchange<'a> {
     pub(super) old: Vec<String>,
     /// The new ones: `None` is the default partition, which takes the rows outside the ranges of the others.
     pub(super) new: Vec<(String, Option<Range>)>,
+    /// When to give up, between two attempts to exchange them.
+    pub(super) until: Instant,
 }
 
 impl Exchange<'_> {
@@ -52,14 +54,22 @@ impl Exchange<'_> {
         if !clear(connection)? {
             return Ok(Made::Postponed);
         }
-        let made = self.copy_and_exchange(connection, tell);
-        let cleared = clear(connection);
+        let mut notes = None;
+        let made = self.copy_and_exchange(connection, tell, &mut notes);
+        // What another run has begun meanwhile, because this one had lost its lock, is left to that.
+        let cleared = if notes_of(connection)? == notes { clear(connection) } else { Ok(false) };
         made.and_then(|made| cleared.map(|_| made))
     }
 
-    fn copy_and_exchange(&self, connection: &mut Connection, tell: &impl Fn(&str)) -> Result<Made, DbError> {
+    /// `notes` becomes the table of noted keys.
+    fn copy_and_exchange(
+        &self,
+        connection: &mut Connection,
+        tell: &impl Fn(&str),
+        notes: &mut Option<i64>,
+    ) -> Result<Made, DbError> {
         for (name, _) in &self.new {
-            if exists(connection, name)? {
+            if is_true(connection, &format!("to_regclass('{name}') IS NOT NULL"))? {
                 log::warn!(
                     "{name} exists and is not a partition: it is left unchanged, and nothing is exchanged for it"
                 );
@@ -70,6 +80,7 @@ impl Exchange<'_> {
         if with_short_locks(connection, &self.name(), &self.note_changes())? != Made::Attached {
             return Ok(Made::Postponed);
         }
+        *notes = notes_of(connection)?;
         let columns = columns(connection, self.table)?;
         for (name, range) in &self.new {
             tell(&format!("copying events to {name}"));
@@ -77,16 +88,27 @@ impl Exchange<'_> {
                 self.copy(connection, &columns, old, name, *range)?;
             }
             if range.is_some() {
-                indexes::complete(connection, self.table, name, &|index: &str| {
-                    tell(&format!("creating the index {index}"))
-                })?;
+                let tell = |index: &str| tell(&format!("creating the index {index}"));
+                indexes::complete_metadata(connection, self.table, name, &tell)?;
+                indexes::complete(connection, self.table, name, &tell)?;
             }
+            // For the filters of ranges of pages, and for the planner.
+            connection.batch_execute(&format!("VACUUM (ANALYZE) {name}"))?;
         }
         tell(&format!("exchanging {} for {}", self.old.join(", "), self.name()));
-        for _ in 0..ATTEMPTS {
-            while self.copy_noted(connection, &columns)? > 0 {}
-            wait_for_older_transactions(connection)?;
-            match with_short_locks(connection, &self.name(), &self.exchange())? {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 && Instant::now() > self.until {
+                break;
+            }
+            while self.copy_noted(connection, &columns)? == NOTED {}
+            wait_for_older_transactions(connection, tell)?;
+            if !is_true(connection, &self.is_noted(*notes))? {
+                return Err(DbError::Unusable(format!(
+                    "another run exchanges partitions, or the trigger note_exchange_change was dropped: {} is not attached",
+                    self.name()
+                )));
+            }
+            match with_short_locks(connection, &self.name(), &self.exchange(*notes))? {
                 Made::LeftInDefault => {}
                 made => return Ok(made),
             }
@@ -116,14 +138,18 @@ impl Exchange<'_> {
         let key = self.table.key;
         let triggers = self.old.iter().map(|old| {
             format!(
-                "CREATE TRIGGER note_changed_row AFTER INSERT OR UPDATE OR DELETE ON {old} \
-                 FOR EACH ROW EXECUTE FUNCTION note_changed_row();"
+                "CREATE TRIGGER note_exchange_change AFTER INSERT OR UPDATE OR DELETE ON {old} \
+                 FOR EACH ROW EXECUTE FUNCTION note_exchange_change(); \
+                 ALTER TABLE {old} ENABLE ALWAYS TRIGGER note_exchange_change;"
             )
         });
         format!(
-            "CREATE TABLE changed_rows (key uuid NOT NULL); \
-             CREATE FUNCTION note_changed_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$ \
-             BEGIN INSERT INTO public.changed_rows VALUES (coalesce(NEW.{key}, OLD.{key})); RETURN NULL; END $$; \
+            "CREATE TABLE exchange_changes (key uuid NOT NULL); \
+             CREATE FUNCTION note_exchange_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$ \
+             BEGIN \
+                 IF TG_OP <> 'INSERT' THEN INSERT INTO public.exchange_changes VALUES (OLD.{key}); END IF; \
+                 IF TG_OP <> 'DELETE' THEN INSERT INTO public.exchange_changes VALUES (NEW.{key}); END IF; \
+                 RETURN NULL; END $$; \
              {}",
             triggers.collect::<String>()
         )
@@ -171,7 +197,7 @@ impl Exchange<'_> {
     }
 
     /// Copies rows again whose keys were noted. Returns how many keys.
-    fn copy_noted(&self, connection: &mut Connection, columns: &str) -> Result<usize, DbError> {
+    fn copy_noted(&self, connection: &mut Connection, columns: &str) -> Result<i64, DbError> {
         row! {
             struct Noted {
                 key: Uuid,
@@ -180,10 +206,11 @@ impl Exchange<'_> {
         let key = self.table.key;
         run(connection, "partitions", |connection| {
             let noted: Vec<Noted> = statement(
-                "DELETE FROM changed_rows WHERE ctid = ANY (ARRAY(SELECT ctid FROM changed_rows LIMIT $1)) RETURNING key",
+                "DELETE FROM exchange_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM exchange_changes LIMIT $1)) RETURNING key",
             )
             .value(NOTED)
             .load(connection)?;
+            let count = i64::try_from(noted.len()).unwrap_or(i64::MAX);
             let mut keys: Vec<Uuid> = noted.into_iter().map(|noted| noted.key).collect();
             keys.sort_unstable();
             keys.dedup();
@@ -200,18 +227,36 @@ impl Exchange<'_> {
                     .execute(connection)?;
                 }
             }
-            Ok::<_, DbError>(keys.len())
+            Ok::<_, DbError>(count)
         })
     }
 
-    /// Returns SQL that exchanges the partitions, unless a row changed since it was copied.
-    fn exchange(&self) -> String {
+    /// Returns the condition that changes of the old partitions are noted in the table that this run made.
+    fn is_noted(&self, notes: Option<i64>) -> String {
+        let old: Vec<String> = self.old.iter().map(|old| format!("'{old}'::regclass")).collect();
+        format!(
+            "(coalesce(to_regclass('exchange_changes')::oid::bigint = {}, false) AND {} = (SELECT count(*) FROM pg_trigger \
+                 WHERE tgname = 'note_exchange_change' AND tgenabled = 'A' AND tgrelid IN ({})))",
+            notes.unwrap_or_default(),
+            old.len(),
+            old.join(", ")
+        )
+    }
+
+    /// Returns SQL that exchanges the partitions, unless a row changed since it was copied, or these are not the tables that
+    /// this run made and follows: another run drops them if this one has lost its lock.
+    fn exchange(&self, notes: Option<i64>) -> String {
         let table = self.table.name;
+        let new: Vec<&str> = self.new.iter().map(|(name, _)| name.as_str()).collect();
+        let (new, old) = (new.join(", "), self.old.join(", "));
         let mut sql = format!(
-            "LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; \
-             DO $$ BEGIN IF EXISTS (SELECT FROM changed_rows) THEN \
-                 RAISE 'rows have changed' USING ERRCODE = 'check_violation'; END IF; END $$; ",
-            self.old.join(", ")
+            "LOCK TABLE {new} IN ACCESS EXCLUSIVE MODE; LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE; \
+             LOCK TABLE {old} IN ACCESS EXCLUSIVE MODE; \
+             DO $$ BEGIN \
+                 IF NOT {} THEN RAISE 'another run has begun'; END IF; \
+                 IF EXISTS (SELECT FROM exchange_changes) THEN \
+                     RAISE 'rows have changed' USING ERRCODE = 'check_violation'; END IF; END $$; ",
+            self.is_noted(notes)
         );
         for old in &self.old {
             sql += &format!("ALTER TABLE {table} DETACH PARTITION {old}; DROP TABLE {old}; ");
@@ -253,41 +298,29 @@ impl Exchange<'_> {
 
 /// Drops what is left of an exchange, finished or not. Returns whether it could: triggers are dropped with short locks.
 pub(super) fn clear(connection: &mut Connection) -> Result<bool, DbError> {
-    row! {
-        struct Row {
-            some: bool,
-        }
-    }
     let unfinished = format!(
         "SELECT c.oid::regclass AS name FROM pg_class c WHERE c.relkind = 'r' AND NOT c.relispartition \
          AND obj_description(c.oid, 'pg_class') = '{UNFINISHED}'"
     );
-    let row: Row =
-        statement(format!("SELECT to_regclass('changed_rows') IS NOT NULL OR EXISTS ({unfinished}) AS some"))
-            .get_result(connection)?;
-    if !row.some {
+    let is_left = format!("(to_regclass('exchange_changes') IS NOT NULL OR EXISTS ({unfinished}))");
+    if !is_true(connection, &is_left)? {
         return Ok(true);
     }
     let drop = format!(
-        "DROP FUNCTION IF EXISTS note_changed_row() CASCADE; DROP TABLE IF EXISTS changed_rows; \
+        "DROP FUNCTION IF EXISTS note_exchange_change() CASCADE; DROP TABLE IF EXISTS exchange_changes; \
          DO $$ DECLARE unfinished record; BEGIN \
              FOR unfinished IN {unfinished} LOOP EXECUTE format('DROP TABLE %s', unfinished.name); END LOOP; END $$"
     );
-    Ok(with_short_locks(connection, "changed_rows", &drop)? == Made::Attached)
+    Ok(with_short_locks(connection, "exchange_changes", &drop)? == Made::Attached)
 }
 
 /// Waits until every transaction ended whose snapshot is older than this call, as creating an index does in the end. On
-/// standbys that is not known, so there it is waited for as long as requests take.
-fn wait_for_older_transactions(connection: &mut Connection) -> Result<(), DbError> {
-    row! {
-        struct Row {
-            some: bool,
-        }
-    }
-    connection.batch_execute("CREATE INDEX CONCURRENTLY changed_rows_key ON changed_rows (key)")?;
-    connection.batch_execute("DROP INDEX changed_rows_key")?;
-    let standbys: Row = statement("SELECT EXISTS (SELECT FROM pg_stat_replication) AS some").get_result(connection)?;
-    if standbys.some {
+/// standbys that is not known, so there it is waited for as long as requests may take.
+fn wait_for_older_transactions(connection: &mut Connection, tell: &impl Fn(&str)) -> Result<(), DbError> {
+    connection.batch_execute("CREATE INDEX CONCURRENTLY exchange_changes_key ON exchange_changes (key)")?;
+    connection.batch_execute("DROP INDEX CONCURRENTLY exchange_changes_key")?;
+    if is_true(connection, "EXISTS (SELECT FROM pg_stat_replication)")? {
+        tell("waiting for ten minutes, as long as a request to a standby may take");
         thread::sleep(STANDBYS);
     }
     Ok(())
@@ -309,14 +342,26 @@ fn columns(connection: &mut Connection, table: &Partitioned) -> Result<String, D
     Ok(row.names)
 }
 
-fn exists(connection: &mut Connection, name: &str) -> Result<bool, DbError> {
+/// Returns the table of noted keys, if there is one.
+fn notes_of(connection: &mut Connection) -> Result<Option<i64>, DbError> {
     row! {
         struct Row {
-            some: bool,
+            id: Option<i64>,
         }
     }
-    let row: Row = statement("SELECT to_regclass($1) IS NOT NULL AS some").value(name).get_result(connection)?;
-    Ok(row.some)
+    let row: Row = statement("SELECT to_regclass('exchange_changes')::oid::bigint AS id").get_result(connection)?;
+    Ok(row.id)
+}
+
+/// Returns whether a condition holds.
+fn is_true(connection: &mut Connection, condition: &str) -> Result<bool, DbError> {
+    row! {
+        struct Row {
+            holds: bool,
+        }
+    }
+    let row: Row = statement(format!("SELECT {condition} AS holds")).get_result(connection)?;
+    Ok(row.holds)
 }
 
 /// Returns the condition on keys in a range.

@@ -100,6 +100,21 @@ pub fn index_metadata(
     metadata_each(connection, now, &tell).map(Some)
 }
 
+/// Creates the indexes by fields of payloads on a table that becomes a partition.
+pub(super) fn complete_metadata(
+    connection: &mut Connection,
+    table: &Partitioned,
+    partition: &str,
+    tell: &impl Fn(&str),
+) -> Result<(), DbError> {
+    if table.name == EVENT_LOGS.name {
+        for metadata in metadata_indexes::all(connection)?.iter().filter(|metadata| metadata.is_wanted()) {
+            index(connection, partition, &metadata.end(), &metadata.definition()?, tell)?;
+        }
+    }
+    Ok(())
+}
+
 fn metadata_each(connection: &mut Connection, now: DateTime<Utc>, tell: &impl Fn(&str)) -> Result<usize, DbError> {
     let indexes: Vec<MetadataIndex> =
         metadata_indexes::all(connection)?.into_iter().filter(MetadataIndex::is_wanted).collect();

@@ -1,6 +1,8 @@
 //! Which partitions are exchanged for others: those of old days for fewer, larger ones, and a default partition that
 //! holds days between the others for partitions of these days.
 
+use std::time::{Duration, Instant};
+
 use analytics_core::identity::EventId;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -17,6 +19,8 @@ use crate::{Connection, DatabaseUrl, DbError};
 /// The partitions of so many days become one, once they are older than those that are [created](super::ensure).
 const MERGED_DAYS: i64 = 30;
 const MILLIS_OF_A_DAY: i64 = 24 * 60 * 60 * 1000;
+/// After this time, no further exchange is begun: other upkeep waits for this.
+const TIME: Duration = Duration::from_secs(30 * 60);
 
 /// From this number of events on, those before all partitions become one as well: about as many as [`LARGE`](super::LARGE).
 const MANY: i64 = 250_000;
@@ -46,14 +50,14 @@ pub fn arrange(
 ) -> Result<Option<Moved>, DbError> {
     // Not waiting for the lock, as in `index_quiet`.
     let Some(_guard) = Guard::at_once(url, Lock::Indexing)? else { return Ok(None) };
-    let mut moved = Moved::default();
+    let (mut moved, until) = (Moved::default(), Instant::now() + TIME);
     if !exchange::clear(connection)? {
         moved.postponed += 1;
         return Ok(Some(moved));
     }
     for table in &TABLES {
-        separate(connection, table, now, &mut moved, &tell)?;
-        merge(connection, table, now, &mut moved, &tell)?;
+        separate(connection, table, now, &mut moved, &tell, until)?;
+        merge(connection, table, now, &mut moved, &tell, until)?;
     }
     Ok(Some(moved))
 }
@@ -66,6 +70,7 @@ fn merge(
     now: DateTime<Utc>,
     moved: &mut Moved,
     tell: &impl Fn(&str),
+    until: Instant,
 ) -> Result<(), DbError> {
     if is_large(connection, table)? {
         return Ok(());
@@ -73,9 +78,13 @@ fn merge(
     let partitions = existing(connection, table)?;
     for merged in merges(&partitions, present(now) - BEHIND * DAYS) {
         let [first, .., last] = merged else { continue };
+        if Instant::now() > until {
+            log::info!("the other partitions of {} are merged by the next run", table.name);
+            break;
+        }
         let range = Range { from: first.from, to: last.to };
         let old = merged.iter().map(|partition| partition.name.clone()).collect();
-        match (Exchange { table, old, new: vec![(name_of_several(table, range), Some(range))] })
+        match (Exchange { table, old, new: vec![(name_of_several(table, range), Some(range))], until })
             .run(connection, tell)?
         {
             Made::Attached => moved.merged += merged.len(),
@@ -106,6 +115,7 @@ fn separate(
     now: DateTime<Utc>,
     moved: &mut Moved,
     tell: &impl Fn(&str),
+    until: Instant,
 ) -> Result<(), DbError> {
     let partitions = existing(connection, table)?;
     let default = name_of_default(table);
@@ -127,7 +137,7 @@ fn separate(
     }
     let separated = new.len();
     new.push((format!("{}_rest", table.name), None));
-    match (Exchange { table, old: vec![default], new }).run(connection, tell)? {
+    match (Exchange { table, old: vec![default], new, until }).run(connection, tell)? {
         Made::Attached => moved.separated += separated,
         Made::LeftInDefault | Made::Postponed => moved.postponed += 1,
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use uuid::Uuid;
 
-use super::{Made, Partitioned, Range, definition, indexes, name_of_default, with_short_locks};
+use super::{Made, Partitioned, Range, definition, indexes, is_true, name_of_default, with_short_locks};
 use crate::sql::{row, statement};
 use crate::transactions::run;
 use crate::{Connection, DbError};
@@ -91,9 +91,10 @@ impl Exchange<'_> {
                 let tell = |index: &str| tell(&format!("creating the index {index}"));
                 indexes::complete_metadata(connection, self.table, name, &tell)?;
                 indexes::complete(connection, self.table, name, &tell)?;
+            } else {
+                // For the filters of ranges of pages, and for the planner.
+                connection.batch_execute(&format!("VACUUM (ANALYZE) {name}"))?;
             }
-            // For the filters of ranges of pages, and for the planner.
-            connection.batch_execute(&format!("VACUUM (ANALYZE) {name}"))?;
         }
         tell(&format!("exchanging {} for {}", self.old.join(", "), self.name()));
         for attempt in 0..ATTEMPTS {
@@ -351,17 +352,6 @@ fn notes_of(connection: &mut Connection) -> Result<Option<i64>, DbError> {
     }
     let row: Row = statement("SELECT to_regclass('exchange_changes')::oid::bigint AS id").get_result(connection)?;
     Ok(row.id)
-}
-
-/// Returns whether a condition holds.
-fn is_true(connection: &mut Connection, condition: &str) -> Result<bool, DbError> {
-    row! {
-        struct Row {
-            holds: bool,
-        }
-    }
-    let row: Row = statement(format!("SELECT {condition} AS holds")).get_result(connection)?;
-    Ok(row.holds)
 }
 
 /// Returns the condition on keys in a range.

@@ -10,10 +10,9 @@ use diesel::result::{DatabaseErrorKind, Error};
 use uuid::Uuid;
 
 use super::{
-    LARGE, Made, Partition, Partitioned, Range, day, definition, existing, is_large, lowest_id, name_of_default,
+    Made, Partition, Partitioned, Range, day, definition, existing, is_large, is_true, lowest_id, name_of_default,
     with_short_locks,
 };
-use crate::sql::{row, statement};
 use crate::{Connection, DbError};
 
 /// The constraint that saves reading the whole table while it is locked.
@@ -51,7 +50,7 @@ pub(super) fn unread(
 /// Partitions must reach at least a day into the future: meanwhile the default partition takes nothing that is newer.
 pub(super) fn separate(connection: &mut Connection, table: &Partitioned) -> Result<Option<Made>, DbError> {
     let Some(end) = end(&existing(connection, table)?) else { return Ok(None) };
-    if !is_history(connection, &name_of_default(table), table.key, end)? {
+    if !is_history(connection, table, end)? {
         return Ok(None);
     }
     let made = exchange(connection, table, end);
@@ -119,36 +118,17 @@ fn end(partitions: &[Partition]) -> Option<Uuid> {
     partitions.first().map(|first| first.from).filter(|first| !first.is_nil() && !has_gap)
 }
 
-/// Returns whether a default partition is large and holds nothing from `end` on.
-fn is_history(connection: &mut Connection, default: &str, key: &str, end: Uuid) -> Result<bool, DbError> {
-    row! {
-        struct Row {
-            is_history: bool,
-        }
-    }
-    let row: Row = statement(format!(
-        "SELECT pg_relation_size($1::regclass) >= $2 AND NOT EXISTS (SELECT FROM {default} WHERE {key} >= $3) \
-             AS is_history"
-    ))
-    .value(default)
-    .value(LARGE)
-    .value(end)
-    .get_result(connection)?;
-    Ok(row.is_history)
+/// Returns whether the default partition is large and holds nothing from `end` on.
+fn is_history(connection: &mut Connection, table: &Partitioned, end: Uuid) -> Result<bool, DbError> {
+    let (default, key) = (name_of_default(table), table.key);
+    let holds_newer = format!("EXISTS (SELECT FROM {default} WHERE {key} >= '{end}')");
+    Ok(is_large(connection, table)? && !is_true(connection, &holds_newer)?)
 }
 
 fn has_constraint(connection: &mut Connection, default: &str) -> Result<bool, DbError> {
-    row! {
-        struct Row {
-            some: bool,
-        }
-    }
-    let row: Row =
-        statement("SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = $1::regclass AND conname = $2) AS some")
-            .value(default)
-            .value(BEFORE)
-            .get_result(connection)?;
-    Ok(row.some)
+    let constraint =
+        format!("SELECT FROM pg_constraint WHERE conrelid = '{default}'::regclass AND conname = '{BEFORE}'");
+    is_true(connection, &format!("EXISTS ({constraint})"))
 }
 
 /// Returns SQL that renames the indexes that are found by the name of their partition: see

@@ -235,13 +235,18 @@ fn with_short_locks(connection: &mut Connection, name: &str, change: &str) -> Re
 }
 
 fn has_rows(connection: &mut Connection, table: &str) -> Result<bool, DbError> {
+    is_true(connection, &format!("EXISTS (SELECT FROM {table})"))
+}
+
+/// Returns whether a condition holds.
+fn is_true(connection: &mut Connection, condition: &str) -> Result<bool, DbError> {
     row! {
         struct Row {
-            some: bool,
+            holds: bool,
         }
     }
-    let row: Row = statement(format!("SELECT EXISTS (SELECT FROM {table}) AS some")).get_result(connection)?;
-    Ok(row.some)
+    let row: Row = statement(format!("SELECT {condition} AS holds")).get_result(connection)?;
+    Ok(row.holds)
 }
 
 /// Returns the name of a partition, which contains its first day.
@@ -256,16 +261,7 @@ fn name_of_default(table: &Partitioned) -> String {
 
 /// Returns whether the default partition is so large that reading it takes long.
 fn is_large(connection: &mut Connection, table: &Partitioned) -> Result<bool, DbError> {
-    row! {
-        struct Row {
-            large: bool,
-        }
-    }
-    let row: Row = statement("SELECT pg_relation_size($1::regclass) >= $2 AS large")
-        .value(name_of_default(table))
-        .value(LARGE)
-        .get_result(connection)?;
-    Ok(row.large)
+    is_true(connection, &format!("pg_relation_size('{}'::regclass) >= {LARGE}", name_of_default(table)))
 }
 
 /// Returns the day of an id, as in names.

@@ -56,42 +56,50 @@ pub fn arrange(
         return Ok(Some(moved));
     }
     for table in &TABLES {
-        separate(connection, table, now, &mut moved, &tell, until)?;
-        merge(connection, table, now, &mut moved, &tell, until)?;
+        if let Some(exchange) = separation(connection, table, now, until)? {
+            // One of the new ones is the default partition.
+            moved.note(exchange.run(connection, &tell)?, exchange.new.len() - 1, |moved| &mut moved.separated);
+        }
+        for exchange in mergers(connection, table, now, until)? {
+            if Instant::now() > until {
+                log::info!("the other partitions of {} are merged by the next run", table.name);
+                break;
+            }
+            moved.note(exchange.run(connection, &tell)?, exchange.old.len(), |moved| &mut moved.merged);
+        }
     }
     Ok(Some(moved))
 }
 
-/// Merges what is old enough. PostgreSQL reads the default partition while a partition is attached, so that has to be
-/// small.
-fn merge(
+impl Moved {
+    /// Adds an exchange of this many partitions to what was done, or to what was postponed.
+    fn note(&mut self, made: Made, partitions: usize, done: impl Fn(&mut Self) -> &mut usize) {
+        match made {
+            Made::Attached => *done(self) += partitions,
+            Made::LeftInDefault | Made::Postponed => self.postponed += 1,
+        }
+    }
+}
+
+/// Returns which partitions are old enough to be merged. PostgreSQL reads the default partition while a partition is
+/// attached, so that has to be small.
+fn mergers<'a>(
     connection: &mut Connection,
-    table: &Partitioned,
+    table: &'a Partitioned,
     now: DateTime<Utc>,
-    moved: &mut Moved,
-    tell: &impl Fn(&str),
     until: Instant,
-) -> Result<(), DbError> {
+) -> Result<Vec<Exchange<'a>>, DbError> {
     if is_large(connection, table)? {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let partitions = existing(connection, table)?;
-    for merged in merges(&partitions, present(now) - BEHIND * DAYS) {
-        let [first, .., last] = merged else { continue };
-        if Instant::now() > until {
-            log::info!("the other partitions of {} are merged by the next run", table.name);
-            break;
-        }
+    let merger = |merged: &[Partition]| {
+        let [first, .., last] = merged else { return None };
         let range = Range { from: first.from, to: last.to };
         let old = merged.iter().map(|partition| partition.name.clone()).collect();
-        match (Exchange { table, old, new: vec![(name_of_several(table, range), Some(range))], until })
-            .run(connection, tell)?
-        {
-            Made::Attached => moved.merged += merged.len(),
-            Made::LeftInDefault | Made::Postponed => moved.postponed += 1,
-        }
-    }
-    Ok(())
+        Some(Exchange { table, old, new: vec![(name_of_several(table, range), Some(range))], until })
+    };
+    Ok(merges(&partitions, present(now) - BEHIND * DAYS).filter_map(merger).collect())
 }
 
 /// Returns the partitions that become one each: adjacent ones of the same thirty days, all of them before this day.
@@ -106,17 +114,15 @@ fn merges(partitions: &[Partition], before: i64) -> impl Iterator<Item = &[Parti
         .filter(|merged| merged.len() > 1)
 }
 
-/// Moves the events out of a default partition whose days are between those of other partitions, once none of its
-/// events is of the present days. What is older than all partitions becomes one as well if it is much, and stays
-/// otherwise.
-fn separate(
+/// Returns how the events of a default partition are separated whose days are between those of other partitions, once
+/// none of its events is of the present days. What is older than all partitions becomes one as well if it is much, and
+/// stays otherwise.
+fn separation<'a>(
     connection: &mut Connection,
-    table: &Partitioned,
+    table: &'a Partitioned,
     now: DateTime<Utc>,
-    moved: &mut Moved,
-    tell: &impl Fn(&str),
     until: Instant,
-) -> Result<(), DbError> {
+) -> Result<Option<Exchange<'a>>, DbError> {
     let partitions = existing(connection, table)?;
     let default = name_of_default(table);
     let mut new = Vec::new();
@@ -125,23 +131,18 @@ fn separate(
             new.push((name_of_several(table, range), Some(range)));
         }
     }
-    let (Some(first), false) = (partitions.first(), new.is_empty()) else { return Ok(()) };
+    let (Some(first), false) = (partitions.first(), new.is_empty()) else { return Ok(None) };
     let present = Range { from: EventId::lowest_at((now - QUIET_AFTER).into()).0, to: Uuid::max() };
     if count(connection, table, present, 1)? > 0 {
         log::info!("{default} holds events of the last days: it is left as it is until they are over");
-        return Ok(());
+        return Ok(None);
     }
     let older = Range { from: Uuid::nil(), to: first.from };
     if count(connection, table, older, MANY)? >= MANY {
         new.push((format!("{}_before_{}", table.name, day(older.to)), Some(older)));
     }
-    let separated = new.len();
     new.push((format!("{}_rest", table.name), None));
-    match (Exchange { table, old: vec![default], new, until }).run(connection, tell)? {
-        Made::Attached => moved.separated += separated,
-        Made::LeftInDefault | Made::Postponed => moved.postponed += 1,
-    }
-    Ok(())
+    Ok(Some(Exchange { table, old: vec![default], new, until }))
 }
 
 /// Returns the ranges between partitions that none covers.
